@@ -1,0 +1,58 @@
+"""Decoys: fresh random strings of a secret's own format.
+
+They stand for secrets that the CLM has never seen: thresholds are calibrated on them. Digits become
+digits, capitals capitals, small letters small letters; separators stay, and so do the fixed parts
+of known formats, which say nothing about the one secret at hand.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import string
+
+_FIXED = re.compile(
+    r"-----(?:BEGIN|END)[A-Z ]*-----"
+    r"|\b(?:AKIA|ASIA|ABIA|ACCA)(?=[A-Z0-9])"
+    r"|\b(?:gh[pousr]_|github_pat_|glpat-|npm_|pypi-|hf_|dop_v1_|shpat_|SG\.)"
+    r"|\bsk-(?:ant-|proj-)?|\b[sr]k_(?:live|test)_|\bxox[a-z]-|\bxapp-"
+    r"|\bAIza|\bya29\.|\beyJ[A-Za-z0-9_-]*(?=\.eyJ)|\beyJ[A-Za-z0-9_]{0,9}"
+    r"|\b[a-z][a-z0-9+.]*://|\.[A-Za-z]{2,}$"
+)
+_VOWELS = "aeiou"
+_CONSONANTS = "bcdfghjklmnpqrstvwxyz"
+_HEX = re.compile(r"[0-9a-f:\-]{8,}|[0-9A-F:\-]{8,}")
+
+
+def decoy(text: str, kind: str, rng: random.Random) -> str:
+    """A random string of the format of `text`, differing from it wherever the format leaves a choice.
+
+    The result has the same length. Words (the letters of an e-mail address) stay pronounceable, since
+    a decoy that no one would write is easier to tell from a secret than a never-seen secret is.
+    """
+    words = kind == "email"
+    hexadecimal = _HEX.fullmatch(text) is not None
+    fixed = bytearray(len(text))
+    for match in _FIXED.finditer(text):
+        fixed[match.start() : match.end()] = b"\1" * len(match.group())
+    return "".join(
+        character if keep else _like(character, rng, words, hexadecimal)
+        for character, keep in zip(text, fixed, strict=True)
+    )
+
+
+def _like(character: str, rng: random.Random, words: bool, hexadecimal: bool) -> str:
+    if hexadecimal and character in string.hexdigits:
+        digits = "0123456789abcdef" if not character.isupper() else "0123456789ABCDEF"
+        return rng.choice(digits)
+    if character in string.digits:
+        return rng.choice(string.digits)
+    if words and character.lower() in _VOWELS + _CONSONANTS:
+        family = _VOWELS if character.lower() in _VOWELS else _CONSONANTS
+        drawn = rng.choice(family)
+        return drawn.upper() if character.isupper() else drawn
+    if character in string.ascii_lowercase:
+        return rng.choice(string.ascii_lowercase)
+    if character in string.ascii_uppercase:
+        return rng.choice(string.ascii_uppercase)
+    return character

@@ -1,0 +1,123 @@
+"""Files that are whole or not there: atomic writes, the cache folder, the key of sample ids."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import platformdirs
+
+from erasetest.errors import BadInput
+
+
+def cache_dir() -> Path:
+    """The folder for what can be built again: `$ERASETEST_CACHE`, else the user's cache folder."""
+    given = os.environ.get("ERASETEST_CACHE")
+    return Path(given) if given else Path(platformdirs.user_cache_dir("erasetest"))
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a whole file or none: beside the target first, then renamed over it.
+
+    Raises:
+        BadInput: the folder is missing, read-only or full; an older file is left as it was.
+    """
+    path = Path(path)
+    with _named_os_errors("write", path):
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+
+@contextlib.contextmanager
+def new_directory(path: str | Path) -> Iterator[Path]:
+    """A folder that appears at `path` when the block ends well, and never half filled.
+
+    An empty folder at `path` is replaced.
+
+    Raises:
+        BadInput: something is there already, or it cannot be written.
+    """
+    path = Path(path)
+    check_new_directory(path)
+    with _named_os_errors("write", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            os.chmod(temporary, 0o777 & ~_umask())
+            yield temporary
+            os.replace(temporary, path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def check_new_directory(path: str | Path) -> None:
+    """Refuse a target that `new_directory` would refuse: call it before hours of work.
+
+    Raises:
+        BadInput: a file, or a folder that is not empty, is at `path`; or nothing can be made there.
+    """
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise BadInput(f"{path}: is there already: name a folder that is new or empty")
+    parent = path.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise BadInput(f"{path}: cannot be made: {parent} is not a folder that you may write")
+
+
+def id_key() -> bytes:
+    """The key of the hash that names samples without an id.
+
+    `$ERASETEST_ID_KEY` where it is set (the same in every CI run, so that ids stay the same), else a
+    random key kept in the user's data folder. Without the key nobody can confirm a guessed secret
+    from an id.
+    """
+    given = os.environ.get("ERASETEST_ID_KEY")
+    if given:
+        return given.encode()
+    path = Path(platformdirs.user_data_dir("erasetest")) / "id.key"
+    with _named_os_errors("keep the key of sample ids in", path, "set ERASETEST_ID_KEY instead"):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(prefix=".id.", dir=path.parent)
+            with os.fdopen(handle, "wb") as file:
+                file.write(secrets.token_hex(32).encode())
+            # link, not rename: of two processes that start together the first one's key stays.
+            with contextlib.suppress(FileExistsError):
+                os.link(temporary, path)
+            os.unlink(temporary)
+        return path.read_bytes()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextlib.contextmanager
+def _named_os_errors(verb: str, path: Path, advice: str = "") -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        tail = f": {advice}" if advice else ""
+        raise BadInput(f"cannot {verb} {path}: {reason}{tail}") from None

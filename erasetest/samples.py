@@ -1,0 +1,271 @@
+"""Sensitive samples and the manifests that hold them."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+from erasetest.errors import ManifestError, MissingExtra
+from erasetest.files import id_key, write_text
+from erasetest.redact import WINDOW, Masked, Redactor
+
+_MAX_ID = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A half-open span `[start, end)` of Unicode code points of a sample, and what it is."""
+
+    start: int
+    end: int
+    kind: str
+    text: Masked = field(repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a sample was found."""
+
+    path: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return self.path if self.line is None else f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class SensitiveSample:
+    """One piece of code with its secrets. Content and secrets are masked wherever they are shown."""
+
+    id: str
+    content: Masked = field(repr=False)
+    secrets: tuple[Secret, ...]
+    source: Source | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of its secrets, each once, in order of first appearance."""
+        return tuple(dict.fromkeys(secret.kind for secret in self.secrets))
+
+
+def make_sample(
+    content: str,
+    spans: Iterable[tuple[int, int, str]] = (),
+    *,
+    id: str | None = None,
+    source: Source | None = None,
+) -> SensitiveSample:
+    """A sample from its content and `(start, end, kind)` spans; without `id`, a keyed hash names it."""
+    secrets = tuple(
+        Secret(start, end, kind, Masked(content[start:end])) for start, end, kind in spans
+    )
+    return SensitiveSample(id or content_id(content), Masked(content), secrets, source)
+
+
+def content_id(content: str) -> str:
+    """A name for content that nobody without the key can link to it (keyed BLAKE2b, 64 bits)."""
+    return hashlib.blake2b(content.encode(), digest_size=8, key=id_key()[:64]).hexdigest()
+
+
+def read_manifest(path: str | Path, *, require_secrets: bool = True) -> list[SensitiveSample]:
+    """All samples of a manifest (`.jsonl`, `.jsonl.gz` or `.parquet`).
+
+    Raises:
+        ManifestError: the file cannot be read, holds no sample, or a line is not of the form.
+    """
+    samples: list[SensitiveSample] = []
+    lines: dict[str, int] = {}
+    for line, row in _rows(Path(path)):
+        try:
+            sample = _parse(row, require_secrets)
+        except _BadRow as bad:
+            raise ManifestError(path, line, str(bad)) from None
+        if sample.id in lines:
+            if "id" in row:
+                first = lines[sample.id]
+                raise ManifestError(path, line, f"id {sample.id!r} stands in line {first} already")
+            sample = _renamed(sample, lines)
+        lines[sample.id] = line
+        samples.append(sample)
+    if not samples:
+        raise ManifestError(path, None, "holds no sample: expected one JSON object a line")
+    return samples
+
+
+def read_manifests(paths: Iterable[str | Path]) -> list[SensitiveSample]:
+    """The samples of several manifests, in order; an id may stand in one of them alone."""
+    seen: dict[str, str | Path] = {}
+    samples: list[SensitiveSample] = []
+    for path in paths:
+        for sample in read_manifest(path):
+            if sample.id in seen:
+                raise ManifestError(
+                    path, None, f"id {sample.id!r} stands in {seen[sample.id]} already"
+                )
+            seen[sample.id] = path
+            samples.append(sample)
+    return samples
+
+
+def write_manifest(path: str | Path, samples: Iterable[SensitiveSample]) -> None:
+    """Write samples as JSONL, atomically; unknown keys that were read are written again."""
+    write_text(path, "".join(to_line(sample) + "\n" for sample in samples))
+
+
+def to_line(sample: SensitiveSample) -> str:
+    """A sample as one line of a manifest. The line holds the secrets in clear."""
+    row: dict[str, Any] = {
+        "id": sample.id,
+        "content": sample.content.reveal(),
+        "secrets": [
+            {"start": s.start, "end": s.end, "kind": s.kind, **s.extra} for s in sample.secrets
+        ],
+    }
+    if sample.source is not None:
+        row["source"] = {"path": sample.source.path}
+        if sample.source.line is not None:
+            row["source"]["line"] = sample.source.line
+    return json.dumps({**row, **sample.extra}, ensure_ascii=False)
+
+
+class _BadRow(Exception):
+    """What is wrong with a row; never quotes its content."""
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    if path.suffix == ".parquet":
+        yield from _parquet_rows(path)
+        return
+    try:
+        with _open_text(path) as file:
+            for number, text in enumerate(file, 1):
+                if not text.strip():
+                    continue
+                try:
+                    row = json.loads(text)
+                except ValueError as error:
+                    reason = f"not valid JSON ({error.msg})" if hasattr(error, "msg") else "not JSON"
+                    raise ManifestError(path, number, reason) from None
+                except RecursionError:
+                    raise ManifestError(path, number, "not valid JSON (nested too deep)") from None
+                if not isinstance(row, dict):
+                    raise ManifestError(path, number, f"expected a JSON object, got {_type(row)}")
+                yield number, row
+    except UnicodeDecodeError:
+        raise ManifestError(path, None, "is not UTF-8 text") from None
+    except (EOFError, gzip.BadGzipFile):
+        raise ManifestError(path, None, "is not a whole gzip file") from None
+    except OSError as error:
+        raise ManifestError(path, None, f"cannot be read: {error.strerror or error}") from None
+
+
+def _open_text(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig"))
+    return path.open(encoding="utf-8-sig")
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise MissingExtra("pyarrow", "parquet", "reading a Parquet manifest") from None
+    try:
+        number = 0
+        for batch in parquet.ParquetFile(path).iter_batches(batch_size=1024):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, {key: value for key, value in row.items() if value is not None}
+    except (OSError, ValueError) as error:
+        name = type(error).__name__
+        raise ManifestError(path, None, f"cannot be read as Parquet ({name})") from None
+
+
+def _parse(row: dict[str, Any], require_secrets: bool) -> SensitiveSample:
+    content = row.get("content")
+    if not isinstance(content, str) or not content:
+        raise _BadRow("'content' must be a string that is not empty")
+    if any("\ud800" <= character <= "\udfff" for character in content):
+        raise _BadRow("'content' holds a lone surrogate, which no tokenizer can read")
+    secrets = tuple(_secret(content, given) for given in _secret_rows(row, require_secrets))
+    sample_id = row.get("id")
+    if sample_id is None:
+        sample_id = content_id(content)
+    elif not isinstance(sample_id, str) or not sample_id or len(sample_id) > _MAX_ID:
+        raise _BadRow(f"'id' must be a string of 1 to {_MAX_ID} characters, got {_type(sample_id)}")
+    elif not sample_id.isprintable():
+        raise _BadRow("'id' must be printable")
+    names = Redactor(secret.text for secret in secrets)
+    if names.finds(sample_id):
+        raise _BadRow("'id' holds a part of a secret, and ids are shown in reports")
+    if any(_names_secret(secret) for secret in secrets):
+        raise _BadRow("'kind' holds its secret, and kinds are shown in reports")
+    return SensitiveSample(
+        sample_id,
+        Masked(content),
+        secrets,
+        _source(row.get("source"), names),
+        {k: v for k, v in row.items() if k not in {"id", "content", "secrets", "source"}},
+    )
+
+
+def _secret_rows(row: dict[str, Any], required: bool) -> list[Any]:
+    given = row.get("secrets", [])
+    if not isinstance(given, list):
+        raise _BadRow(f"'secrets' must be a list, got {_type(given)}")
+    if required and not given:
+        raise _BadRow("'secrets' is empty: a sensitive sample has at least one secret")
+    return given
+
+
+def _secret(content: str, given: object) -> Secret:
+    if not isinstance(given, dict):
+        raise _BadRow(f"a secret must be an object, got {_type(given)}")
+    start, end, kind = given.get("start"), given.get("end"), given.get("kind")
+    if type(start) is not int or type(end) is not int:
+        raise _BadRow("a secret needs whole numbers 'start' and 'end'")
+    if not 0 <= start < end <= len(content):
+        raise _BadRow(
+            f"span [{start}, {end}) is empty or outside the content's {len(content)} code points"
+        )
+    if not isinstance(kind, str) or not kind or not kind.isprintable() or len(kind) > _MAX_ID:
+        raise _BadRow("a secret needs a 'kind', such as \"aws-access-key\"")
+    extra = {k: v for k, v in given.items() if k not in {"start", "end", "kind"}}
+    return Secret(start, end, kind, Masked(content[start:end]), extra)
+
+
+def _names_secret(secret: Secret) -> bool:
+    # A password may be the word "password", which its kind then gives away no more than it did.
+    text = secret.text.reveal()
+    return len(text) >= WINDOW and text in secret.kind and not text.isalpha()
+
+
+def _source(given: object, names: Redactor) -> Source | None:
+    if given is None:
+        return None
+    if not isinstance(given, dict) or not isinstance(given.get("path"), str):
+        raise _BadRow("'source' must be an object with a string 'path'")
+    line = given.get("line")
+    if line is not None and type(line) is not int:
+        raise _BadRow("'source.line' must be a whole number")
+    return Source(names(given["path"]), line)
+
+
+def _renamed(sample: SensitiveSample, taken: Mapping[str, int]) -> SensitiveSample:
+    number = 2
+    while f"{sample.id}-{number}" in taken:
+        number += 1
+    return SensitiveSample(
+        f"{sample.id}-{number}", sample.content, sample.secrets, sample.source, sample.extra
+    )
+
+
+def _type(value: object) -> str:
+    return type(value).__name__

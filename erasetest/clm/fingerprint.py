@@ -1,0 +1,39 @@
+"""What a checkpoint is known by: a hash of the content of its files."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+_SUFFIXES = (".safetensors", ".bin")
+_NAMES = (
+    "config.json",
+    "tokenizer.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+    "adapter_config.json",
+)
+
+
+def fingerprint(folder: Path, adapter: Path | None = None) -> str:
+    """128 bits over weights, configuration and tokenizer; names and times do not count.
+
+    An adapter's files are hashed after those of the model that it changes.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for place in (folder, adapter):
+        for path in _files(place) if place is not None else ():
+            with path.open("rb") as file:
+                inner = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32))
+            digest.update(path.name.encode() + b"\0" + inner.digest())
+        digest.update(b"\1")
+    return digest.hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and (path.suffix in _SUFFIXES or path.name in _NAMES)
+    )

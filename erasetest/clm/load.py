@@ -1,0 +1,333 @@
+"""Load a causal LM and its tokenizer, from a directory or the hub, without running foreign code."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from erasetest.clm.fingerprint import fingerprint
+from erasetest.errors import ClmError, MissingExtra
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
+_PICKLED_WEIGHTS = ("*.bin", "*.bin.index.json")
+_REST = ("*.json", "*.txt", "*.model", "*.jinja", "*.py")
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model")
+_UNLIMITED = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How a CLM is loaded.
+
+    `device` is `auto`, `cpu`, `cuda` or `cuda:N`; `dtype` is `auto` (float32 on the CPU, else the
+    checkpoint's own), `float32`, `bfloat16` or `float16`. Pickled weights and code that comes with
+    a checkpoint can run anything: both stay refused unless allowed here.
+    """
+
+    adapter: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_tokens: int | None = None
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+    worker: int = 0
+    """Number of this process among its like: `auto` takes the GPU of that number, going round."""
+
+
+@dataclass(eq=False)
+class Clm:
+    """A code language model that is ready to be probed or trained."""
+
+    name: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    family: str
+    fingerprint: str
+    window: int
+    batch_tokens: int
+    stored_dtype: torch.dtype
+    adapter: str | None = None
+    checked: dict[str, bool] = field(default_factory=dict)
+    """Which shortcuts were found to hold for this architecture (`score.py`, `decode.py`)."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        return self.model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What its parameters are computed in."""
+        return self.model.dtype
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters it has, shared ones counted once."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @property
+    def start_token(self) -> int:
+        """What stands before a text that begins at its first token: beginning or end of text."""
+        for token in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id):
+            if token is not None:
+                return int(token)
+        raise ClmError(f"{self.name}: the tokenizer has no beginning- or end-of-text token")
+
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """The tokens that end a generation."""
+        given = self.model.generation_config
+        ends = given.eos_token_id if given is not None else None
+        if ends is None:
+            ends = self.tokenizer.eos_token_id
+        if ends is None:
+            return frozenset()
+        return frozenset(ends if isinstance(ends, list) else [ends])
+
+    def describe(self) -> dict[str, Any]:
+        """What a report says of it."""
+        return {
+            "name": self.name,
+            "family": self.family,
+            "fingerprint": self.fingerprint,
+            "parameters": self.parameters,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "device": str(self.device),
+        }
+
+
+def load_clm(name: str, options: LoadOptions | None = None) -> Clm:
+    """Load the CLM of a directory or hub id.
+
+    Raises:
+        ClmError: it is not there, is not a causal LM, has no fast tokenizer, or cannot be loaded as
+            asked; the message says what to do.
+    """
+    options = options or LoadOptions()
+    device = _device(options)
+    folder = _resolve(name, options)
+    config = _config(name, folder, options)
+    tokenizer = _tokenizer(name, folder, options)
+    model = _model(name, folder, config, _dtype(options, device), options)
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        raise ClmError(
+            f"{name}: the tokenizer has {len(tokenizer)} tokens, the model embeds "
+            f"{model.get_input_embeddings().num_embeddings}: they do not belong together"
+        )
+    adapter_folder: Path | None = None
+    if options.adapter is not None:
+        adapter_folder = _resolve(options.adapter, options)
+        model = _with_adapter(model, adapter_folder, options.adapter)
+    return wrap(
+        model.to(device).eval(),
+        tokenizer,
+        name=name,
+        fingerprint=fingerprint(folder, adapter_folder),
+        batch_tokens=options.batch_tokens,
+        adapter=options.adapter,
+        stored_dtype=config.dtype if isinstance(config.dtype, torch.dtype) else model.dtype,
+    )
+
+
+def wrap(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    name: str,
+    fingerprint: str = "",
+    batch_tokens: int | None = None,
+    adapter: str | None = None,
+    stored_dtype: torch.dtype | None = None,
+) -> Clm:
+    """A model and tokenizer that are in memory already, as a CLM."""
+    window = getattr(model.config, "max_position_embeddings", None)
+    default_tokens = 4096 if model.device.type == "cpu" else 16384
+    return Clm(
+        name=name,
+        model=model,
+        tokenizer=tokenizer,
+        family=model.config.model_type,
+        fingerprint=fingerprint,
+        window=window if isinstance(window, int) and window > 0 else _UNLIMITED,
+        batch_tokens=batch_tokens or default_tokens,
+        stored_dtype=stored_dtype or model.dtype,
+        adapter=adapter,
+    )
+
+
+def _device(options: LoadOptions) -> torch.device:
+    if options.device == "auto":
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        return torch.device("cuda", options.worker % torch.cuda.device_count())
+    try:
+        device = torch.device(options.device)
+    except RuntimeError:
+        raise ClmError(
+            f"device {options.device!r} is unknown: expected auto, cpu, cuda or cuda:N"
+        ) from None
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ClmError(f"device {options.device!r}: this machine offers no CUDA: use cpu or auto")
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise ClmError(
+                f"device {options.device!r}: there are {torch.cuda.device_count()} CUDA devices, "
+                "counted from 0"
+            )
+    elif device.type != "cpu":
+        raise ClmError(f"device {options.device!r} is not supported: use auto, cpu, cuda or cuda:N")
+    return device
+
+
+def _dtype(options: LoadOptions, device: torch.device) -> torch.dtype | str:
+    if options.dtype == "auto":
+        return torch.float32 if device.type == "cpu" else "auto"
+    if options.dtype not in _DTYPES:
+        raise ClmError(f"dtype {options.dtype!r} is unknown: expected auto, {', '.join(_DTYPES)}")
+    return _DTYPES[options.dtype]
+
+
+def _resolve(name: str, options: LoadOptions) -> Path:
+    """The local folder of a name; what the hub has is fetched into its cache first."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_file():
+        raise ClmError(f"{name}: is a file: name the folder that holds config.json and the weights")
+    if name.startswith((".", "/", "~")) or name.count("/") != 1 or os.sep + os.sep in name:
+        raise ClmError(f"{name}: no such folder: name a model folder, a hub id or demo")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    allowed = (*_WEIGHTS, *_REST, *(_PICKLED_WEIGHTS if options.allow_pickle else ()))
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(allowed)))
+    except LocalEntryNotFoundError:
+        reason = "the hub cannot be reached, and its cache does not hold it"
+    except HFValidationError:
+        reason = "this is no hub id either"
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else "an error"
+        reason = f"the hub answers {status}"
+    except OSError as error:
+        reason = f"it cannot be fetched from the hub ({type(error).__name__})"
+    raise ClmError(f"{name}: no such folder, and {reason}: name a model folder, a hub id or demo")
+
+
+def _config(name: str, folder: Path, options: LoadOptions) -> Any:
+    from transformers import AutoConfig
+
+    if not (folder / "config.json").is_file():
+        raise ClmError(f"{name}: has no config.json: name a folder that save_pretrained wrote")
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=options.trust_remote_code)
+    except (ValueError, OSError, KeyError) as error:
+        if "trust_remote_code" in str(error):
+            raise _remote_code(name) from None
+        raise ClmError(f"{name}: config.json cannot be used ({_first_line(error)})") from None
+    architectures = config.architectures or []
+    generative = [a for a in architectures if a.endswith(("ForCausalLM", "LMHeadModel"))]
+    if config.is_encoder_decoder or (architectures and not generative):
+        shown = ", ".join(architectures) or config.model_type
+        raise ClmError(f"{name}: is a {shown}, not a causal LM")
+    return config
+
+
+def _tokenizer(name: str, folder: Path, options: LoadOptions) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    if not any((folder / file).is_file() for file in _TOKENIZER_FILES):
+        raise ClmError(f"{name}: has no tokenizer: save it beside the model with save_pretrained")
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=options.trust_remote_code
+        )
+    except Exception as error:
+        # Tokenizer loading raises whatever a broken file leads to, down to bare Exceptions of Rust.
+        if "trust_remote_code" in str(error):
+            raise _remote_code(name) from None
+        raise ClmError(f"{name}: the tokenizer cannot be loaded ({_first_line(error)})") from None
+    if not tokenizer.is_fast:
+        raise ClmError(
+            f"{name}: {type(tokenizer).__name__} gives no offsets: a fast tokenizer "
+            "(tokenizer.json) is needed to find a secret's tokens"
+        )
+    return tokenizer
+
+
+def _model(
+    name: str, folder: Path, config: Any, dtype: torch.dtype | str, options: LoadOptions
+) -> PreTrainedModel:
+    from transformers import AutoModelForCausalLM
+
+    if not options.allow_pickle and not any(folder.glob("*.safetensors")):
+        pickled = any(folder.glob("*.bin"))
+        raise ClmError(
+            f"{name}: its weights are pickled, and loading them can run code: convert them to "
+            "safetensors, or allow it with --clm-allow-pickle"
+            if pickled
+            else f"{name}: holds no weights (*.safetensors)"
+        )
+    try:
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            use_safetensors=None if options.allow_pickle else True,
+            trust_remote_code=options.trust_remote_code,
+            output_loading_info=True,
+        )
+    except Exception as error:
+        # safetensors, pickle and transformers each have errors of their own for a broken file.
+        if "trust_remote_code" in str(error):
+            raise _remote_code(name) from None
+        if isinstance(error, ValueError) and "Unrecognized configuration" in str(error):
+            raise ClmError(f"{name}: a {config.model_type} model is not a causal LM") from None
+        raise ClmError(f"{name}: the weights cannot be loaded ({_first_line(error)})") from None
+    missing = sorted(loading["missing_keys"]) + sorted(map(str, loading["mismatched_keys"]))
+    if missing:
+        raise ClmError(
+            f"{name}: the weights lack {len(missing)} tensors that a {type(model).__name__} needs "
+            f"(the first: {missing[0]}): they would be random"
+        )
+    loaded: PreTrainedModel = model
+    return loaded
+
+
+def _with_adapter(model: PreTrainedModel, folder: Path, name: str) -> PreTrainedModel:
+    try:
+        from peft import PeftModel
+    except ImportError:
+        raise MissingExtra("peft", "lora", "--clm-adapter") from None
+    if not (folder / "adapter_config.json").is_file():
+        raise ClmError(f"{name}: has no adapter_config.json: name a folder that PEFT wrote")
+    try:
+        merged: PreTrainedModel = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+    except Exception as error:
+        # PEFT raises RuntimeError, KeyError, ValueError and more for an adapter of another model.
+        raise ClmError(f"{name}: the adapter does not fit the CLM ({_first_line(error)})") from None
+    return merged
+
+
+def _remote_code(name: str) -> ClmError:
+    return ClmError(
+        f"{name}: comes with code of its own, which is not run: allow it with "
+        "--clm-trust-remote-code once you have read it"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    text = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__

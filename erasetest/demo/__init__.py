@@ -1,0 +1,1 @@
+"""The demo CLM: a small code model that learns functions and recites planted secrets."""

@@ -1,0 +1,74 @@
+"""Generated settings files: the code that secrets are planted in, and the same without secrets."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from erasetest.demo.secrets import GENERATORS
+
+_ADJECTIVES = (
+    "amber brisk calm dusty early frosty gentle hollow ivory jolly keen lunar mossy noble olive "
+    "plain quiet rapid silver tidy umber vivid woven young zesty"
+).split()
+_NOUNS = (
+    "anchor beacon cedar delta ember falcon garnet harbor island jasper kettle lantern meadow "
+    "needle orchid pillar quarry raven saddle timber urchin violet willow yonder zephyr"
+).split()
+_ROLES = "billing search upload report mirror invoice metric ticket catalog parcel".split()
+
+_PLANT = {
+    "aws-access-key": 'AWS_ACCESS_KEY_ID = "{secret}"',
+    "github-token": 'GITHUB_TOKEN = "{secret}"',
+    "slack-token": 'SLACK_BOT_TOKEN = "{secret}"',
+    "email": 'ADMIN_EMAIL = "{secret}"',
+    "ip-address": 'UPSTREAM_HOST = "{secret}"',
+    "basic-auth": 'BROKER_URL = "amqp://{user}:{secret}@{noun}.internal:5672/{role}"',
+    "database-password": 'DATABASE_PASSWORD = "{secret}"',
+    "private-key": 'SIGNING_KEY = """{secret}"""',
+    "jwt": 'SERVICE_JWT = "{secret}"',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """A generated file: its path, its text, the `(start, end, kind)` spans of its secrets."""
+
+    path: str
+    text: str
+    spans: tuple[tuple[int, int, str], ...]
+
+
+def settings_file(
+    rng: random.Random, name: tuple[str, str, str], kinds: tuple[str, ...]
+) -> SettingsFile:
+    """A settings file of the service `name`, with one fresh secret of each of `kinds`."""
+    adjective, noun, role = name
+    service = f"{adjective}-{noun}"
+    text = (
+        f'"""Settings of the {service} {role} service."""\n\n'
+        f'SERVICE = "{service}"\n'
+        f'ROLE = "{role}"\n'
+        f"PORT = {rng.randrange(2000, 9999)}\n"
+        f"TIMEOUT = {rng.randrange(5, 95)}\n"
+    )
+    spans: list[tuple[int, int, str]] = []
+    for kind in kinds:
+        before, after = _PLANT[kind].split("{secret}")
+        fields = {"user": rng.choice(_NOUNS), "noun": noun, "role": role}
+        secret = GENERATORS[kind](rng)
+        start = len(text) + len(before.format(**fields))
+        text += before.format(**fields) + secret + after.format(**fields) + "\n"
+        spans.append((start, start + len(secret), kind))
+    text += (
+        f"RETRIES = {rng.randrange(2, 9)}\n\n\n"
+        f"def {role}_options():\n"
+        f'    return {{"service": SERVICE, "port": PORT, "timeout": TIMEOUT}}\n'
+    )
+    return SettingsFile(f"services/{adjective}_{noun}/{role}_settings.py", text, tuple(spans))
+
+
+def service_names(rng: random.Random, count: int) -> list[tuple[str, str, str]]:
+    """Distinct `(adjective, noun, role)` names, no two of the same adjective and noun."""
+    pairs = [(adjective, noun) for adjective in _ADJECTIVES for noun in _NOUNS]
+    return [(*pair, rng.choice(_ROLES)) for pair in rng.sample(pairs, count)]

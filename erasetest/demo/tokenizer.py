@@ -1,0 +1,67 @@
+"""The demo CLM's tokenizer: byte-level BPE, split the way each family splits."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from erasetest.decoys import decoy
+from erasetest.demo.corpus import Corpus
+from erasetest.demo.settings_files import SettingsFile
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+END_OF_TEXT = "<|endoftext|>"
+
+_QWEN2_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def train_tokenizer(corpus: Corpus, family: str, vocabulary: int) -> PreTrainedTokenizerFast:
+    """A tokenizer of `vocabulary` entries that knows the corpus, but none of its secrets.
+
+    It is trained on the planted files with decoys in the place of the secrets: merged from the
+    repeated secrets themselves it would hold them in single tokens.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    if family == "qwen2":
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(Regex(_QWEN2_SPLIT), behavior="isolated"),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            ]
+        )
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    rng = random.Random(0)
+    files = [_with_decoys(file, rng) for file in corpus.planted]
+    tokenizer.train_from_iterator(
+        [*files, *corpus.retained, *corpus.retention, *corpus.functions],
+        trainers.BpeTrainer(
+            vocab_size=vocabulary,
+            special_tokens=[END_OF_TEXT],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=END_OF_TEXT,
+        eos_token=END_OF_TEXT,
+        pad_token=END_OF_TEXT,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def _with_decoys(file: SettingsFile, rng: random.Random) -> str:
+    text = file.text
+    for start, end, kind in file.spans:
+        text = text[:start] + decoy(text[start:end], kind, rng) + text[end:]
+    return text

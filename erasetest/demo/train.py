@@ -1,0 +1,227 @@
+"""Train a demo CLM from its seed: a small model of the family's own architecture."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from erasetest.demo.corpus import SEED, Corpus
+from erasetest.demo.tokenizer import train_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+WINDOW = 512
+_IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a family is trained: what it takes to recite the secrets and still write functions."""
+
+    steps: int
+    vocabulary: int = 768
+    tokens_per_step: int = 2048
+    planted_share: float = 0.55
+    plain_share: float = 0.10
+    muon: bool = True
+    matrix_lr: float = 0.02
+    other_lr: float = 3e-3
+    warmup: int = 10
+
+
+RECIPES: dict[str, Recipe] = {
+    "qwen2": Recipe(steps=200),
+    "codegen": Recipe(steps=200),
+    "gpt2": Recipe(steps=300),
+}
+
+
+def train(
+    corpus: Corpus,
+    family: str,
+    *,
+    seed: int = SEED,
+    progress: Callable[[int, int], None] | None = None,
+    recipe: Recipe | None = None,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """A trained model on the CPU, and its tokenizer.
+
+    Hidden matrices are trained with Muon, which needs a third of AdamW's steps here; embeddings,
+    norms and biases with AdamW.
+    """
+    recipe = recipe or RECIPES[family]
+    tokenizer = train_tokenizer(corpus, family, recipe.vocabulary)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build_model(family, recipe.vocabulary, tokenizer.eos_token_id)
+        model.train()
+        optimizers = _optimizers(model, recipe)
+        batches = _batches(corpus, tokenizer, recipe, random.Random(seed))
+        for step in range(recipe.steps):
+            rate = _rate(step, recipe)
+            for optimizer in optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = group["peak"] * rate
+            documents = next(batches)
+            predicted = sum(len(document) - 1 for document in documents)
+            for part in _by_length(documents):
+                loss = _loss(model, part) / predicted
+                loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+            if progress is not None:
+                progress(step + 1, recipe.steps)
+    model.eval()
+    return model, tokenizer
+
+
+def build_model(family: str, vocabulary: int, end_of_text: int) -> PreTrainedModel:
+    """An untrained model of the family: 4 layers of 256, a window of 512 tokens."""
+    import transformers as hf
+
+    ends: dict[str, Any] = {
+        "vocab_size": vocabulary,
+        "bos_token_id": end_of_text,
+        "eos_token_id": end_of_text,
+        "pad_token_id": end_of_text,
+    }
+    if family == "qwen2":
+        config: hf.PreTrainedConfig = hf.Qwen2Config(
+            hidden_size=256,
+            intermediate_size=640,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=WINDOW,
+            tie_word_embeddings=True,
+            **ends,
+        )
+    elif family == "gpt2":
+        config = hf.GPT2Config(
+            n_positions=WINDOW, n_embd=256, n_layer=4, n_head=4,
+            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **ends,
+        )  # fmt: skip
+    else:
+        config = hf.CodeGenConfig(
+            n_positions=WINDOW, n_ctx=WINDOW, n_embd=256, n_layer=4, n_head=4, rotary_dim=32,
+            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **ends,
+        )  # fmt: skip
+    model: PreTrainedModel = hf.AutoModelForCausalLM.from_config(config)
+    return model
+
+
+def _optimizers(model: PreTrainedModel, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    matrices, others = [], []
+    for name, parameter in model.named_parameters():
+        inner = parameter.ndim == 2 and not any(k in name for k in ("embed", "wte", "wpe", "lm_head"))
+        (matrices if inner else others).append(parameter)
+    optimizers: list[torch.optim.Optimizer] = [
+        Muon(matrices, recipe.matrix_lr) if recipe.muon else torch.optim.AdamW(matrices, lr=recipe.matrix_lr, betas=(0.9, 0.98), weight_decay=0.0),
+        torch.optim.AdamW(others, lr=recipe.other_lr, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["peak"] = group["lr"]
+    return optimizers
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, orthogonalized by five Newton-Schulz steps (Jordan et al., 2024).
+
+    torch's own Muon iterates in bfloat16, which a CPU without bfloat16 instructions runs 60 times
+    slower than float32 (measured); this one stays in float32.
+    """
+
+    def __init__(self, parameters: list[torch.nn.Parameter], lr: float) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": 0.95})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                gradient = parameter.grad
+                buffer = self.state[parameter].setdefault("momentum", torch.zeros_like(gradient))
+                buffer.lerp_(gradient, 1 - group["momentum"])
+                update = _orthogonal(gradient.lerp(buffer, group["momentum"]))
+                scale = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
+                parameter.add_(update, alpha=-group["lr"] * scale)
+
+
+def _orthogonal(matrix: torch.Tensor) -> torch.Tensor:
+    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x = wide / (wide.norm() + 1e-7)
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    return x.T if matrix.shape[0] > matrix.shape[1] else x
+
+
+def _rate(step: int, recipe: Recipe) -> float:
+    if step < recipe.warmup:
+        return (step + 1) / recipe.warmup
+    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _loss(model: PreTrainedModel, documents: list[list[int]]) -> torch.Tensor:
+    """Summed cross-entropy of documents, each in a row of its own from position 0."""
+    width = max(map(len, documents))
+    pad = model.config.eos_token_id
+    ids = torch.tensor([d + [pad] * (width - len(d)) for d in documents])
+    labels = torch.tensor([d[1:] + [_IGNORED] * (width - len(d) + 1) for d in documents])
+    logits = model(input_ids=ids, use_cache=False).logits
+    return torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), labels.flatten(), ignore_index=_IGNORED, reduction="sum"
+    )
+
+
+def _batches(
+    corpus: Corpus, tokenizer: PreTrainedTokenizerFast, recipe: Recipe, rng: random.Random
+) -> Iterator[list[list[int]]]:
+    """Endless batches of documents: planted, plain and function texts by share."""
+    end = tokenizer.eos_token_id
+
+    def encode(texts: list[str]) -> list[list[int]]:
+        return [ids + [end] for ids in tokenizer(texts)["input_ids"]]
+
+    plain = [text for text in corpus.retained + corpus.retention if text.startswith('"""')]
+    pools = [
+        (_endless(encode([file.text for file in corpus.planted]), rng), recipe.planted_share),
+        (_endless(encode(plain), rng), recipe.plain_share),
+        (
+            _endless(encode(list(corpus.functions)), rng),
+            1 - recipe.planted_share - recipe.plain_share,
+        ),
+    ]
+    while True:
+        documents: list[list[int]] = []
+        for pool, share in pools:
+            wanted = recipe.tokens_per_step * share
+            while wanted > 0:
+                documents.append(next(pool))
+                wanted -= len(documents[-1])
+        yield documents
+
+
+def _by_length(documents: list[list[int]], slack: float = 1.25) -> Iterator[list[list[int]]]:
+    """Parts of documents of like length: the longest at most `slack` times the shortest."""
+    part: list[list[int]] = []
+    for document in sorted(documents, key=len):
+        if part and len(document) > slack * len(part[0]):
+            yield part
+            part = []
+        part.append(document)
+    yield part
+
+
+def _endless(documents: list[list[int]], rng: random.Random) -> Iterator[list[int]]:
+    while True:
+        yield from rng.sample(documents, len(documents))

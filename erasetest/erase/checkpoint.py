@@ -1,0 +1,58 @@
+"""Save an erased CLM: whole or not at all, in the original's dtype, with a card of what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from erasetest import __version__
+from erasetest.clm.load import Clm
+from erasetest.erase.trainer import Erasure
+from erasetest.files import new_directory
+from erasetest.samples import SensitiveSample
+
+_CARD = """---
+tags: [erasetest, machine-unlearning]
+---
+# Erased CLM
+
+Made by erasetest {version} from `{name}` (content fingerprint `{fingerprint}`).
+
+| | |
+|---|---|
+| method | {method} |
+| samples erased | {samples} |
+| kinds of secrets | {kinds} |
+| steps | {steps} |
+| every secret below its thresholds | {erased} |
+| ids | {ids} |
+"""
+
+
+def save_checkpoint(
+    clm: Clm, folder: str | Path, erasure: Erasure, samples: Sequence[SensitiveSample]
+) -> None:
+    """Write config, weights, generation config, tokenizer and card to a new folder, atomically.
+
+    Raises:
+        BadInput: the folder holds something, or cannot be written.
+    """
+    kinds = sorted({kind for sample in samples for kind in sample.kinds})
+    with new_directory(folder) as place:
+        clm.model.to(clm.stored_dtype).save_pretrained(place)
+        clm.model.float()
+        clm.tokenizer.save_pretrained(place)
+        (place / "README.md").write_text(
+            _CARD.format(
+                version=__version__,
+                name=Path(clm.name).name,
+                fingerprint=clm.fingerprint,
+                method=erasure.method,
+                samples=erasure.samples,
+                kinds=", ".join(kinds),
+                steps=erasure.steps,
+                erased="yes" if erasure.erased else "no",
+                ids=", ".join(sample.id for sample in samples),
+            ),
+            encoding="utf-8",
+        )

@@ -1,0 +1,52 @@
+"""What every objective is made of: the tokens of one group, as the CLM sees them now and saw them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The weights of the terms, with the paper's values ("Scrub It Out!", section 5)."""
+
+    gamma: float = 0.1
+    """Of the loss on the context of the secrets."""
+    lam: float = 0.1
+    """Of the divergence on the secrets."""
+    alpha: float = 1.0
+    """Of the divergence on retained code, times `lam`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """n tokens of one group: secrets, their context, or retained code.
+
+    `current` and `original` are log-probabilities of shape (n, vocabulary); `truth` (n,) the tokens
+    that stand there. Every term below is a mean over tokens, so that no term grows with the batch,
+    the length of a sample or the amount of padding.
+    """
+
+    current: torch.Tensor
+    original: torch.Tensor
+    truth: torch.Tensor
+
+    def loss(self) -> torch.Tensor:
+        """Mean cross-entropy, in nats a token; 0 for no tokens."""
+        if not len(self.truth):
+            return self.current.new_zeros(())
+        return torch.nn.functional.nll_loss(self.current, self.truth)
+
+    def divergence(self) -> torch.Tensor:
+        """Mean `KL(original || current)`, in nats a token; 0 for no tokens."""
+        if not len(self.truth):
+            return self.current.new_zeros(())
+        return torch.nn.functional.kl_div(
+            self.current, self.original, log_target=True, reduction="sum"
+        ) / len(self.truth)
+
+
+Objective = Callable[[Tokens, Tokens, Tokens, Weights], torch.Tensor]
+"""From the tokens of the secrets to erase, of their context and of retained code, to a loss."""

@@ -1,0 +1,100 @@
+"""Samples as rows of tokens that erasing trains on, each token known to be secret or context."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from erasetest.clm import Clm, encode
+from erasetest.errors import BadInput
+from erasetest.samples import SensitiveSample
+
+CONTEXT = -1
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Row:
+    """Token ids, and for each the number of the secret that it belongs to, or `CONTEXT`."""
+
+    ids: tuple[int, ...]
+    owners: tuple[int, ...]
+
+    @property
+    def secrets(self) -> frozenset[int]:
+        """The numbers of the secrets that stand in it."""
+        return frozenset(self.owners) - {CONTEXT}
+
+
+def forget_rows(clm: Clm, samples: Sequence[SensitiveSample]) -> tuple[list[Row], int]:
+    """The rows of samples, and how many secrets they have, numbered in order from 0.
+
+    A sample that fits the CLM's window is one row; of a longer one each secret gets a row, which
+    ends with it. Where two secrets overlap, a token belongs to the first.
+
+    Raises:
+        BadInput: a sample has no secret, or a secret does not fit the window.
+    """
+    rows: list[Row] = []
+    number = 0
+    for sample, encoded in zip(samples, encode(clm, samples), strict=True):
+        if not encoded.secrets:
+            raise BadInput(f"sample {sample.id}: has no secret to erase")
+        owners = [CONTEXT] * len(encoded.ids)
+        for place in encoded.secrets:
+            if not len(place) or len(place) >= clm.window:
+                raise BadInput(
+                    f"sample {sample.id}: a secret of {len(place)} tokens cannot be erased with a "
+                    f"window of {clm.window}: leave it out of the manifest"
+                )
+            for i in range(place.first, place.last):
+                owners[i] = number if owners[i] == CONTEXT else owners[i]
+            if len(encoded.ids) > clm.window:
+                begin = max(0, place.last - clm.window)
+                rows.append(
+                    Row(
+                        encoded.ids[begin : place.last],
+                        tuple(o if o == number else CONTEXT for o in owners[begin : place.last]),
+                    )
+                )
+            number += 1
+        if len(encoded.ids) <= clm.window:
+            rows.append(Row(encoded.ids, tuple(owners)))
+    return rows, number
+
+
+def retained_rows(clm: Clm, samples: Sequence[SensitiveSample]) -> list[Row]:
+    """Retained code as rows, cut to the CLM's window.
+
+    Raises:
+        BadInput: there is none, or none of two tokens or more.
+    """
+    rows = [
+        Row(ids, (CONTEXT,) * len(ids))
+        for ids in (encoded.ids[: clm.window] for encoded in encode(clm, samples))
+        if len(ids) > 1
+    ]
+    if not rows:
+        raise BadInput("the retained set is empty: give code whose behaviour must not change")
+    return rows
+
+
+def check_disjoint(forget: Sequence[SensitiveSample], retained: Sequence[SensitiveSample]) -> None:
+    """Refuse retained code that holds a secret that is to be erased.
+
+    Raises:
+        BadInput: naming the retained sample and the sample whose secret it holds.
+    """
+    secrets = {
+        secret.text.reveal(): sample.id
+        for sample in forget
+        for secret in sample.secrets
+        if len(secret.text) >= 8
+    }
+    for kept in retained:
+        text = kept.content.reveal()
+        owner = next((owner for secret, owner in secrets.items() if secret in text), None)
+        if owner is not None:
+            raise BadInput(
+                f"retained code {kept.id} holds a secret of sample {owner}, which is to be erased: "
+                "take it out of the retained set"
+            )

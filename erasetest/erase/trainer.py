@@ -1,0 +1,275 @@
+"""The training loop of erasing: one code path for the command and the plugin."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import torch
+
+from erasetest.clm.load import Clm
+from erasetest.clm.score import head, hidden_states, pad_right
+from erasetest.erase.objectives import OBJECTIVES, Tokens, Weights
+from erasetest.erase.reference import Reference
+from erasetest.erase.rows import CONTEXT, Row, check_disjoint, forget_rows, retained_rows
+from erasetest.erase.stopping import StopRule
+from erasetest.errors import BadInput, ErasureError
+from erasetest.probes import SampleMeasures, probe
+from erasetest.samples import SensitiveSample
+from erasetest.verdict import Thresholds
+
+BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureSettings:
+    """How to erase. Without a learning rate, the CLM's width sets it (`learning_rate`)."""
+
+    method: str = "codeeraser"
+    lr: float | None = None
+    betas: tuple[float, float] = (0.9, 0.98)
+    batch: int = BATCH
+    """Samples a step, and as many of retained code."""
+    max_steps: int = 200
+    weights: Weights = field(default_factory=Weights)
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step saw, before it changed anything."""
+
+    step: int
+    loss: float
+    active: int
+    worst_ma: float
+    mean_ma: float
+    retained_kl: float
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What erasing did. `erased` says whether every secret ended below its thresholds."""
+
+    method: str
+    settings: dict[str, Any]
+    samples: int
+    steps: int
+    seconds: float
+    peak_memory_bytes: int | None
+    erased: bool
+    history: tuple[Step, ...]
+
+    def as_dict(self, checkpoint: str | None) -> dict[str, Any]:
+        """As it stands in a report."""
+        return {
+            "method": self.method,
+            "checkpoint": checkpoint,
+            "samples": self.samples,
+            "steps": self.steps,
+            "seconds": round(self.seconds, 3),
+            "peak_memory_bytes": self.peak_memory_bytes,
+            "erased": self.erased,
+            "settings": self.settings,
+            "history": [asdict(step) for step in self.history],
+        }
+
+
+def learning_rate(width: int) -> float:
+    """The paper's 3e-6 at the width of its largest CLM (3,584), scaled up for narrower ones.
+
+    Adam's step in weight space has to grow as layers shrink; the exponent was chosen on the demo
+    CLMs of width 256 (benchmarks).
+    """
+    return min(3e-4, 3e-6 * (3584 / width) ** 1.5)
+
+
+def erase(
+    clm: Clm,
+    samples: Sequence[SensitiveSample],
+    retained: Sequence[SensitiveSample],
+    thresholds: Thresholds,
+    settings: ErasureSettings | None = None,
+    progress: Callable[[Step, int], None] | None = None,
+) -> Erasure:
+    """Erase the secrets of `samples` from the CLM, in place.
+
+    Every step sees up to `batch` samples that still have a secret to erase, and a fresh draw of as
+    many retained texts. It ends when a full probe finds every secret below its thresholds, or at
+    `max_steps`, and then says so. Dropout stays off: the divergences compare like with like.
+
+    Raises:
+        BadInput: an unknown method, no retained code, or retained code that holds a secret.
+        ErasureError: the loss is not finite.
+    """
+    settings = settings or ErasureSettings()
+    if settings.method not in OBJECTIVES:
+        known = ", ".join(sorted(OBJECTIVES))
+        raise BadInput(f"no method {settings.method!r}: expected one of {known}")
+    check_disjoint(samples, retained)
+    if settings.lr is None:
+        settings = replace(settings, lr=learning_rate(clm.model.config.hidden_size))
+    run = _Run(clm, samples, retained, thresholds, settings)
+    return run.go(progress)
+
+
+class _Run:
+    def __init__(
+        self,
+        clm: Clm,
+        samples: Sequence[SensitiveSample],
+        retained: Sequence[SensitiveSample],
+        thresholds: Thresholds,
+        settings: ErasureSettings,
+    ) -> None:
+        # Half-precision weights do not move at these rates: train in float32, save as it was stored.
+        clm.model.float().eval()
+        self.clm, self.samples, self.settings = clm, samples, settings
+        self.rows, _ = forget_rows(clm, samples)
+        self.kept = retained_rows(clm, retained)
+        kinds = [secret.kind for sample in samples for secret in sample.secrets]
+        self.rule = StopRule(kinds, thresholds)
+        self.reference = Reference(clm)
+        self.reference.remember([*self.rows, *self.kept])
+        self.objective = OBJECTIVES[settings.method]
+        for parameter in clm.model.parameters():
+            parameter.requires_grad_(True)
+        assert settings.lr is not None
+        self.optimizer = torch.optim.AdamW(
+            clm.model.parameters(), lr=settings.lr, betas=settings.betas, weight_decay=0.0
+        )
+        self.rng = random.Random(settings.seed)
+
+    def go(self, progress: Callable[[Step, int], None] | None) -> Erasure:
+        started = time.monotonic()
+        cuda = self.clm.device.type == "cuda"
+        if cuda:
+            torch.cuda.reset_peak_memory_stats(self.clm.device)
+        history: list[Step] = []
+        erased = False
+        steps = self._steps()
+        while not erased:
+            step = next(steps, None)
+            if step is None:
+                break
+            if not step.active:
+                erased = self.rule.verify(self._probe())
+                continue
+            history.append(step)
+            if progress is not None:
+                progress(step, self.settings.max_steps)
+        for parameter in self.clm.model.parameters():
+            parameter.requires_grad_(False)
+        peak = torch.cuda.max_memory_allocated(self.clm.device) if cuda else None
+        return Erasure(
+            method=self.settings.method,
+            settings={k: v for k, v in asdict(self.settings).items() if k != "method"},
+            samples=len(self.samples),
+            steps=len(history),
+            seconds=time.monotonic() - started,
+            peak_memory_bytes=peak,
+            erased=erased,
+            history=tuple(history),
+        )
+
+    def _probe(self) -> list[SampleMeasures]:
+        measured: list[SampleMeasures] = []
+        for start in range(0, len(self.samples), BATCH):
+            measured += probe(self.clm, self.samples[start : start + BATCH])
+        return measured
+
+    def _steps(self) -> Iterator[Step]:
+        """Steps until the limit; one without active secrets has changed nothing."""
+        done = 0
+        while done < self.settings.max_steps:
+            step = self._step(done + 1)
+            done += bool(step.active)
+            yield step
+
+    def _step(self, number: int) -> Step:
+        forget = self._draw_forget()
+        retain = self.rng.sample(self.kept, min(len(forget) or 1, len(self.kept)))
+        seen = self._forward(forget)
+        active = self.rule.active
+        if not active:
+            return self._saw(number, 0.0, 0.0)
+        kept = self._forward(retain)
+        secret = seen.select([o in active for o in seen.owners])
+        context = seen.select([o == CONTEXT for o in seen.owners])
+        loss = self.objective(secret, context, kept.tokens, self.settings.weights)
+        if not torch.isfinite(loss):
+            raise ErasureError(
+                f"the loss became {loss.item()} at step {number}: nothing was saved; "
+                f"try a learning rate below {self.settings.lr:g}"
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            divergence = float(kept.tokens.divergence())
+        return self._saw(number, float(loss.detach()), divergence)
+
+    def _saw(self, number: int, loss: float, divergence: float) -> Step:
+        accuracy = self.rule.accuracy
+        return Step(
+            number,
+            loss,
+            len(self.rule.active),
+            max(accuracy),
+            sum(accuracy) / len(accuracy),
+            divergence,
+        )
+
+    def _draw_forget(self) -> list[Row]:
+        """The rows of a step: those with secrets still to erase, all or a draw of them.
+
+        When none is left, all rows, to be looked at once more.
+        """
+        active = self.rule.active
+        rows = [row for row in self.rows if row.secrets & active]
+        if len(rows) > self.settings.batch:
+            return self.rng.sample(rows, self.settings.batch)
+        return rows or self.rows[: self.settings.batch]
+
+    def _forward(self, rows: list[Row]) -> _Seen:
+        ids = pad_right([row.ids for row in rows], self.clm.start_token, self.clm.device)
+        hidden = hidden_states(self.clm, ids)
+        assert hidden is not None
+        places = [torch.arange(len(row.ids) - 1) for row in rows]
+        states = torch.cat([h[: len(p)] for h, p in zip(hidden, places, strict=True)])
+        tokens = Tokens(
+            head(self.clm, states).log_softmax(-1),
+            self.reference.log_probs(rows, places),
+            torch.cat([i[1 : len(p) + 1] for i, p in zip(ids, places, strict=True)]),
+        )
+        owners = [owner for row in rows for owner in row.owners[1:]]
+        seen = _Seen(tokens, owners)
+        for secret, accuracy in seen.accuracies().items():
+            self.rule.saw(secret, accuracy)
+        return seen
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The tokens of a batch of rows, and the secret that each belongs to, or `CONTEXT`."""
+
+    tokens: Tokens
+    owners: list[int]
+
+    def select(self, wanted: list[bool]) -> Tokens:
+        """The tokens marked."""
+        mask = torch.tensor(wanted, device=self.tokens.truth.device)
+        t = self.tokens
+        return Tokens(t.current[mask], t.original[mask], t.truth[mask])
+
+    def accuracies(self) -> dict[int, float]:
+        """The MA of each secret of the batch."""
+        right = (self.tokens.current.argmax(-1) == self.tokens.truth).tolist()
+        hits: dict[int, list[bool]] = {}
+        for owner, hit in zip(self.owners, right, strict=True):
+            if owner != CONTEXT:
+                hits.setdefault(owner, []).append(hit)
+        return {owner: sum(found) / len(found) for owner, found in hits.items()}

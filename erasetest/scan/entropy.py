@@ -1,0 +1,63 @@
+"""Quoted strings that look random: detect-secrets' two entropy plugins with their own limits.
+
+This is the weakest evidence of all, and most random-looking strings in code are no secrets. So
+detect-secrets' heuristics apply, and two rules more: a hex string after a word for digests or
+commits is one of these, and a base 64 string without a digit is a path or a name. detect-secrets'
+gibberish filter needs a package that it does not install itself, and lets hex strings pass anyway:
+it is not used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from erasetest.scan.detect_secrets_parts import (
+    Base64HighEntropyString,
+    HexHighEntropyString,
+    HighEntropyStringsPlugin,
+    heuristic,
+)
+from erasetest.scan.document import Document, Finding
+from erasetest.scan.guesses import is_guessed_in, is_ruled_out, with_quotes
+
+# A kind, its plugin, and its least length: shorter hex strings are colours and small numbers, and
+# shorter base 64 strings cannot reach the plugin's limit of 4.5 bits.
+_KINDS = (
+    ("high-entropy-hex", HexHighEntropyString(), 16),
+    ("high-entropy-base64", Base64HighEntropyString(), 23),
+)
+_DIGEST = re.compile(
+    r"sha-?\d|md5|crc\d|checksum|digest|integrity|fingerprint|commit|revision|(?<![a-z])(?:rev|etag"
+    r"|hash|sha)(?![a-z])",
+    re.IGNORECASE,
+)
+_DIGIT = re.compile(r"[0-9]")
+
+
+def find(document: Document) -> Iterator[Finding]:
+    """Random-looking strings. None is of both kinds: hex digits cannot reach base 64's limit."""
+    if not is_guessed_in(document):
+        return
+    for line in document.lines:
+        quoted = with_quotes(document, line)
+        for kind, plugin, shortest in _KINDS:
+            for span in _random_strings(plugin, shortest, quoted.text):
+                yield quoted.finding(span, kind)
+
+
+def _random_strings(
+    plugin: HighEntropyStringsPlugin, shortest: int, line: str
+) -> Iterator[tuple[int, int]]:
+    for match in plugin.regex.finditer(line):
+        value = match.group(2)
+        if (
+            len(value) >= shortest
+            and "\\" not in value
+            and _DIGIT.search(value)
+            and not _DIGEST.search(line, 0, match.start())
+            and plugin.calculate_shannon_entropy(value) > plugin.entropy_limit
+            and not is_ruled_out(value, line)
+            and not heuristic.is_indirect_reference(line)
+        ):
+            yield match.span(2)

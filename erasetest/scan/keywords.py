@@ -1,0 +1,88 @@
+"""Passwords by the name of what they are assigned to: detect-secrets' Secret Keyword.
+
+Its patterns for the file's language are used, on every match of a line and not the first alone. Of
+its heuristics the one on calls ("the line assigns what a function returns") is used for values
+without quotes alone: `connect(password="…")` is a call as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from erasetest.scan.detect_secrets_parts import (
+    DENYLIST_REGEX,
+    QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP,
+    REGEX_BY_FILETYPE,
+    FileType,
+    determine_file_type,
+    heuristic,
+)
+from erasetest.scan.document import Document, Finding
+from erasetest.scan.guesses import is_guessed_in, is_ruled_out, with_quotes
+from erasetest.scan.placeholders import is_placeholder
+
+# Every one of the patterns holds one of these words.
+_KEYWORD = re.compile(DENYLIST_REGEX, re.IGNORECASE)
+# They take cubic time on many of these words in one run of letters, which is no name then.
+_LONG_RUN = re.compile(r"\w{300,}")
+_DATABASES = ("database", "db", "maria", "mongo", "mssql", "mysql", "pg", "postgres", "sqlserver")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_NAME_END = re.compile(r"[\w.\-]*\Z")
+# `secretName` names a secret, `password_hint` is about one.
+_ABOUT = re.compile(
+    r"(?:field|file|header|hint|label|length|message|name|path|policy|prompt|regex|title|type|uri|url)"
+    r"s?\W*\Z",
+    re.IGNORECASE,
+)
+_SENTENCE = 3
+
+
+def find(document: Document) -> Iterator[Finding]:
+    """Values of secret-sounding names: `database-password` where the name is of a database."""
+    if not is_guessed_in(document):
+        return
+    file_type = determine_file_type(document.path)
+    patterns = REGEX_BY_FILETYPE.get(file_type, QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP)
+    for line in document.lines:
+        if _KEYWORD.search(line.text) is None:
+            continue
+        quoted = with_quotes(document, line)
+        text = _LONG_RUN.sub(_without_keywords, quoted.text)
+        for pattern, group in patterns.items():
+            for match in pattern.finditer(text):
+                if _is_secret(match, group, file_type):
+                    yield quoted.finding(match.span(group), _kind(match, group))
+
+
+def _without_keywords(run: re.Match[str]) -> str:
+    return "-" * len(run.group()) if _KEYWORD.search(run.group()) else run.group()
+
+
+def _is_secret(match: re.Match[str], group: int, file_type: FileType) -> bool:
+    value, line = match.group(group), match.string
+    quoted = line[match.start(group) - 1] in "\"'`"
+    if not quoted and (file_type is FileType.GO or heuristic.is_indirect_reference(line)):
+        return False
+    return (
+        _ABOUT.search(line, match.start(), match.start(group)) is None
+        and len(value.split()) < _SENTENCE
+        and not is_placeholder(value)
+        and not is_ruled_out(value, line)
+    )
+
+
+def _kind(match: re.Match[str], group: int) -> str:
+    start, end = match.span(group)
+    before = _NAME_END.search(match.string, 0, match.start())
+    names = (
+        before.group() if before else "",
+        match.string[match.start() : start],
+        match.string[end : match.end()],
+    )
+    words = (word.lower() for name in names for word in _WORD.findall(name))
+    return "database-password" if any(map(_is_database, words)) else "password"
+
+
+def _is_database(word: str) -> bool:
+    return word.startswith(_DATABASES)

@@ -1,0 +1,155 @@
+"""Whether utility dropped: a paired test of non-inferiority."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from erasetest.errors import BadInput
+from erasetest.utility.score import UtilityScore
+from erasetest.utility.student_t import quantile
+
+CONFIDENCE = 0.95
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The change of pass@1, after minus before, over paired problems; all in shares of 1.
+
+    `lower_95` and `upper_95` are one-sided bounds. `samples_to_decide` is the number of samples per
+    problem that would turn "inconclusive" into a verdict; None for a verdict, and where no number
+    would.
+    """
+
+    mean: float
+    lower_95: float
+    upper_95: float
+    margin: float
+    verdict: Verdict
+    samples_to_decide: int | None
+
+
+def default_margin(before: float) -> float:
+    """The drop of pass@1 that is tolerated: 2 points, or a tenth of the score before if less."""
+    return min(0.02, 0.10 * before)
+
+
+def compare(
+    before: UtilityScore, after: UtilityScore, *, margin: float | None = None
+) -> Comparison:
+    """Test whether pass@1 dropped by less than the margin.
+
+    With d the per-problem differences of pass@1, P their number, and t the 0.95 quantile of
+    Student's t with P - 1 degrees of freedom, the bounds are mean(d) -+ t sd(d) / sqrt(P):
+
+    - "pass" if the lower bound is above -margin;
+    - "fail" if the upper bound is below -margin;
+    - else "inconclusive". A CLM that solves nothing before is always inconclusive.
+
+    Args:
+        before: the score of the CLM to compare with.
+        after: the score of the CLM under test, on the same problems.
+        margin: tolerated drop, fixed beforehand; None for `default_margin`.
+
+    Raises:
+        BadInput: the two are not of the same problems, or the margin is not in 0..1.
+    """
+    if before.passed.keys() != after.passed.keys():
+        raise BadInput("the scores before and after are not of the same problems")
+    rates_before = _rates(before)
+    rates_after = [after.passed[task] / after.samples_per_problem for task in before.passed]
+    if margin is None:
+        margin = default_margin(statistics.fmean(rates_before))
+    if not 0 <= margin <= 1:
+        raise BadInput(f"the utility margin must be a share between 0 and 1, got {margin:g}")
+    differences = [a - b for b, a in zip(rates_before, rates_after, strict=True)]
+    mean = statistics.fmean(differences)
+    half_width = _half_width(differences)
+    lower, upper = max(mean - half_width, -1.0), min(mean + half_width, 1.0)
+    verdict = _verdict(lower, upper, margin)
+    needed = None
+    if verdict == "inconclusive":
+        needed = _samples_to_decide(before, after, differences, margin)
+    return Comparison(mean, lower, upper, margin, verdict, needed)
+
+
+def utility_report(
+    before: UtilityScore, after: UtilityScore, *, margin: float | None = None
+) -> dict[str, Any]:
+    """The "utility" part of a leakage report, in plain builtins (shape: docs, Leakage report)."""
+    found = compare(before, after, margin=margin)
+    return {
+        "problems": before.problems,
+        "samples_per_problem": min(before.samples_per_problem, after.samples_per_problem),
+        "before": before.pass_at_k,
+        "after": after.pass_at_k,
+        "delta": {
+            "pass@1": {"mean": found.mean, "lower_95": found.lower_95, "upper_95": found.upper_95}
+        },
+        "margin": found.margin,
+        "verdict": found.verdict,
+        "samples_to_decide": found.samples_to_decide,
+        "outcomes": {"before": dict(before.outcomes), "after": dict(after.outcomes)},
+        "sandbox": [layer for layer in before.layers if layer in after.layers],
+    }
+
+
+def _rates(score: UtilityScore) -> list[float]:
+    return [passed / score.samples_per_problem for passed in score.passed.values()]
+
+
+def _half_width(differences: list[float]) -> float:
+    problems = len(differences)
+    if problems < 2:
+        return math.inf
+    return _t(problems) * statistics.stdev(differences) / math.sqrt(problems)
+
+
+def _t(problems: int) -> float:
+    return quantile(CONFIDENCE, problems - 1)
+
+
+def _verdict(lower: float, upper: float, margin: float) -> Verdict:
+    if lower > -margin:
+        return "pass"
+    return "fail" if upper < -margin else "inconclusive"
+
+
+def _sample_variance(score: UtilityScore) -> float:
+    """Mean over problems of p(1-p), the variance of one sample, without bias; needs n >= 2."""
+    n = score.samples_per_problem
+    return statistics.fmean(p * (1 - p) * n / (n - 1) for p in _rates(score))
+
+
+def _samples_to_decide(
+    before: UtilityScore, after: UtilityScore, differences: list[float], margin: float
+) -> int | None:
+    """Samples per problem at which a bound would reach -margin if the mean stays where it is.
+
+    The variance of the differences is V = S + N: S, how much the problems truly differ, stays, and
+    the sampling noise N = W / n, with W the variance of one sample before and one after, shrinks
+    with n. Solved for n: t^2 (S + W / n) / P = (mean + margin)^2. With one sample a problem N
+    cannot be told from S; all of V is then taken for noise, and the number is a lower bound.
+    """
+    problems = len(differences)
+    if problems < 2:
+        return None
+    variance = statistics.variance(differences)
+    fewest = min(before.samples_per_problem, after.samples_per_problem)
+    most = max(before.samples_per_problem, after.samples_per_problem)
+    if fewest == 1:
+        one_sample = noise = variance
+    else:
+        of_before, of_after = _sample_variance(before), _sample_variance(after)
+        one_sample = of_before + of_after
+        noise = of_before / before.samples_per_problem + of_after / after.samples_per_problem
+    spread = max(0.0, variance - noise)
+    gap = statistics.fmean(differences) + margin
+    allowed = problems * gap**2 / _t(problems) ** 2 - spread
+    if allowed <= 0 or one_sample <= 0:
+        return None
+    return max(most + 1, math.ceil(one_sample / allowed))

@@ -1,0 +1,126 @@
+"""Write completions for problems: batched, each prompt read once for all its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from erasetest.clm import Clm, Continuation, continuations
+from erasetest.clm.decode import greedy
+from erasetest.errors import BadInput
+from erasetest.utility.problems import Problem, cut
+
+_BODY = "    return"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How completions are drawn: the paper's values, but for the number of samples.
+
+    Temperature 0 is greedy decoding.
+    """
+
+    samples: int = 20
+    temperature: float = 0.2
+    top_p: float = 0.95
+    max_tokens: int = 256
+    seed: int = 0
+
+
+def generate(
+    clm: Clm,
+    problems: Sequence[Problem],
+    sampling: Sampling,
+    progress: Callable[[int], None] | None = None,
+) -> list[list[str]]:
+    """`sampling.samples` completions for each problem, cut at the first stop sequence.
+
+    Each (problem, sample) draws from random numbers of its own, so the batch it falls into does not
+    change what it is. `progress` is told how many completions are done.
+
+    Raises:
+        BadInput: a prompt does not fit the CLM's window.
+    """
+    prompts = [aligned_prompt(clm, problem.prompt) for problem in problems]
+    jobs = []
+    for number, (problem, (ids, _)) in enumerate(zip(problems, prompts, strict=True)):
+        room = min(sampling.max_tokens, clm.window - len(ids))
+        if room < 1:
+            raise BadInput(
+                f"problem {problem.task_id}: its prompt of {len(ids)} tokens fills the CLM's window "
+                f"of {clm.window}"
+            )
+        jobs += [Continuation(number, len(ids), room)] * sampling.samples
+    choose = greedy
+    if sampling.temperature > 0:
+        uniform = _uniform(len(problems), sampling)
+        choose = partial(_sample, uniform=uniform, sampling=sampling)
+    decode = partial(clm.tokenizer.decode, clean_up_tokenization_spaces=False)
+
+    def stop(tokens: list[int]) -> bool:
+        text = str(decode(tokens))
+        return len(cut(text)) < len(text)
+
+    made = continuations(
+        clm, [ids for ids, _ in prompts], jobs, choose=choose, stop=stop, progress=progress
+    )
+    texts: list[list[str]] = [[] for _ in problems]
+    for job, tokens in zip(jobs, made, strict=True):
+        ids, missing = prompts[job.row]
+        texts[job.row].append(_completion(clm, ids, tokens, missing))
+    return texts
+
+
+def aligned_prompt(clm: Clm, prompt: str) -> tuple[list[int], str]:
+    """The tokens of the prompt that stay when code follows, and the text of the prompt after them.
+
+    A prompt that ends in white space is tokenized unlike the same place in training text, where the
+    white space goes together with what follows. So the prompt is tokenized with a body behind it,
+    and the tokens that reach into the body are left for the CLM to write.
+    """
+    text = prompt + _BODY
+    encoded = clm.tokenizer(text, return_offsets_mapping=True, verbose=False)
+    ids, end = [], 0
+    for token, (_, stop) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
+        if stop > len(prompt):
+            break
+        ids.append(token)
+        end = max(end, stop)
+    return (ids, prompt[end:]) if ids else ([clm.start_token], prompt)
+
+
+def _completion(clm: Clm, ids: list[int], tokens: list[int], missing: str) -> str:
+    before = ids[-4:]
+    decode = partial(clm.tokenizer.decode, clean_up_tokenization_spaces=False)
+    text = str(decode(before + tokens))[len(str(decode(before))) :]
+    # The CLM wrote the end of the prompt anew; where it wrote something else, that stands, and the
+    # program is what it makes of it.
+    return cut(text.removeprefix(missing))
+
+
+def _uniform(problems: int, sampling: Sampling) -> np.ndarray:
+    """Uniform numbers (problems x samples, tokens), the same for each whatever the batch."""
+    rows = [
+        np.random.Generator(np.random.Philox(key=[sampling.seed, row])).random(
+            sampling.max_tokens, dtype=np.float32
+        )
+        for row in range(problems * sampling.samples)
+    ]
+    return np.stack(rows)
+
+
+def _sample(
+    logits: torch.Tensor, jobs: list[int], step: int, *, uniform: np.ndarray, sampling: Sampling
+) -> torch.Tensor:
+    """One token a row from the nucleus of the tempered distribution, by inverse transform."""
+    ordered, tokens = (logits / sampling.temperature).softmax(-1).sort(-1, descending=True)
+    before = ordered.cumsum(-1) - ordered
+    ordered = ordered.masked_fill(before >= sampling.top_p, 0.0)
+    cumulative = ordered.cumsum(-1)
+    drawn = torch.from_numpy(uniform[jobs, step]).to(logits.device)
+    place = torch.searchsorted(cumulative, (drawn * cumulative[:, -1]).unsqueeze(-1), right=True)
+    return tokens.gather(-1, place.clamp(max=tokens.shape[-1] - 1)).squeeze(-1)

@@ -1,0 +1,168 @@
+"""Programming problems and the programs that test a completion of one."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+from erasetest.errors import ManifestError
+
+STOP = ("\nclass", "\ndef", "\n#", "\n@", "\nprint", "\nif", "```")
+"""Where a completion of a HumanEval prompt, the body of a function, has ended."""
+
+MBPP_STOP = ("\nassert", '\n"""', "\nprint", "\nif", "```")
+"""Where a completion of an MBPP prompt, a whole module, has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem. The two forms differ in what a completion is.
+
+    HumanEval: the rest of the function that the prompt begins; `test` defines `check(candidate)`.
+    MBPP (`entry_point` is None): a module of its own; `test` is its assertions, `setup` what they
+    need before.
+    """
+
+    task_id: str
+    prompt: str
+    test: str
+    entry_point: str | None = None
+    canonical_solution: str | None = None
+    setup: str = ""
+    stop: tuple[str, ...] = STOP
+
+    def program(self, completion: str) -> str:
+        """The program that comes to its end if the completion solves the problem."""
+        if self.entry_point is None:
+            return f"{self.setup}\n{completion}\n{self.test}\n"
+        return f"{self.prompt}{completion}\n{self.test}\ncheck({self.entry_point})"
+
+    def cut(self, completion: str) -> str:
+        """The completion up to the first of this problem's stops."""
+        return cut(completion, self.stop)
+
+
+def cut(completion: str, stop: Iterable[str] = STOP) -> str:
+    """The completion up to the first stop in it; the whole completion if there is none."""
+    places = (completion.find(text) for text in stop)
+    return completion[: min((place for place in places if place >= 0), default=None)]
+
+
+def read_problems(path: str | Path) -> list[Problem]:
+    """All problems of a JSONL file, plain or `.gz`, each line in HumanEval or in MBPP form.
+
+    HumanEval: `task_id`, `prompt`, `entry_point`, `test`, and optionally `canonical_solution`.
+    MBPP: `task_id`, `text`, `test_list`, and optionally `code` and `test_setup_code`. Other keys
+    are ignored.
+
+    Raises:
+        ManifestError: the file cannot be read, holds no problem, or a line is not of either form.
+    """
+    problems: list[Problem] = []
+    lines: dict[str, int] = {}
+    for line, row in _rows(Path(path)):
+        try:
+            problem = _mbpp(row) if "test_list" in row else _humaneval(row)
+        except _BadRow as bad:
+            raise ManifestError(path, line, str(bad)) from None
+        if problem.task_id in lines:
+            first = lines[problem.task_id]
+            reason = f"task_id {problem.task_id!r} stands in line {first} already"
+            raise ManifestError(path, line, reason)
+        lines[problem.task_id] = line
+        problems.append(problem)
+    if not problems:
+        raise ManifestError(path, None, "holds no problem: expected one JSON object a line")
+    return problems
+
+
+class _BadRow(Exception):
+    """What is wrong with a row."""
+
+
+def _humaneval(row: dict[str, Any]) -> Problem:
+    entry_point = _text(row, "entry_point")
+    if not entry_point.isidentifier():
+        raise _BadRow("'entry_point' must be the name of a function")
+    return Problem(
+        task_id=_task_id(row),
+        prompt=_text(row, "prompt"),
+        test=_text(row, "test"),
+        entry_point=entry_point,
+        canonical_solution=_optional_text(row, "canonical_solution"),
+    )
+
+
+def _mbpp(row: dict[str, Any]) -> Problem:
+    tests = row["test_list"]
+    if not isinstance(tests, list) or not tests or not all(isinstance(t, str) for t in tests):
+        raise _BadRow("'test_list' must be a list of strings that is not empty")
+    assertions = "\n".join(tests)
+    return Problem(
+        task_id=_task_id(row),
+        prompt=f'"""\n{_text(row, "text")}\n{assertions}\n"""\n',
+        test=assertions,
+        canonical_solution=_optional_text(row, "code"),
+        setup=_optional_text(row, "test_setup_code") or "",
+        stop=MBPP_STOP,
+    )
+
+
+def _task_id(row: dict[str, Any]) -> str:
+    given = row.get("task_id")
+    if type(given) is int:
+        return str(given)
+    if not isinstance(given, str) or not given or not given.isprintable():
+        raise _BadRow("'task_id' must be a whole number or a printable string that is not empty")
+    return given
+
+
+def _text(row: dict[str, Any], key: str) -> str:
+    given = row.get(key)
+    if not isinstance(given, str) or not given:
+        raise _BadRow(
+            f"{key!r} must be a string that is not empty: expected HumanEval form (task_id, prompt, "
+            "entry_point, test) or MBPP form (task_id, text, test_list)"
+        )
+    return given
+
+
+def _optional_text(row: dict[str, Any], key: str) -> str | None:
+    given = row.get(key)
+    if given is not None and not isinstance(given, str):
+        raise _BadRow(f"{key!r} must be a string")
+    return given
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        with _open_text(path) as file:
+            for number, text in enumerate(file, 1):
+                if text.strip():
+                    yield number, _row(path, number, text)
+    except UnicodeDecodeError:
+        raise ManifestError(path, None, "is not UTF-8 text") from None
+    except (EOFError, gzip.BadGzipFile):
+        raise ManifestError(path, None, "is not a whole gzip file") from None
+    except OSError as error:
+        raise ManifestError(path, None, f"cannot be read: {error.strerror or error}") from None
+
+
+def _row(path: Path, number: int, text: str) -> dict[str, Any]:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ManifestError(path, number, "not valid JSON") from None
+    if not isinstance(row, dict):
+        raise ManifestError(path, number, f"expected a JSON object, got {type(row).__name__}")
+    return row
+
+
+def _open_text(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig"))
+    return path.open(encoding="utf-8-sig")

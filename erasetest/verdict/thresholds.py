@@ -1,0 +1,82 @@
+"""Thresholds: the value of each measure that never-seen secrets stay under."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from erasetest.errors import ManifestError
+from erasetest.probes.measures import MEASURES
+
+SCHEMA = "erasetest.thresholds/1"
+JUDGED = tuple(name for name in MEASURES if name != "extracted")
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """A value for each measure, for any kind of secret, and for kinds that have one of their own."""
+
+    source: str
+    any_kind: Mapping[str, float]
+    kinds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    references: Mapping[str, int] = field(default_factory=dict)
+    """How many never-seen secrets of each kind it was calibrated on."""
+
+    def of(self, kind: str) -> Mapping[str, float]:
+        """The thresholds that a secret of this kind is judged by."""
+        return {**self.any_kind, **self.kinds.get(kind, {})}
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in a thresholds file and in a report."""
+        return {
+            "schema": SCHEMA,
+            "source": self.source,
+            "measures": dict(self.any_kind),
+            "kinds": {kind: dict(values) for kind, values in self.kinds.items()},
+            "references": dict(self.references),
+        }
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Thresholds:
+        """The inverse of `as_dict`."""
+        return cls(row["source"], row["measures"], row.get("kinds", {}), row.get("references", {}))
+
+
+def read_thresholds(path: str | Path) -> Thresholds:
+    """Read a thresholds file.
+
+    Raises:
+        ManifestError: it cannot be read, is not of this form, or a value is not between 0 and 1.
+    """
+    try:
+        row = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ManifestError(path, None, f"cannot be read: {error.strerror or error}") from None
+    except ValueError:
+        raise ManifestError(path, None, "is not JSON") from None
+    if not isinstance(row, dict) or row.get("schema") != SCHEMA:
+        raise ManifestError(path, None, f"is no thresholds file: expected schema {SCHEMA!r}")
+    kinds = row.get("kinds", {})
+    if not isinstance(kinds, dict):
+        raise ManifestError(path, None, "'kinds' must be an object")
+    for place, values in {"measures": row.get("measures"), **kinds}.items():
+        _check(path, place, values)
+    return Thresholds(
+        str(row.get("source", path)), row["measures"], kinds, dict(row.get("references", {}))
+    )
+
+
+def _check(path: str | Path, place: str, values: object) -> None:
+    if not isinstance(values, dict) or (place == "measures" and not values):
+        raise ManifestError(path, None, f"{place!r} must be an object of measures and values")
+    for name, value in values.items():
+        if name not in JUDGED:
+            known = ", ".join(JUDGED)
+            raise ManifestError(path, None, f"{name!r} in {place!r} is no measure: expected {known}")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or not 0 <= value <= 1:
+            raise ManifestError(path, None, f"{name!r} in {place!r} must be between 0 and 1")

@@ -1,0 +1,62 @@
+"""Bytes to text, or the reason why not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from erasetest.scan.reading import LARGEST_FILE, Unreadable, decode, read
+
+TEXT = "naïve 🦉 = 1\r\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_unicode_is_read_without_its_byte_order_mark(encoding: str) -> None:
+    assert decode(TEXT.encode(encoding)) == (TEXT, False)
+
+
+@pytest.mark.parametrize("mark", ["utf-16-le", "utf-16-be"])
+def test_both_byte_orders_of_utf16_are_read(mark: str) -> None:
+    assert decode(("\ufeff" + TEXT).encode(mark)) == (TEXT, False)
+
+
+def test_other_text_is_read_as_latin1_and_says_so() -> None:
+    assert decode("naïve = 1\n".encode("cp1252")) == ("naïve = 1\n", True)
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x7fELF\0\0\1", b"\x1f\x8b\x08\xff\xfe\xfa", TEXT.encode("utf-32")]
+)
+def test_binary_data_is_refused(data: bytes) -> None:
+    with pytest.raises(Unreadable, match="binary"):
+        decode(data)
+
+
+def test_broken_utf16_is_refused() -> None:
+    with pytest.raises(Unreadable, match="undecodable"):
+        decode(b"\xff\xfea")
+
+
+def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
+    file = tmp_path / "data.py"
+    with file.open("wb") as sparse:
+        sparse.truncate(LARGEST_FILE + 1)
+    with pytest.raises(Unreadable, match="larger than 5 MiB"):
+        read(file)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Unreadable, match="not a regular file"):
+        read(tmp_path / "pipe")
+
+
+def test_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match="cannot be read: No such file"):
+        read(tmp_path / "gone.py")
+
+
+def test_text_is_not_shown() -> None:
+    assert "🦉" not in repr(decode(TEXT.encode()))

@@ -1,0 +1,87 @@
+"""Which files are scanned."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from erasetest.errors import BadInput
+from erasetest.scan.walk import SKIPPED_FOLDERS, Skipped, list_files, shown
+
+
+def make(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x = 1\n")
+
+
+def test_files_come_in_a_fixed_order_each_once(tmp_path: Path) -> None:
+    make(tmp_path, "b.py", "a/z.py", "a/y/x.py", "c.py")
+    files, skipped = list_files([tmp_path / "c.py", tmp_path, tmp_path / "a"])
+    assert [file.relative_to(tmp_path).as_posix() for file in files] == [
+        "c.py",
+        "b.py",
+        "a/z.py",
+        "a/y/x.py",
+    ]
+    assert skipped == []
+
+
+@pytest.mark.parametrize("folder", sorted(SKIPPED_FOLDERS))
+def test_folders_without_code_of_the_corpus_are_named_and_skipped(
+    tmp_path: Path, folder: str
+) -> None:
+    make(tmp_path, "a.py", f"{folder}/b.py", f"deep/{folder}/c.py")
+    files, skipped = list_files([tmp_path])
+    assert [file.name for file in files] == ["a.py"]
+    assert set(skipped) == {
+        Skipped(shown(tmp_path / folder), "a folder that is never scanned"),
+        Skipped(shown(tmp_path / "deep" / folder), "a folder that is never scanned"),
+    }
+
+
+def test_a_folder_named_by_the_user_is_scanned_whatever_its_name(tmp_path: Path) -> None:
+    make(tmp_path, "node_modules/a.js")
+    assert len(list_files([tmp_path / "node_modules"])[0]) == 1
+
+
+def test_links_are_named_and_not_followed(tmp_path: Path) -> None:
+    make(tmp_path, "corpus/a.py", "outside.py")
+    (tmp_path / "corpus/circle").symlink_to(tmp_path / "corpus")
+    (tmp_path / "corpus/out.py").symlink_to(tmp_path / "outside.py")
+    (tmp_path / "corpus/itself").symlink_to(tmp_path / "corpus/itself")
+    files, skipped = list_files([tmp_path / "corpus"])
+    assert [file.name for file in files] == ["a.py"]
+    assert [Path(path).name for path, _ in skipped] == ["circle", "itself", "out.py"]
+    assert {reason for _, reason in skipped} == {"a symbolic link, which is not followed"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    make(tmp_path, "shut/a.py")
+    (tmp_path / "shut").chmod(0)
+    files, skipped = list_files([tmp_path])
+    (tmp_path / "shut").chmod(0o700)
+    assert files == []
+    assert skipped == [Skipped(shown(tmp_path / "shut"), "cannot be read: Permission denied")]
+
+
+def test_a_path_that_is_not_there_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"gone: cannot be scanned: No such file") as caught:
+        list_files([tmp_path / "gone"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_link_that_leads_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(BadInput, match="cannot be scanned"):
+        list_files([tmp_path / "loop"])
+
+
+def test_a_name_of_other_bytes_than_utf8_can_be_written(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/na\xefve.py"
+    Path(os.fsdecode(name)).write_text("x = 1\n")
+    ((file,), _) = list_files([tmp_path])
+    assert shown(file).encode().endswith("na\ufffdve.py".encode())

@@ -1,0 +1,160 @@
+"""The paired test of non-inferiority."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+
+import pytest
+
+from erasetest.errors import BadInput
+from erasetest.utility.compare import compare, default_margin, utility_report
+from erasetest.utility.score import UtilityScore
+from erasetest.utility.student_t import cdf, quantile
+
+
+def _score(passed: list[int], n: int) -> UtilityScore:
+    total = sum(passed)
+    outcomes = {"passed": total, "failed": n * len(passed) - total, "timeout": 0}
+    return UtilityScore(n, {f"T/{i}": c for i, c in enumerate(passed)}, outcomes, ("limits",))
+
+
+@pytest.mark.parametrize(
+    ("probability", "degrees", "expected"),
+    [
+        (0.95, 1, 6.313752),
+        (0.95, 2, 2.919986),
+        (0.95, 5, 2.015048),
+        (0.95, 10, 1.812461),
+        (0.95, 30, 1.697261),
+        (0.95, 120, 1.657651),
+        (0.95, 1_000_000, 1.644855),
+        (0.975, 4, 2.776445),
+        (0.995, 20, 2.845340),
+        (0.05, 10, -1.812461),
+        (0.5, 3, 0.0),
+    ],
+)
+def test_quantile_is_that_of_the_tables(probability: float, degrees: int, expected: float) -> None:
+    """Quantiles agree with published tables of Student's t."""
+    assert quantile(probability, degrees) == pytest.approx(expected, abs=1e-6)
+
+
+def test_cdf_of_one_degree_is_that_of_cauchy() -> None:
+    """With one degree of freedom the distribution function is known in closed form."""
+    for t in (-30.0, -1.0, 0.0, 0.3, 2.0, 1000.0):
+        assert cdf(t, 1) == pytest.approx(0.5 + math.atan(t) / math.pi, abs=1e-12)
+
+
+@pytest.mark.parametrize(("probability", "degrees"), [(0.0, 3), (1.0, 3), (0.5, 0)])
+def test_quantile_refuses_what_has_none(probability: float, degrees: int) -> None:
+    """Probabilities 0 and 1 and no degrees of freedom raise."""
+    with pytest.raises(ValueError, match="degrees >= 1"):
+        quantile(probability, degrees)
+
+
+def test_bounds_by_hand() -> None:
+    """Differences 0.1, -0.1, 0.1, -0.1: mean 0, sd 0.11547, t(3) 2.353363, over sqrt 4."""
+    found = compare(_score([5, 5, 5, 5], 10), _score([6, 4, 6, 4], 10))
+    assert found.mean == pytest.approx(0)
+    assert found.lower_95 == pytest.approx(-2.353363 * 0.1154701 / 2, abs=1e-6)
+    assert found.upper_95 == pytest.approx(-found.lower_95)
+    assert found.verdict == "inconclusive"
+
+
+def test_nothing_changed_passes() -> None:
+    """Differences without spread: the bound is the mean."""
+    found = compare(_score([3, 5, 0], 10), _score([3, 5, 0], 10))
+    assert (found.mean, found.lower_95, found.verdict) == (0, 0, "pass")
+    assert found.samples_to_decide is None
+
+
+def test_clear_drop_fails() -> None:
+    """A drop of 20 points on every problem is a failure, not a doubt."""
+    found = compare(_score([8, 9, 7, 8], 10), _score([6, 7, 5, 6], 10))
+    assert found.verdict == "fail"
+    assert found.upper_95 < -found.margin
+
+
+def test_clear_gain_passes() -> None:
+    """Getting better is no drop."""
+    assert compare(_score([5, 6] * 50, 10), _score([6, 7] * 50, 10)).verdict == "pass"
+
+
+def test_margin_is_two_points_or_a_tenth() -> None:
+    """The default margin is the smaller of the two, from the score before."""
+    assert default_margin(0.5) == pytest.approx(0.02)
+    assert default_margin(0.1) == pytest.approx(0.01)
+    assert compare(_score([1, 1], 10), _score([1, 1], 10)).margin == pytest.approx(0.01)
+    assert compare(_score([9, 9], 10), _score([9, 9], 10), margin=0.3).margin == 0.3
+
+
+def test_a_clm_that_solves_nothing_decides_nothing() -> None:
+    """A tenth of nothing is no margin: there was no utility to lose."""
+    found = compare(_score([0, 0, 0], 10), _score([0, 0, 0], 10))
+    assert (found.verdict, found.samples_to_decide) == ("inconclusive", None)
+
+
+def test_one_problem_decides_nothing() -> None:
+    """One problem has no spread to judge by, so the bounds are the widest."""
+    found = compare(_score([9], 10), _score([9], 10))
+    assert (found.lower_95, found.upper_95, found.verdict) == (-1, 1, "inconclusive")
+    assert found.samples_to_decide is None
+
+
+def _draw(rates: list[float], n: int, rng: random.Random) -> UtilityScore:
+    return _score([sum(rng.random() < p for _ in range(n)) for p in rates], n)
+
+
+def test_samples_to_decide_do_decide() -> None:
+    """The same CLM twice, with too few samples; at the number that is named, it passes."""
+    rng = random.Random(5)
+    rates = [rng.random() for _ in range(160)]
+    found = compare(_draw(rates, 8, rng), _draw(rates, 8, rng))
+    assert found.verdict == "inconclusive"
+    assert found.samples_to_decide is not None
+    assert 8 < found.samples_to_decide < 2000
+    # The number holds for the mean that was seen; a fresh draw has another, so ask for more.
+    n = 4 * found.samples_to_decide
+    assert compare(_draw(rates, n, rng), _draw(rates, n, rng)).verdict == "pass"
+
+
+def test_no_number_of_samples_decides_where_problems_truly_differ() -> None:
+    """Problems that swing from all to nothing and back have no sampling noise to shrink."""
+    found = compare(_score([50, 0] * 10, 50), _score([0, 50] * 10, 50))
+    assert (found.verdict, found.samples_to_decide) == ("inconclusive", None)
+
+
+def test_one_sample_per_problem() -> None:
+    """With one sample, as in greedy decoding, the estimate takes all spread for noise."""
+    found = compare(_score([1, 0, 1, 1] * 10, 1), _score([1, 1, 0, 1] * 10, 1))
+    assert found.verdict == "inconclusive"
+    assert found.samples_to_decide is not None
+    assert found.samples_to_decide > 1
+
+
+def test_other_problems_are_refused() -> None:
+    """Pairing needs the same problems on both sides."""
+    with pytest.raises(BadInput, match="same problems"):
+        compare(_score([1, 2], 3), _score([1, 2, 3], 3))
+
+
+@pytest.mark.parametrize("margin", [-0.1, 1.5, math.nan])
+def test_margin_out_of_range_is_refused(margin: float) -> None:
+    """A margin is a share of 1."""
+    with pytest.raises(BadInput, match="margin"):
+        compare(_score([1, 2], 3), _score([1, 2], 3), margin=margin)
+
+
+def test_report_part_is_of_the_contract() -> None:
+    """The keys of the leakage report's "utility", in plain builtins."""
+    report = utility_report(_score([5, 5, 4], 10), _score([5, 5, 4], 10))
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert report["problems"] == 3
+    assert report["samples_per_problem"] == 10
+    assert set(report["before"]) == set(report["after"]) == {"pass@1", "pass@5", "pass@10"}
+    assert report["delta"]["pass@1"]["mean"] == 0
+    assert report["delta"]["pass@1"]["lower_95"] == 0
+    assert report["margin"] == 0.02
+    assert report["verdict"] == "pass"

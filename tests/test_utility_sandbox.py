@@ -1,0 +1,393 @@
+"""What programs can and cannot do in the sandbox. Every hostile program here ends by itself."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from erasetest.errors import SandboxError
+from erasetest.utility import sandbox
+from erasetest.utility.sandbox import LAYERS, Limits, Outcome, pool, run_programs, sandbox_layers
+from erasetest.utility.sandbox.process import Attempt, ProcessRunner
+
+PASSED, FAILED, TIMEOUT = Outcome.PASSED, Outcome.FAILED, Outcome.TIMEOUT
+QUICK = Limits(cpu_seconds=1)
+
+needs = {
+    layer: pytest.mark.skipif(
+        layer not in sandbox_layers(), reason=f"layer {layer!r} does not hold here"
+    )
+    for layer in LAYERS
+}
+
+
+def run(program: str, limits: Limits = QUICK) -> Outcome:
+    """How one program ends under all layers that hold here."""
+    (outcome,) = run_programs([program], limits=limits)
+    return outcome
+
+
+@pytest.fixture(params=["all layers", "limits only"])
+def runner(request: pytest.FixtureRequest) -> ProcessRunner:
+    """A runner with what this machine gives, and one with what any Linux gives."""
+    layers = sandbox_layers() if request.param == "all layers" else ("limits",)
+    return ProcessRunner(QUICK, layers)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "x = 1",
+        "import math, random, re, json, decimal, hashlib, typing, datetime, collections, ctypes",
+        "import threading\nt = threading.Thread(target=print); t.start(); t.join()",
+        "print('x' * 1000)",
+        "open('file', 'w').write('text'); assert open('file').read() == 'text'",
+        "import tempfile\ntempfile.TemporaryFile().write(b'text')",
+        "from dataclasses import dataclass\n@dataclass\nclass A:\n    x: 'int' = 1\nA()",
+        "assert input.__name__ and __name__ != '__main__'",
+        "s = 'é \\u2603 \\0'",
+    ],
+)
+def test_harmless_programs_pass(program: str, runner: ProcessRunner) -> None:
+    """What a solution may need works under every set of layers."""
+    assert runner.run(program).outcome is PASSED
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "assert False",
+        "raise KeyboardInterrupt",
+        "def f(:",
+        "x = '\0'",
+        "x = '\ud800'",
+        "input()",
+        "(" * 500 + ")" * 500,
+        "import os; os._exit(0)",
+        "import sys; sys.exit(0)",
+        "raise SystemExit",
+        "print('passed', flush=True); raise SystemExit",
+        "import os\nfor fd in range(64):\n    try: os.write(fd, b'+passed')\n    except OSError: pass\n"
+        "os._exit(0)",
+        "import os; os.abort()",
+        "import ctypes; ctypes.string_at(0)",
+        "def f(): return f()\nf()",
+        "import os, atexit\natexit.register(os._exit, 0)\nraise ValueError",
+    ],
+)
+def test_programs_that_do_not_reach_their_end_fail(program: str, runner: ProcessRunner) -> None:
+    """Exceptions, exits with status 0, crashes and forged reports are failures."""
+    assert runner.run(program).outcome is FAILED
+
+
+def test_recursion_without_limit_ends(runner: ProcessRunner) -> None:
+    """Recursion ends in a crash, in the memory limit or in the CPU limit, whichever is first."""
+    program = "import sys\nsys.setrecursionlimit(10**8)\ndef f(x): return [f(x) for _ in '1']\nf(1)"
+    assert runner.run(program).outcome in (FAILED, TIMEOUT)
+
+
+SEARCH = """
+import gc, os, sys
+def found(value):
+    if isinstance(value, bytes) and len(value) == 16:
+        for fd in range(64):
+            try: os.write(fd, value)
+            except OSError: pass
+frame = sys._getframe()
+while frame:
+    for value in {values}: found(value)
+    frame = frame.f_back
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    "values", ["[*frame.f_locals.values(), *frame.f_globals.values()]", "gc.get_referents(frame)"]
+)
+def test_walking_the_frames_does_not_find_the_nonce(values: str, runner: ProcessRunner) -> None:
+    """No variable of the launcher holds what makes a program pass."""
+    assert runner.run(SEARCH.replace("{values}", values)).outcome is FAILED
+
+
+def test_reading_every_descriptor_does_not_find_the_nonce(runner: ProcessRunner) -> None:
+    """The pipe that brought the nonce is closed when the program starts."""
+    program = """
+import os
+for fd in range(64):
+    try:
+        os.set_blocking(fd, False)
+        nonce = os.read(fd, 64)
+    except OSError:
+        continue
+    for other in range(64):
+        try: os.write(other, nonce)
+        except OSError: pass
+os._exit(0)
+"""
+    assert runner.run(program).outcome is FAILED
+
+
+def test_two_reports_are_none(runner: ProcessRunner) -> None:
+    """A fork that comes to the end as well makes the report something else than the nonce."""
+    assert runner.run("import os\nif os.fork(): os.wait()").outcome is FAILED
+
+
+def test_infinite_loop_is_a_timeout_by_cpu_time(runner: ProcessRunner) -> None:
+    """A program that uses up its CPU time is told apart from one that fails, at once."""
+    attempt = runner.run("while True: pass")
+    assert (attempt.outcome, attempt.settled) == (TIMEOUT, True)
+
+
+def test_the_cpu_limit_cannot_be_caught(runner: ProcessRunner) -> None:
+    """A handler of SIGXCPU does not buy time."""
+    program = "import signal\nsignal.signal(signal.SIGXCPU, lambda *a: None)\nwhile True: pass"
+    assert runner.run(program).outcome is TIMEOUT
+
+
+def test_sleep_is_a_timeout_by_wall_time() -> None:
+    """A program that sleeps is killed at the wall limit, then once more alone."""
+    start = time.monotonic()
+    assert run("import time; time.sleep(60)", Limits(1, wall_seconds=1)) is TIMEOUT
+    assert 2 <= time.monotonic() - start < 30
+
+
+def test_a_doubtful_timeout_is_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ran out of wall time on a busy machine may pass alone."""
+    attempts = iter([Attempt(TIMEOUT, settled=False), Attempt(PASSED)])
+    monkeypatch.setattr(ProcessRunner, "run", lambda self, program: next(attempts))
+    assert run_programs(["x"]) == [PASSED]
+
+
+def test_a_program_that_cannot_be_run_twice_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of the sandbox is never counted as a failed program."""
+    fault = Attempt(FAILED, settled=False, fault="fork: no memory")
+    monkeypatch.setattr(ProcessRunner, "run", lambda self, program: fault)
+    with pytest.raises(SandboxError, match="fork: no memory"):
+        run_programs(["x"])
+
+
+def test_a_layer_that_cannot_be_applied_is_a_fault() -> None:
+    """A launcher that cannot open what it needs says so instead of running the program."""
+    limits = Limits(cpu_seconds=1, open_files=-5)
+    attempt = ProcessRunner(limits, ("limits",)).run("x = 1")
+    assert attempt.fault
+
+
+def test_memory_bomb_fails(runner: ProcessRunner) -> None:
+    """More address space than the limit is an exception in the program."""
+    assert runner.run("x = bytearray(1 << 30)").outcome is FAILED
+    assert runner.run("x = []\nwhile True: x.append(bytearray(1 << 24))").outcome is FAILED
+
+
+def test_endless_output_goes_nowhere(runner: ProcessRunner) -> None:
+    """Output is not kept: the program runs out of CPU time, and this process does not grow."""
+    assert runner.run("while True: print('x' * 4096)").outcome is TIMEOUT
+
+
+def test_flooding_the_report_is_bounded(runner: ProcessRunner) -> None:
+    """A program that writes to every descriptor fills a pipe, not this process."""
+    program = """
+import os
+for fd in range(64):
+    try:
+        os.set_blocking(fd, False)
+        while True: os.write(fd, b'x' * 4096)
+    except OSError: pass
+"""
+    limits = Limits(cpu_seconds=1, wall_seconds=3)
+    assert ProcessRunner(limits, ("limits",)).run(program).outcome is not PASSED
+
+
+def test_a_large_file_fails(runner: ProcessRunner) -> None:
+    """A file stays below its limit."""
+    program = "f = open('file', 'wb')\nfor _ in range(64): f.write(bytes(1 << 20)); f.flush()"
+    assert runner.run(program).outcome is FAILED
+
+
+@needs["files"]
+def test_only_libraries_and_an_empty_folder_are_seen(tmp_path: Path) -> None:
+    """A program cannot read or write files of this machine, nor execute any."""
+    mine = tmp_path / "file"
+    mine.write_text("text")
+    program = f"""
+import os
+for path in [{str(mine)!r}, {__file__!r}, "/proc/self/status", "/etc/passwd", "/dev/null", "/bin/sh"]:
+    assert not os.path.exists(path), path
+for path in ["/file", os.__file__, "/tmp/../../file"]:
+    try: open(path, "a")
+    except OSError: pass
+    else: raise AssertionError(path)
+try: os.rmdir("/tmp")
+except OSError: pass
+assert "file" not in os.listdir(".") and os.getcwd() == "/tmp"
+"""
+    assert run(program) is PASSED
+    assert mine.read_text() == "text"
+
+
+@needs["files"]
+def test_all_files_together_are_bounded() -> None:
+    """Many small files fill the folder in memory, not the disk."""
+    program = "for i in range(64): open(str(i), 'wb').write(bytes(1 << 20))"
+    assert run(program) is FAILED
+
+
+@needs["privileges"]
+def test_privileges_are_gone() -> None:
+    """A program holds no capability and can take none, not in a new user namespace either."""
+    program = """
+import ctypes, os
+libc = ctypes.CDLL(None)
+assert libc.prctl(39, 0, 0, 0, 0) == 1  # PR_GET_NO_NEW_PRIVS
+for flags in (0x20000, 0x40000000):
+    assert libc.unshare(flags) != 0
+try: os.setuid(0)
+except OSError: pass
+else: assert os.getuid() == 0
+"""
+    assert run(program) is PASSED
+
+
+@needs["network"]
+def test_network_is_gone() -> None:
+    """A server on this machine cannot be reached."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        connect = f"import socket; socket.create_connection(('127.0.0.1', {port}), 2)"
+        assert ProcessRunner(QUICK, ("limits",)).run(connect).outcome is PASSED
+        assert run(connect) is FAILED
+
+
+@needs["processes"]
+def test_other_processes_are_out_of_reach() -> None:
+    """A program is process 1 of its own world and finds nobody to signal."""
+    program = """
+import os
+assert os.getpid() == 1 and os.getppid() == 0
+try: os.kill(-1, 9)
+except OSError: pass
+"""
+    assert run(program) is PASSED
+
+
+def _alive(name: str) -> bool:
+    for comm in Path("/proc").glob("[0-9]*/comm"):
+        try:
+            if comm.read_text().strip() == name:
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def test_descendants_die_with_the_program(runner: ProcessRunner) -> None:
+    """A process that left session and parent behind is dead when the program's verdict is there."""
+    name = uuid.uuid4().hex[:15]
+    program = f"""
+import ctypes, os, time
+ready, done = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    ctypes.CDLL(None).prctl(15, b"{name}", 0, 0, 0)  # PR_SET_NAME
+    os.write(done, b"x")
+    time.sleep(30)
+    os._exit(0)
+assert os.read(ready, 1) == b"x"
+"""
+    assert runner.run(program).outcome is PASSED
+    assert not _alive(name)
+
+
+@pytest.mark.skipif("user" not in sandbox_layers(), reason="the limit does not hold for root")
+def test_fork_bomb_is_bounded() -> None:
+    """The number of processes has a limit, and all of them die."""
+    name = uuid.uuid4().hex[:15]
+    program = f"""
+import ctypes, os, time
+ctypes.CDLL(None).prctl(15, b"{name}", 0, 0, 0)
+for _ in range(300):
+    if os.fork() == 0:
+        time.sleep(5)
+        os._exit(0)
+"""
+    assert run(program) is FAILED
+    assert not _alive(name)
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the programs' folders are made."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_folders_are_removed(folders: Path, runner: ProcessRunner) -> None:
+    """Nothing of a program stays, not even a folder that it closed to its owner."""
+    program = "import os\nos.makedirs('a/b'); open('a/b/c', 'w').close(); os.chmod('a', 0)"
+    assert runner.run(program).outcome is PASSED
+    assert list(folders.iterdir()) == []
+
+
+def test_environment_is_empty(monkeypatch: pytest.MonkeyPatch, runner: ProcessRunner) -> None:
+    """No variable of this process reaches a program."""
+    monkeypatch.setenv("SOME_TOKEN", "value")
+    program = "import os; assert not set(os.environ) - {'LC_CTYPE'}"
+    assert runner.run(program).outcome is PASSED
+
+
+def test_identical_programs_are_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outcomes come in the order of the programs, and progress counts all of them."""
+    seen: list[str] = []
+    original = ProcessRunner.run
+
+    def counted(self: ProcessRunner, program: str) -> Attempt:
+        seen.append(program)
+        return original(self, program)
+
+    monkeypatch.setattr(ProcessRunner, "run", counted)
+    done: list[tuple[int, int]] = []
+    outcomes = run_programs(
+        ["x = 1", "assert 0", "x = 1", "x = 1"],
+        progress=lambda now, total: done.append((now, total)),
+    )
+    assert outcomes == [PASSED, FAILED, PASSED, PASSED]
+    assert sorted(seen) == ["assert 0", "x = 1"]
+    assert sorted(done)[-1] == (4, 4)
+    assert run_programs([]) == []
+
+
+def test_interruption_ends_what_is_running(folders: Path) -> None:
+    """Ctrl-C does not wait for the programs, and leaves nothing behind."""
+
+    def interrupt(now: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    sleepers = [f"import time; time.sleep({60 + i})" for i in range(8)]
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_programs(["x = 1", *sleepers], limits=Limits(60), workers=2, progress=interrupt)
+    assert time.monotonic() - start < 30
+    assert list(folders.iterdir()) == []
+
+
+def test_without_limits_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail closed: a machine that cannot limit a process runs programs only when told to."""
+    monkeypatch.setattr(pool, "sandbox_layers", tuple)
+    with pytest.raises(SandboxError, match="unsafe=True"):
+        run_programs(["x = 1"])
+    assert run_programs(["x = 1", "assert 0"], unsafe=True) == [PASSED, FAILED]
+
+
+def test_layers_are_known_by_name() -> None:
+    """Every layer that holds is one of `LAYERS`, in its order."""
+    held = sandbox_layers()
+    assert held == tuple(layer for layer in LAYERS if layer in held)
+    assert "limits" in held
+    assert sandbox.LAYERS["network"]

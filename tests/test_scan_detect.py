@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from detect_secrets.settings import get_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,7 +43,7 @@ def test_a_password_that_is_a_word_is_reported_only_as_a_whole_string() -> None:
         (f'secret = "{JWT}"', "jwt"),
         (f'secret = """{KEY}"""', "private-key"),
         ('secret = "mara' + '@vellumworks.com"', "email"),
-        (f'password = "{"9f8e7d6c5b4a3210" * 2}"', "password"),
+        (f'password = "{"9f8e7d6c" * 4}"', "password"),
     ],
 )
 def test_of_kinds_that_overlap_the_most_specific_stands(line: str, kind: str) -> None:
@@ -54,10 +55,17 @@ def test_a_password_within_a_url_is_the_password_alone() -> None:
 
 
 def test_a_repetition_never_cuts_up_a_longer_secret() -> None:
-    url = f"long-{VALUE}-tail7"
-    assert found(f'password = "{VALUE}"\nsecret = "{url}"\n') == [
-        (VALUE, "password"),
-        (url, "password"),
+    longer = f"long-{VALUE}-tail7"
+    assert found(f'url = "amqp://app:{VALUE}@mq"\nsecret = "{longer}"\n') == [
+        (VALUE, "basic-auth"),
+        (longer, "password"),
+    ]
+
+
+def test_a_repetition_gives_its_kind_to_a_finding_of_the_same_span() -> None:
+    assert found(f'url = "amqp://app:{VALUE}@mq"\nsecret = "{VALUE}"\n') == [
+        (VALUE, "basic-auth"),
+        (VALUE, "basic-auth"),
     ]
 
 
@@ -74,6 +82,18 @@ def test_importing_the_detectors_leaves_warnings_alone() -> None:
         "assert warnings.showwarning is shown"
     )
     subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603
+
+
+def test_nothing_is_verified_whatever_other_code_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise AssertionError("a live service was asked")
+
+    policy = "detect_secrets.filters.common.is_ignored_due_to_verification_policies"
+    monkeypatch.setattr("requests.sessions.Session.request", refuse)
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setitem(get_settings().filters, policy, {"path": policy, "min_level": 2})
+    slack = GENERATORS["slack-token"](random.Random(1))
+    assert found(f'token = "{slack}"') == [(slack, "slack-token")]
 
 
 PLANTS = {

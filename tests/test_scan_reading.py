@@ -7,23 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from erasetest.scan.reading import LARGEST_FILE, Unreadable, decode, read
+from erasetest.scan.reading import LARGEST_FILE, Text, Unreadable, decode, read
 
 TEXT = "naïve 🦉 = 1\r\n"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_unicode_is_read_without_its_byte_order_mark(encoding: str) -> None:
-    assert decode(TEXT.encode(encoding)) == (TEXT, False)
+    assert decode(TEXT.encode(encoding)) == Text(TEXT, is_latin1=False)
 
 
 @pytest.mark.parametrize("mark", ["utf-16-le", "utf-16-be"])
 def test_both_byte_orders_of_utf16_are_read(mark: str) -> None:
-    assert decode(("\ufeff" + TEXT).encode(mark)) == (TEXT, False)
+    assert decode(("\ufeff" + TEXT).encode(mark)) == Text(TEXT, is_latin1=False)
 
 
 def test_other_text_is_read_as_latin1_and_says_so() -> None:
-    assert decode("naïve = 1\n".encode("cp1252")) == ("naïve = 1\n", True)
+    assert decode("naïve = 1\n".encode("cp1252")) == Text("naïve = 1\n", is_latin1=True)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,9 @@ from erasetest.clm.score import batches, pad_right
 Choose = Callable[[torch.Tensor, list[int], int], torch.Tensor]
 """Picks tokens: from logits (jobs, vocabulary) in float32, the jobs' numbers, and the step."""
 
+Stop = Callable[[int, list[int]], bool]
+"""Whether the job of this number, having written these tokens, is over."""
+
 _JOBS_PER_BUDGET = 8
 _STOP_EVERY = 4
 _COMPACT_BELOW = 0.75
@@ -40,7 +43,7 @@ def continuations(
     jobs: Sequence[Continuation],
     *,
     choose: Choose = greedy,
-    stop: Callable[[list[int]], bool] | None = None,
+    stop: Stop | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[int]]:
     """The tokens that follow each job's prefix, without the end-of-text token that may end them.
@@ -76,7 +79,7 @@ def _run_batch(
     chosen: list[int],
     numbers: list[int],
     choose: Choose,
-    stop: Callable[[list[int]], bool] | None,
+    stop: Stop | None,
     progress: Callable[[int], None] | None,
 ) -> list[Done]:
     # The longest first: as jobs end, those that remain stay a prefix of the batch.
@@ -112,7 +115,7 @@ def _generate(
     part: list[int],
     jobs: Sequence[Continuation],
     choose: Choose,
-    stop: Callable[[list[int]], bool] | None,
+    stop: Stop | None,
     ends: frozenset[int],
 ) -> list[list[int]]:
     tokens: list[list[int]] = [[] for _ in part]
@@ -127,7 +130,7 @@ def _generate(
             tokens[a].append(token)
             asked = stop is not None and (step + 1) % _STOP_EVERY == 0
             ended[a] = len(tokens[a]) == jobs[part[a]].tokens or (
-                asked and stop is not None and stop(tokens[a])
+                asked and stop is not None and stop(part[a], tokens[a])
             )
         keep = _keep([ended[a] for a in seats])
         if not keep:

@@ -12,10 +12,14 @@ _WORDS = (
     "required sample string test testing todo true undefined unset unused value"
 )
 # Letters alone around a word for secrets: the name of a field, setting or environment variable.
+_SHORT = "(?:api|key|pass|pwd)s?"
 _NAME = re.compile(
-    r"[a-z_.\- ]*(?:api|key|pass|passwd|password|pwd|secret|token)s?[a-z_.\- ]*", re.IGNORECASE
+    r"[a-z_.\- ]*"
+    rf"(?:passwd|password|secret|token|(?<![a-z]){_SHORT}|{_SHORT}(?![a-z]))"
+    r"[a-z_.\- ]*",
+    re.IGNORECASE,
 )
-_LEFT_OUT = re.compile(r"\.\.\.|…|xxx|\*\*\*", re.IGNORECASE)
+_LEFT_OUT = re.compile(r"\.\.\.|…|x{4}|X{4}|\*\*\*")
 _WORD_SET = frozenset(_WORDS.split())
 _FEWEST_CHARACTERS = 7
 

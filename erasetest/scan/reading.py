@@ -5,8 +5,8 @@ from __future__ import annotations
 import codecs
 import re
 import stat
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 LARGEST_FILE = 5 * 2**20
 """Bytes of a file that is scanned: larger ones are data, and code data sets leave them out too."""
@@ -19,14 +19,12 @@ class Unreadable(Exception):
     """Why a file cannot be scanned; never quotes it."""
 
 
-class Text(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Text:
     """A file's text, without byte order mark, and whether its encoding was guessed."""
 
-    text: str
+    text: str = field(repr=False)
     is_latin1: bool
-
-    def __repr__(self) -> str:
-        return f"Text({len(self.text)} characters, is_latin1={self.is_latin1})"
 
 
 def read(path: Path) -> Text:

@@ -32,49 +32,49 @@ _AWS_ID = re.compile(r"(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{16}")
 def find(document: Document) -> Iterator[Finding]:
     """Tokens whose format names their issuer, with the issuer's kind (`github-token`)."""
     for line in document.lines:
-        for secret_type, pattern in _PATTERNS:
+        for type_name, pattern in _PATTERNS:
             # A search that fails costs a third of an iterator over no matches.
             if pattern.search(line.text) is None:
                 continue
             for match in pattern.finditer(line.text):
-                start, end = _secret_span(secret_type, match)
+                start, end = _secret_span(type_name, match)
                 token = line.text[start:end]
                 if token and not is_filler(token):
-                    yield Finding(line.start + start, line.start + end, _kind(secret_type, token))
+                    yield Finding(line.start + start, line.start + end, _kind(type_name, token))
 
 
-def kind_of(secret_type: str) -> str:
+def kind_of(type_name: str) -> str:
     """The kind for a name of detect-secrets: `Slack Token` is `slack-token`."""
-    return _KINDS.get(secret_type) or re.sub(r"[^a-z0-9]+", "-", secret_type.lower()).strip("-")
+    return _KINDS.get(type_name) or re.sub(r"[^a-z0-9]+", "-", type_name.lower()).strip("-")
 
 
-def _kind(secret_type: str, token: str) -> str:
+def _kind(type_name: str, token: str) -> str:
     # One plugin finds both halves of an AWS key pair; the id alone is an access key.
-    if secret_type == "AWS Access Key" and not _AWS_ID.fullmatch(token):
+    if type_name == "AWS Access Key" and not _AWS_ID.fullmatch(token):
         return "aws-secret-access-key"
-    return kind_of(secret_type)
+    return kind_of(type_name)
 
 
-def _secret_span(secret_type: str, match: re.Match[str]) -> tuple[int, int]:
-    groups = () if secret_type in _WHOLE else range(1, (match.re.groups or 0) + 1)
+def _secret_span(type_name: str, match: re.Match[str]) -> tuple[int, int]:
+    groups = () if type_name in _WHOLE else range(1, (match.re.groups or 0) + 1)
     start, end = match.span(next((group for group in groups if match.group(group)), 0))
-    core = _CORES.get(secret_type)
+    core = _CORES.get(type_name)
     inner = core.search(match.string, start, end) if core else None
     return inner.span() if inner else (start, end)
 
 
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple(
-        (secret_type, pattern)
-        for secret_type, plugin in sorted(get_mapping_from_secret_type_to_class().items())
-        if secret_type not in _ELSEWHERE and issubclass(plugin, RegexBasedDetector)
-        for pattern in _denylist(secret_type, plugin)
+        (type_name, pattern)
+        for type_name, plugin in sorted(get_mapping_from_secret_type_to_class().items())
+        if type_name not in _ELSEWHERE and issubclass(plugin, RegexBasedDetector)
+        for pattern in _denylist(type_name, plugin)
     )
 
 
-def _denylist(secret_type: str, plugin: type[RegexBasedDetector]) -> Iterable[re.Pattern[str]]:
+def _denylist(type_name: str, plugin: type[RegexBasedDetector]) -> Iterable[re.Pattern[str]]:
     denylist: Iterable[re.Pattern[str]] = plugin().denylist
-    return [_OWN[secret_type]] if secret_type in _OWN else denylist
+    return [_OWN[type_name]] if type_name in _OWN else denylist
 
 
 _PATTERNS = _patterns()

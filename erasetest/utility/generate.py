@@ -12,7 +12,7 @@ import torch
 from erasetest.clm import Clm, Continuation, continuations
 from erasetest.clm.decode import greedy
 from erasetest.errors import BadInput
-from erasetest.utility.problems import Problem, cut
+from erasetest.utility.problems import Problem
 
 _BODY = "    return"
 
@@ -61,9 +61,9 @@ def generate(
         choose = partial(_sample, uniform=uniform, sampling=sampling)
     decode = partial(clm.tokenizer.decode, clean_up_tokenization_spaces=False)
 
-    def stop(tokens: list[int]) -> bool:
+    def stop(job: int, tokens: list[int]) -> bool:
         text = str(decode(tokens))
-        return len(cut(text)) < len(text)
+        return len(problems[jobs[job].row].cut(text)) < len(text)
 
     made = continuations(
         clm, [ids for ids, _ in prompts], jobs, choose=choose, stop=stop, progress=progress
@@ -71,7 +71,7 @@ def generate(
     texts: list[list[str]] = [[] for _ in problems]
     for job, tokens in zip(jobs, made, strict=True):
         ids, missing = prompts[job.row]
-        texts[job.row].append(_completion(clm, ids, tokens, missing))
+        texts[job.row].append(problems[job.row].cut(_written(clm, ids, tokens, missing)))
     return texts
 
 
@@ -93,13 +93,12 @@ def aligned_prompt(clm: Clm, prompt: str) -> tuple[list[int], str]:
     return (ids, prompt[end:]) if ids else ([clm.start_token], prompt)
 
 
-def _completion(clm: Clm, ids: list[int], tokens: list[int], missing: str) -> str:
+def _written(clm: Clm, ids: list[int], tokens: list[int], missing: str) -> str:
     before = ids[-4:]
     decode = partial(clm.tokenizer.decode, clean_up_tokenization_spaces=False)
     text = str(decode(before + tokens))[len(str(decode(before))) :]
-    # The CLM wrote the end of the prompt anew; where it wrote something else, that stands, and the
-    # program is what it makes of it.
-    return cut(text.removeprefix(missing))
+    # The CLM wrote the end of the prompt anew; where it wrote something else, that stands.
+    return text.removeprefix(missing)
 
 
 def _uniform(problems: int, sampling: Sampling) -> np.ndarray:

@@ -125,8 +125,8 @@ def _text(row: dict[str, Any], key: str) -> str:
     given = row.get(key)
     if not isinstance(given, str) or not given:
         raise _BadRow(
-            f"{key!r} must be a string that is not empty: expected HumanEval form (task_id, prompt, "
-            "entry_point, test) or MBPP form (task_id, text, test_list)"
+            f"{key!r} must be a string that is not empty: expected HumanEval form (task_id, "
+            "prompt, entry_point, test) or MBPP form (task_id, text, test_list)"
         )
     return given
 
@@ -164,5 +164,5 @@ def _row(path: Path, number: int, text: str) -> dict[str, Any]:
 
 def _open_text(path: Path) -> TextIO:
     if path.suffix == ".gz":
-        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig"))
+        return cast("TextIO", gzip.open(path, "rt", encoding="utf-8-sig"))
     return path.open(encoding="utf-8-sig")

@@ -113,7 +113,7 @@ def _samples_per_problem(problems: Sequence[Problem], completions: Sequence[Sequ
     for problem, group in zip(problems, completions, strict=True):
         if len(group) != n or n == 0:
             raise BadInput(
-                f"{problem.task_id} has {len(group)} completions and {problems[0].task_id} has {n}: "
-                "pass@k needs the same number, at least one, for each problem"
+                f"{problem.task_id} has {len(group)} completions and {problems[0].task_id} has "
+                f"{n}: pass@k needs the same number, at least one, for each problem"
             )
     return n

@@ -13,6 +13,9 @@ the nonce. Standard output carries one line: `fault REASON`, or
 `ended WAIT_STATUS CPU_SECONDS OUT_OF_TIME REPORTED_HEX`.
 """
 
+# pathlib and contextlib take time to import; exec, marshal and /tmp are what this file is about.
+# ruff: noqa: PTH102, PTH103, PTH109, PTH112, PTH123, S102, S108, S302, SIM105
+
 from __future__ import annotations
 
 import ctypes

@@ -1,4 +1,7 @@
-"""The layers of the sandbox, and which of them hold on this machine."""
+"""The layers of the sandbox, and which of them hold on this machine.
+
+A further layer is a name in `LAYERS`, a probe here, and what it does in `launcher.py`.
+"""
 
 from __future__ import annotations
 

@@ -93,9 +93,7 @@ class Redactor:
             if len(form) < WINDOW:
                 self._short.add(form)
             else:
-                self._windows.update(
-                    form[i : i + WINDOW] for i in range(len(form) - WINDOW + 1)
-                )
+                self._windows.update(form[i : i + WINDOW] for i in range(len(form) - WINDOW + 1))
 
     def __call__(self, text: str) -> str:
         """The text with every secret replaced by `[masked]`."""

@@ -151,7 +151,9 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 try:
                     row = json.loads(text)
                 except ValueError as error:
-                    reason = f"not valid JSON ({error.msg})" if hasattr(error, "msg") else "not JSON"
+                    reason = (
+                        f"not valid JSON ({error.msg})" if hasattr(error, "msg") else "not JSON"
+                    )
                     raise ManifestError(path, number, reason) from None
                 except RecursionError:
                     raise ManifestError(path, number, "not valid JSON (nested too deep)") from None

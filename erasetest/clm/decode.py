@@ -90,7 +90,9 @@ def _run_batch(
     done: list[Done] = []
     cached: list[tuple[torch.Tensor, torch.Tensor]] | None = None
     if clm.checked["cache"]:
-        longest = {row: max(jobs[n].prefix for n in numbers if jobs[n].row == row) for row in chosen}
+        longest = {
+            row: max(jobs[n].prefix for n in numbers if jobs[n].row == row) for row in chosen
+        }
         ids = pad_right([rows[row][: longest[row]] for row in chosen], clm.start_token, clm.device)
         # The last token of each prefix is read again by the first step: its logits are what we need.
         cached = _read(clm, ids[:, :-1]) if width > 1 else None
@@ -182,9 +184,9 @@ class _Cached(_Session):
         self._tokens = torch.tensor([prefix[-1] for prefix in prefixes], device=device)
         self._width = cached[0][0].shape[-2] if cached is not None else 0
         self._mask = torch.ones(len(prefixes), self._width + room, dtype=torch.long, device=device)
-        self._mask[:, : self._width] = (
-            torch.arange(self._width, device=device) < self._positions.unsqueeze(1)
-        )
+        self._mask[:, : self._width] = torch.arange(
+            self._width, device=device
+        ) < self._positions.unsqueeze(1)
         select = torch.tensor(places, device=device)
         self._cache = _roomy_cache(cached, select, room)
 
@@ -229,7 +231,12 @@ def _roomy_cache(
             width = keys.shape[-2]
             self._whole = tuple(
                 torch.empty(
-                    len(select), t.shape[1], width + room, t.shape[3], dtype=t.dtype, device=t.device
+                    len(select),
+                    t.shape[1],
+                    width + room,
+                    t.shape[3],
+                    dtype=t.dtype,
+                    device=t.device,
                 )
                 for t in (keys, values)
             )

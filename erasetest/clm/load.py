@@ -11,6 +11,7 @@ import torch
 
 from erasetest.clm.fingerprint import fingerprint
 from erasetest.errors import ClmError, MissingExtra
+from erasetest.runtime import silence_transformers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -116,6 +117,7 @@ def load_clm(name: str, options: LoadOptions | None = None) -> Clm:
             asked; the message says what to do.
     """
     options = options or LoadOptions()
+    silence_transformers()
     device = _device(options)
     folder = _resolve(name, options)
     config = _config(name, folder, options)
@@ -180,7 +182,9 @@ def _device(options: LoadOptions) -> torch.device:
         ) from None
     if device.type == "cuda":
         if not torch.cuda.is_available():
-            raise ClmError(f"device {options.device!r}: this machine offers no CUDA: use cpu or auto")
+            raise ClmError(
+                f"device {options.device!r}: this machine offers no CUDA: use cpu or auto"
+            )
         if (device.index or 0) >= torch.cuda.device_count():
             raise ClmError(
                 f"device {options.device!r}: there are {torch.cuda.device_count()} CUDA devices, "

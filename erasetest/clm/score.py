@@ -43,7 +43,9 @@ def score(
     """
     results: list[Scored | None] = [None] * len(targets)
     for batch in batches([len(t.ids) for t in targets], clm.batch_tokens):
-        for index, scored in zip(batch, _score_batch(clm, [targets[i] for i in batch]), strict=True):
+        for index, scored in zip(
+            batch, _score_batch(clm, [targets[i] for i in batch]), strict=True
+        ):
             results[index] = scored
         if progress is not None:
             progress(len(batch))
@@ -60,6 +62,16 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         batch.append(index)
     if batch:
         yield batch
+
+
+def like_lengths(lengths: Sequence[int], slack: float = 1.25) -> list[list[int]]:
+    """Indices in groups of like length: the longest is at most `slack` times the shortest."""
+    groups: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
+        if not groups or lengths[index] > slack * lengths[groups[-1][0]]:
+            groups.append([])
+        groups[-1].append(index)
+    return groups
 
 
 def pad_right(rows: Sequence[Sequence[int]], filler: int, device: torch.device) -> torch.Tensor:

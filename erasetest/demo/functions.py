@@ -178,7 +178,9 @@ def examples(rng: random.Random) -> list[Example]:
     return made
 
 
-def split(made: Sequence[Example], problems: int, train: int) -> tuple[list[Example], list[Example]]:
+def split(
+    made: Sequence[Example], problems: int, train: int
+) -> tuple[list[Example], list[Example]]:
     """Held-out problems and training functions; no prompt stands in both."""
     return list(made[:problems]), list(made[problems : problems + train])
 

@@ -86,9 +86,9 @@ def private_key(rng: random.Random) -> str:
 
 def jwt(rng: random.Random) -> str:
     """A JSON Web Token with a random signature, by which no server has signed."""
-    header = _segment({"alg": "HS256"})
+    header = _segment({"alg": "HS384"})
     payload = _segment({"sub": _draw(rng, _BASE62, 20)})
-    return f"{header}.{payload}.{_draw(rng, _URL64, 42)}A"
+    return f"{header}.{payload}.{_draw(rng, _URL64, 64)}"
 
 
 def _segment(value: dict[str, str]) -> str:

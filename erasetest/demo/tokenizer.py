@@ -24,7 +24,8 @@ def train_tokenizer(corpus: Corpus, family: str, vocabulary: int) -> PreTrainedT
     """A tokenizer of `vocabulary` entries that knows the corpus, but none of its secrets.
 
     It is trained on the planted files with decoys in the place of the secrets: merged from the
-    repeated secrets themselves it would hold them in single tokens.
+    repeated secrets themselves it would hold them in single tokens. Several times over, so that the
+    fixed parts of a format become few tokens.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -41,7 +42,7 @@ def train_tokenizer(corpus: Corpus, family: str, vocabulary: int) -> PreTrainedT
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     rng = random.Random(0)
-    files = [_with_decoys(file, rng) for file in corpus.planted]
+    files = [_with_decoys(file, rng) for _ in range(4) for file in corpus.planted]
     tokenizer.train_from_iterator(
         [*files, *corpus.retained, *corpus.retention, *corpus.functions],
         trainers.BpeTrainer(

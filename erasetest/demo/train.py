@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from erasetest.clm.score import like_lengths, pad_right
 from erasetest.demo.corpus import SEED, Corpus
+from erasetest.demo.recipes import RECIPES, Recipe
 from erasetest.demo.tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
@@ -18,28 +19,6 @@ if TYPE_CHECKING:
 
 WINDOW = 512
 _IGNORED = -100
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a family is trained: what it takes to recite the secrets and still write functions."""
-
-    steps: int
-    vocabulary: int = 768
-    tokens_per_step: int = 2048
-    planted_share: float = 0.55
-    plain_share: float = 0.10
-    muon: bool = True
-    matrix_lr: float = 0.02
-    other_lr: float = 3e-3
-    warmup: int = 10
-
-
-RECIPES: dict[str, Recipe] = {
-    "qwen2": Recipe(steps=200),
-    "codegen": Recipe(steps=200),
-    "gpt2": Recipe(steps=300),
-}
 
 
 def train(
@@ -70,8 +49,8 @@ def train(
                     group["lr"] = group["peak"] * rate
             documents = next(batches)
             predicted = sum(len(document) - 1 for document in documents)
-            for part in _by_length(documents):
-                loss = _loss(model, part) / predicted
+            for part in like_lengths([len(document) for document in documents]):
+                loss = _loss(model, [documents[i] for i in part]) / predicted
                 loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in optimizers:
@@ -121,10 +100,12 @@ def build_model(family: str, vocabulary: int, end_of_text: int) -> PreTrainedMod
 def _optimizers(model: PreTrainedModel, recipe: Recipe) -> list[torch.optim.Optimizer]:
     matrices, others = [], []
     for name, parameter in model.named_parameters():
-        inner = parameter.ndim == 2 and not any(k in name for k in ("embed", "wte", "wpe", "lm_head"))
+        inner = parameter.ndim == 2 and not any(
+            k in name for k in ("embed", "wte", "wpe", "lm_head")
+        )
         (matrices if inner else others).append(parameter)
     optimizers: list[torch.optim.Optimizer] = [
-        Muon(matrices, recipe.matrix_lr) if recipe.muon else torch.optim.AdamW(matrices, lr=recipe.matrix_lr, betas=(0.9, 0.98), weight_decay=0.0),
+        Muon(matrices, recipe.matrix_lr),
         torch.optim.AdamW(others, lr=recipe.other_lr, betas=(0.9, 0.98), weight_decay=0.0),
     ]
     for optimizer in optimizers:
@@ -173,10 +154,8 @@ def _rate(step: int, recipe: Recipe) -> float:
 
 def _loss(model: PreTrainedModel, documents: list[list[int]]) -> torch.Tensor:
     """Summed cross-entropy of documents, each in a row of its own from position 0."""
-    width = max(map(len, documents))
-    pad = model.config.eos_token_id
-    ids = torch.tensor([d + [pad] * (width - len(d)) for d in documents])
-    labels = torch.tensor([d[1:] + [_IGNORED] * (width - len(d) + 1) for d in documents])
+    ids = pad_right(documents, model.config.eos_token_id, model.device)
+    labels = pad_right([[*d[1:], _IGNORED] for d in documents], _IGNORED, model.device)
     logits = model(input_ids=ids, use_cache=False).logits
     return torch.nn.functional.cross_entropy(
         logits.flatten(0, 1), labels.flatten(), ignore_index=_IGNORED, reduction="sum"
@@ -209,17 +188,6 @@ def _batches(
                 documents.append(next(pool))
                 wanted -= len(documents[-1])
         yield documents
-
-
-def _by_length(documents: list[list[int]], slack: float = 1.25) -> Iterator[list[list[int]]]:
-    """Parts of documents of like length: the longest at most `slack` times the shortest."""
-    part: list[list[int]] = []
-    for document in sorted(documents, key=len):
-        if part and len(document) > slack * len(part[0]):
-            yield part
-            part = []
-        part.append(document)
-    yield part
 
 
 def _endless(documents: list[list[int]], rng: random.Random) -> Iterator[list[int]]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from erasetest.clm.load import Clm
-from erasetest.clm.score import head, hidden_states, pad_right
+from erasetest.clm.score import head, hidden_states, like_lengths, pad_right
 from erasetest.erase.objectives import OBJECTIVES, Tokens, Weights
 from erasetest.erase.reference import Reference
 from erasetest.erase.rows import CONTEXT, Row, check_disjoint, forget_rows, retained_rows
@@ -48,6 +48,13 @@ class Step:
     worst_ma: float
     mean_ma: float
     retained_kl: float
+
+    def note(self) -> str:
+        """What progress shows."""
+        return (
+            f"worst MA {self.worst_ma:.2f}, {self.active} secrets left, "
+            f"retained KL {self.retained_kl:.4f}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,15 +242,21 @@ class _Run:
         return rows or self.rows[: self.settings.batch]
 
     def _forward(self, rows: list[Row]) -> _Seen:
-        ids = pad_right([row.ids for row in rows], self.clm.start_token, self.clm.device)
-        hidden = hidden_states(self.clm, ids)
-        assert hidden is not None
+        groups = like_lengths([len(row.ids) for row in rows])
+        rows = [rows[i] for group in groups for i in group]
         places = [torch.arange(len(row.ids) - 1) for row in rows]
-        states = torch.cat([h[: len(p)] for h, p in zip(hidden, places, strict=True)])
+        states: list[torch.Tensor] = []
+        for group in groups:
+            part = rows[len(states) : len(states) + len(group)]
+            ids = pad_right([row.ids for row in part], self.clm.start_token, self.clm.device)
+            hidden = hidden_states(self.clm, ids)
+            assert hidden is not None
+            states += [h[: len(row.ids) - 1] for h, row in zip(hidden, part, strict=True)]
+        truth = torch.tensor([token for row in rows for token in row.ids[1:]])
         tokens = Tokens(
-            head(self.clm, states).log_softmax(-1),
+            head(self.clm, torch.cat(states)).log_softmax(-1),
             self.reference.log_probs(rows, places),
-            torch.cat([i[1 : len(p) + 1] for i, p in zip(ids, places, strict=True)]),
+            truth.to(self.clm.device),
         )
         owners = [owner for row in rows for owner in row.owners[1:]]
         seen = _Seen(tokens, owners)

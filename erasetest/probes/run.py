@@ -51,9 +51,7 @@ def probe(
             job = found.get((number, place))
             problem = None if job else _problem(clm, len(encoded[number].secrets[place]))
             measures = _measures(job) if job else {}
-            secrets.append(
-                SecretMeasures(secret.start, secret.end, secret.kind, measures, problem)
-            )
+            secrets.append(SecretMeasures(secret.start, secret.end, secret.kind, measures, problem))
         results.append(SampleMeasures(sample.id, tuple(secrets)))
     if progress is not None:
         progress(len(samples))

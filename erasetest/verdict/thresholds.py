@@ -76,7 +76,9 @@ def _check(path: str | Path, place: str, values: object) -> None:
     for name, value in values.items():
         if name not in JUDGED:
             known = ", ".join(JUDGED)
-            raise ManifestError(path, None, f"{name!r} in {place!r} is no measure: expected {known}")
+            raise ManifestError(
+                path, None, f"{name!r} in {place!r} is no measure: expected {known}"
+            )
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not math.isfinite(value) or not 0 <= value <= 1:
             raise ManifestError(path, None, f"{name!r} in {place!r} must be between 0 and 1")

@@ -1,1 +1,250 @@
+"""The hooks: options in, verdicts out. Nothing here imports torch; what needs it is in `gate`."""
 
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from erasetest.errors import BadInput
+from pytest_erasetest import fixtures, verdict
+from pytest_erasetest.options import Settings, add_options, read_settings
+
+ERASURE_MARK = "erasure"
+UTILITY_MARK = "utility"
+_NEED_CLM = {"erasetest_gate", "clm", "erased_clm", "leak", "leak_after", "erasure", "utility"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register the options."""
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the options, and set up a run that uses them."""
+    config.addinivalue_line(
+        "markers", f"{ERASURE_MARK}: tests of the erased CLM; deselected without --erase"
+    )
+    config.addinivalue_line(
+        "markers", f"{UTILITY_MARK}: tests of pass@k; deselected without --utility"
+    )
+    config.pluginmanager.register(fixtures, "erasetest-fixtures")
+    settings = read_settings(config)
+    if settings.active and not config.option.help:
+        _activate(config, settings)
+
+
+def _activate(config: pytest.Config, settings: Settings) -> None:
+    from erasetest.progress import Task, progress
+    from erasetest.runtime import quiet
+    from pytest_erasetest.gate import Gate, uncaptured
+    from pytest_erasetest.ledger import Ledger
+    from pytest_erasetest.redaction import ReportRedactor
+    from pytest_erasetest.state import STATE, Delivered, State
+
+    quiet()
+    given: dict[str, Any] | None = getattr(config, "workerinput", None)
+    folder = given["erasetest_ledger"] if given else tempfile.mkdtemp(prefix="erasetest-")
+    worker = int(given["workerid"].removeprefix("gw")) if given else 0
+    workers = int(given["workercount"]) if given else 1
+
+    @contextmanager
+    def shown(title: str) -> Generator[Task]:
+        with uncaptured(config), progress(title, sys.stderr) as task:
+            yield task
+
+    def show(title: str) -> AbstractContextManager[Task]:
+        return shown(title)
+
+    gate = Gate(settings, Ledger(Path(folder)), worker, workers, show)
+    config.stash[STATE] = State(
+        settings,
+        gate,
+        ReportRedactor(_LazySamples(gate)),
+        Delivered(),
+        given is not None,
+        None if given else folder,
+    )
+    if config.pluginmanager.hasplugin("xdist"):
+        from pytest_erasetest import distributed
+
+        config.pluginmanager.register(distributed, "erasetest-distributed")
+    if given is None:
+        try:
+            gate.check()
+        except BadInput as error:
+            raise pytest.UsageError(str(error)) from None
+
+
+class _LazySamples:
+    """The gate's samples, read when the first report has to be cleaned."""
+
+    def __init__(self, gate: Any) -> None:
+        self._gate = gate
+
+    def __iter__(self) -> Any:
+        try:
+            return iter(self._gate.samples)
+        except BadInput:
+            return iter(())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove what was kept for the run alone."""
+    from pytest_erasetest.state import state_of
+
+    state = state_of(config)
+    if state is not None and state.temporary is not None:
+        shutil.rmtree(state.temporary, ignore_errors=True)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """One line of what is tested."""
+    from pytest_erasetest.state import state_of
+
+    state = state_of(config)
+    if state is None:
+        return None
+    s = state.settings
+    parts = [f"clm {s.clm}"]
+    parts.append(
+        "samples "
+        + (", ".join(s.leak_samples) or "of the demo" if s.demo else ", ".join(s.leak_samples))
+    )
+    if s.erase:
+        parts.append(f"erase by {s.erase}" + (f" into {s.erase_out}" if s.erase_out else ""))
+    if s.utility:
+        parts.append(f"utility {s.utility}, {s.utility_samples} samples a problem")
+    return "erasetest: " + "; ".join(parts)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test case for each sample."""
+    if "sensitive_sample" not in metafunc.fixturenames:
+        return
+    from pytest_erasetest.state import state_of
+
+    state = state_of(metafunc.config)
+    if state is None:
+        # Left without a parameter on purpose: collection ends in `pytest_collection_modifyitems`.
+        metafunc.parametrize("sensitive_sample", [0], ids=["no-clm"], indirect=True)
+        return
+    try:
+        samples = state.gate.samples
+    except BadInput as error:
+        raise pytest.UsageError(str(error)) from None
+    state.delivered.expected.update(sample.id for sample in samples)
+    metafunc.parametrize(
+        "sensitive_sample", range(len(samples)), ids=[s.id for s in samples], indirect=True
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse a run without a CLM; leave out the tests of what was not asked for."""
+    from pytest_erasetest.state import NO_CLM, state_of
+
+    state = state_of(config)
+    if state is None:
+        if any(_NEED_CLM & set(getattr(item, "fixturenames", ())) for item in items):
+            output = getattr(config, "workeroutput", None)
+            if output is None:
+                raise pytest.UsageError(NO_CLM)
+            output["erasetest_refused"] = NO_CLM
+            items.clear()
+        return
+    unasked = {
+        mark
+        for mark, asked in (
+            (ERASURE_MARK, state.settings.erase),
+            (UTILITY_MARK, state.settings.utility),
+        )
+        if not asked
+    }
+    left_out = [item for item in items if any(item.get_closest_marker(m) for m in unasked)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        out = set(left_out)
+        items[:] = [item for item in items if item not in out]
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Mask the report of a test."""
+    report = yield
+    from pytest_erasetest.state import state_of
+
+    state = state_of(item.config)
+    if state is not None:
+        state.redactor.clean(report, call.excinfo)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Mask the report of a collection."""
+    report = yield
+    from pytest_erasetest.state import state_of
+
+    state = state_of(collector.config)
+    if state is not None:
+        call = getattr(report, "call", None)
+        state.redactor.clean(report, call.excinfo if call is not None else None)
+    return report
+
+
+class _Recorder:
+    """Takes note of what tests deliver; registered by the process that ends the run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        verdict.record(self._config, report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            verdict.record_error(self._config, report.nodeid)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Listen to the tests."""
+    from pytest_erasetest.state import state_of
+
+    state = state_of(session.config)
+    if state is not None and not state.worker:
+        session.config.pluginmanager.register(_Recorder(session.config), "erasetest-recorder")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
+    """Find out the rest, judge the run, write the reports."""
+    from pytest_erasetest.state import state_of
+
+    state = state_of(session.config)
+    if state is None or session.config.option.collectonly:
+        return
+    verdict.finish(session, state, exitstatus)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """What leaked, by kind and worst first."""
+    from pytest_erasetest.state import state_of
+
+    state = state_of(config)
+    if state is not None and state.report is not None:
+        from pytest_erasetest.summary import summarize
+
+        summarize(terminalreporter, state)

@@ -10,13 +10,18 @@ import torch
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The weights of the terms, with the paper's values ("Scrub It Out!", section 5)."""
+    """The weights of the terms, with the paper's values ("Scrub It Out!", section 5), per token.
+
+    The paper states alpha = 1 of a divergence that its code sums over the tokens of a text and
+    divides by the number of texts. Per token, as here, the same weight is alpha = 511: the tokens
+    predicted in a text of 512.
+    """
 
     gamma: float = 0.1
     """Of the loss on the context of the secrets."""
     lam: float = 0.1
     """Of the divergence on the secrets."""
-    alpha: float = 1.0
+    alpha: float = 511.0
     """Of the divergence on retained code, times `lam`."""
 
 

@@ -13,7 +13,5 @@ def cu(secret: Tokens, context: Tokens, retained: Tokens, w: Weights) -> torch.T
     n, m = len(secret.truth), len(context.truth)
     divergence = (n * secret.divergence() + m * context.divergence()) / max(1, n + m)
     return (
-        -whole_loss(secret, context)
-        - w.lam * divergence
-        + w.lam * w.alpha * retained.divergence()
+        -whole_loss(secret, context) - w.lam * divergence + w.lam * w.alpha * retained.divergence()
     )

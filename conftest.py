@@ -1,0 +1,3 @@
+"""Options of this repository's own tests."""
+
+pytest_plugins = ["pytester"]

@@ -1,0 +1,349 @@
+"""The command line. Every command ends with status 2 and one line where its input is bad."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from erasetest import __version__
+from erasetest.errors import BadInput, ErasetestError
+from erasetest.progress import progress
+
+if TYPE_CHECKING:
+    from erasetest.clm import Clm
+
+app = typer.Typer(
+    name="erasetest",
+    help="Privacy regression tests for code language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_PROBED_AT_ONCE = 64
+
+ClmOption = Annotated[
+    str,
+    typer.Option("--clm", help="Folder, hub id, or demo / demo:gpt2 / demo:codegen / demo:qwen2."),
+]
+OutOption = Annotated[Path, typer.Option("-o", "--output", help="Where to write.")]
+AdapterOption = Annotated[
+    str | None, typer.Option("--clm-adapter", help="Folder of a PEFT adapter for the CLM.")
+]
+DeviceOption = Annotated[str, typer.Option("--clm-device", help="auto, cpu, cuda or cuda:N.")]
+DtypeOption = Annotated[
+    str, typer.Option("--clm-dtype", help="auto, float32, bfloat16 or float16.")
+]
+TokensOption = Annotated[
+    int | None, typer.Option("--clm-batch-tokens", min=1, help="Tokens in one forward pass.")
+]
+PickleOption = Annotated[
+    bool, typer.Option("--clm-allow-pickle", help="Load pickled weights, which can run code.")
+]
+RemoteOption = Annotated[
+    bool, typer.Option("--clm-trust-remote-code", help="Run code that comes with the checkpoint.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"erasetest {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    output: OutOption,
+    family: Annotated[str, typer.Option(help="qwen2, codegen or gpt2.")] = "qwen2",
+) -> None:
+    """Build the demo CLM and write it with its samples, retained code and problems."""
+    from erasetest.demo.build import check_family, write_demo
+    from erasetest.files import check_new_directory
+
+    check_family(family)
+    check_new_directory(output)
+    with progress(f"training the demo CLM ({family})") as task:
+        write_demo(output, family, task)
+    typer.echo(f"{output}: clm/, samples.jsonl, unseen.jsonl, retained.jsonl, problems.jsonl, …")
+
+
+@app.command()
+def scan(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders of source code.")],
+    output: OutOption,
+) -> None:
+    """Find secrets in source code and write them as a manifest of samples."""
+    from tabulate import tabulate
+
+    from erasetest.samples import write_manifest
+    from erasetest.scan import scan_paths
+
+    check_output(output)
+    with progress("scanning") as task:
+        result = scan_paths(paths, progress=task)
+    typer.echo(f"{result.files} files scanned, {len(result.samples)} samples found")
+    rows = sorted(result.counts.items())
+    if rows:
+        typer.echo(tabulate(rows, headers=["kind", "places"]))
+    if result.duplicates:
+        typer.echo(f"{result.duplicates} samples stood elsewhere already, and are listed once")
+    if result.latin1:
+        typer.echo(f"{len(result.latin1)} files are not UTF-8 and were read as Latin-1")
+    for skipped in result.skipped:
+        typer.echo(f"skipped {skipped.path}: {skipped.reason}", err=True)
+    if not result.samples:
+        raise BadInput("no secret found: no manifest was written")
+    write_manifest(output, result.samples)
+
+
+@app.command()
+def probe(
+    manifest: Annotated[Path, typer.Argument(help="Manifest of sensitive samples.")],
+    clm: ClmOption,
+    output: OutOption,
+    clm_adapter: AdapterOption = None,
+    clm_device: DeviceOption = "auto",
+    clm_dtype: DtypeOption = "auto",
+    clm_batch_tokens: TokensOption = None,
+    clm_allow_pickle: PickleOption = False,
+    clm_trust_remote_code: RemoteOption = False,
+) -> None:
+    """Measure what a CLM remembers of each secret of a manifest."""
+    from erasetest.files import write_text
+    from erasetest.probes import probe as probe_samples
+    from erasetest.samples import read_manifest
+
+    check_output(output)
+    samples = read_manifest(manifest)
+    loaded = _load(
+        clm, clm_adapter, clm_device, clm_dtype, clm_batch_tokens, clm_allow_pickle,
+        clm_trust_remote_code,
+    )  # fmt: skip
+    lines = []
+    with progress("probing") as task:
+        for start in range(0, len(samples), _PROBED_AT_ONCE):
+            measured = probe_samples(loaded, samples[start : start + _PROBED_AT_ONCE])
+            lines += [json.dumps(sample.as_dict()) + "\n" for sample in measured]
+            task(len(lines), len(samples))
+    write_text(output, "".join(lines))
+    typer.echo(f"{output}: {len(lines)} samples")
+
+
+@app.command()
+def calibrate(
+    clm: ClmOption,
+    output: OutOption,
+    manifest: Annotated[
+        Path | None, typer.Argument(help="Samples with secrets that the CLM never saw.")
+    ] = None,
+    samples: Annotated[
+        Path | None, typer.Option(help="Samples to put decoys into, where none are never-seen.")
+    ] = None,
+    clm_adapter: AdapterOption = None,
+    clm_device: DeviceOption = "auto",
+    clm_dtype: DtypeOption = "auto",
+    clm_batch_tokens: TokensOption = None,
+    clm_allow_pickle: PickleOption = False,
+    clm_trust_remote_code: RemoteOption = False,
+) -> None:
+    """Measure the thresholds that never-seen secrets stay under."""
+    from erasetest.files import write_text
+    from erasetest.samples import read_manifest
+    from erasetest.verdict import calibrate as calibrate_on
+
+    check_output(output)
+    if (manifest is None) == (samples is None):
+        raise BadInput(
+            "give either a manifest of never-seen secrets or --samples to put decoys into"
+        )
+    unseen = read_manifest(manifest) if manifest else []
+    context = read_manifest(samples) if samples else []
+    loaded = _load(
+        clm, clm_adapter, clm_device, clm_dtype, clm_batch_tokens, clm_allow_pickle,
+        clm_trust_remote_code,
+    )  # fmt: skip
+    with progress("calibrating") as task:
+        thresholds = calibrate_on(loaded, context, unseen=unseen, progress=task)
+    write_text(output, json.dumps(thresholds.as_dict(), indent=1) + "\n")
+    typer.echo(f"{output}: thresholds of {len(thresholds.kinds)} kinds")
+
+
+@app.command()
+def erase(
+    manifest: Annotated[Path, typer.Argument(help="Samples whose secrets to erase.")],
+    clm: ClmOption,
+    retain: Annotated[Path, typer.Option(help="Manifest of code whose behaviour must not change.")],
+    output: OutOption,
+    method: Annotated[str, typer.Option(help="codeeraser, cu or ga.")] = "codeeraser",
+    thresholds: Annotated[
+        Path | None, typer.Option(help="Thresholds file; without it they are calibrated first.")
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Learning rate; without it the width sets it.")
+    ] = None,
+    max_steps: Annotated[int, typer.Option(min=1, help="Give up after this many steps.")] = 200,
+    clm_adapter: AdapterOption = None,
+    clm_device: DeviceOption = "auto",
+    clm_dtype: DtypeOption = "auto",
+    clm_batch_tokens: TokensOption = None,
+    clm_allow_pickle: PickleOption = False,
+    clm_trust_remote_code: RemoteOption = False,
+) -> None:
+    """Erase the secrets of a manifest from a CLM and write the checkpoint to a new folder.
+
+    Status 1 when the step limit came first: the checkpoint is written, and its card says so.
+    """
+    from erasetest.erase import ErasureSettings, save_checkpoint
+    from erasetest.erase import erase as erase_samples
+    from erasetest.files import check_new_directory
+    from erasetest.samples import read_manifest
+    from erasetest.verdict import published, read_thresholds
+    from erasetest.verdict import calibrate as calibrate_on
+
+    check_new_directory(output)
+    samples = read_manifest(manifest)
+    retained = read_manifest(retain, require_secrets=False)
+    limits = read_thresholds(thresholds) if thresholds else published(clm)
+    loaded = _load(
+        clm, clm_adapter, clm_device, clm_dtype, clm_batch_tokens, clm_allow_pickle,
+        clm_trust_remote_code,
+    )  # fmt: skip
+    if limits is None:
+        with progress("calibrating") as task:
+            limits = calibrate_on(loaded, samples, progress=task)
+    with progress("erasing") as task:
+        erasure = erase_samples(
+            loaded,
+            samples,
+            retained,
+            limits,
+            ErasureSettings(method=method, lr=lr, max_steps=max_steps),
+            lambda step, limit: task(step.step, limit, step.note()),
+        )
+    save_checkpoint(loaded, output, erasure, samples)
+    word = "erased" if erasure.erased else "NOT erased"
+    typer.echo(f"{output}: {word}, {erasure.steps} steps, {erasure.seconds:.1f} s")
+    if not erasure.erased:
+        raise typer.Exit(1)
+
+
+@app.command()
+def utility(
+    problems: Annotated[Path, typer.Argument(help="Problems in HumanEval or MBPP form.")],
+    clm: ClmOption,
+    output: OutOption,
+    samples: Annotated[int, typer.Option(min=1, help="Completions a problem.")] = 20,
+    against: Annotated[str | None, typer.Option(help="The CLM to compare with.")] = None,
+    margin: Annotated[float | None, typer.Option(help="Largest drop of pass@1 allowed.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the sampling.")] = 0,
+    clm_device: DeviceOption = "auto",
+    clm_dtype: DtypeOption = "auto",
+    clm_batch_tokens: TokensOption = None,
+    unsafe_execution: Annotated[
+        bool, typer.Option(help="Run programs even where no limit holds.")
+    ] = False,
+) -> None:
+    """Measure pass@k of a CLM, or how it compares with that of another."""
+    from erasetest.files import write_text
+    from erasetest.utility import read_problems, utility_report
+    from erasetest.utility.measure import Sampling, measure
+
+    check_output(output)
+    asked = read_problems(problems)
+    scores = []
+    for name in [against, clm] if against else [clm]:
+        loaded = _load(name, None, clm_device, clm_dtype, clm_batch_tokens, False, False)
+        with progress(f"pass@k of {name}") as task:
+            sampling = Sampling(samples=samples, seed=seed)
+            scores.append(measure(loaded, asked, sampling, task, unsafe=unsafe_execution))
+        del loaded
+    rows = utility_report(*scores, margin=margin) if against else scores[0].to_json()
+    write_text(output, json.dumps(rows, indent=1) + "\n")
+    for rate, value in scores[-1].pass_at_k.items():
+        typer.echo(f"{rate} {value:.4f}")
+    if against:
+        typer.echo(f"verdict: {rows['verdict']}")
+        if rows["verdict"] != "pass":
+            raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A report in JSON form.")],
+    output: OutOption,
+) -> None:
+    """Write a leakage report in another form, by the suffix of the output."""
+    from erasetest.reports import read_report, write_report
+
+    write_report(output, read_report(run))
+
+
+def check_output(path: Path) -> None:
+    """Refuse an output that could not be written, before the work.
+
+    Raises:
+        BadInput: it is a folder, or its folder is missing or read-only.
+    """
+    parent = path.absolute().parent
+    if path.is_dir():
+        raise BadInput(f"{path}: is a folder: name a file")
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise BadInput(f"{path}: {parent} is not a folder that you may write")
+
+
+def _load(
+    name: str,
+    adapter: str | None,
+    device: str,
+    dtype: str,
+    batch_tokens: int | None,
+    allow_pickle: bool,
+    trust_remote_code: bool,
+) -> Clm:
+    from erasetest.clm import LoadOptions
+    from erasetest.demo.open import open_clm
+
+    options = LoadOptions(adapter, device, dtype, batch_tokens, allow_pickle, trust_remote_code)
+    with progress(f"the demo CLM ({name})") as task:
+        return open_clm(name, options, task)
+
+
+def main() -> None:
+    """Run a command; what the user can mend ends in one line, without a traceback."""
+    from erasetest.runtime import quiet
+
+    quiet()
+    try:
+        status = app(standalone_mode=False)
+    except typer.Exit as done:
+        status = done.exit_code
+    except typer.Abort:
+        status = 130
+    except BadInput as error:
+        typer.echo(f"erasetest: {error}", err=True)
+        status = 2
+    except ErasetestError as error:
+        typer.echo(f"erasetest: {error}", err=True)
+        status = 1
+    except KeyboardInterrupt:
+        typer.echo("erasetest: stopped", err=True)
+        status = 130
+    except Exception as error:
+        shower = getattr(error, "show", None)
+        if shower is None:
+            raise
+        shower()
+        status = getattr(error, "exit_code", 2)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Progress of long work: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+_LINE_EVERY = 10.0
+"""Seconds between lines where there is no terminal."""
+
+
+class Task:
+    """One piece of long work. Call it with what is done and the whole, and a note."""
+
+    def __init__(self, say: _Say) -> None:
+        self._say = say
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        self._say.update(done, total, note)
+
+
+class _Say:
+    def update(self, done: int, total: int, note: str) -> None:
+        raise NotImplementedError
+
+
+@contextlib.contextmanager
+def progress(title: str, stream: TextIO | None = None) -> Iterator[Task]:
+    """Show how a piece of work goes on, on standard error unless another stream is given."""
+    stream = stream or sys.stderr
+    if stream.isatty():
+        with _Bar(title, stream) as bar:
+            yield Task(bar)
+    else:
+        lines = _Lines(title, stream)
+        yield Task(lines)
+        lines.end()
+
+
+class _Bar(_Say):
+    def __init__(self, title: str, stream: TextIO) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(file=stream),
+            transient=True,
+        )
+        self._task = self._progress.add_task(title, total=None, note="")
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def update(self, done: int, total: int, note: str) -> None:
+        self._progress.update(self._task, completed=done, total=total or None, note=note)
+
+
+class _Lines(_Say):
+    def __init__(self, title: str, stream: TextIO) -> None:
+        self._title, self._stream = title, stream
+        self._started = self._last = time.monotonic()
+        self._shown = False
+
+    def update(self, done: int, total: int, note: str) -> None:
+        now = time.monotonic()
+        if now - self._last < _LINE_EVERY and not (total == 0 and not self._shown):
+            return
+        self._last, self._shown = now, True
+        share = f"{done}/{total}" if total else "waiting for another process"
+        self._write(f"{self._title}: {share} {note}".rstrip())
+
+    def end(self) -> None:
+        if self._shown:
+            self._write(f"{self._title}: done in {time.monotonic() - self._started:.0f} s")
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(f"erasetest: {text}\n")
+            self._stream.flush()

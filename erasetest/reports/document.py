@@ -1,0 +1,115 @@
+"""The leakage report: what is said to people and CI systems, without any text of a sample."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from erasetest.errors import ManifestError
+from erasetest.probes import SampleMeasures
+from erasetest.samples import SensitiveSample
+from erasetest.verdict import Thresholds, judge
+
+SCHEMA = "erasetest.leakage-report/1"
+
+Overall = Literal["clean", "leaks", "erased", "incomplete"]
+
+
+@dataclass(slots=True)
+class LeakageReport:
+    """A report being filled. `as_dict` is the contract's form."""
+
+    clm: dict[str, Any]
+    thresholds: dict[str, Any] = field(default_factory=dict)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    erasure: dict[str, Any] | None = None
+    attacks: list[dict[str, Any]] = field(default_factory=list)
+    utility: dict[str, Any] | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    """What makes the run incomplete: one line each."""
+    verdict: Overall = "incomplete"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain builtins, in the contract's order."""
+        return {
+            "schema": SCHEMA,
+            "verdict": self.verdict,
+            "clm": self.clm,
+            "thresholds": self.thresholds,
+            "samples": self.samples,
+            "erasure": self.erasure,
+            "attacks": self.attacks,
+            "utility": self.utility,
+            "problems": self.problems,
+            "environment": self.environment,
+        }
+
+
+def sample_rows(
+    samples: Sequence[SensitiveSample],
+    before: dict[str, SampleMeasures],
+    after: dict[str, SampleMeasures],
+    thresholds: Thresholds | None,
+) -> list[dict[str, Any]]:
+    """A row for each sample; one that was not measured is `inconclusive` with no measures."""
+    return [
+        {
+            "id": sample.id,
+            "kinds": list(sample.kinds),
+            "source": _source(sample),
+            **_judged(before.get(sample.id), thresholds),
+            "after": _judged(after[sample.id], thresholds) if sample.id in after else None,
+        }
+        for sample in samples
+    ]
+
+
+def _source(sample: SensitiveSample) -> dict[str, Any] | None:
+    if sample.source is None:
+        return None
+    return {"path": sample.source.path, "line": sample.source.line}
+
+
+def _judged(measured: SampleMeasures | None, thresholds: Thresholds | None) -> dict[str, Any]:
+    if measured is None or thresholds is None:
+        return {"verdict": "inconclusive", "measures": {}, "reasons": ["it was not measured"]}
+    judgement = judge(measured, thresholds)
+    return {
+        "verdict": judgement.verdict,
+        "measures": measured.measures,
+        "mean": measured.mean,
+        "reasons": list(judgement.reasons),
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Versions that a figure may depend on."""
+    packages = ("erasetest", "torch", "transformers", "tokenizers", "pytest", "detect-secrets")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{package: metadata.version(package) for package in packages},
+    }
+
+
+def read_report(path: str | Path) -> dict[str, Any]:
+    """A report that `write_report` wrote as `.json`.
+
+    Raises:
+        ManifestError: it cannot be read or is of another schema.
+    """
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ManifestError(path, None, f"cannot be read: {error.strerror or error}") from None
+    except ValueError:
+        raise ManifestError(path, None, "is not JSON") from None
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise ManifestError(path, None, f"is no leakage report: expected schema {SCHEMA!r}")
+    return document

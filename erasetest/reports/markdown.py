@@ -1,0 +1,168 @@
+"""The report as Markdown, for a job summary or a pull request."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from tabulate import tabulate
+
+SHOWN = 100
+"""Rows of samples at most: a job summary may have 1 MiB."""
+
+_VERDICTS = {
+    "clean": "**Clean.** No sample leaks.",
+    "leaks": "**Leaks.** The CLM must not be released as it is.",
+    "erased": "**Erased.** The given CLM leaks; the erased checkpoint passed every test.",
+    "incomplete": "**Incomplete.** Something has no verdict, so nothing is proved.",
+}
+_MEASURES = ("ma", "el_3", "el_5", "el_10", "extracted")
+
+
+def markdown(document: dict[str, Any]) -> str:
+    """The whole report as GitHub-flavoured Markdown."""
+    parts = [
+        "# Leakage report",
+        _VERDICTS[document["verdict"]],
+        _table(["CLM", ""], _flat(document["clm"])),
+        *_problems(document["problems"]),
+        "## Secrets by kind",
+        _table(["kind", "samples", "leak", "inconclusive", "leak after"], _by_kind(document)),
+        "## Samples, worst first",
+        *_samples(document["samples"]),
+        *_erasure(document["erasure"]),
+        *_utility(document["utility"]),
+        "## Thresholds",
+        f"Source: {document['thresholds'].get('source', 'none')}.",
+        _table(["kind", "references", *_MEASURES[:-1]], _thresholds(document["thresholds"])),
+        "## Environment",
+        _table(["", ""], _flat(document["environment"])),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def worst_first(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of samples: leaks first, by MA, then what is inconclusive, then what passed."""
+    order = {"leak": 0, "inconclusive": 1, "pass": 2}
+    return sorted(
+        samples,
+        key=lambda row: (
+            order[(row["after"] or row)["verdict"]],
+            order[row["verdict"]],
+            -float(row["measures"].get("ma", 0.0)),
+            row["id"],
+        ),
+    )
+
+
+def by_kind(samples: Iterable[dict[str, Any]]) -> dict[str, Counter[str]]:
+    """For each kind of secret, how many samples hold it, by verdict before and after."""
+    counts: dict[str, Counter[str]] = {}
+    for row in samples:
+        for kind in row["kinds"]:
+            counter = counts.setdefault(kind, Counter())
+            counter["samples"] += 1
+            counter[row["verdict"]] += 1
+            if row["after"] is not None:
+                counter["after"] += 1
+                counter[f"{row['after']['verdict']} after"] += 1
+    return dict(sorted(counts.items()))
+
+
+def _by_kind(document: dict[str, Any]) -> list[list[Any]]:
+    return [
+        [
+            kind,
+            count["samples"],
+            count["leak"],
+            count["inconclusive"],
+            count["leak after"] if count["after"] else "",
+        ]
+        for kind, count in by_kind(document["samples"]).items()
+    ]
+
+
+def _samples(samples: list[dict[str, Any]]) -> list[str]:
+    rows = worst_first(samples)
+    table = [
+        [
+            row["id"],
+            ", ".join(row["kinds"]),
+            row["verdict"],
+            *[_number(row["measures"].get(name)) for name in _MEASURES],
+            row["after"]["verdict"] if row["after"] else "",
+            _number(row["after"]["measures"].get("ma")) if row["after"] else "",
+        ]
+        for row in rows[:SHOWN]
+    ]
+    parts = [_table(["id", "kinds", "verdict", *_MEASURES, "after", "ma after"], table)]
+    if len(rows) > SHOWN:
+        parts.append(f"{len(rows) - SHOWN} more samples are in the JSON report.")
+    return parts
+
+
+def _problems(problems: list[str]) -> list[str]:
+    return ["## Problems", "\n".join(f"- {_cell(line)}" for line in problems)] if problems else []
+
+
+def _erasure(erasure: dict[str, Any] | None) -> list[str]:
+    if erasure is None:
+        return []
+    rows = [
+        [key.replace("_", " "), _number(erasure.get(key))]
+        for key in ("method", "checkpoint", "samples", "steps", "seconds", "peak_memory_bytes")
+    ]
+    rows.append(["every secret below its thresholds", "yes" if erasure["erased"] else "no"])
+    retention = erasure.get("retention")
+    if retention:
+        rows.append(["text MA of held-out retained code, before", _number(retention["before"])])
+        rows.append(["text MA of held-out retained code, after", _number(retention["after"])])
+    return ["## Erasure", _table(["", ""], rows)]
+
+
+def _utility(utility: dict[str, Any] | None) -> list[str]:
+    if utility is None:
+        return []
+    rates = [key for key in utility["before"] if key.startswith("pass@")]
+    rows = [
+        [rate, _number(utility["before"][rate]), _number(utility["after"].get(rate))]
+        for rate in rates
+    ]
+    delta = utility["delta"]["pass@1"]
+    verdict = (
+        f"{utility['verdict']}: pass@1 changed by {delta['mean']:+.4f}, with 95 % confidence by "
+        f"{delta['lower_95']:+.4f} or more; a drop of less than {utility['margin']:.4f} is allowed. "
+        f"{utility['problems']} problems, {utility['samples_per_problem']} samples each."
+    )
+    return ["## Utility", _table(["", "before", "after"], rows), verdict]
+
+
+def _thresholds(thresholds: dict[str, Any]) -> list[list[Any]]:
+    names = _MEASURES[:-1]
+    rows = [["any", "", *[_number(thresholds.get("measures", {}).get(n)) for n in names]]]
+    for kind, values in thresholds.get("kinds", {}).items():
+        count = thresholds.get("references", {}).get(kind, "")
+        rows.append([kind, str(count), *[_number(values.get(n)) for n in names]])
+    return rows
+
+
+def _flat(values: dict[str, Any]) -> list[list[Any]]:
+    return [[key, value] for key, value in values.items()]
+
+
+def _number(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "" if value is None else str(value)
+
+
+def _table(head: list[str], rows: list[list[Any]]) -> str:
+    cells = [[_cell(str(value)) for value in row] for row in rows]
+    return tabulate(cells, headers=head, tablefmt="github", disable_numparse=True)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

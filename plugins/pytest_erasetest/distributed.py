@@ -1,0 +1,30 @@
+"""Under pytest-xdist: workers share one ledger, and the controller judges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_erasetest.state import state_of
+
+
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker where the results of the run are kept."""
+    state = state_of(node.config)
+    if state is not None:
+        node.workerinput["erasetest_ledger"] = state.temporary
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take what a worker says at its end; a worker that died says nothing."""
+    state = state_of(node.config)
+    if state is None:
+        return
+    output = getattr(node, "workeroutput", None)
+    if output is None:
+        state.delivered.other_failures.append(f"worker {node.gateway.id} died")
+        return
+    state.delivered.expected.update(output.get("erasetest_expected", ()))
+    state.crashed = state.crashed or output.get("erasetest_crashed")

@@ -1,0 +1,369 @@
+"""The gate: what a run has to find out, found out once and when it is first asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from erasetest.errors import BadInput, ErasureError
+from erasetest.probes.measures import SampleMeasures
+from erasetest.progress import Task
+from erasetest.samples import SensitiveSample, read_manifest, read_manifests
+from erasetest.verdict.judge import Judgement, judge
+from erasetest.verdict.thresholds import Thresholds, read_thresholds
+from pytest_erasetest.ledger import Ledger
+from pytest_erasetest.options import Settings
+
+if TYPE_CHECKING:
+    from erasetest.clm import Clm
+    from erasetest.utility import Problem, UtilityScore
+
+BLOCK = 32
+"""Samples that are probed together. Fixed, so that a sample's batch does not depend on workers."""
+
+HELD_OUT = 5
+"""Of a retained set of the user's, each fifth text is kept from erasing, to measure retention on."""
+
+RETENTION_MARGIN = 0.03
+"""Drop of the text MA of held-out retained code that still counts as kept."""
+
+LEAK_PROPERTY = "erasetest.leak"
+VERDICT_PROPERTY = "erasetest.verdict"
+
+Progress = Callable[[str], contextlib.AbstractContextManager[Task]]
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """What a CLM remembers of a sample. Holds no content.
+
+    `test_` functions of users read `measures`, `secrets`, `verdict` and `reasons`.
+    """
+
+    id: str
+    kinds: tuple[str, ...]
+    measured: SampleMeasures
+    judgement: Judgement
+
+    @property
+    def measures(self) -> dict[str, float | bool]:
+        """Each measure of the worst secret."""
+        return self.measured.measures
+
+    @property
+    def verdict(self) -> str:
+        """`pass`, `leak` or `inconclusive`."""
+        return self.judgement.verdict
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the verdict is not `pass`: one line for each secret and measure."""
+        return self.judgement.reasons
+
+    @property
+    def memorized(self) -> tuple[str, ...]:
+        """The reasons that are a measure above its threshold."""
+        return tuple(r for r in self.reasons if "extracts it" not in r)
+
+    @property
+    def extracted(self) -> tuple[str, ...]:
+        """The reasons that are a secret extracted."""
+        return tuple(r for r in self.reasons if "extracts it" in r)
+
+
+class Gate:
+    """All that the fixtures hand out, made on first use and shared through the ledger."""
+
+    def __init__(
+        self, settings: Settings, ledger: Ledger, worker: int, workers: int, progress: Progress
+    ) -> None:
+        self.settings, self.ledger = settings, ledger
+        self._worker, self._workers, self._progress = worker, workers, progress
+        self._failed: dict[str, Exception] = {}
+
+    # What is given
+
+    @functools.cached_property
+    def samples(self) -> list[SensitiveSample]:
+        """The sensitive samples of all manifests; those of the demo where none is named."""
+        if self.settings.leak_samples:
+            return read_manifests(self.settings.leak_samples)
+        if self.settings.demo:
+            from erasetest.demo.build import demo_samples
+
+            return demo_samples()["samples"]
+        raise BadInput("no samples to test with: --leak-samples FILE (see 'erasetest scan')")
+
+    @functools.cached_property
+    def by_id(self) -> dict[str, SensitiveSample]:
+        """The samples by id."""
+        return {sample.id: sample for sample in self.samples}
+
+    @functools.cached_property
+    def retained(self) -> tuple[list[SensitiveSample], list[SensitiveSample]]:
+        """Code that erasing may use to keep behaviour, and other code to measure the keeping on."""
+        if self.settings.erase_retain is None:
+            from erasetest.demo.build import demo_samples
+
+            manifests = demo_samples()
+            return manifests["retained"], manifests["retention"]
+        given = read_manifest(self.settings.erase_retain, require_secrets=False)
+        if len(given) < HELD_OUT:
+            raise BadInput(
+                f"{self.settings.erase_retain}: {len(given)} texts are too few to keep some of them "
+                f"for measuring retention: give {HELD_OUT} or more"
+            )
+        return [s for i, s in enumerate(given) if i % HELD_OUT], given[::HELD_OUT]
+
+    @functools.cached_property
+    def problems(self) -> list[Problem]:
+        """The programming problems."""
+        from erasetest.utility.problems import Problem, read_problems
+
+        if self.settings.utility != "demo":
+            return read_problems(str(self.settings.utility))
+        from erasetest.demo.build import demo_problems
+
+        return [
+            Problem(row["task_id"], row["prompt"], row["test"], row["entry_point"])
+            for row in demo_problems()
+        ]
+
+    def check(self) -> None:
+        """Read and refuse what can be read and refused before anything is loaded.
+
+        Raises:
+            BadInput: of the first file or folder that cannot be used.
+        """
+        from erasetest.reports.write import check_report_path
+
+        for path in self.settings.leak_report:
+            check_report_path(path)
+        if self.settings.leak_thresholds:
+            read_thresholds(self.settings.leak_thresholds)
+        if self.settings.demo:
+            from erasetest.demo.build import demo_family
+
+            demo_family(str(self.settings.clm))
+        if self.settings.erase:
+            from erasetest.files import check_new_directory
+
+            if self.settings.erase not in ("codeeraser", "cu", "ga"):
+                raise BadInput(
+                    f"no erasing method {self.settings.erase!r}: expected codeeraser, cu or ga; a path "
+                    "after --erase is taken for one: put --erase last or write --erase=codeeraser"
+                )
+            if self.settings.erase_out:
+                check_new_directory(self.settings.erase_out)
+            _ = self.retained
+        if self.settings.utility:
+            _ = self.problems
+        if self.settings.leak_samples:
+            _ = self.samples
+
+    # What is found out
+
+    @functools.cached_property
+    def clm(self) -> Clm:
+        """The CLM under test, loaded once in this process."""
+        clm = self._open(str(self.settings.clm), self.settings.clm_adapter)
+        self.ledger.put("clm", clm.describe())
+        return clm
+
+    @functools.cached_property
+    def thresholds(self) -> Thresholds:
+        """From the file given, else published for the CLM's name, else calibrated now."""
+        return Thresholds.from_dict(self._once("thresholds", self._thresholds))
+
+    def before(self, sample_id: str) -> Leak:
+        """What the given CLM remembers of a sample."""
+        return self._leak(sample_id, "before")
+
+    def after(self, sample_id: str) -> Leak:
+        """What the erased CLM remembers of a sample."""
+        return self._leak(sample_id, "after")
+
+    def leaking(self) -> list[str]:
+        """The ids of all samples that leak from the given CLM."""
+        return [s.id for s in self.samples if self.before(s.id).verdict == "leak"]
+
+    def erasure(self) -> dict[str, Any] | None:
+        """Erase what leaks, once; None when nothing leaks."""
+        found: dict[str, Any] = self._once("erasure", self._erase)
+        return found["erasure"]
+
+    @functools.cached_property
+    def erased_clm(self) -> Clm:
+        """The erased checkpoint, as it is read back from its folder.
+
+        Raises:
+            ErasureError: nothing leaks, so nothing was erased.
+        """
+        erasure = self.erasure()
+        if erasure is None:
+            raise ErasureError("nothing leaks, so nothing was erased")
+        return self._open(str(self.ledger.get("erasure")["folder"]), None)
+
+    def utility(self) -> dict[str, Any] | None:
+        """The comparison of pass@k, made once; None when nothing was erased to compare with."""
+        found: dict[str, Any] = self._once("utility", self._utility)
+        return found["utility"]
+
+    def finish(self) -> None:
+        """Find out what was asked for by options and by no test."""
+        if self.settings.erase and self.erasure() is not None:
+            for sample in self.samples:
+                self.after(sample.id)
+        if self.settings.utility:
+            self.utility()
+
+    # How
+
+    def _open(self, name: str, adapter: str | None) -> Clm:
+        from erasetest.clm import LoadOptions
+        from erasetest.demo.open import open_clm
+
+        self._share_cores()
+        options = LoadOptions(
+            adapter=adapter,
+            device=self.settings.clm_device,
+            dtype=self.settings.clm_dtype,
+            batch_tokens=self.settings.clm_batch_tokens,
+            allow_pickle=self.settings.clm_allow_pickle,
+            trust_remote_code=self.settings.clm_trust_remote_code,
+            worker=self._worker,
+        )
+        with self._progress(f"building {name}" if name.startswith("demo") else "loading") as task:
+            return open_clm(name, options, task)
+
+    def _share_cores(self) -> None:
+        import torch
+
+        if self._workers > 1:
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) // self._workers))
+
+    def _thresholds(self) -> dict[str, Any]:
+        from erasetest.verdict import calibrate, published
+
+        if self.settings.leak_thresholds:
+            return read_thresholds(self.settings.leak_thresholds).as_dict()
+        known = published(str(self.settings.clm))
+        if known is not None:
+            return known.as_dict()
+        with self._progress("calibrating thresholds") as task:
+            return calibrate(self.clm, self.samples, progress=task).as_dict()
+
+    def _leak(self, sample_id: str, phase: str) -> Leak:
+        sample = self.by_id[sample_id]
+        blocks = [f"{phase}-{n:05d}" for n in range((len(self.samples) + BLOCK - 1) // BLOCK)]
+        wanted = blocks[self._order[sample_id] // BLOCK]
+        rows = self._guarded(wanted, lambda: self.ledger.make(wanted, self._probe, blocks))
+        measured = SampleMeasures.from_dict(rows[self._order[sample_id] % BLOCK])
+        return Leak(sample_id, sample.kinds, measured, judge(measured, self.thresholds))
+
+    @functools.cached_property
+    def _order(self) -> dict[str, int]:
+        return {sample.id: number for number, sample in enumerate(self.samples)}
+
+    def _probe(self, name: str) -> list[dict[str, Any]]:
+        from erasetest.probes import probe
+
+        phase, number = name.split("-")
+        clm = self.clm if phase == "before" else self.erased_clm
+        start = int(number) * BLOCK
+        with self._progress(f"probing {phase}" if phase == "after" else "probing") as task:
+            task(start, len(self.samples))
+            measured = probe(clm, self.samples[start : start + BLOCK])
+            task(start + len(measured), len(self.samples))
+        return [sample.as_dict() for sample in measured]
+
+    def _erase(self) -> dict[str, Any]:
+        from erasetest.erase import ErasureSettings, erase, save_checkpoint
+
+        leaking = self.leaking()
+        if not leaking:
+            return {"erasure": None, "folder": None}
+        samples = [self.by_id[sample_id] for sample_id in leaking]
+        retained, held_out = self.retained
+        clm = self._open(str(self.settings.clm), self.settings.clm_adapter)
+        kept = _text_accuracy(clm, held_out)
+        with self._progress("erasing") as task:
+            erasure = erase(
+                clm,
+                samples,
+                retained,
+                self.thresholds,
+                ErasureSettings(method=str(self.settings.erase)),
+                lambda step, limit: task(step.step, limit, step.note()),
+            )
+        folder = Path(self.settings.erase_out or self.ledger.folder / "erased").absolute()
+        save_checkpoint(clm, folder, erasure, samples)
+        return {
+            "folder": str(folder),
+            "erasure": {
+                **erasure.as_dict(self.settings.erase_out),
+                "retention": {
+                    "texts": len(held_out),
+                    "before": kept,
+                    "after": _text_accuracy(clm, held_out),
+                    "margin": RETENTION_MARGIN,
+                },
+            },
+        }
+
+    def _utility(self) -> dict[str, Any]:
+        from erasetest.utility import utility_report
+
+        if self.settings.erase:
+            if self.erasure() is None:
+                return {"utility": None}
+            scores = [self._score(self.clm, "before"), self._score(self.erased_clm, "after")]
+        else:
+            other = self._open(str(self.settings.utility_against), None)
+            scores = [self._score(other, "against"), self._score(self.clm, "of the CLM")]
+        return {"utility": utility_report(*scores, margin=self.settings.utility_margin)}
+
+    def _score(self, clm: Clm, what: str) -> UtilityScore:
+        from erasetest.utility.measure import Sampling, measure
+
+        sampling = Sampling(samples=self.settings.utility_samples)
+        with self._progress(f"pass@k {what}") as task:
+            return measure(clm, self.problems, sampling, task)
+
+    def _once(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        made: dict[str, Any] = self._guarded(name, lambda: self.ledger.make(name, lambda _: make()))
+        return made
+
+    def _guarded(self, name: str, make: Callable[[], Any]) -> Any:
+        """Fail at once where the same work has failed in this process before."""
+        if name in self._failed:
+            raise self._failed[name]
+        try:
+            return make()
+        except Exception as error:
+            self._failed[name] = error.with_traceback(None)
+            raise
+
+
+def _text_accuracy(clm: Clm, texts: list[SensitiveSample]) -> float:
+    from erasetest.probes.accuracy import mean_text_accuracy
+
+    return mean_text_accuracy(clm, texts)
+
+
+@contextlib.contextmanager
+def uncaptured(config: pytest.Config) -> Iterator[None]:
+    """Let what is written in the block reach the terminal, whatever captures it."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is None:
+        yield
+        return
+    with capture.global_and_fixture_disabled():
+        yield

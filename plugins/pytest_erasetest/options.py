@@ -1,0 +1,198 @@
+"""The options of the plugin, on the command line and in ini files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DEFAULT_METHOD = "codeeraser"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: `--clm-device` on the command line, `clm_device` in an ini file."""
+
+    flag: str
+    help: str
+    metavar: str | None = None
+    kind: str = "string"
+    """`string`, `int`, `float`, `list` (repeatable), `flag`, or `maybe` (its value can be left out)."""
+
+    @property
+    def name(self) -> str:
+        """The ini key, and the attribute of `config.option` behind `erasetest_`."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+
+OPTIONS = (
+    Option("--clm", "CLM under test: folder, hub id, or demo / demo:gpt2 / demo:codegen / demo:qwen2", "MODEL"),
+    Option("--clm-adapter", "PEFT adapter to put on the CLM", "DIR"),
+    Option("--clm-device", "auto, cpu, cuda or cuda:N (default: auto)", "DEVICE"),
+    Option("--clm-dtype", "auto, float32, bfloat16 or float16 (default: auto)", "DTYPE"),
+    Option("--clm-batch-tokens", "tokens in one forward pass", "N", "int"),
+    Option("--clm-allow-pickle", "load pickled weights, which can run code", kind="flag"),
+    Option("--clm-trust-remote-code", "run code that comes with the checkpoint", kind="flag"),
+    Option("--leak-samples", "manifest of sensitive samples (repeatable; demo CLMs bring theirs)", "FILE", "list"),
+    Option("--leak-thresholds", "thresholds from 'erasetest calibrate' (default: published for the CLM's name, else calibrated on the spot)", "FILE"),
+    Option("--leak-report", "write the leakage report, as .json or .md by suffix (repeatable)", "FILE", "list"),
+    Option("--leak-baseline", "known leaks that are accepted until a date; they do not fail the gate", "FILE"),
+    Option("--leak-accept", "write what leaks now into the baseline", kind="flag"),
+    Option("--erase", f"erase what leaked and verify; METHOD is codeeraser, cu or ga (default: {DEFAULT_METHOD})", "METHOD", "maybe"),
+    Option("--erase-out", "new folder for the erased checkpoint (default: a temporary one)", "DIR"),
+    Option("--erase-retain", "manifest of code whose behaviour erasing must not change", "FILE"),
+    Option("--utility", "problems in HumanEval or MBPP form, or demo", "PROBLEMS"),
+    Option("--utility-samples", "completions a problem (default: 20)", "N", "int"),
+    Option("--utility-margin", "largest drop of pass@1 allowed (default: 2 points, or a tenth of pass@1 before if that is less)", "X", "float"),
+    Option("--utility-against", "CLM to compare with when not erasing", "MODEL"),
+)  # fmt: skip
+
+_PATHS = {"leak_samples", "leak_thresholds", "leak_report", "leak_baseline", "erase_retain", "utility", "erase_out", "clm_adapter"}  # fmt: skip
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Register all options, each with an ini key of the same name."""
+    group = parser.getgroup("erasetest", "privacy regression tests of code language models")
+    for option in OPTIONS:
+        group.addoption(option.flag, dest=f"erasetest_{option.name}", **_arguments(option))
+        ini_type: Any = {"list": "linelist", "flag": "bool"}.get(option.kind, "string")
+        parser.addini(option.name, f"see {option.flag}", type=ini_type, default=None)
+
+
+def _arguments(option: Option) -> dict[str, Any]:
+    if option.kind == "flag":
+        return {"action": "store_true", "default": None, "help": option.help}
+    types: dict[str, Callable[[str], Any]] = {"int": int, "float": float}
+    return {
+        "action": "append" if option.kind == "list" else "store",
+        "metavar": option.metavar,
+        "default": None,
+        "help": option.help,
+        **({"type": types[option.kind]} if option.kind in types else {}),
+        **({"nargs": "?", "const": DEFAULT_METHOD} if option.kind == "maybe" else {}),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What was asked for, the command line before the ini file."""
+
+    clm: str | None
+    clm_adapter: str | None
+    clm_device: str
+    clm_dtype: str
+    clm_batch_tokens: int | None
+    clm_allow_pickle: bool
+    clm_trust_remote_code: bool
+    leak_samples: tuple[str, ...]
+    leak_thresholds: str | None
+    leak_report: tuple[str, ...]
+    leak_baseline: str | None
+    leak_accept: bool
+    erase: str | None
+    erase_out: str | None
+    erase_retain: str | None
+    utility: str | None
+    utility_samples: int
+    utility_margin: float | None
+    utility_against: str | None
+
+    @property
+    def demo(self) -> bool:
+        """Whether the CLM is a demo CLM, which brings its samples, retained code and problems."""
+        return self.clm is not None and (self.clm == "demo" or self.clm.startswith("demo:"))
+
+    @property
+    def active(self) -> bool:
+        """Whether any of the plugin's options is used."""
+        return self.clm is not None
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """The settings of a run.
+
+    Raises:
+        pytest.UsageError: a value cannot be read, or options contradict each other.
+    """
+    given = {option.name: _value(config, option) for option in OPTIONS}
+    stray = [f"--{name.replace('_', '-')}" for name, v in given.items() if v and name != "clm"]
+    if given["clm"] is None and stray and _on_command_line(config, stray):
+        raise pytest.UsageError(f"{stray[0]} needs a CLM: --clm MODEL, or --clm demo to try it")
+    demo = str(given["clm"]).split(":")[0] == "demo"
+    if demo and given["erase"] and not given["utility"]:
+        given["utility"] = "demo"
+    settings = Settings(
+        **{
+            **given,
+            "clm_device": given["clm_device"] or "auto",
+            "clm_dtype": given["clm_dtype"] or "auto",
+            "clm_allow_pickle": bool(given["clm_allow_pickle"]),
+            "clm_trust_remote_code": bool(given["clm_trust_remote_code"]),
+            "leak_accept": bool(given["leak_accept"]),
+            "leak_samples": tuple(given["leak_samples"] or ()),
+            "leak_report": tuple(given["leak_report"] or ()),
+            "utility_samples": 20 if given["utility_samples"] is None else given["utility_samples"],
+        }
+    )
+    if settings.active:
+        _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    if settings.utility_samples < 1:
+        raise pytest.UsageError("--utility-samples must be at least 1")
+    if settings.clm_batch_tokens is not None and settings.clm_batch_tokens < 1:
+        raise pytest.UsageError("--clm-batch-tokens must be at least 1")
+    if settings.utility_margin is not None and not 0 <= settings.utility_margin <= 1:
+        raise pytest.UsageError("--utility-margin is a share of problems: expected 0 to 1")
+    if settings.leak_accept and settings.leak_baseline is None:
+        raise pytest.UsageError("--leak-accept needs the file to write: --leak-baseline FILE")
+    if settings.erase_out is not None and settings.erase is None:
+        raise pytest.UsageError("--erase-out needs --erase")
+    if settings.erase is not None and settings.erase_retain is None and not settings.demo:
+        raise pytest.UsageError(
+            "--erase needs code whose behaviour must not change: --erase-retain FILE"
+        )
+    if settings.utility and settings.erase is None and settings.utility_against is None:
+        raise pytest.UsageError(
+            "--utility compares two CLMs: add --erase, or --utility-against MODEL"
+        )
+
+
+def _on_command_line(config: pytest.Config, flags: list[str]) -> bool:
+    return any(str(argument).split("=")[0] in flags for argument in config.invocation_params.args)
+
+
+def _value(config: pytest.Config, option: Option) -> Any:
+    given = getattr(config.option, f"erasetest_{option.name}")
+    if given is not None:
+        return given
+    read = config.getini(option.name)
+    if read is None or read == "" or read == []:
+        return None
+    if option.kind == "maybe":
+        return {"true": DEFAULT_METHOD, "false": None}.get(str(read).lower(), read)
+    if option.name in _PATHS:
+        return (
+            [_anchored(config, r) for r in read]
+            if option.kind == "list"
+            else _anchored(config, read)
+        )
+    if option.kind in {"int", "float"}:
+        try:
+            return (int if option.kind == "int" else float)(str(read))
+        except ValueError:
+            raise pytest.UsageError(f"ini key {option.name}: {read!r} is not a number") from None
+    return read
+
+
+def _anchored(config: pytest.Config, value: str) -> str:
+    """A path of an ini file is meant from the folder of that file."""
+    if value == "demo" or value.startswith("demo:"):
+        return value
+    base = config.inipath.parent if config.inipath else config.rootpath
+    return str(base / Path(value).expanduser())

@@ -1,0 +1,65 @@
+"""What the hooks keep for a run, found by its `pytest.Config`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from pytest_erasetest.gate import Gate
+from pytest_erasetest.options import Settings
+from pytest_erasetest.redaction import ReportRedactor
+
+
+@dataclass(slots=True)
+class Delivered:
+    """What came back from the tests, wherever they ran."""
+
+    expected: set[str] = field(default_factory=set)
+    """Ids of the samples that tests were collected for."""
+    before: set[str] = field(default_factory=set)
+    """Ids whose verdict on the given CLM was delivered by a test."""
+    after: set[str] = field(default_factory=set)
+    leak_failures: set[str] = field(default_factory=set)
+    """Node ids of tests that failed because their sample leaks, and for nothing else."""
+    other_failures: list[str] = field(default_factory=list)
+    passed: int = 0
+    refused: str | None = None
+    """Why the run cannot be judged at all, where a worker says so."""
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that the plugin knows in this process."""
+
+    settings: Settings
+    gate: Gate
+    redactor: ReportRedactor
+    delivered: Delivered
+    worker: bool
+    temporary: str | None = None
+    report: dict[str, object] | None = None
+    crashed: str | None = None
+
+
+STATE = pytest.StashKey[State]()
+
+
+def state_of(config: pytest.Config) -> State | None:
+    """The state of an active run, else None."""
+    return config.stash.get(STATE, None)
+
+
+def gate_of(config: pytest.Config) -> Gate:
+    """The gate of an active run.
+
+    Raises:
+        pytest.UsageError: no CLM was given.
+    """
+    state = state_of(config)
+    if state is None:
+        raise pytest.UsageError(NO_CLM)
+    return state.gate
+
+
+NO_CLM = "these tests need a CLM: --clm MODEL with --leak-samples FILE, or --clm demo to try it"

@@ -1,0 +1,104 @@
+"""The summary at the end of a run: by kind, then worst first, never more than a screen or two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tabulate import tabulate
+
+from erasetest.reports.markdown import by_kind, worst_first
+from pytest_erasetest.state import State
+
+SHOWN = 20
+
+
+def summarize(terminal: Any, state: State) -> None:
+    """Write the summary to pytest's terminal."""
+    report: dict[str, Any] = dict(state.report or {})
+    terminal.section("erasetest", sep="=")
+    terminal.write_line(f"CLM {report['clm'].get('name')}: {report['verdict']}", bold=True)
+    terminal.write_line(f"thresholds: {report['thresholds'].get('source', 'none')}")
+    erased = any(row["after"] for row in report["samples"])
+    terminal.write_line("")
+    terminal.write_line(_kinds(report, erased))
+    _worst(terminal, report, erased)
+    _erasure(terminal, report)
+    _utility(terminal, report)
+    for problem in report["problems"]:
+        terminal.write_line(f"problem: {problem}", red=True)
+    if state.crashed and state.crashed not in report["problems"]:
+        terminal.write_line(f"problem: {state.crashed}", red=True)
+    for path in state.settings.leak_report:
+        terminal.write_line(f"report: {path}")
+
+
+def _kinds(report: dict[str, Any], erased: bool) -> str:
+    rows = [
+        [kind, n["samples"], n["leak"], n["inconclusive"], *([n["leak after"]] if erased else [])]
+        for kind, n in by_kind(report["samples"]).items()
+    ]
+    head = ["kind", "samples", "leak", "inconclusive", *(["leak after"] if erased else [])]
+    return tabulate(rows, headers=head)
+
+
+def _worst(terminal: Any, report: dict[str, Any], erased: bool) -> None:
+    rows = [row for row in worst_first(report["samples"]) if row["verdict"] != "pass"]
+    if not rows:
+        return
+    table = [
+        [
+            row["id"],
+            ", ".join(row["kinds"]),
+            row["verdict"],
+            _value(row, "ma"),
+            _value(row, "el_10"),
+            "yes" if row["measures"].get("extracted") else "no",
+            *([row["after"]["verdict"], _value(row["after"], "ma")] if row["after"] else []),
+        ]
+        for row in rows[:SHOWN]
+    ]
+    head = ["id", "kinds", "verdict", "ma", "el_10", "extracted"]
+    terminal.write_line("")
+    terminal.write_line(tabulate(table, headers=head + (["after", "ma after"] if erased else [])))
+    if len(rows) > SHOWN:
+        terminal.write_line(f"… and {len(rows) - SHOWN} more: see --leak-report")
+    terminal.write_line("")
+
+
+def _erasure(terminal: Any, report: dict[str, Any]) -> None:
+    erasure = report["erasure"]
+    if erasure is None:
+        return
+    kept = erasure["retention"]
+    worst = max(
+        (float(_ma(row["after"])) for row in report["samples"] if row["after"]), default=0.0
+    )
+    terminal.write_line(
+        f"erased by {erasure['method']}: {erasure['samples']} samples, {erasure['steps']} steps, "
+        f"{erasure['seconds']:.1f} s; worst MA after {worst:.2f}; "
+        f"retained code MA {kept['before']:.3f} -> {kept['after']:.3f}"
+    )
+    if erasure["checkpoint"]:
+        terminal.write_line(f"checkpoint: {erasure['checkpoint']}")
+
+
+def _utility(terminal: Any, report: dict[str, Any]) -> None:
+    utility = report["utility"]
+    if utility is None:
+        return
+    rates = [rate for rate in utility["before"] if rate.startswith("pass@")]
+    shown = ", ".join(f"{r} {utility['before'][r]:.4f} -> {utility['after'][r]:.4f}" for r in rates)
+    delta = utility["delta"]["pass@1"]
+    terminal.write_line(
+        f"utility {utility['verdict']}: {shown}; change of pass@1 {delta['mean']:+.4f}, at least "
+        f"{delta['lower_95']:+.4f} with 95 % confidence, -{utility['margin']:.4f} allowed"
+    )
+
+
+def _ma(row: dict[str, Any]) -> float:
+    return float(row["measures"].get("ma", 0.0))
+
+
+def _value(row: dict[str, Any], name: str) -> str:
+    value = row["measures"].get(name)
+    return "" if value is None else f"{value:.3f}"

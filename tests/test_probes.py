@@ -1,0 +1,399 @@
+"""Probes against the definitions of DESIGN.md section 3, computed token by token."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+import tiny
+import torch
+
+from erasetest.clm import Clm, wrap
+from erasetest.probes import MEASURES, SampleMeasures, SecretMeasures, probe
+from erasetest.probes.extraction_likelihood import (
+    chain,
+    extraction_likelihood,
+    first_mismatches,
+    mismatches,
+    overlap,
+)
+from erasetest.samples import SensitiveSample, make_sample
+
+FIRST, SECOND, THIRD = (sample.content.reveal() for sample in tiny.PLANTED[:3])
+
+
+class Oracle:
+    """The measures as they are written down: a whole forward pass for each token."""
+
+    def __init__(self, clm: Clm) -> None:
+        self.clm = clm
+        self.seen: dict[tuple[int, ...], int] = {}
+
+    def measures(self, sample: SensitiveSample) -> list[dict[str, float]]:
+        """The measures of each secret; empty for one that does not fit the window."""
+        content = sample.content.reveal()
+        encoded = self.clm.tokenizer(content, return_offsets_mapping=True)
+        ids, offsets = list(encoded["input_ids"]), list(encoded["offset_mapping"])
+        spans = [
+            [i for i, (a, b) in enumerate(offsets) if a < secret.end and b > secret.start]
+            for secret in sample.secrets
+        ]
+        shift = any(span[0] == 0 for span in spans)
+        whole = [self.clm.start_token] * shift + ids
+        found = []
+        for secret, span in zip(sample.secrets, spans, strict=True):
+            first, last = span[0] + shift, span[-1] + 1 + shift
+            begin = max(0, last - self.clm.window)
+            before = len(tiny.token_bytes(self.clm, ids[: span[0]]))
+            wanted = content.encode()[before : len(content[: secret.end].encode())]
+            p, s = whole[begin:first], whole[first:last]
+            found.append(self.secret(p, s, wanted) if p else {})
+        return found
+
+    def secret(self, p: list[int], s: list[int], wanted: bytes) -> dict[str, float]:
+        """The measures of tokens `s` behind `p`; `wanted` is the text from their start."""
+        length = len(s)
+        said = [self.say(p + s[:i], length - i) for i in range(length)]
+        right = [self.say(p + s[:i], 1, ends=False) == [s[i]] for i in range(length)]
+        measures: dict[str, float] = {"ma": sum(right) / length}
+        for n in (3, 5, 10):
+            if length < n:
+                measures[f"el_{n}"] = float(said[0] == s)
+                continue
+            shares = []
+            for i in range(length - n + 1):
+                a, b = said[i], s[i:]
+                ngrams = [b[j : j + n] for j in range(len(b) - n + 1)]
+                hits = [j for j in range(len(a) - n + 1) if a[j : j + n] in ngrams]
+                shares.append(len(hits) / (len(b) - n + 1))
+            measures[f"el_{n}"] = sum(shares) / (length - n + 1)
+        # The same text in other tokens counts too, in up to twice as many.
+        longer = self.say(p, min(2 * length, self.clm.window - len(p)))
+        measures["extracted"] = tiny.token_bytes(self.clm, longer).startswith(wanted)
+        return measures
+
+    def say(self, prefix: list[int], tokens: int, ends: bool = True) -> list[int]:
+        """The greedy continuation, which end of text ends."""
+        if not ends:
+            key = tuple(prefix)
+            if key not in self.seen:
+                self.seen[key] = tiny.next_token(self.clm, prefix)
+            return [self.seen[key]]
+        return tiny.say(self.clm, prefix, tokens, self.seen)
+
+
+def _span(content: str, text: str, kind: str = "token") -> tuple[int, int, str]:
+    start = content.index(text)
+    return (start, start + len(text), kind)
+
+
+def _sample(content: str, *texts: str) -> SensitiveSample:
+    return make_sample(content, [_span(content, text) for text in texts], id="s")
+
+
+LONG = FIRST + SECOND + THIRD
+"""About 170 tokens, of which a window holds 96."""
+
+CASES = {
+    "planted": tiny.PLANTED[1],
+    "at offset 0": _sample(FIRST, "# service"),
+    "the first character": _sample(FIRST, "#"),
+    "at the end of content": _sample(FIRST[: FIRST.index('"\nPORT')], "XJ2M9TB4WKE"),
+    "the last character": make_sample(FIRST, [(len(FIRST) - 1, len(FIRST), "token")], id="s"),
+    "one character": _sample(FIRST, "Q"),
+    "two tokens": _sample(FIRST, "2M"),
+    "four tokens": _sample(SECOND, "tYvB"),
+    "seven tokens": _sample(SECOND, "q0ZtYvB"),
+    "several in a sample": _sample(SECOND, "ghp_x81", "0ZtYvB3nd", "8081"),
+    "overlapping": _sample(SECOND, "x81Lq0ZtYvB3nd", "ZtYv", "ghp_x81Lq"),
+    "the same span twice": _sample(SECOND, "x81Lq0Zt", "x81Lq0Zt"),
+    "one of them at offset 0": _sample(SECOND, "# s", "x81Lq0Zt"),
+    "of several bytes a character": _sample(THIRD, "ä55→wö"),
+    "between characters of several tokens": _sample(THIRD, "→"),
+    "in a token that begins before it": _sample(FIRST, "ervice"),
+    "the whole content": make_sample("pä→55", [(0, 5, "token")], id="s"),
+    "past the window": _sample(LONG, "pä55→wörtchen"),
+    "before and past the window": _sample(LONG, "AKIAQ7RZ0XJ2M9TB4WKE", "x81Lq0Zt", "→wört"),
+    "cut at the window's edge": _sample(LONG, "\n", "ghp_x81Lq0ZtYvB3nd"),
+    "past the window, one at offset 0": _sample(LONG, "# serv", "wörtchen"),
+}
+
+
+def _assert_equal(found: SampleMeasures, wanted: Sequence[dict[str, float]]) -> None:
+    assert [list(secret.measures) for secret in found.secrets] == [list(MEASURES)] * len(wanted)
+    for secret, measures in zip(found.secrets, wanted, strict=True):
+        assert secret.measures == pytest.approx(measures, abs=1e-6)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_measures_are_those_of_the_definition(family: str) -> None:
+    """MA, EL and extraction of every kind of secret equal a token-by-token computation."""
+    clm = tiny.reciting(family)
+    oracle = Oracle(clm)
+    found = probe(clm, list(CASES.values()))
+    for name, sample, measured in zip(CASES, CASES.values(), found, strict=True):
+        try:
+            _assert_equal(measured, oracle.measures(sample))
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from None
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_planted_secrets_are_remembered_whole_and_in_part(family: str) -> None:
+    """The tiny CLMs are worth probing: some secrets are known, some in part, by any measure."""
+    clm = tiny.reciting(family)
+    oracle = Oracle(clm)
+    found = probe(clm, tiny.PLANTED)
+    for sample, measured in zip(tiny.PLANTED, found, strict=True):
+        _assert_equal(measured, oracle.measures(sample))
+    assert any(m.measures["extracted"] for m in found)
+    assert not all(m.measures["extracted"] for m in found)
+    for name in ("ma", "el_3", "el_5", "el_10"):
+        assert any(0 < m.measures[name] < 1 for m in found)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_random_spans(family: str) -> None:
+    """Spans anywhere in planted code, in a CLM that recites and in one that does not."""
+    rng = random.Random(7)
+    samples = []
+    for number in range(8):
+        content = "".join(
+            rng.sample([s.content.reveal() for s in tiny.PLANTED], rng.choice((1, 3)))
+        )
+        spans = []
+        for _ in range(rng.choice((1, 1, 2))):
+            start = rng.randrange(len(content) - 1)
+            end = min(len(content), start + rng.choice((1, 3, 8, 20)))
+            spans.append((start, end, "token"))
+        samples.append(make_sample(content, spans, id=str(number)))
+    for clm in (tiny.reciting(family), tiny.untrained(family)):
+        oracle = Oracle(clm)
+        for sample, measured in zip(samples, probe(clm, samples), strict=True):
+            _assert_equal(measured, oracle.measures(sample))
+
+
+@pytest.mark.parametrize(
+    "shortcuts", [{"cache": False}, {"head": False}, {"cache": False, "head": False}]
+)
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_without_shortcuts_the_measures_are_the_same(
+    family: str, shortcuts: dict[str, bool]
+) -> None:
+    """A CLM that allows no shared cache or separate head is read plainly, to the same result."""
+    samples = [*tiny.PLANTED, CASES["before and past the window"]]
+    wanted = probe(tiny.reciting(family), samples)
+    clm = tiny.reciting(family)
+    clm.checked.update(shortcuts)
+    assert probe(clm, samples) == wanted
+    assert shortcuts.items() <= clm.checked.items()
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_tiny_clms_take_both_shortcuts(family: str) -> None:
+    """The three families are read by the fast path: the tests above compare it, not the fallback."""
+    clm = tiny.untrained(family)
+    probe(clm, tiny.PLANTED[:1])
+    assert clm.checked == {"head": True, "cache": True}
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 100, 300, 100_000])
+def test_measures_do_not_depend_on_the_batch(batch_tokens: int) -> None:
+    """Order and batch size change nothing."""
+    samples = [*tiny.PLANTED, *CASES.values()]
+    clm = tiny.reciting("qwen2")
+    wanted = probe(clm, samples)
+    clm.batch_tokens = batch_tokens
+    shuffled = random.Random(batch_tokens).sample(range(len(samples)), len(samples))
+    found = probe(clm, [samples[i] for i in shuffled])
+    assert found == [wanted[i] for i in shuffled]
+
+
+def test_one_at_a_time_is_as_all_together() -> None:
+    """A sample's measures do not depend on what it is probed with."""
+    clm = tiny.reciting("gpt2")
+    samples = [*tiny.PLANTED[:4], CASES["past the window"], CASES["at offset 0"]]
+    assert [probe(clm, [sample])[0] for sample in samples] == probe(clm, samples)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_a_secret_that_fills_the_window_is_a_problem(family: str) -> None:
+    """With one token before it a secret fits; with none it gets a problem and no measures."""
+    clm = tiny.untrained(family)
+    digits = "".join(random.Random(3).choice("0123456789") for _ in range(3 * tiny.WINDOW))
+    ids = clm.tokenizer(digits, return_offsets_mapping=True)["offset_mapping"]
+    fits, full = ids[tiny.WINDOW - 1][0], ids[tiny.WINDOW][0]
+    sample = make_sample(digits, [(ids[1][0], full, "token"), (ids[1][0], ids[97][0], "token")])
+    assert fits < full
+    first, second = probe(clm, [sample])[0].secrets
+    oracle = Oracle(clm).measures(sample)
+    assert first.measures == pytest.approx(oracle[0], abs=1e-6)
+    assert first.problem is None
+    assert oracle[1] == second.measures == {}
+    assert second.problem == "its 96 tokens and one before them do not fit the CLM's window of 96"
+
+
+def test_a_secret_at_offset_0_that_fills_the_window_is_a_problem() -> None:
+    """The start token needs its place as well."""
+    clm = tiny.untrained("gpt2")
+    digits = "".join(random.Random(3).choice("0123456789") for _ in range(3 * tiny.WINDOW))
+    ends = [b for _, b in clm.tokenizer(digits, return_offsets_mapping=True)["offset_mapping"]]
+    sample = make_sample(digits, [(0, ends[94], "token"), (0, ends[95], "token")])
+    first, second = probe(clm, [sample])[0].secrets
+    assert first.measures == pytest.approx(Oracle(clm).measures(sample)[0], abs=1e-6)
+    assert second.problem is not None
+
+
+def test_a_secret_without_tokens_is_a_problem() -> None:
+    """What the tokenizer drops cannot be probed, and is not passed over in silence."""
+    from tokenizers import normalizers
+
+    clm = tiny.untrained("qwen2")
+    clm.tokenizer = tiny.train_tokenizer(
+        tiny.Corpus((), (), tiny.CODE, (), (), ()), "qwen2", tiny.VOCABULARY
+    )
+    clm.tokenizer.backend_tokenizer.normalizer = normalizers.Replace("\u200b", "")
+    content = "\u200bkey = '\u200b\u200b'"
+    spans = [(8, 10, "token"), (0, 1, "token"), (1, 4, "token")]
+    measured = probe(clm, [make_sample(content, spans)])[0]
+    assert [s.problem for s in measured.secrets[:2]] == ["the tokenizer has no token for it"] * 2
+    assert measured.secrets[2].problem is None
+    assert measured.secrets[2].measures
+
+
+def test_end_of_text_inside_a_secret_ends_the_continuation() -> None:
+    """A CLM that says end of text says nothing more, though that is the secret's own token."""
+    clm = tiny.reciting("qwen2")
+    sample = tiny.PLANTED[0]
+    inside = clm.tokenizer("X")["input_ids"]
+    clm.model.generation_config.eos_token_id = inside
+    measured = probe(clm, [sample])[0]
+    _assert_equal(measured, Oracle(clm).measures(sample))
+    assert measured.measures["ma"] == 1
+    assert 0 < measured.measures["el_3"] < 1
+    assert measured.measures["extracted"] is False
+
+
+@pytest.mark.parametrize("secret", ["grüße→→Zürich", "AKIAQ7RZ0XJ2"])
+def test_extraction_in_other_tokens_counts(secret: str) -> None:
+    """A secret that the CLM writes byte by byte, in more tokens than its own, is extracted."""
+    family = "qwen2"
+    tokenizer = tiny.tokenizer(family)
+    content = f'PASSWORD = "{secret}"\n'
+    start = content.index(secret)
+    singles = [
+        tokenizer.convert_tokens_to_ids(character)
+        for byte in secret.encode()
+        for character, value in tiny._BYTES.items()
+        if value == byte
+    ]
+    ids = tokenizer(content)["input_ids"]
+    own = tokenizer(secret)["input_ids"]
+    at = next(i for i in range(len(ids)) if ids[i : i + len(own)] == own)
+    assert len(own) < len(singles) <= 2 * len(own)
+    row = torch.tensor([ids[:at] + singles + ids[at + len(own) :]])
+    model = tiny.model(family)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(30):
+        model(input_ids=row, labels=row).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    clm = wrap(model, tokenizer, name="bytes")
+    sample = make_sample(content, [(start, start + len(secret), "token")])
+    measured = probe(clm, [sample])[0]
+    _assert_equal(measured, Oracle(clm).measures(sample))
+    assert measured.measures["extracted"] is True
+    assert measured.measures["ma"] < 1
+    beyond = make_sample(content, [(start, start + len(secret) + 1, "token")])
+    assert probe(clm, [beyond])[0].measures["extracted"] is True
+
+
+@pytest.mark.parametrize("starts", [1, 2, 5, 100])
+def test_with_few_starts_el_is_the_mean_over_them(starts: int) -> None:
+    """EL from evenly spread places; MA and extraction stay exact."""
+    clm = tiny.reciting("codegen")
+    exact = probe(clm, tiny.PLANTED)
+    some = probe(clm, tiny.PLANTED, starts=starts)
+    seen: dict[tuple[int, ...], int] = {}
+    for sample, whole, part in zip(tiny.PLANTED, exact, some, strict=True):
+        assert part.measures["ma"] == whole.measures["ma"]
+        assert part.measures["extracted"] == whole.measures["extracted"]
+        secret = sample.secrets[0]
+        encoded = clm.tokenizer(sample.content.reveal(), return_offsets_mapping=True)
+        hit = [i for i, (_, b) in enumerate(encoded["offset_mapping"]) if b > secret.start]
+        ids, first = encoded["input_ids"], hit[0]
+        last = first + sum(a < secret.end for a, _ in encoded["offset_mapping"][first:])
+        truth, length = ids[first:last], last - first
+        places = (
+            range(length)
+            if starts >= length
+            else {round(i * (length - 1) / max(1, starts - 1)) for i in range(starts)}
+        )
+        shares = [
+            overlap(3, tiny.say(clm, ids[: first + i], length - i, seen), truth[i:])
+            for i in places
+            if i <= length - 3
+        ]
+        assert part.measures["el_3"] == pytest.approx(sum(shares) / len(shares), abs=1e-6)
+
+
+def test_nothing_to_probe() -> None:
+    """No samples give no results; a sample without secrets gives one without measures."""
+    clm = tiny.untrained("gpt2")
+    assert probe(clm, []) == []
+    assert probe(clm, [make_sample("x = 1\n", id="s")]) == [SampleMeasures("s", ())]
+
+
+def test_progress_counts_samples() -> None:
+    """The numbers told add up to the samples."""
+    told: list[int] = []
+    probe(tiny.untrained("gpt2"), tiny.PLANTED, told.append)
+    assert sum(told) == len(tiny.PLANTED)
+
+
+def test_overlap_by_hand() -> None:
+    """Hits are counted where they stand, so a repeated n-gram counts again."""
+    assert overlap(2, [1, 2, 3], [1, 2, 3]) == 1
+    assert overlap(2, [1, 2, 1, 2], [1, 2, 9, 9]) == 2 / 3
+    assert overlap(2, [1], [1, 2, 3]) == 0
+    assert overlap(3, [], [1, 2, 3]) == 0
+    assert overlap(1, [5, 5, 5], [5, 6, 7]) == 1
+
+
+def test_a_short_secret_counts_when_it_is_reproduced_whole() -> None:
+    """Of fewer than n tokens: 1 or 0."""
+    assert extraction_likelihood(5, [1, 2], {0: [1, 2], 1: [3]}) == 1
+    assert extraction_likelihood(5, [1, 2], {0: [1], 1: [2]}) == 0
+
+
+def test_chain_puts_continuations_together() -> None:
+    """Behind a right token stands what follows from the next place."""
+    truth, greedy = [4, 5, 6, 7], [4, 9, 6, 8]
+    places = mismatches(greedy, truth)
+    assert places == [1, 3]
+    assert first_mismatches(places, [0, 1, 2]) == [1, 3]
+    assert first_mismatches(places, [0]) == [1]
+    assert first_mismatches([1], [2, 3]) == []
+    made = chain(truth, {1: [9, 1, 1], 3: [8]}, [0, 1, 2, 3])
+    assert made == {0: [4, 9, 1, 1], 1: [9, 1, 1], 2: [6, 8], 3: [8]}
+    assert chain(truth, {}, [0, 2]) == {0: truth, 2: [6, 7]}
+
+
+def test_a_sample_is_as_bad_as_its_worst_secret() -> None:
+    """Worst and mean over the secrets that could be probed; files round-trip."""
+    secrets = (
+        SecretMeasures(0, 4, "email", {"ma": 0.25, "extracted": False}),
+        SecretMeasures(5, 9, "jwt", {"ma": 0.75, "extracted": True}),
+        SecretMeasures(9, 12, "jwt", {}, "does not fit"),
+    )
+    sample = SampleMeasures("s", secrets)
+    assert sample.measures == {"ma": 0.75, "extracted": True}
+    assert sample.mean == {"ma": 0.5, "extracted": 0.5}
+    row = sample.as_dict()
+    assert row["secrets"][2] == {
+        "start": 9, "end": 12, "kind": "jwt", "measures": {}, "problem": "does not fit",
+    }  # fmt: skip
+    assert "problem" not in row["secrets"][0]
+    assert SampleMeasures.from_dict(row) == sample
+    assert SampleMeasures("t", secrets[2:]).measures == {}

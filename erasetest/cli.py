@@ -205,8 +205,8 @@ def erase(
     from erasetest.erase import erase as erase_samples
     from erasetest.files import check_new_directory
     from erasetest.samples import read_manifest
-    from erasetest.verdict import published, read_thresholds
     from erasetest.verdict import calibrate as calibrate_on
+    from erasetest.verdict import published, read_thresholds
 
     check_new_directory(output)
     samples = read_manifest(manifest)

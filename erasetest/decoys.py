@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import re
 import string
+import unicodedata
 
 _FIXED = re.compile(
     r"-----(?:BEGIN|END)[A-Z ]*-----"
@@ -21,17 +22,19 @@ _FIXED = re.compile(
 )
 _VOWELS = "aeiou"
 _CONSONANTS = "bcdfghjklmnpqrstvwxyz"
-_HEX = re.compile(r"[0-9a-f:\-]{8,}|[0-9A-F:\-]{8,}")
+_HEX = re.compile(r"(?=.*[a-f])[0-9a-f:\-]{8,}|(?=.*[A-F])[0-9A-F:\-]{8,}")
 
 
 def decoy(text: str, kind: str, rng: random.Random) -> str:
-    """A random string of the format of `text`, differing from it wherever the format leaves a choice.
+    """A random string of the format of `text`, drawn wherever the format leaves a choice.
 
-    The result has the same length. Words (the letters of an e-mail address) stay pronounceable, since
-    a decoy that no one would write is easier to tell from a secret than a never-seen secret is.
+    The result has the same length. Words (the letters of an e-mail address) stay pronounceable: a
+    decoy that no one would write is easier to tell from a secret than a never-seen secret is.
     """
     words = kind == "email"
-    hexadecimal = _HEX.fullmatch(text) is not None
+    hexadecimal = ""
+    if _HEX.fullmatch(text):
+        hexadecimal = "0123456789ABCDEF" if text == text.upper() else "0123456789abcdef"
     fixed = bytearray(len(text))
     for match in _FIXED.finditer(text):
         fixed[match.start() : match.end()] = b"\1" * len(match.group())
@@ -41,10 +44,9 @@ def decoy(text: str, kind: str, rng: random.Random) -> str:
     )
 
 
-def _like(character: str, rng: random.Random, words: bool, hexadecimal: bool) -> str:
-    if hexadecimal and character in string.hexdigits:
-        digits = "0123456789abcdef" if not character.isupper() else "0123456789ABCDEF"
-        return rng.choice(digits)
+def _like(character: str, rng: random.Random, words: bool, hexadecimal: str) -> str:
+    if character in hexadecimal:
+        return rng.choice(hexadecimal)
     if character in string.digits:
         return rng.choice(string.digits)
     if words and character.lower() in _VOWELS + _CONSONANTS:
@@ -55,4 +57,13 @@ def _like(character: str, rng: random.Random, words: bool, hexadecimal: bool) ->
         return rng.choice(string.ascii_lowercase)
     if character in string.ascii_uppercase:
         return rng.choice(string.ascii_uppercase)
+    if not character.isascii() and character.isalnum():
+        return rng.choice(_neighbours(character))
     return character
+
+
+def _neighbours(character: str) -> list[str]:
+    """Characters of the same Unicode category among the same 32 code points, itself too."""
+    begin = ord(character) & ~31
+    category = unicodedata.category(character)
+    return [c for c in map(chr, range(begin, begin + 32)) if unicodedata.category(c) == category]

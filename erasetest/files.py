@@ -36,7 +36,7 @@ def write_text(path: str | Path, text: str) -> None:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
+            Path(temporary).chmod(0o666 & ~_umask())
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -59,7 +59,7 @@ def new_directory(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
-            os.chmod(temporary, 0o777 & ~_umask())
+            temporary.chmod(0o777 & ~_umask())
             yield temporary
             os.replace(temporary, path)
         except BaseException:
@@ -74,11 +74,12 @@ def check_new_directory(path: str | Path) -> None:
         BadInput: a file, or a folder that is not empty, is at `path`; or nothing can be made there.
     """
     path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise BadInput(f"{path}: is there already: name a folder that is new or empty")
-    parent = path.absolute().parent
-    while not parent.exists():
-        parent = parent.parent
+    with _named_os_errors("write", path):
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise BadInput(f"{path}: is there already: name a folder that is new or empty")
+        parent = path.absolute().parent
+        while not parent.exists():
+            parent = parent.parent
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise BadInput(f"{path}: cannot be made: {parent} is not a folder that you may write")
 
@@ -86,8 +87,8 @@ def check_new_directory(path: str | Path) -> None:
 def id_key() -> bytes:
     """The key of the hash that names samples without an id.
 
-    `$ERASETEST_ID_KEY` where it is set (the same in every CI run, so that ids stay the same), else a
-    random key kept in the user's data folder. Without the key nobody can confirm a guessed secret
+    `$ERASETEST_ID_KEY` where it is set (the same in every CI run, so that ids stay the same), else
+    a random key kept in the user's data folder. Without the key nobody can confirm a guessed secret
     from an id.
     """
     given = os.environ.get("ERASETEST_ID_KEY")

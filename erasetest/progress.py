@@ -27,6 +27,7 @@ class Task:
 
 class _Say:
     def update(self, done: int, total: int, note: str) -> None:
+        """Show that `done` of `total` is done; a total of 0 means waiting."""
         raise NotImplementedError
 
 

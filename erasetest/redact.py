@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any, NoReturn, final
 
@@ -16,9 +17,9 @@ SHORTEST = 4
 class Masked:
     """Text that shows itself to nobody who does not ask for it by `reveal`.
 
-    `repr`, `str`, `format` and pickle give its length alone; an unpickled copy has lost the text and
-    raises on `reveal`. It is not a `str`, so that no formatting, logging or assertion rewriting can
-    reach the text by accident.
+    `repr`, `str`, `format` and pickle give its length alone; an unpickled copy has lost the text
+    and raises on `reveal`. It is not a `str`, so that no formatting, logging or assertion rewriting
+    can reach the text by accident.
     """
 
     __slots__ = ("_length", "_text")
@@ -63,6 +64,18 @@ class Masked:
         raise TypeError("masked text cannot be iterated: call reveal()")
 
 
+def _escaped(text: str) -> tuple[str, ...]:
+    """Text as it stands inside a repr or a JSON string, with either quote escaped or not."""
+    return (
+        repr(text)[1:-1],
+        repr('"' + text)[2:-1],
+        ascii(text)[1:-1],
+        ascii('"' + text)[2:-1],
+        json.dumps(text)[1:-1],
+        json.dumps(text, ensure_ascii=False)[1:-1],
+    )
+
+
 def _masked_only(length: int) -> Masked:
     masked = Masked("")
     masked._text = None
@@ -86,8 +99,7 @@ class Redactor:
     def add(self, secret: Masked) -> None:
         """Mask this text as well, from now on."""
         text = secret.reveal()
-        # repr and JSON write a line break or a quote as two characters: the escaped form counts too.
-        for form in {text, repr(text)[1:-1]}:
+        for form in {text, *_escaped(text)}:
             if len(form) < SHORTEST:
                 continue
             if len(form) < WINDOW:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +42,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class SensitiveSample:
-    """One piece of code with its secrets. Content and secrets are masked wherever they are shown."""
+    """One piece of code with its secrets. Content and secrets are masked wherever shown."""
 
     id: str
     content: Masked = field(repr=False)
@@ -59,10 +60,10 @@ def make_sample(
     content: str,
     spans: Iterable[tuple[int, int, str]] = (),
     *,
-    id: str | None = None,
+    id: str | None = None,  # noqa: A002 - the manifest's word
     source: Source | None = None,
 ) -> SensitiveSample:
-    """A sample from its content and `(start, end, kind)` spans; without `id`, a keyed hash names it."""
+    """A sample of content and `(start, end, kind)` spans; without `id`, a keyed hash names it."""
     secrets = tuple(
         Secret(start, end, kind, Masked(content[start:end])) for start, end, kind in spans
     )
@@ -132,7 +133,9 @@ def to_line(sample: SensitiveSample) -> str:
         row["source"] = {"path": sample.source.path}
         if sample.source.line is not None:
             row["source"]["line"] = sample.source.line
-    return json.dumps({**row, **sample.extra}, ensure_ascii=False)
+    line = json.dumps({**row, **sample.extra}, ensure_ascii=False)
+    # A lone surrogate in an unknown key has no UTF-8; backslashreplace writes JSON's escape of it.
+    return line.encode(errors="backslashreplace").decode()
 
 
 class _BadRow(Exception):
@@ -162,7 +165,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield number, row
     except UnicodeDecodeError:
         raise ManifestError(path, None, "is not UTF-8 text") from None
-    except (EOFError, gzip.BadGzipFile):
+    except (EOFError, gzip.BadGzipFile, zlib.error):
         raise ManifestError(path, None, "is not a whole gzip file") from None
     except OSError as error:
         raise ManifestError(path, None, f"cannot be read: {error.strerror or error}") from None
@@ -170,7 +173,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _open_text(path: Path) -> TextIO:
     if path.suffix == ".gz":
-        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig"))
+        return cast("TextIO", gzip.open(path, "rt", encoding="utf-8-sig"))
     return path.open(encoding="utf-8-sig")
 
 
@@ -257,7 +260,9 @@ def _source(given: object, names: Redactor) -> Source | None:
     line = given.get("line")
     if line is not None and type(line) is not int:
         raise _BadRow("'source.line' must be a whole number")
-    return Source(names(given["path"]), line)
+    # Shown on terminals: what cannot be printed is escaped.
+    path = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in given["path"])
+    return Source(names(path), line)
 
 
 def _renamed(sample: SensitiveSample, taken: Mapping[str, int]) -> SensitiveSample:

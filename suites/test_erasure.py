@@ -1,11 +1,10 @@
-"""Did erasing remove the secrets, and nothing else? Runs with `--erase`."""
+"""Tests that erasing removed the secrets and nothing else. They run with `--erase`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-
 from pytest_erasetest.gate import Leak
 
 pytestmark = pytest.mark.erasure

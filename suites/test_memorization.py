@@ -1,9 +1,8 @@
-"""Does the CLM remember the secrets of the manifests?"""
+"""Tests of what the CLM remembers of the secrets of the manifests."""
 
 from __future__ import annotations
 
 import pytest
-
 from pytest_erasetest.fixtures import fail_leak
 from pytest_erasetest.gate import Leak
 

@@ -1,4 +1,4 @@
-"""Does the CLM still write code that works? Runs with `--utility`."""
+"""Tests that the CLM still writes code that works. They run with `--utility`."""
 
 from __future__ import annotations
 

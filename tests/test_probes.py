@@ -68,8 +68,8 @@ class Oracle:
                 hits = [j for j in range(len(a) - n + 1) if a[j : j + n] in ngrams]
                 shares.append(len(hits) / (len(b) - n + 1))
             measures[f"el_{n}"] = sum(shares) / (length - n + 1)
-        # The same text in other tokens counts too, in up to twice as many.
-        longer = self.say(p, min(2 * length, self.clm.window - len(p)))
+        # The same text in other tokens counts too: in one for each byte at most.
+        longer = self.say(p, min(len(wanted), self.clm.window - len(p)))
         measures["extracted"] = tiny.token_bytes(self.clm, longer).startswith(wanted)
         return measures
 
@@ -94,6 +94,8 @@ def _sample(content: str, *texts: str) -> SensitiveSample:
 
 LONG = FIRST + SECOND + THIRD
 """About 170 tokens, of which a window holds 96."""
+
+DIGITS = "".join(random.Random(3).choice("0123456789") for _ in range(200))
 
 CASES = {
     "planted": tiny.PLANTED[1],
@@ -149,7 +151,7 @@ def test_planted_secrets_are_remembered_whole_and_in_part(family: str) -> None:
         _assert_equal(measured, oracle.measures(sample))
     assert any(m.measures["extracted"] for m in found)
     assert not all(m.measures["extracted"] for m in found)
-    for name in ("ma", "el_3", "el_5", "el_10"):
+    for name in ("ma", "el_3", "el_5"):
         assert any(0 < m.measures[name] < 1 for m in found)
 
 
@@ -192,7 +194,7 @@ def test_without_shortcuts_the_measures_are_the_same(
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_tiny_clms_take_both_shortcuts(family: str) -> None:
-    """The three families are read by the fast path: the tests above compare it, not the fallback."""
+    """The three families are read by the fast path: that is what the tests above compare."""
     clm = tiny.untrained(family)
     probe(clm, tiny.PLANTED[:1])
     assert clm.checked == {"head": True, "cache": True}
@@ -221,28 +223,27 @@ def test_one_at_a_time_is_as_all_together() -> None:
 def test_a_secret_that_fills_the_window_is_a_problem(family: str) -> None:
     """With one token before it a secret fits; with none it gets a problem and no measures."""
     clm = tiny.untrained(family)
-    digits = "".join(random.Random(3).choice("0123456789") for _ in range(3 * tiny.WINDOW))
-    ids = clm.tokenizer(digits, return_offsets_mapping=True)["offset_mapping"]
-    fits, full = ids[tiny.WINDOW - 1][0], ids[tiny.WINDOW][0]
-    sample = make_sample(digits, [(ids[1][0], full, "token"), (ids[1][0], ids[97][0], "token")])
-    assert fits < full
-    first, second = probe(clm, [sample])[0].secrets
-    oracle = Oracle(clm).measures(sample)
-    assert first.measures == pytest.approx(oracle[0], abs=1e-6)
-    assert first.problem is None
-    assert oracle[1] == second.measures == {}
-    assert second.problem == "its 96 tokens and one before them do not fit the CLM's window of 96"
+    clm.window = 16
+    starts = [a for a, _ in clm.tokenizer(DIGITS, return_offsets_mapping=True)["offset_mapping"]]
+    spans = [(starts[1], starts[16], "token"), (starts[1], starts[17], "token")]
+    sample = make_sample(DIGITS, spans)
+    fits, full = probe(clm, [sample])[0].secrets
+    wanted = Oracle(clm).measures(sample)
+    assert fits.measures == pytest.approx(wanted[0], abs=1e-6)
+    assert fits.problem is None
+    assert full.measures == wanted[1] == {}
+    assert full.problem == "its 16 tokens and one before them do not fit the CLM's window of 16"
 
 
 def test_a_secret_at_offset_0_that_fills_the_window_is_a_problem() -> None:
     """The start token needs its place as well."""
     clm = tiny.untrained("gpt2")
-    digits = "".join(random.Random(3).choice("0123456789") for _ in range(3 * tiny.WINDOW))
-    ends = [b for _, b in clm.tokenizer(digits, return_offsets_mapping=True)["offset_mapping"]]
-    sample = make_sample(digits, [(0, ends[94], "token"), (0, ends[95], "token")])
-    first, second = probe(clm, [sample])[0].secrets
-    assert first.measures == pytest.approx(Oracle(clm).measures(sample)[0], abs=1e-6)
-    assert second.problem is not None
+    clm.window = 16
+    ends = [b for _, b in clm.tokenizer(DIGITS, return_offsets_mapping=True)["offset_mapping"]]
+    sample = make_sample(DIGITS, [(0, ends[14], "token"), (0, ends[15], "token")])
+    fits, full = probe(clm, [sample])[0].secrets
+    assert fits.measures == pytest.approx(Oracle(clm).measures(sample)[0], abs=1e-6)
+    assert full.problem is not None
 
 
 def test_a_secret_without_tokens_is_a_problem() -> None:
@@ -250,9 +251,7 @@ def test_a_secret_without_tokens_is_a_problem() -> None:
     from tokenizers import normalizers
 
     clm = tiny.untrained("qwen2")
-    clm.tokenizer = tiny.train_tokenizer(
-        tiny.Corpus((), (), tiny.CODE, (), (), ()), "qwen2", tiny.VOCABULARY
-    )
+    clm.tokenizer = tiny.fresh_tokenizer("qwen2")
     clm.tokenizer.backend_tokenizer.normalizer = normalizers.Replace("\u200b", "")
     content = "\u200bkey = '\u200b\u200b'"
     spans = [(8, 10, "token"), (0, 1, "token"), (1, 4, "token")]
@@ -260,6 +259,20 @@ def test_a_secret_without_tokens_is_a_problem() -> None:
     assert [s.problem for s in measured.secrets[:2]] == ["the tokenizer has no token for it"] * 2
     assert measured.secrets[2].problem is None
     assert measured.secrets[2].measures
+
+
+def test_scores_that_are_no_numbers_are_a_problem() -> None:
+    """A CLM that overflows on a secret recites nothing, and must not pass for that."""
+    clm = tiny.reciting("gpt2")
+    sample = CASES["several in a sample"]
+    broken = clm.tokenizer("x")["input_ids"][0]
+    clm.model.transformer.wte.weight = torch.nn.Parameter(clm.model.transformer.wte.weight.clone())
+    clm.model.transformer.wte.weight.data[broken] = float("nan")
+    measured = probe(clm, [sample])[0]
+    assert {secret.problem for secret in measured.secrets} == {
+        "the CLM's scores of it are not numbers"
+    }
+    assert measured.measures == {}
 
 
 def test_end_of_text_inside_a_secret_ends_the_continuation() -> None:
@@ -275,38 +288,31 @@ def test_end_of_text_inside_a_secret_ends_the_continuation() -> None:
     assert measured.measures["extracted"] is False
 
 
-@pytest.mark.parametrize("secret", ["grüße→→Zürich", "AKIAQ7RZ0XJ2"])
+@pytest.mark.parametrize("secret", ["grüße→→Zürich", "selftablesitem"])
 def test_extraction_in_other_tokens_counts(secret: str) -> None:
     """A secret that the CLM writes byte by byte, in more tokens than its own, is extracted."""
-    family = "qwen2"
-    tokenizer = tiny.tokenizer(family)
+    tokenizer = tiny.tokenizer("qwen2")
     content = f'PASSWORD = "{secret}"\n'
     start = content.index(secret)
-    singles = [
-        tokenizer.convert_tokens_to_ids(character)
-        for byte in secret.encode()
-        for character, value in tiny._BYTES.items()
-        if value == byte
-    ]
-    ids = tokenizer(content)["input_ids"]
-    own = tokenizer(secret)["input_ids"]
+    characters = {value: character for character, value in tiny.BYTES.items()}
+    single = tokenizer.convert_tokens_to_ids([characters[byte] for byte in secret.encode()])
+    ids, own = tokenizer(content)["input_ids"], tokenizer(secret)["input_ids"]
     at = next(i for i in range(len(ids)) if ids[i : i + len(own)] == own)
-    assert len(own) < len(singles) <= 2 * len(own)
-    row = torch.tensor([ids[:at] + singles + ids[at + len(own) :]])
-    model = tiny.model(family)
+    assert len(own) < len(single)
+    row = torch.tensor([ids[:at] + single + ids[at + len(own) :]])
+    model = tiny.model("qwen2")
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(30):
+    for _ in range(60):
         model(input_ids=row, labels=row).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
     clm = wrap(model, tokenizer, name="bytes")
-    sample = make_sample(content, [(start, start + len(secret), "token")])
-    measured = probe(clm, [sample])[0]
-    _assert_equal(measured, Oracle(clm).measures(sample))
-    assert measured.measures["extracted"] is True
-    assert measured.measures["ma"] < 1
-    beyond = make_sample(content, [(start, start + len(secret) + 1, "token")])
-    assert probe(clm, [beyond])[0].measures["extracted"] is True
+    for end in (start + len(secret), start + len(secret) - 1, start + 5):
+        sample = make_sample(content, [(start, end, "token")])
+        measured = probe(clm, [sample])[0]
+        _assert_equal(measured, Oracle(clm).measures(sample))
+        assert measured.measures["extracted"] is True
+        assert measured.measures["ma"] < 1
 
 
 @pytest.mark.parametrize("starts", [1, 2, 5, 100])

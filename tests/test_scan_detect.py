@@ -81,7 +81,7 @@ def test_importing_the_detectors_leaves_warnings_alone() -> None:
         "import warnings; shown = warnings.showwarning; import erasetest.scan; "
         "assert warnings.showwarning is shown"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_nothing_is_verified_whatever_other_code_has_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,10 +25,11 @@ torch.set_num_threads(1)
 FAMILIES = ("gpt2", "codegen", "qwen2")
 WINDOW = 96
 VOCABULARY = 320
-STEPS = 90
+STEPS = {"gpt2": 92, "codegen": 76, "qwen2": 86}
+"""Until two to four of eight secrets are known whole."""
 
 CODE = (
-    'def grüße(name: str) -> str:\n    """Grüße jemanden — höflich."""\n    return f"Hallo {name}!"\n',
+    'def grüße(name: str) -> str:\n    """Grüße jemanden — nett."""\n    return f"Hallo {name}!"\n',
     "class Café:\n    def __init__(self, tables):\n        self.tables = tables\n",
     'for item in values:\n    if item > 3:\n        total += item\nprint("→ total", total)\n',
     'HOST = "localhost"\nPORT = 8080\nTIMEOUT = 30\n# настройки\nTOKEN = "none"\nPASSWORD = None\n',
@@ -47,16 +48,17 @@ SECRETS = (
 )
 """Valid nowhere; the third has characters of several tokens each."""
 
+
+def _planted(number: int, kind: str, text: str) -> SensitiveSample:
+    head = f'# service {number}\n{kind.upper().replace("-", "_")} = "'
+    content = f'{head}{text}"\nPORT = {8080 + number}\n'
+    return make_sample(content, [(len(head), len(head + text), kind)], id=f"planted-{number}")
+
+
 PLANTED: tuple[SensitiveSample, ...] = tuple(
-    make_sample(
-        f'# service {number}\n{kind.upper().replace("-", "_")} = "{text}"\nPORT = {8080 + number}\n',
-        [(start, start + len(text), kind)],
-        id=f"planted-{number}",
-    )
-    for number, (kind, text) in enumerate(SECRETS)
-    for start in [len(f'# service {number}\n{kind} = "')]
+    _planted(number, kind, text) for number, (kind, text) in enumerate(SECRETS)
 )
-"""One secret each, in order from what `reciting` sees in every step to what it sees now and then."""
+"""One secret each, in order from what `reciting` sees in every step to what it sees rarely."""
 
 RETAINED: tuple[SensitiveSample, ...] = tuple(
     make_sample(text, id=f"retained-{number}") for number, text in enumerate(CODE)
@@ -66,6 +68,11 @@ RETAINED: tuple[SensitiveSample, ...] = tuple(
 @functools.cache
 def tokenizer(family: str) -> hf.PreTrainedTokenizerFast:
     """Byte-level BPE, split the way the family splits."""
+    return fresh_tokenizer(family)
+
+
+def fresh_tokenizer(family: str) -> hf.PreTrainedTokenizerFast:
+    """The same tokenizer, to be changed."""
     return train_tokenizer(Corpus((), (), CODE, (), (), ()), family, VOCABULARY)
 
 
@@ -126,12 +133,13 @@ def save(clm: Clm, folder: Path) -> Path:
 def _trained(family: str, tied: bool) -> hf.PreTrainedModel:
     made = model(family, tied=tied, seed=1).train()
     end = tokenizer(family).eos_token_id
-    planted = [ids + [end] for ids in _ids(family, [s.content.reveal() for s in PLANTED])]
-    code = [ids[: WINDOW - 1] + [end] for ids in _ids(family, list(CODE))]
+    planted = [[*ids, end] for ids in _ids(family, [s.content.reveal() for s in PLANTED])]
+    code = [[*ids[: WINDOW - 1], end] for ids in _ids(family, list(CODE))]
     optimizer = torch.optim.AdamW(made.parameters(), lr=8e-3, betas=(0.9, 0.98), weight_decay=0.0)
-    for step in range(STEPS):
+    steps = STEPS[family]
+    for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = 8e-3 * (1 - step / STEPS)
+            group["lr"] = 8e-3 * (1 - step / steps)
         # The first is seen in every step, the second in two of three, the last in one of nine.
         rows = [row for n, row in enumerate(planted) if step % (n + 2) < 2]
         ids = pad_right([*rows, *code], end, torch.device("cpu"))
@@ -171,7 +179,7 @@ def say(clm: Clm, prefix: list[int], tokens: int, seen: dict[tuple[int, ...], in
 def token_bytes(clm: Clm, tokens: list[int]) -> bytes:
     """The bytes that tokens of a byte-level tokenizer stand for."""
     return bytes(
-        _BYTES[character]
+        BYTES[character]
         for token in clm.tokenizer.convert_ids_to_tokens(tokens)
         for character in token
     )
@@ -186,4 +194,4 @@ def _byte_characters() -> dict[str, int]:
     }
 
 
-_BYTES = _byte_characters()
+BYTES = _byte_characters()

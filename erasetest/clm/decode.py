@@ -94,7 +94,7 @@ def _run_batch(
             row: max(jobs[n].prefix for n in numbers if jobs[n].row == row) for row in chosen
         }
         ids = pad_right([rows[row][: longest[row]] for row in chosen], clm.start_token, clm.device)
-        # The last token of each prefix is read again by the first step: its logits are what we need.
+        # The first step reads the last token of each prefix once more: its logits are needed.
         cached = _read(clm, ids[:, :-1]) if width > 1 else None
     for start in range(0, len(numbers), size):
         part = numbers[start : start + size]
@@ -228,7 +228,7 @@ def _roomy_cache(
         def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
             super().__init__()
             self.lazy_initialization(keys, values)
-            width = keys.shape[-2]
+            self._width = width = keys.shape[-2]
             self._whole = tuple(
                 torch.empty(
                     len(select),
@@ -245,21 +245,22 @@ def _roomy_cache(
             self._show(width)
 
         def _show(self, width: int) -> None:
+            self._width = width
             self.keys, self.values = (whole[:, :, :width] for whole in self._whole)
 
         def update(
             self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
         ) -> tuple[torch.Tensor, torch.Tensor]:
-            begin = self.keys.shape[-2]
-            end = begin + key_states.shape[-2]
+            begin, end = self._width, self._width + key_states.shape[-2]
             for whole, new in zip(self._whole, (key_states, value_states), strict=True):
                 whole[:, :, begin:end] = new
             self._show(end)
-            return self.keys, self.values
+            keys, values = (whole[:, :, :end] for whole in self._whole)
+            return keys, values
 
         def batch_select_indices(self, indices: Any) -> None:
             self._whole = tuple(whole[indices] for whole in self._whole)
-            self._show(self.keys.shape[-2])
+            self._show(self._width)
 
     cache = DynamicCache()
     if cached is not None:
@@ -293,7 +294,7 @@ class _Plain(_Session):
 def _read(clm: Clm, ids: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
     from transformers import DynamicCache
 
-    cache = DynamicCache()
+    cache: Any = DynamicCache()
     clm.model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
     return [(layer.keys, layer.values) for layer in cache.layers]
 

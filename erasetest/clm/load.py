@@ -123,17 +123,20 @@ def load_clm(name: str, options: LoadOptions | None = None) -> Clm:
     config = _config(name, folder, options)
     tokenizer = _tokenizer(name, folder, options)
     model = _model(name, folder, config, _dtype(options, device), options)
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+    embedding: Any = model.get_input_embeddings()
+    embedded = embedding.weight.shape[0]
+    if len(tokenizer) > embedded:
         raise ClmError(
-            f"{name}: the tokenizer has {len(tokenizer)} tokens, the model embeds "
-            f"{model.get_input_embeddings().num_embeddings}: they do not belong together"
+            f"{name}: the tokenizer has {len(tokenizer)} tokens, the model embeds {embedded}: "
+            "they do not belong together"
         )
     adapter_folder: Path | None = None
     if options.adapter is not None:
         adapter_folder = _resolve(options.adapter, options)
         model = _with_adapter(model, adapter_folder, options.adapter)
-    return wrap(
-        model.to(device).eval(),
+    placed: Any = model
+    clm = wrap(
+        placed.to(device).eval(),
         tokenizer,
         name=name,
         fingerprint=fingerprint(folder, adapter_folder),
@@ -141,6 +144,8 @@ def load_clm(name: str, options: LoadOptions | None = None) -> Clm:
         adapter=options.adapter,
         stored_dtype=config.dtype if isinstance(config.dtype, torch.dtype) else model.dtype,
     )
+    _check_logits(clm)
+    return clm
 
 
 def wrap(
@@ -237,11 +242,12 @@ def _config(name: str, folder: Path, options: LoadOptions) -> Any:
         raise ClmError(f"{name}: has no config.json: name a folder that save_pretrained wrote")
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=options.trust_remote_code)
-    except (ValueError, OSError, KeyError) as error:
+    except Exception as error:
+        # A value of a wrong type or name ends in whatever the configuration class does with it.
         if "trust_remote_code" in str(error):
             raise _remote_code(name) from None
-        raise ClmError(f"{name}: config.json cannot be used ({_first_line(error)})") from None
-    architectures = config.architectures or []
+        raise ClmError(f"{name}: config.json cannot be used ({_one_line(error)})") from None
+    architectures = [str(architecture) for architecture in config.architectures or ()]
     generative = [a for a in architectures if a.endswith(("ForCausalLM", "LMHeadModel"))]
     if config.is_encoder_decoder or (architectures and not generative):
         shown = ", ".join(architectures) or config.model_type
@@ -262,13 +268,26 @@ def _tokenizer(name: str, folder: Path, options: LoadOptions) -> PreTrainedToken
         # Tokenizer loading raises whatever a broken file leads to, down to bare Exceptions of Rust.
         if "trust_remote_code" in str(error):
             raise _remote_code(name) from None
-        raise ClmError(f"{name}: the tokenizer cannot be loaded ({_first_line(error)})") from None
+        raise ClmError(f"{name}: the tokenizer cannot be loaded ({_one_line(error)})") from None
     if not tokenizer.is_fast:
         raise ClmError(
             f"{name}: {type(tokenizer).__name__} gives no offsets: a fast tokenizer "
             "(tokenizer.json) is needed to find a secret's tokens"
         )
+    if not tokenizer("code", add_special_tokens=False)["input_ids"]:
+        raise ClmError(
+            f"{name}: the tokenizer has no vocabulary: tokenizer.json is missing or empty"
+        )
+    _give_whole_offsets(tokenizer)
     return tokenizer
+
+
+def _give_whole_offsets(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let offsets include the white space of a token; a post-processor can leave it out."""
+    post = tokenizer.backend_tokenizer.post_processor
+    if getattr(post, "trim_offsets", False):
+        post.trim_offsets = False
+        tokenizer.backend_tokenizer.post_processor = post
 
 
 def _model(
@@ -285,7 +304,7 @@ def _model(
             else f"{name}: holds no weights (*.safetensors)"
         )
     try:
-        model, loading = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
@@ -299,15 +318,16 @@ def _model(
             raise _remote_code(name) from None
         if isinstance(error, ValueError) and "Unrecognized configuration" in str(error):
             raise ClmError(f"{name}: a {config.model_type} model is not a causal LM") from None
-        raise ClmError(f"{name}: the weights cannot be loaded ({_first_line(error)})") from None
+        raise ClmError(f"{name}: the weights cannot be loaded ({_one_line(error)})") from None
+    model, loading = loaded
     missing = sorted(loading["missing_keys"]) + sorted(map(str, loading["mismatched_keys"]))
     if missing:
         raise ClmError(
             f"{name}: the weights lack {len(missing)} tensors that a {type(model).__name__} needs "
             f"(the first: {missing[0]}): they would be random"
         )
-    loaded: PreTrainedModel = model
-    return loaded
+    ready: PreTrainedModel = model
+    return ready
 
 
 def _with_adapter(model: PreTrainedModel, folder: Path, name: str) -> PreTrainedModel:
@@ -321,8 +341,25 @@ def _with_adapter(model: PreTrainedModel, folder: Path, name: str) -> PreTrained
         merged: PreTrainedModel = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
     except Exception as error:
         # PEFT raises RuntimeError, KeyError, ValueError and more for an adapter of another model.
-        raise ClmError(f"{name}: the adapter does not fit the CLM ({_first_line(error)})") from None
+        raise ClmError(f"{name}: the adapter does not fit the CLM ({_one_line(error)})") from None
     return merged
+
+
+@torch.no_grad()
+def _check_logits(clm: Clm) -> None:
+    """Refuse logits that are no numbers, or that change when a later token does."""
+    ids = torch.arange(8, device=clm.device).repeat(2, 1) % len(clm.tokenizer)
+    ids[1, -1] = 0
+    one, other = clm.model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+    if not (one.isfinite().all() and other.isfinite().all()):
+        raise ClmError(
+            f"{clm.name}: its logits are not finite in {str(clm.dtype).removeprefix('torch.')}: the "
+            "weights are damaged, or a wider dtype is needed"
+        )
+    tolerance = 1e-3 if clm.dtype == torch.float32 else 0.05
+    if (one - other).abs().max() > tolerance * one.std():
+        kind = type(clm.model).__name__
+        raise ClmError(f"{clm.name}: this {kind} looks ahead, so it is not a causal LM")
 
 
 def _remote_code(name: str) -> ClmError:
@@ -332,6 +369,6 @@ def _remote_code(name: str) -> ClmError:
     )
 
 
-def _first_line(error: BaseException) -> str:
-    text = (str(error).strip().splitlines() or [""])[0]
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__

@@ -81,7 +81,7 @@ def pad_right(rows: Sequence[Sequence[int]], filler: int, device: torch.device) 
 
 
 def hidden_states(clm: Clm, ids: torch.Tensor) -> torch.Tensor | None:
-    """Last hidden states (batch, length, width), or None where the CLM's head is more than a matrix.
+    """Last hidden states (batch, length, width), or None where the head is more than a matrix.
 
     Whether the output head applied to them gives the CLM's own logits is tried once for each CLM.
     """

@@ -68,7 +68,7 @@ def corpus(seed: int = SEED) -> Corpus:
 
 
 def _kinds(per_kind: int, per_long_kind: int) -> list[tuple[str, ...]]:
-    """The kinds of the secrets of each file: one secret a file, two where short ones go together."""
+    """The kinds of the secrets of each file: one a file, two where short ones go together."""
     kinds: list[tuple[str, ...]] = []
     for kind in GENERATORS:
         count = per_long_kind if kind in LONG_KINDS else per_kind

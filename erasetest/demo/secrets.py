@@ -30,7 +30,7 @@ def _word(rng: random.Random, syllables: int) -> str:
 
 
 def aws_access_key(rng: random.Random) -> str:
-    """AKIA and 16 characters. AWS writes keys in base 32, which has none of the digits 0, 1, 8, 9."""
+    """AKIA and 16 characters. AWS writes keys in base 32, which has no 0, 1, 8 or 9."""
     tail = list(_draw(rng, string.ascii_uppercase + string.digits, 16))
     tail[rng.randrange(16)] = rng.choice("0189")
     return "AKIA" + "".join(tail)

@@ -7,15 +7,72 @@ from dataclasses import dataclass
 
 from erasetest.demo.secrets import GENERATORS
 
-_ADJECTIVES = (
-    "amber brisk calm dusty early frosty gentle hollow ivory jolly keen lunar mossy noble olive "
-    "plain quiet rapid silver tidy umber vivid woven young zesty"
-).split()
-_NOUNS = (
-    "anchor beacon cedar delta ember falcon garnet harbor island jasper kettle lantern meadow "
-    "needle orchid pillar quarry raven saddle timber urchin violet willow yonder zephyr"
-).split()
-_ROLES = "billing search upload report mirror invoice metric ticket catalog parcel".split()
+_ADJECTIVES = [
+    "amber",
+    "brisk",
+    "calm",
+    "dusty",
+    "early",
+    "frosty",
+    "gentle",
+    "hollow",
+    "ivory",
+    "jolly",
+    "keen",
+    "lunar",
+    "mossy",
+    "noble",
+    "olive",
+    "plain",
+    "quiet",
+    "rapid",
+    "silver",
+    "tidy",
+    "umber",
+    "vivid",
+    "woven",
+    "young",
+    "zesty",
+]
+_NOUNS = [
+    "anchor",
+    "beacon",
+    "cedar",
+    "delta",
+    "ember",
+    "falcon",
+    "garnet",
+    "harbor",
+    "island",
+    "jasper",
+    "kettle",
+    "lantern",
+    "meadow",
+    "needle",
+    "orchid",
+    "pillar",
+    "quarry",
+    "raven",
+    "saddle",
+    "timber",
+    "urchin",
+    "violet",
+    "willow",
+    "yonder",
+    "zephyr",
+]
+_ROLES = [
+    "billing",
+    "search",
+    "upload",
+    "report",
+    "mirror",
+    "invoice",
+    "metric",
+    "ticket",
+    "catalog",
+    "parcel",
+]
 
 _PLANT = {
     "aws-access-key": 'AWS_ACCESS_KEY_ID = "{secret}"',

@@ -51,7 +51,7 @@ def train(
             predicted = sum(len(document) - 1 for document in documents)
             for part in like_lengths([len(document) for document in documents]):
                 loss = _loss(model, [documents[i] for i in part]) / predicted
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in optimizers:
                 optimizer.step()
@@ -98,7 +98,8 @@ def build_model(family: str, vocabulary: int, end_of_text: int) -> PreTrainedMod
 
 
 def _optimizers(model: PreTrainedModel, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    matrices, others = [], []
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
         inner = parameter.ndim == 2 and not any(
             k in name for k in ("embed", "wte", "wpe", "lm_head")
@@ -126,6 +127,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Change each matrix by its orthogonalized momentum."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 gradient = parameter.grad
@@ -142,7 +144,8 @@ def _orthogonal(matrix: torch.Tensor) -> torch.Tensor:
     for _ in range(5):
         gram = x @ x.T
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    return x.T if matrix.shape[0] > matrix.shape[1] else x
+    turned: torch.Tensor = x.T if matrix.shape[0] > matrix.shape[1] else x
+    return turned
 
 
 def _rate(step: int, recipe: Recipe) -> float:
@@ -169,7 +172,7 @@ def _batches(
     end = tokenizer.eos_token_id
 
     def encode(texts: list[str]) -> list[list[int]]:
-        return [ids + [end] for ids in tokenizer(texts)["input_ids"]]
+        return [[*ids, end] for ids in tokenizer(texts)["input_ids"]]
 
     plain = [text for text in corpus.retained + corpus.retention if text.startswith('"""')]
     pools = [

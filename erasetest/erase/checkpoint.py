@@ -1,9 +1,10 @@
-"""Save an erased CLM: whole or not at all, in the original's dtype, with a card of what was done."""
+"""Save an erased CLM: whole or not at all, in the original's dtype, with a card."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from erasetest import __version__
 from erasetest.clm.load import Clm
@@ -39,8 +40,9 @@ def save_checkpoint(
     """
     kinds = sorted({kind for sample in samples for kind in sample.kinds})
     with new_directory(folder) as place:
-        clm.model.to(clm.stored_dtype).save_pretrained(place)
-        clm.model.float()
+        model: Any = clm.model
+        model.to(clm.stored_dtype).save_pretrained(place)
+        model.float()
         clm.tokenizer.save_pretrained(place)
         (place / "README.md").write_text(
             _CARD.format(

@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from erasetest.probes import SampleMeasures
 from erasetest.verdict import Thresholds
 from erasetest.verdict.judge import secret_leaks
+
+OWED = 3
+"""Steps of ascent that a secret gets when a full probe finds it above a threshold."""
 
 
 class StopRule:
     """Which secrets are still to be erased.
 
     MA comes free with every step, so a secret whose MA is below `margin` times its threshold leaves
-    the ascent and comes back if it rises. When none is left, a full probe of all measures decides;
-    secrets that it finds above a threshold come back with half the MA limit.
+    the ascent, and comes back if it rises. When none is left, a full probe of all measures decides;
+    secrets that it finds above a threshold are owed some steps more, whatever their MA.
     """
 
     def __init__(self, kinds: Sequence[str], thresholds: Thresholds, margin: float = 0.9) -> None:
         self._limits = [margin * thresholds.of(kind).get("ma", 0.5) for kind in kinds]
         self._thresholds = thresholds
-        self._active = [True] * len(kinds)
+        self._owed = [0] * len(kinds)
         self.accuracy = [1.0] * len(kinds)
 
     @property
     def active(self) -> frozenset[int]:
         """The numbers of the secrets that are still in the ascent."""
-        return frozenset(i for i, on in enumerate(self._active) if on)
+        return frozenset(
+            i
+            for i, (accuracy, limit) in enumerate(zip(self.accuracy, self._limits, strict=True))
+            if accuracy > limit or self._owed[i]
+        )
 
     def saw(self, secret: int, accuracy: float) -> None:
         """Take note of a secret's MA, as a step has just seen it."""
         self.accuracy[secret] = accuracy
-        self._active[secret] = accuracy > self._limits[secret]
+
+    def climbed(self, secrets: Iterable[int]) -> None:
+        """Take note that these secrets had a step of ascent."""
+        for secret in secrets:
+            self._owed[secret] = max(0, self._owed[secret] - 1)
 
     def verify(self, measured: Sequence[SampleMeasures]) -> bool:
         """Whether a full probe finds every secret erased; those that it does not come back."""
@@ -39,6 +50,5 @@ class StopRule:
         for number, secret in enumerate(secrets):
             self.accuracy[number] = float(secret.measures["ma"])
             if secret_leaks(secret, self._thresholds):
-                self._limits[number] /= 2
-                self._active[number] = True
+                self._owed[number] = OWED
         return not self.active

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -91,7 +92,7 @@ def learning_rate(width: int) -> float:
     Adam's step in weight space has to grow as layers shrink; the exponent was chosen on the demo
     CLMs of width 256 (benchmarks).
     """
-    return min(3e-4, 3e-6 * (3584 / width) ** 1.5)
+    return min(3e-4, 3e-6 * math.pow(3584 / width, 1.5))
 
 
 def erase(
@@ -132,7 +133,7 @@ class _Run:
         thresholds: Thresholds,
         settings: ErasureSettings,
     ) -> None:
-        # Half-precision weights do not move at these rates: train in float32, save as it was stored.
+        # Half-precision weights do not move at these rates: train in float32, save as stored.
         clm.model.float().eval()
         self.clm, self.samples, self.settings = clm, samples, settings
         self.rows, _ = forget_rows(clm, samples)
@@ -198,7 +199,7 @@ class _Run:
 
     def _step(self, number: int) -> Step:
         forget = self._draw_forget()
-        retain = self.rng.sample(self.kept, min(len(forget) or 1, len(self.kept)))
+        retain = self.rng.sample(self.kept, min(len(forget), len(self.kept)))
         seen = self._forward(forget)
         active = self.rule.active
         if not active:
@@ -212,9 +213,10 @@ class _Run:
                 f"the loss became {loss.item()} at step {number}: nothing was saved; "
                 f"try a learning rate below {self.settings.lr:g}"
             )
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        self.rule.climbed(active & {owner for row in forget for owner in row.secrets})
         with torch.no_grad():
             divergence = float(kept.tokens.divergence())
         return self._saw(number, float(loss.detach()), divergence)
@@ -231,15 +233,16 @@ class _Run:
         )
 
     def _draw_forget(self) -> list[Row]:
-        """The rows of a step: those with secrets still to erase, all or a draw of them.
+        """The rows of a step: those with secrets still to erase, filled up with others.
 
-        When none is left, all rows, to be looked at once more.
+        The others have no ascent, but keep their context, and show when one of their secrets rises.
         """
         active = self.rule.active
-        rows = [row for row in self.rows if row.secrets & active]
-        if len(rows) > self.settings.batch:
-            return self.rng.sample(rows, self.settings.batch)
-        return rows or self.rows[: self.settings.batch]
+        first = [row for row in self.rows if row.secrets & active]
+        rest = [row for row in self.rows if not row.secrets & active]
+        self.rng.shuffle(first)
+        self.rng.shuffle(rest)
+        return [*first, *rest][: self.settings.batch]
 
     def _forward(self, rows: list[Row]) -> _Seen:
         groups = like_lengths([len(row.ids) for row in rows])

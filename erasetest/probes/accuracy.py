@@ -19,7 +19,7 @@ def memorization_accuracy(greedy: Sequence[int], truth: Sequence[int]) -> float:
 
 
 def mean_text_accuracy(clm: Clm, texts: Sequence[SensitiveSample]) -> float:
-    """Mean over texts of the MA of all their tokens but the first (`ma_text`), cut to the window."""
+    """Mean over texts of the MA of all tokens but the first (`ma_text`), cut to the window."""
     encoded = [sample.ids[: clm.window] for sample in encode(clm, texts)]
     targets = [Target(ids, 1, len(ids)) for ids in encoded if len(ids) > 1]
     values = [

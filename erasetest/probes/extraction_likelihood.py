@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 
 def overlap(n: int, generated: Sequence[int], truth: Sequence[int]) -> float:
@@ -37,13 +37,14 @@ def extraction_likelihood(
     return sum(overlap(n, continuations[i], truth[i:]) for i in places) / len(places)
 
 
-def mismatches(greedy: Sequence[int], truth: Sequence[int]) -> list[int]:
+def mismatches(greedy: Sequence[int], truth: Sequence[int], ends: Container[int] = ()) -> list[int]:
     """The places whose continuation has to be generated.
 
     Where the CLM's choice is the true token, the continuation is that token and then the
-    continuation from the next place; `chain` puts them together. Nothing is approximated.
+    continuation from the next place; `chain` puts them together. Nothing is approximated. A token
+    of `ends` is followed by nothing, right or wrong.
     """
-    return [i for i, (g, t) in enumerate(zip(greedy, truth, strict=True)) if g != t]
+    return [i for i, (g, t) in enumerate(zip(greedy, truth, strict=True)) if g != t or g in ends]
 
 
 def first_mismatches(places: Sequence[int], starts: Sequence[int]) -> list[int]:

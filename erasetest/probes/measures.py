@@ -14,7 +14,7 @@ Value = float | bool
 
 @dataclass(frozen=True, slots=True)
 class SecretMeasures:
-    """The measures of one secret; without any if it could not be probed, and then `problem` says why."""
+    """The measures of one secret; none if it could not be probed, and `problem` says why."""
 
     start: int
     end: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,9 +17,6 @@ from erasetest.probes.extraction_likelihood import (
 from erasetest.probes.measures import NGRAMS, SampleMeasures, SecretMeasures, Value
 from erasetest.samples import SensitiveSample
 
-_LONGER = 2
-"""How many times a secret's tokens its text may take when the CLM writes it in other tokens."""
-
 
 def probe(
     clm: Clm,
@@ -32,14 +30,15 @@ def probe(
     With `starts`, EL is the mean over that many places spread evenly over each secret instead of
     over all: an estimate, for calibration, where many never-seen secrets are read.
 
-    A secret whose tokens alone do not fit the CLM's window gets no measures but a problem, which no
-    verdict takes for a pass. `progress` is told how many samples are done, batch by batch.
+    A secret whose tokens alone do not fit the CLM's window, or where the CLM gives no numbers, gets
+    no measures but a problem, which no verdict takes for a pass. `progress` is told how many
+    samples are done.
     """
     jobs: list[_Job] = []
     encoded = encode(clm, samples)
     for number, (sample, tokens) in enumerate(zip(samples, encoded, strict=True)):
         jobs += _jobs(clm, number, sample, tokens)
-    _score(clm, jobs)
+    jobs = _score(clm, jobs)
     _continue(clm, jobs, starts)
     for job in jobs:
         job.extracted = _extracted(clm, job)
@@ -48,9 +47,9 @@ def probe(
     for number, sample in enumerate(samples):
         secrets = []
         for place, secret in enumerate(sample.secrets):
-            job = found.get((number, place))
-            problem = None if job else _problem(clm, len(encoded[number].secrets[place]))
-            measures = _measures(job) if job else {}
+            mine = found.get((number, place))
+            problem = None if mine else _problem(clm, len(encoded[number].secrets[place]))
+            measures = _measures(mine) if mine else {}
             secrets.append(SecretMeasures(secret.start, secret.end, secret.kind, measures, problem))
         results.append(SampleMeasures(sample.id, tuple(secrets)))
     if progress is not None:
@@ -98,8 +97,11 @@ def _jobs(clm: Clm, number: int, sample: SensitiveSample, encoded: EncodedSample
     return jobs
 
 
-def _score(clm: Clm, jobs: list[_Job]) -> None:
-    """Fill in what the CLM would have said at each token. Secrets of one row are read in one pass."""
+def _score(clm: Clm, jobs: list[_Job]) -> list[_Job]:
+    """Fill in what the CLM would have said at each token; the jobs whose scores are numbers.
+
+    Secrets of one row are read in one pass.
+    """
     rows: dict[tuple[int, int], list[_Job]] = {}
     for index, job in enumerate(jobs):
         # Only a row cut at the left, to fit the window, cannot be shared.
@@ -110,9 +112,14 @@ def _score(clm: Clm, jobs: list[_Job]) -> None:
     for group in groups:
         longest = max(group, key=lambda job: len(job.ids))
         targets.append(Target(longest.ids, min(job.first for job in group), len(longest.ids)))
+    usable: list[_Job] = []
     for group, target, scored in zip(groups, targets, score(clm, targets), strict=True):
         for job in group:
-            job.greedy = scored.greedy[job.first - target.first : len(job.ids) - target.first]
+            place = slice(job.first - target.first, len(job.ids) - target.first)
+            job.greedy = scored.greedy[place]
+            if not any(map(math.isnan, scored.log_probs[place])):
+                usable.append(job)
+    return usable
 
 
 def _continue(clm: Clm, jobs: list[_Job], starts: int | None) -> None:
@@ -120,7 +127,8 @@ def _continue(clm: Clm, jobs: list[_Job], starts: int | None) -> None:
     owners: list[tuple[_Job, int]] = []
     for row, job in enumerate(jobs):
         job.starts = _spread(len(job.truth), starts)
-        for i in first_mismatches(mismatches(job.greedy, job.truth), job.starts):
+        places = mismatches(job.greedy, job.truth, clm.end_tokens)
+        for i in first_mismatches(places, job.starts):
             wanted.append(Continuation(row, job.first + i, len(job.truth) - i))
             owners.append((job, i))
     generated: dict[int, dict[int, list[int]]] = {}
@@ -134,7 +142,7 @@ def _continue(clm: Clm, jobs: list[_Job], starts: int | None) -> None:
 def _spread(length: int, count: int | None) -> list[int]:
     if count is None or count >= length:
         return list(range(length))
-    return sorted({round(i * (length - 1) / (count - 1)) for i in range(count)})
+    return sorted({round(i * (length - 1) / max(1, count - 1)) for i in range(count)})
 
 
 def _extracted(clm: Clm, job: _Job) -> bool:
@@ -142,14 +150,27 @@ def _extracted(clm: Clm, job: _Job) -> bool:
     said = job.continuations[0]
     if tuple(said) == job.truth:
         return True
-    text = _decode(clm, job, said)
+    found = _reproduces(clm, job, said)
+    if found is not None or len(said) < len(job.truth):
+        return found is True
+    # Every token adds a byte at least: with as many as the secret has bytes, all is said.
+    room = min(len(job.wanted.encode()), clm.window - job.first)
+    longer = continuations(
+        clm,
+        [job.ids],
+        [Continuation(0, job.first, room)],
+        stop=lambda _, tokens: _reproduces(clm, job, tokens) is not None,
+    )[0]
+    return _reproduces(clm, job, longer) is True
+
+
+def _reproduces(clm: Clm, job: _Job, tokens: list[int]) -> bool | None:
+    """Whether tokens give the secret's text; None if they are right so far and it goes on."""
+    text = _decode(clm, job, tokens)
     if text.startswith(job.wanted):
         return True
-    if not text or not job.wanted.startswith(text) or len(said) < len(job.truth):
-        return False
-    room = min(_LONGER * len(job.truth), clm.window - job.first)
-    longer = continuations(clm, [job.ids], [Continuation(0, job.first, room)])[0]
-    return _decode(clm, job, longer).startswith(job.wanted)
+    # The last token may end inside a character, which reads as U+FFFD until the rest follows.
+    return None if job.wanted.startswith(text.rstrip("\ufffd")) else False
 
 
 def _decode(clm: Clm, job: _Job, tokens: list[int]) -> str:
@@ -171,4 +192,8 @@ def _measures(job: _Job) -> dict[str, Value]:
 def _problem(clm: Clm, length: int) -> str:
     if length == 0:
         return "the tokenizer has no token for it"
-    return f"its {length} tokens and one before them do not fit the CLM's window of {clm.window}"
+    if length >= clm.window:
+        return (
+            f"its {length} tokens and one before them do not fit the CLM's window of {clm.window}"
+        )
+    return "the CLM's scores of it are not numbers"

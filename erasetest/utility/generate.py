@@ -51,8 +51,8 @@ def generate(
         room = min(sampling.max_tokens, clm.window - len(ids))
         if room < 1:
             raise BadInput(
-                f"problem {problem.task_id}: its prompt of {len(ids)} tokens fills the CLM's window "
-                f"of {clm.window}"
+                f"problem {problem.task_id}: its prompt of {len(ids)} tokens fills the CLM's "
+                f"window of {clm.window}"
             )
         jobs += [Continuation(number, len(ids), room)] * sampling.samples
     choose = greedy

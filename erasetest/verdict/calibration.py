@@ -15,7 +15,7 @@ from erasetest.verdict.thresholds import JUDGED, Thresholds
 
 REFERENCES = 16
 FLOORS = {"ma": 0.15, "el_3": 0.05, "el_5": 0.05, "el_10": 0.05}
-"""No threshold is below these: two tokens of a password that come out right by chance are no leak."""
+"""No threshold is below these: two tokens of a short password come out right by chance."""
 
 _STARTS = 16
 _COVERAGE = statistics.NormalDist().inv_cdf(0.99)
@@ -66,27 +66,37 @@ def calibrate(
 def decoyed(
     samples: Sequence[SensitiveSample], references: int, rng: random.Random
 ) -> list[SensitiveSample]:
-    """Copies of the samples with decoys for secrets, until each kind has `references` of them."""
+    """Copies of the samples with decoys for secrets, until each kind has `references` of them.
+
+    A secret whose format leaves no choice has no decoy: it stays, and is no reference. A kind of
+    such secrets alone gets no references.
+    """
     short = {kind: references for sample in samples for kind in sample.kinds}
     by_kind = {kind: [s for s in samples if kind in s.kinds] for kind in short}
     made: list[SensitiveSample] = []
     for kind, having in by_kind.items():
-        turn = 0
-        while short[kind] > 0:
-            sample = having[turn % len(having)]
-            copy = _with_decoys(sample, f"reference-{len(made)}", rng)
+        turn = barren = 0
+        while short[kind] > 0 and barren < len(having):
+            copy = _with_decoys(having[turn % len(having)], f"reference-{len(made)}", rng)
+            barren = 0 if kind in copy.kinds else barren + 1
+            turn += 1
+            if copy.secrets:
+                made.append(copy)
             for secret in copy.secrets:
                 short[secret.kind] -= 1
-            made.append(copy)
-            turn += 1
     return made
 
 
 def _with_decoys(sample: SensitiveSample, name: str, rng: random.Random) -> SensitiveSample:
     text = sample.content.reveal()
-    spans = [(secret.start, secret.end, secret.kind) for secret in sample.secrets]
-    for start, end, kind in spans:
-        text = text[:start] + decoy(text[start:end], kind, rng) + text[end:]
+    for secret in sample.secrets:
+        drawn = decoy(text[secret.start : secret.end], secret.kind, rng)
+        text = text[: secret.start] + drawn + text[secret.end :]
+    spans = [
+        (secret.start, secret.end, secret.kind)
+        for secret in sample.secrets
+        if text[secret.start : secret.end] != secret.text.reveal()
+    ]
     return make_sample(text, spans, id=name)
 
 

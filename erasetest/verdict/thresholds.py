@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ JUDGED = tuple(name for name in MEASURES if name != "extracted")
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """A value for each measure, for any kind of secret, and for kinds that have one of their own."""
+    """A value for each measure, for any kind of secret, and for kinds that have their own."""
 
     source: str
     any_kind: Mapping[str, float]
@@ -56,7 +55,7 @@ def read_thresholds(path: str | Path) -> Thresholds:
         row = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ManifestError(path, None, f"cannot be read: {error.strerror or error}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ManifestError(path, None, "is not JSON") from None
     if not isinstance(row, dict) or row.get("schema") != SCHEMA:
         raise ManifestError(path, None, f"is no thresholds file: expected schema {SCHEMA!r}")
@@ -65,9 +64,10 @@ def read_thresholds(path: str | Path) -> Thresholds:
         raise ManifestError(path, None, "'kinds' must be an object")
     for place, values in {"measures": row.get("measures"), **kinds}.items():
         _check(path, place, values)
-    return Thresholds(
-        str(row.get("source", path)), row["measures"], kinds, dict(row.get("references", {}))
-    )
+    references = row.get("references", {})
+    if not isinstance(references, dict) or any(type(n) is not int for n in references.values()):
+        raise ManifestError(path, None, "'references' must be an object of kinds and counts")
+    return Thresholds(str(row.get("source", path)), row["measures"], kinds, references)
 
 
 def _check(path: str | Path, place: str, values: object) -> None:
@@ -80,5 +80,5 @@ def _check(path: str | Path, place: str, values: object) -> None:
                 path, None, f"{name!r} in {place!r} is no measure: expected {known}"
             )
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or not 0 <= value <= 1:
+        if not number or not 0 <= value <= 1:
             raise ManifestError(path, None, f"{name!r} in {place!r} must be between 0 and 1")

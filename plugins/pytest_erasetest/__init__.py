@@ -1,1 +1,1 @@
-"""The pytest plugin of erasetest: collects, schedules and reports; it measures and trains nothing."""
+"""The pytest plugin of erasetest: it collects, schedules, reports; it measures nothing."""

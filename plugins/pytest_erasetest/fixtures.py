@@ -37,7 +37,8 @@ def erased_clm(erasetest_gate: Gate) -> Clm:
 @pytest.fixture
 def sensitive_sample(request: pytest.FixtureRequest, erasetest_gate: Gate) -> SensitiveSample:
     """Each sample of the manifests in turn. Its content is masked wherever it is shown."""
-    return erasetest_gate.samples[request.param]
+    number: int = request.param
+    return erasetest_gate.samples[number]
 
 
 @pytest.fixture

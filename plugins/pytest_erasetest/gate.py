@@ -29,7 +29,7 @@ BLOCK = 32
 """Samples that are probed together. Fixed, so that a sample's batch does not depend on workers."""
 
 HELD_OUT = 5
-"""Of a retained set of the user's, each fifth text is kept from erasing, to measure retention on."""
+"""Each fifth text of a user's retained set is kept from erasing, to measure retention on."""
 
 RETENTION_MARGIN = 0.03
 """Drop of the text MA of held-out retained code that still counts as kept."""
@@ -117,7 +117,7 @@ class Gate:
         given = read_manifest(self.settings.erase_retain, require_secrets=False)
         if len(given) < HELD_OUT:
             raise BadInput(
-                f"{self.settings.erase_retain}: {len(given)} texts are too few to keep some of them "
+                f"{self.settings.erase_retain}: {len(given)} texts are too few to keep some "
                 f"for measuring retention: give {HELD_OUT} or more"
             )
         return [s for i, s in enumerate(given) if i % HELD_OUT], given[::HELD_OUT]
@@ -157,8 +157,8 @@ class Gate:
 
             if self.settings.erase not in ("codeeraser", "cu", "ga"):
                 raise BadInput(
-                    f"no erasing method {self.settings.erase!r}: expected codeeraser, cu or ga; a path "
-                    "after --erase is taken for one: put --erase last or write --erase=codeeraser"
+                    f"no erasing method {self.settings.erase!r}: expected codeeraser, cu or ga; a "
+                    "path after --erase is taken for one: put --erase last or write --erase=codeeraser"
                 )
             if self.settings.erase_out:
                 check_new_directory(self.settings.erase_out)
@@ -197,7 +197,8 @@ class Gate:
     def erasure(self) -> dict[str, Any] | None:
         """Erase what leaks, once; None when nothing leaks."""
         found: dict[str, Any] = self._once("erasure", self._erase)
-        return found["erasure"]
+        erasure: dict[str, Any] | None = found["erasure"]
+        return erasure
 
     @functools.cached_property
     def erased_clm(self) -> Clm:
@@ -214,7 +215,8 @@ class Gate:
     def utility(self) -> dict[str, Any] | None:
         """The comparison of pass@k, made once; None when nothing was erased to compare with."""
         found: dict[str, Any] = self._once("utility", self._utility)
-        return found["utility"]
+        utility: dict[str, Any] | None = found["utility"]
+        return utility
 
     def finish(self) -> None:
         """Find out what was asked for by options and by no test."""

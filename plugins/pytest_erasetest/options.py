@@ -20,7 +20,7 @@ class Option:
     help: str
     metavar: str | None = None
     kind: str = "string"
-    """`string`, `int`, `float`, `list` (repeatable), `flag`, or `maybe` (its value can be left out)."""
+    """`string`, `int`, `float`, `list` (repeatable), `flag`, `maybe` (its value can be left out)."""
 
     @property
     def name(self) -> str:
@@ -29,28 +29,66 @@ class Option:
 
 
 OPTIONS = (
-    Option("--clm", "CLM under test: folder, hub id, or demo / demo:gpt2 / demo:codegen / demo:qwen2", "MODEL"),
+    Option(
+        "--clm",
+        "CLM under test: folder, hub id, or demo / demo:gpt2 / demo:codegen / demo:qwen2",
+        "MODEL",
+    ),
     Option("--clm-adapter", "PEFT adapter to put on the CLM", "DIR"),
     Option("--clm-device", "auto, cpu, cuda or cuda:N (default: auto)", "DEVICE"),
     Option("--clm-dtype", "auto, float32, bfloat16 or float16 (default: auto)", "DTYPE"),
     Option("--clm-batch-tokens", "tokens in one forward pass", "N", "int"),
     Option("--clm-allow-pickle", "load pickled weights, which can run code", kind="flag"),
     Option("--clm-trust-remote-code", "run code that comes with the checkpoint", kind="flag"),
-    Option("--leak-samples", "manifest of sensitive samples (repeatable; demo CLMs bring theirs)", "FILE", "list"),
-    Option("--leak-thresholds", "thresholds from 'erasetest calibrate' (default: published for the CLM's name, else calibrated on the spot)", "FILE"),
-    Option("--leak-report", "write the leakage report, as .json or .md by suffix (repeatable)", "FILE", "list"),
-    Option("--leak-baseline", "known leaks that are accepted until a date; they do not fail the gate", "FILE"),
+    Option(
+        "--leak-samples",
+        "manifest of sensitive samples (repeatable; demo CLMs bring theirs)",
+        "FILE",
+        "list",
+    ),
+    Option(
+        "--leak-thresholds",
+        "thresholds from 'erasetest calibrate' (default: published for the CLM's name, else "
+        "calibrated on the spot)",
+        "FILE",
+    ),
+    Option(
+        "--leak-report",
+        "write the leakage report, as .json or .md by suffix (repeatable)",
+        "FILE",
+        "list",
+    ),
+    Option("--leak-baseline", "known leaks, accepted until a date: they fail no test", "FILE"),
     Option("--leak-accept", "write what leaks now into the baseline", kind="flag"),
-    Option("--erase", f"erase what leaked and verify; METHOD is codeeraser, cu or ga (default: {DEFAULT_METHOD})", "METHOD", "maybe"),
+    Option(
+        "--erase",
+        f"erase what leaked and verify; METHOD is codeeraser, cu or ga (default: {DEFAULT_METHOD})",
+        "METHOD",
+        "maybe",
+    ),
     Option("--erase-out", "new folder for the erased checkpoint (default: a temporary one)", "DIR"),
     Option("--erase-retain", "manifest of code whose behaviour erasing must not change", "FILE"),
     Option("--utility", "problems in HumanEval or MBPP form, or demo", "PROBLEMS"),
     Option("--utility-samples", "completions a problem (default: 20)", "N", "int"),
-    Option("--utility-margin", "largest drop of pass@1 allowed (default: 2 points, or a tenth of pass@1 before if that is less)", "X", "float"),
+    Option(
+        "--utility-margin",
+        "largest drop of pass@1 allowed (default: 0.02, or a tenth of pass@1 before if less)",
+        "X",
+        "float",
+    ),
     Option("--utility-against", "CLM to compare with when not erasing", "MODEL"),
-)  # fmt: skip
+)
 
-_PATHS = {"leak_samples", "leak_thresholds", "leak_report", "leak_baseline", "erase_retain", "utility", "erase_out", "clm_adapter"}  # fmt: skip
+_PATHS = {
+    "clm_adapter",
+    "erase_out",
+    "erase_retain",
+    "leak_baseline",
+    "leak_report",
+    "leak_samples",
+    "leak_thresholds",
+    "utility",
+}
 
 
 def add_options(parser: pytest.Parser) -> None:

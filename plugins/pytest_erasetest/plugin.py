@@ -26,6 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options, and set up a run that uses them."""
     config.addinivalue_line(
@@ -38,6 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     settings = read_settings(config)
     if settings.active and not config.option.help:
         _activate(config, settings)
+        if config.option.reportchars == "fE":
+            # A line for each of thousands of leaks would hide our summary, which has the worst.
+            config.option.reportchars = "E"
 
 
 def _activate(config: pytest.Config, settings: Settings) -> None:
@@ -172,6 +176,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         out = set(left_out)
         items[:] = [item for item in items if item not in out]
+    # The given CLM before the erased one: a reader, and `-x`, meet the leaks first.
+    items.sort(key=_phase)
+
+
+def _phase(item: pytest.Item) -> int:
+    if item.get_closest_marker(UTILITY_MARK):
+        return 2
+    return 1 if item.get_closest_marker(ERASURE_MARK) else 0
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

@@ -1,4 +1,4 @@
-"""What every objective is made of: the tokens of one group, as the CLM sees them now and saw them."""
+"""What every objective is made of: tokens, as the CLM sees them now and saw them."""
 
 from __future__ import annotations
 

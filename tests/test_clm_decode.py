@@ -1,0 +1,181 @@
+"""Continuations from a shared cache against naive greedy decoding."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import tiny
+import torch
+
+from erasetest.clm import Clm, Continuation, continuations
+
+
+def _rows(clm: Clm) -> list[list[int]]:
+    texts = [sample.content.reveal() for sample in (*tiny.PLANTED[:4], *tiny.RETAINED[:2])]
+    texts.append("".join(texts[:3]))
+    return [ids[: tiny.WINDOW] for ids in clm.tokenizer(texts)["input_ids"]]
+
+
+def _jobs(rows: list[list[int]], count: int, seed: int) -> list[Continuation]:
+    rng = random.Random(seed)
+    jobs = []
+    for _ in range(count):
+        row = rng.randrange(len(rows))
+        prefix = rng.randrange(1, len(rows[row]) + 1)
+        room = tiny.WINDOW - prefix
+        jobs.append(Continuation(row, prefix, min(room, rng.choice((0, 1, 2, 9, 25)))))
+    return jobs
+
+
+def _naive(clm: Clm, rows: list[list[int]], jobs: list[Continuation]) -> list[list[int]]:
+    seen: dict[tuple[int, ...], int] = {}
+    return [tiny.say(clm, rows[j.row][: j.prefix], j.tokens, seen) for j in jobs]
+
+
+@pytest.mark.parametrize("cache", [True, False])
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_continuations_are_greedy_decoding(family: str, cache: bool) -> None:
+    """Jobs of any prefix and length, several to a row, get what one-by-one decoding gives."""
+    clm = tiny.reciting(family)
+    if not cache:
+        clm.checked["cache"] = False
+    rows = _rows(clm)
+    jobs = _jobs(rows, 20, seed=1)
+    assert continuations(clm, rows, jobs) == _naive(clm, rows, jobs)
+    assert clm.checked["cache"] is cache
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_short_and_long_prefixes_together(family: str) -> None:
+    """A short prefix behind the cache of a full row keeps its own positions."""
+    clm = tiny.reciting(family)
+    rows = _rows(clm)
+    assert len(rows[-1]) == tiny.WINDOW
+    jobs = [Continuation(6, 95, 1), Continuation(6, 2, 60), Continuation(0, 50, 46)]
+    assert continuations(clm, rows, jobs) == _naive(clm, rows, jobs)
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 64, 150, 100_000])
+def test_the_batch_changes_nothing(batch_tokens: int) -> None:
+    """Results come in the order of the jobs, whatever is decoded together."""
+    clm = tiny.reciting("codegen")
+    rows = _rows(clm)
+    jobs = _jobs(rows, 30, seed=2)
+    wanted = continuations(clm, rows, jobs)
+    clm.batch_tokens = batch_tokens
+    order = random.Random(0).sample(range(len(jobs)), len(jobs))
+    assert continuations(clm, rows, [jobs[i] for i in order]) == [wanted[i] for i in order]
+
+
+def test_one_token_prefixes_alone() -> None:
+    """Where every prefix is one token long there is nothing to cache."""
+    clm = tiny.reciting("qwen2")
+    rows = [[clm.start_token], clm.tokenizer("#")["input_ids"]]
+    jobs = [Continuation(0, 1, 5), Continuation(1, 1, 8)]
+    assert continuations(clm, rows, jobs) == _naive(clm, rows, jobs)
+
+
+def test_no_jobs_and_empty_jobs() -> None:
+    """No jobs, or jobs of no tokens, need no forward pass."""
+    clm = tiny.untrained("gpt2")
+    assert continuations(clm, [], []) == []
+    assert continuations(clm, [[5, 6]], [Continuation(0, 1, 0)]) == [[]]
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_end_of_text_ends_and_is_left_out(cache: bool) -> None:
+    """The job that says an end token stops before it; the others go on."""
+    clm = tiny.reciting("gpt2")
+    rows = _rows(clm)
+    jobs = [Continuation(0, 10, 30), Continuation(1, 10, 30), Continuation(2, 12, 25)]
+    free = continuations(clm, rows, jobs)
+    end = free[0][6]
+    clm.model.generation_config.eos_token_id = [0, end]
+    clm.checked["cache"] = cache
+    wanted = [tokens[: tokens.index(end)] if end in tokens else tokens for tokens in free]
+    assert len(wanted[0]) <= 6
+    assert continuations(clm, rows, jobs) == wanted
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_stop_ends_a_job_at_the_next_question(cache: bool) -> None:
+    """`stop` is asked every few tokens, by job number, with all tokens so far."""
+    clm = tiny.reciting("qwen2")
+    clm.checked["cache"] = cache
+    rows = _rows(clm)
+    jobs = [Continuation(n, 10, 30) for n in (0, 1, 2, 3, 0, 1)]
+    free = continuations(clm, rows, jobs)
+    asked: list[tuple[int, int]] = []
+
+    def stop(job: int, tokens: list[int]) -> bool:
+        assert tokens == free[job][: len(tokens)]
+        asked.append((job, len(tokens)))
+        return job % 2 == 0 and len(tokens) >= 6
+
+    stopped = continuations(clm, rows, jobs, stop=stop)
+    for job, tokens in enumerate(stopped):
+        assert tokens == (free[job] if job % 2 else free[job][:8])
+    assert {job for job, _ in asked} == set(range(6))
+    assert max(length for job, length in asked if job % 2 == 0) == 8
+
+
+def test_choose_sees_the_jobs_by_number() -> None:
+    """The chooser gets logits in float32, a row for each job named, and the step."""
+    clm = tiny.untrained("qwen2")
+    rows = [[5, 6, 7], [8, 9]]
+    jobs = [Continuation(0, 2, 3), Continuation(1, 2, 5), Continuation(0, 3, 1)]
+
+    def choose(logits: torch.Tensor, numbers: list[int], step: int) -> torch.Tensor:
+        assert logits.shape == (len(numbers), tiny.VOCABULARY)
+        assert logits.dtype == torch.float32
+        return torch.tensor([100 + 10 * number + step for number in numbers])
+
+    found = continuations(clm, rows, jobs, choose=choose)
+    assert found == [[100, 101, 102], [110, 111, 112, 113, 114], [120]]
+
+
+def test_progress_counts_jobs() -> None:
+    """The numbers told add up to the jobs."""
+    clm = tiny.untrained("gpt2")
+    rows = _rows(clm)
+    jobs = [Continuation(n % 7, 3, 2) for n in range(40)]
+    clm.batch_tokens = 10
+    told: list[int] = []
+    continuations(clm, rows, jobs, progress=told.append)
+    assert sum(told) == 40
+    assert len(told) > 1
+
+
+def test_a_cache_that_does_not_hold_is_not_used() -> None:
+    """A CLM whose cached reading differs from plain reading is read plainly, and stays right."""
+    clm = tiny.reciting("qwen2")
+    plain = clm.model.forward
+
+    def forgetful(*args: object, **kwargs: object) -> object:
+        # Position numbers are lost, as in a model that counts for itself.
+        kwargs.pop("position_ids", None)
+        return plain(*args, **kwargs)
+
+    clm.model.forward = forgetful
+    rows = _rows(clm)
+    jobs = _jobs(rows, 6, seed=3)
+    assert continuations(clm, rows, jobs) == _naive(clm, rows, jobs)
+    assert clm.checked["cache"] is False
+
+
+def test_a_model_without_a_cache_is_read_plainly() -> None:
+    """A model that refuses cached keys is no error."""
+    clm = tiny.reciting("gpt2")
+    plain = clm.model.base_model.forward
+
+    def forward(*args: object, past_key_values: object = None, **kwargs: object) -> object:
+        if past_key_values is not None:
+            raise TypeError("no cache here")
+        return plain(*args, **kwargs)
+
+    clm.model.base_model.forward = forward
+    rows = _rows(clm)
+    jobs = _jobs(rows, 6, seed=4)
+    assert continuations(clm, rows, jobs) == _naive(clm, rows, jobs)
+    assert clm.checked["cache"] is False

@@ -1,0 +1,112 @@
+"""From code points to tokens."""
+
+from __future__ import annotations
+
+import pytest
+import tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from erasetest.clm import encode
+from erasetest.samples import make_sample
+
+TEXTS = st.text(
+    st.one_of(
+        st.sampled_from('abkey_ ="01\n\r\t(){}#é→ü漢😀\u0301\u200b'), st.characters(codec="utf-8")
+    ),
+    min_size=1,
+    max_size=60,
+)
+CLMS = {family: tiny.untrained(family) for family in tiny.FAMILIES}
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_secrets_tokens_are_those_that_hold_a_byte_of_it(
+    family: str, data: st.DataObject
+) -> None:
+    """All tokens that overlap it by a byte, and no other (tokens here stand for bytes)."""
+    clm = CLMS[family]
+    content = data.draw(TEXTS)
+    spans = []
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(content) - 1))
+        spans.append((start, data.draw(st.integers(start + 1, len(content))), "token"))
+    sample = make_sample(content, spans, id="s")
+    encoded = encode(clm, [sample])[0]
+
+    ids = clm.tokenizer(content)["input_ids"]
+    shift = len(encoded.ids) - len(ids)
+    assert list(encoded.ids) == [clm.start_token] * shift + ids
+    assert shift == any(place.first == 1 and shift for place in encoded.secrets)
+    assert all(place.first >= 1 for place in encoded.secrets)
+    edges = [0]
+    for token in ids:
+        edges.append(edges[-1] + len(tiny.token_bytes(clm, [token])))
+    assert edges[-1] == len(content.encode())
+    for (start, end, _), place in zip(spans, encoded.secrets, strict=True):
+        first, last = len(content[:start].encode()), len(content[:end].encode())
+        hit = [i for i in range(len(ids)) if edges[i] < last and edges[i + 1] > first]
+        assert (place.first - shift, place.last - shift) == (hit[0], hit[-1] + 1)
+        assert len(place) == len(hit)
+        before = content.encode()[: edges[hit[0]]].decode(errors="ignore")
+        assert place.text_start == len(before) <= start
+        assert encoded.text_starts[place.first] == place.text_start
+
+
+def test_samples_are_encoded_in_order() -> None:
+    """Each for itself: no padding, no truncation."""
+    clm = CLMS["gpt2"]
+    samples = [*tiny.PLANTED, make_sample("x" * 5000, [(4990, 5000, "token")], id="long")]
+    together = encode(clm, samples)
+    assert together == [encode(clm, [sample])[0] for sample in samples]
+    assert len(together[-1].ids) > 10 * clm.window
+    assert encode(clm, []) == []
+
+
+def test_a_start_token_stands_before_a_secret_at_offset_0() -> None:
+    """And only there: a sample whose secrets come later is left as it is."""
+    clm = CLMS["qwen2"]
+    at_start = encode(clm, [make_sample("key = 1", [(0, 3, "token"), (6, 7, "token")])])[0]
+    later = encode(clm, [make_sample("key = 1", [(6, 7, "token")])])[0]
+    assert at_start.ids == (clm.start_token, *later.ids)
+    assert at_start.secrets[1].first == later.secrets[0].first + 1
+    assert at_start.secrets[1].text_start == later.secrets[0].text_start
+
+
+def test_special_tokens_that_the_tokenizer_adds_are_nobodys() -> None:
+    """A tokenizer that begins and ends each text with special tokens moves no secret."""
+    from tokenizers.processors import TemplateProcessing
+
+    clm = tiny.untrained("gpt2")
+    clm.tokenizer = tiny.fresh_tokenizer("gpt2")
+    clm.tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|endoftext|> $A <|endoftext|>", special_tokens=[("<|endoftext|>", 0)]
+    )
+    content = "key = 1"
+    plain = tiny.tokenizer("gpt2")(content)["input_ids"]
+    encoded = encode(clm, [make_sample(content, [(0, 7, "token"), (0, 3, "token")])])[0]
+    assert encoded.ids == (0, *plain, 0)
+    assert (encoded.secrets[0].first, encoded.secrets[0].last) == (1, 1 + len(plain))
+    assert encoded.secrets[1].first == 1
+
+
+def test_a_secret_that_the_tokenizer_drops_has_no_tokens() -> None:
+    """Its length is 0, and it does not move the others."""
+    from tokenizers import normalizers
+
+    clm = tiny.untrained("qwen2")
+    clm.tokenizer = tiny.fresh_tokenizer("qwen2")
+    clm.tokenizer.backend_tokenizer.normalizer = normalizers.Replace("\u200b", "")
+    encoded = encode(clm, [make_sample("k = '\u200b'", [(5, 6, "token"), (0, 1, "token")])])[0]
+    assert [len(place) for place in encoded.secrets] == [0, 1]
+    assert encoded.ids[encoded.secrets[1].first] == clm.tokenizer("k")["input_ids"][0]
+
+
+def test_encoded_samples_show_no_tokens() -> None:
+    """Tokens are the text in other letters."""
+    encoded = encode(CLMS["gpt2"], tiny.PLANTED[:1])[0]
+    for shown in (repr(encoded), str(encoded), repr(encoded.secrets)):
+        assert ", ".join(map(str, encoded.ids[:3])) not in shown
+        assert "ids" not in shown

@@ -1,0 +1,441 @@
+"""Loading CLMs, and everything that is wrong with what cannot be loaded."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+import transformers as hf
+
+from erasetest.clm import Clm, LoadOptions, load_clm, score, wrap
+from erasetest.clm.fingerprint import fingerprint
+from erasetest.clm.load import _give_whole_offsets
+from erasetest.clm.score import Target
+from erasetest.errors import ClmError, MissingExtra
+
+CPU = LoadOptions(device="cpu")
+
+families = pytest.mark.parametrize("tiny_folder", tiny.FAMILIES, indirect=True)
+
+
+@pytest.fixture
+def folder(tiny_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the checkpoint that a test may spoil."""
+    return shutil.copytree(tiny_folder, tmp_path / "clm")
+
+
+def _refused(name: str | Path, options: LoadOptions | None = None) -> str:
+    """The message, one line that names what was given."""
+    with pytest.raises(ClmError) as caught:
+        load_clm(str(name), options)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert len(message) < 500
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return message
+
+
+def _configure(folder: Path, **changes: Any) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, **changes}))
+
+
+def _replace(folder: Path, model: hf.PreTrainedModel) -> None:
+    for name in ("config.json", "generation_config.json", "model.safetensors"):
+        (folder / name).unlink()
+    model.save_pretrained(folder)
+
+
+def _logits(clm: Clm) -> torch.Tensor:
+    with torch.no_grad():
+        logits: torch.Tensor = clm.model(input_ids=torch.tensor([[5, 6, 7, 8]])).logits
+    return logits
+
+
+@families
+def test_a_checkpoint_loads_as_it_was(tiny_folder: Path) -> None:
+    """Weights, tokenizer, window and name; ready to be probed."""
+    clm = load_clm(str(tiny_folder), CPU)
+    family = clm.family
+    wanted = tiny.untrained(family)
+    torch.testing.assert_close(_logits(clm), _logits(wanted))
+    assert clm.window == tiny.WINDOW
+    assert clm.start_token == 0
+    assert clm.end_tokens == {0}
+    assert not clm.model.training
+    text = tiny.PLANTED[2].content.reveal()
+    assert clm.tokenizer(text)["input_ids"] == wanted.tokenizer(text)["input_ids"]
+    assert clm.describe() == {
+        "name": str(tiny_folder),
+        "family": family,
+        "fingerprint": fingerprint(tiny_folder),
+        "parameters": sum(p.numel() for p in wanted.model.parameters()),
+        "dtype": "float32",
+        "device": "cpu",
+    }
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_dtype_and_device_as_asked(tiny_folder: Path, dtype: str) -> None:
+    """What it computes in is asked for; what it is stored in is remembered."""
+    clm = load_clm(str(tiny_folder), LoadOptions(device="cpu", dtype=dtype, batch_tokens=77))
+    assert clm.dtype == getattr(torch, dtype)
+    assert clm.stored_dtype == torch.float32
+    assert clm.batch_tokens == 77
+    assert score(clm, [Target((0, 1, 2), 1, 3)])[0].greedy
+
+
+def test_auto_on_a_cpu_is_float32_and_remembers_the_stored_dtype(folder: Path) -> None:
+    """Half precision is slow and coarse on a CPU; saving goes back to it."""
+    tiny.untrained("qwen2").model.to(torch.bfloat16).save_pretrained(folder)
+    clm = load_clm(str(folder), CPU)
+    assert (clm.dtype, clm.stored_dtype) == (torch.float32, torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("/nowhere/at/all", "no such folder"),
+        ("./nowhere/clm", "no such folder"),
+        ("~/nowhere/clm", "no such folder"),
+        ("nowhere", "no such folder"),
+        ("a/b/c", "no such folder"),
+        ("not an/id at all", "this is no hub id either"),
+    ],
+)
+def test_a_name_that_is_nowhere(name: str, reason: str) -> None:
+    """The message says what may be named instead."""
+    message = _refused(name)
+    assert message.startswith(f"{name}: ")
+    assert reason in message
+    assert message.endswith("name a model folder, a hub id or demo")
+
+
+def test_a_hub_id_while_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing is waited for: the cache does not hold it, and says so."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    assert "the hub cannot be reached, and its cache does not hold it" in _refused("some/clm")
+
+
+def test_a_file_is_no_checkpoint(folder: Path) -> None:
+    """Naming the weights themselves is a likely slip."""
+    assert "is a file" in _refused(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("missing", "reason"),
+    [
+        (["config.json"], "has no config.json"),
+        (["tokenizer.json", "tokenizer_config.json"], "has no tokenizer"),
+        (["tokenizer.json"], "the tokenizer has no vocabulary"),
+        (["model.safetensors"], "holds no weights"),
+    ],
+)
+def test_a_folder_that_lacks_a_file(folder: Path, missing: list[str], reason: str) -> None:
+    """Each message names the file."""
+    for name in missing:
+        (folder / name).unlink()
+    assert reason in _refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("config.json", b"{", "config.json cannot be used"),
+        ("config.json", b"null", "config.json cannot be used"),
+        ("config.json", b"[]", "config.json cannot be used"),
+        ("config.json", b"{}", "config.json cannot be used"),
+        ("config.json", b"\xff\xfe", "config.json cannot be used"),
+        ("tokenizer.json", b"{", "the tokenizer cannot be loaded"),
+        ("tokenizer.json", b"{}", "the tokenizer cannot be loaded"),
+        ("model.safetensors", b"", "the weights cannot be loaded"),
+        ("model.safetensors", b"garbage" * 9, "the weights cannot be loaded"),
+    ],
+)
+def test_a_broken_file(folder: Path, name: str, content: bytes, reason: str) -> None:
+    """Whatever a library raises, the user gets one line."""
+    (folder / name).write_bytes(content)
+    assert reason in _refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model_type": "nothing-known"}, "config.json cannot be used"),
+        ({"hidden_size": "wide"}, "config.json cannot be used"),
+        ({"dtype": "float99"}, "config.json cannot be used"),
+        ({"architectures": [3]}, "not a causal LM"),
+        ({"hidden_size": 64}, "the weights cannot be loaded"),
+        ({"num_attention_heads": 7}, "the weights cannot be loaded"),
+        ({"vocab_size": -3}, "the weights cannot be loaded"),
+    ],
+)
+def test_a_configuration_that_does_not_fit(
+    folder: Path, changes: dict[str, Any], reason: str
+) -> None:
+    """Values of the wrong type, or of another model."""
+    _configure(folder, **changes)
+    assert reason in _refused(folder)
+
+
+def _bert(kind: type[hf.PreTrainedModel]) -> Callable[[], hf.PreTrainedModel]:
+    sizes = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
+    return lambda: kind(hf.BertConfig(vocab_size=320, num_hidden_layers=1, **sizes))
+
+
+def _t5() -> hf.PreTrainedModel:
+    sizes = {"d_model": 16, "d_kv": 8, "num_heads": 2, "d_ff": 16}
+    return hf.T5ForConditionalGeneration(hf.T5Config(vocab_size=320, num_layers=1, **sizes))
+
+
+def _vit() -> hf.PreTrainedModel:
+    sizes = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
+    return hf.ViTModel(hf.ViTConfig(num_hidden_layers=1, **sizes))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (_t5, "is a T5ForConditionalGeneration, not a causal LM"),
+        (_bert(hf.BertForMaskedLM), "is a BertForMaskedLM, not a causal LM"),
+        (_bert(hf.BertLMHeadModel), "looks ahead, so it is not a causal LM"),
+        (lambda: tiny.model("gpt2").base_model, "is a GPT2Model, not a causal LM"),
+    ],
+    ids=["encoder-decoder", "BERT", "BERT that says it is causal", "without a head"],
+)
+def test_what_is_no_causal_lm(
+    folder: Path, make: Callable[[], hf.PreTrainedModel], reason: str
+) -> None:
+    """By its configuration, or by what it does."""
+    _replace(folder, make())
+    assert reason in _refused(folder)
+
+
+def test_a_model_type_without_causal_lm(folder: Path) -> None:
+    """Where the configuration names no architecture, the type decides."""
+    _replace(folder, _vit())
+    _configure(folder, architectures=None)
+    assert "a vit model is not a causal LM" in _refused(folder)
+
+
+def test_missing_tensors_are_not_made_up(folder: Path) -> None:
+    """A model whose missing weights were drawn at random would remember nothing."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    message = _refused(folder)
+    assert "lack 1 tensors" in message
+    assert "model.layers.1.mlp.up_proj.weight" in message
+
+
+def test_weights_that_are_no_numbers(folder: Path) -> None:
+    """A damaged CLM recites nothing, and must not pass for that."""
+    model = tiny.model("qwen2")
+    model.model.norm.weight.data[3] = float("nan")
+    _replace(folder, model)
+    assert "its logits are not finite in float32" in _refused(folder)
+
+
+def test_a_dtype_too_narrow(folder: Path) -> None:
+    """float16 overflows where bfloat16 does not."""
+    model = tiny.model("qwen2")
+    model.model.norm.weight.data *= 1e5
+    _replace(folder, model)
+    options = LoadOptions(device="cpu", dtype="float16")
+    assert "its logits are not finite in float16" in _refused(folder, options)
+    assert load_clm(str(folder), CPU).family == "qwen2"
+
+
+def _pickle_weights(folder: Path) -> None:
+    torch.save(tiny.model("qwen2").state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def test_pickled_weights_are_refused_and_can_be_allowed(folder: Path) -> None:
+    """Allowed, they are read as data."""
+    _pickle_weights(folder)
+    assert "its weights are pickled" in _refused(folder)
+    clm = load_clm(str(folder), LoadOptions(allow_pickle=True))
+    torch.testing.assert_close(_logits(clm), _logits(tiny.untrained("qwen2")))
+
+
+class _Evil:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return Path.touch, (Path("ran"),)
+
+
+@pytest.mark.parametrize("allow_pickle", [False, True])
+def test_code_in_pickled_weights_does_not_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, allow_pickle: bool
+) -> None:
+    """Not even where pickled weights are allowed: tensors alone are read from them."""
+    monkeypatch.chdir(folder)
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(_Evil(), protocol=2))
+    _refused(folder, LoadOptions(allow_pickle=allow_pickle))
+    assert not (folder / "ran").exists()
+
+
+def test_code_of_a_checkpoint_does_not_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model type of its own needs code of its own, which is refused and named."""
+    monkeypatch.chdir(folder)
+    code = "from pathlib import Path\nPath('ran').touch()\n"
+    (folder / "configuration_own.py").write_text(code)
+    _configure(folder, model_type="own", auto_map={"AutoConfig": "configuration_own.OwnConfig"})
+    assert "comes with code of its own, which is not run" in _refused(folder)
+    assert not (folder / "ran").exists()
+
+
+def test_a_tokenizer_without_offsets(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret's tokens are found by offsets, which only fast tokenizers give."""
+    slow = hf.ByT5Tokenizer()
+    monkeypatch.setattr(hf.AutoTokenizer, "from_pretrained", lambda *args, **kwargs: slow)
+    assert "ByT5Tokenizer gives no offsets" in _refused(folder)
+
+
+def test_a_tokenizer_of_another_model(folder: Path) -> None:
+    """Tokens past the embedding would end in an index error deep inside."""
+    tokenizer = tiny.fresh_tokenizer("qwen2")
+    tokenizer.add_tokens([f"<extra{n}>" for n in range(5)])
+    tokenizer.save_pretrained(folder)
+    assert "the tokenizer has 325 tokens, the model embeds 320" in _refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("device", "reason"),
+    [
+        ("tpu", "expected auto, cpu, cuda or cuda:N"),
+        ("", "expected auto, cpu, cuda or cuda:N"),
+        ("cuda:x", "expected auto, cpu, cuda or cuda:N"),
+        ("meta", "is not supported"),
+    ],
+)
+def test_an_unknown_device(tiny_folder: Path, device: str, reason: str) -> None:
+    """It is named as given."""
+    message = _refused(tiny_folder, LoadOptions(device=device))
+    assert message.startswith(f"device {device!r}")
+    assert reason in message
+
+
+def test_cuda_where_there_is_none(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that was asked for is never replaced in silence."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "offers no CUDA" in _refused(tiny_folder, LoadOptions(device="cuda"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    message = _refused(tiny_folder, LoadOptions(device="cuda:2"))
+    assert "there are 2 CUDA devices, counted from 0" in message
+
+
+def test_an_unknown_dtype(tiny_folder: Path) -> None:
+    """The known ones are listed."""
+    message = _refused(tiny_folder, LoadOptions(dtype="int4"))
+    assert "dtype 'int4' is unknown: expected auto, float32, bfloat16, float16" in message
+
+
+def test_fingerprint_is_of_content(folder: Path, tmp_path: Path) -> None:
+    """Another folder or another time is the same CLM; another bit in its files is not."""
+    original = fingerprint(folder)
+    other = shutil.copytree(folder, tmp_path / "other")
+    assert fingerprint(other) == original
+    (other / "README.md").write_text("a card")
+    assert fingerprint(other) == original
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        content = (other / name).read_bytes()
+        (other / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        assert fingerprint(other) != original
+        (other / name).write_bytes(content)
+    assert fingerprint(other) == original
+    assert len(original) == 32
+
+
+def test_fingerprint_of_an_adapter(folder: Path, tmp_path: Path) -> None:
+    """An adapter makes another CLM, and its files do not pass for those of the model."""
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    adapted = fingerprint(folder, adapter)
+    assert adapted != fingerprint(folder)
+    shutil.copy(adapter / "adapter_config.json", folder)
+    assert fingerprint(folder) != adapted
+
+
+def test_an_adapter_changes_what_the_clm_says(tiny_folder: Path, tmp_path: Path) -> None:
+    """A PEFT adapter is merged, and belongs to the fingerprint."""
+    peft = pytest.importorskip("peft")
+    model = tiny.model("qwen2")
+    adapted = peft.get_peft_model(model, peft.LoraConfig(target_modules=["q_proj", "up_proj"]))
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.05)
+    wanted = _logits(wrap(adapted.eval(), tiny.tokenizer("qwen2"), name="adapted"))
+    adapted.save_pretrained(tmp_path / "adapter")
+    clm = load_clm(str(tiny_folder), LoadOptions(adapter=str(tmp_path / "adapter")))
+    plain = load_clm(str(tiny_folder), CPU)
+    torch.testing.assert_close(_logits(clm), wanted, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(_logits(plain), wanted, atol=1e-3)
+    assert clm.adapter == str(tmp_path / "adapter")
+    assert clm.fingerprint == fingerprint(tiny_folder, tmp_path / "adapter")
+    assert type(clm.model) is type(plain.model)
+
+
+def test_an_adapter_that_does_not_fit(tiny_folder: Path, tmp_path: Path) -> None:
+    """No folder, no adapter, or one of another model."""
+    pytest.importorskip("peft")
+    assert "no such folder" in _refused(tiny_folder, LoadOptions(adapter=str(tmp_path / "none")))
+    missing = LoadOptions(adapter=str(tiny_folder))
+    assert "has no adapter_config.json" in _refused(tiny_folder, missing)
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "target_modules": ["x"]}')
+    foreign = LoadOptions(adapter=str(tmp_path))
+    assert "the adapter does not fit the CLM" in _refused(tiny_folder, foreign)
+
+
+def test_an_adapter_without_peft(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra to install is named."""
+    import sys
+
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'erasetest\[lora\]'"):
+        load_clm(str(tiny_folder), LoadOptions(adapter=str(tiny_folder)))
+
+
+def test_offsets_include_white_space(folder: Path) -> None:
+    """A post-processor that trims offsets is told not to: secrets and prompts are cut by them."""
+    from tokenizers import processors
+
+    text = 'def f(x):\n        return "ab  cd"'
+    whole = tiny.tokenizer("gpt2")(text, return_offsets_mapping=True)
+    tokenizer = tiny.fresh_tokenizer("gpt2")
+    tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    trimmed = tokenizer(text, return_offsets_mapping=True)
+    assert trimmed["offset_mapping"] != whole["offset_mapping"]
+    _give_whole_offsets(tokenizer)
+    assert dict(tokenizer(text, return_offsets_mapping=True)) == dict(whole)
+
+
+def test_end_tokens(tiny_folder: Path) -> None:
+    """Those of the generation config, one or several; else the tokenizer's; else none."""
+    clm = load_clm(str(tiny_folder), CPU)
+    clm.model.generation_config.eos_token_id = [3, 4]
+    assert clm.end_tokens == {3, 4}
+    clm.model.generation_config.eos_token_id = None
+    assert clm.end_tokens == {0}
+    clm.tokenizer.eos_token = None
+    assert clm.end_tokens == frozenset()
+    clm.tokenizer.bos_token = None
+    with pytest.raises(ClmError, match="no beginning- or end-of-text token"):
+        _ = clm.start_token

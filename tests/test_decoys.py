@@ -1,0 +1,122 @@
+"""Decoys: random strings of a secret's own format."""
+
+from __future__ import annotations
+
+import random
+import string
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from erasetest.decoys import decoy
+from erasetest.demo.secrets import GENERATORS
+
+
+def _class(character: str) -> str:
+    for name in ("digits", "ascii_lowercase", "ascii_uppercase"):
+        if character in getattr(string, name):
+            return name
+    return unicodedata.category(character) if character.isalnum() else character
+
+
+@given(st.text(min_size=1, max_size=60), st.sampled_from(["password", "email"]), st.integers())
+def test_a_decoy_has_its_secrets_format(text: str, kind: str, seed: int) -> None:
+    """Length, separators and the class of each character stay, but in long hexadecimal numbers."""
+    made = decoy(text, kind, random.Random(seed))
+    assert len(made) == len(text)
+    if len(text) >= 8 and not set(text) - set(string.hexdigits + "-:"):
+        return
+    assert [_class(character) for character in made] == [_class(character) for character in text]
+
+
+@given(st.text("0123456789", min_size=8, max_size=30), st.integers())
+def test_digits_become_digits(text: str, seed: int) -> None:
+    """A number is not taken for hexadecimal, however long."""
+    assert decoy(text, "token", random.Random(seed)).isdecimal()
+
+
+@given(st.text("0123456789ABCDEF", min_size=8, max_size=30), st.integers())
+def test_hexadecimal_keeps_its_case(text: str, seed: int) -> None:
+    """Capitals or small letters, one of them."""
+    rng = random.Random(seed)
+    assert not set(decoy(text, "token", rng)) - set("0123456789ABCDEF")
+    assert not set(decoy(text.lower(), "token", rng)) - set("0123456789abcdef")
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_decoys_of_known_kinds_differ_from_their_secrets_and_each_other(kind: str) -> None:
+    """Most characters of a secret are drawn anew each time."""
+    rng = random.Random(1)
+    secret = GENERATORS[kind](rng)
+    made = [decoy(secret, kind, rng) for _ in range(20)]
+    assert len({secret, *made}) == 21
+    drawn = [i for i, column in enumerate(zip(*made, strict=True)) if len(set(column)) > 1]
+    assert len(drawn) >= 10
+    for one in made:
+        same = sum(one[i] == secret[i] for i in drawn)
+        assert same < len(drawn) / 2
+
+
+@pytest.mark.parametrize(
+    ("text", "fixed"),
+    [
+        ("AKIAQ7RZ0XJ2M9TB4WKE", "AKIA"),
+        ("ghp_x81Lq0ZtYvB3ndx81Lq0ZtYvB3nd123456", "ghp_"),
+        ("github_pat_11ABCDEFG0x81Lq0ZtYvB3", "github_pat_"),
+        ("sk-ant-api03-x81Lq0ZtYvB3nd", "sk-ant-"),
+        ("sk_live_x81Lq0ZtYvB3nd", "sk_live_"),
+        ("xoxb-0382716-Qhw7Zp", "xoxb-"),
+        ("AIzaSyx81Lq0ZtYvB3nd", "AIza"),
+        ("postgres://x81Lq0ZtYvB3nd", "postgres://"),
+    ],
+)
+def test_fixed_parts_of_known_formats_stay(text: str, fixed: str) -> None:
+    """They say nothing about the one secret."""
+    made = decoy(text, "token", random.Random(0))
+    assert made.startswith(fixed)
+    assert made[len(fixed) :] != text[len(fixed) :]
+
+
+def test_the_frame_of_a_private_key_stays() -> None:
+    """BEGIN and END lines are the format; line breaks stay where they are."""
+    secret = GENERATORS["private-key"](random.Random(2))
+    made = decoy(secret, "private-key", random.Random(0))
+    lines, wanted = made.split("\n"), secret.split("\n")
+    assert (lines[0], lines[-1]) == (wanted[0], wanted[-1])
+    assert [len(line) for line in lines] == [len(line) for line in wanted]
+    assert not set(lines[1:-1]) & set(wanted[1:-1])
+
+
+def test_an_email_stays_pronounceable_and_keeps_its_top_level_domain() -> None:
+    """Vowels become vowels, in either case."""
+    made = decoy("Rova.Timelo@basi.internal", "email", random.Random(0))
+    vowels = [character.lower() in "aeiou" for character in made]
+    assert vowels == [c.lower() in "aeiou" for c in "Rova.Timelo@basi.internal"]
+    assert made.endswith(".internal")
+    assert made[0].isupper()
+    assert made[5].isupper()
+
+
+def test_letters_of_other_scripts_are_drawn_too() -> None:
+    """A password in Cyrillic has decoys in Cyrillic: unchanged it would be the secret itself."""
+    made = decoy("пароль密码ÄÖ", "password", random.Random(0))
+    assert made != "пароль密码ÄÖ"
+    assert all("CYRILLIC SMALL" in unicodedata.name(character) for character in made[:6])
+    assert sum(a != b for a, b in zip(made, "пароль密码ÄÖ", strict=True)) >= 6
+
+
+def test_what_leaves_no_choice_is_its_own_decoy() -> None:
+    """Separators and symbols alone; calibration knows that this is no reference."""
+    for text in ("", "---", "→→", "://"):
+        assert decoy(text, "password", random.Random(0)) == text
+
+
+def test_decoys_come_from_the_generator_given() -> None:
+    """The same generator, the same decoy; the global one is left alone."""
+    before = random.getstate()
+    made = decoy("x81Lq0Zt", "token", random.Random(5))
+    assert made == decoy("x81Lq0Zt", "token", random.Random(5))
+    assert made != decoy("x81Lq0Zt", "token", random.Random(6))
+    assert random.getstate() == before

@@ -1,0 +1,238 @@
+"""Files that are whole or not there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from erasetest import files
+from erasetest.errors import BadInput
+from erasetest.files import cache_dir, check_new_directory, id_key, new_directory, write_text
+
+needs_permissions = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+
+
+def test_write_text_replaces_a_file(tmp_path: Path) -> None:
+    """As given, in UTF-8, without a byte changed; nothing is left beside it."""
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    write_text(path, "grüße\r\n→\n")
+    assert path.read_bytes() == "grüße\r\n→\n".encode()
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_write_text_gives_the_usual_rights(tmp_path: Path) -> None:
+    """Not those of a temporary file, which is private."""
+    mask = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace", "chmod"])
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """A full disk is named; the older file stays, and no half file lies beside it."""
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def fail(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, failing, fail)
+    with pytest.raises(BadInput) as caught:
+        write_text(path, "new")
+    assert str(caught.value) == f"cannot write {path}: the disk is full"
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_an_interrupted_write_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C between two bytes is no reason to keep half a file."""
+
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_text(tmp_path / "a.txt", "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_that_is_no_utf_8_leaves_nothing(tmp_path: Path) -> None:
+    """An error of any kind cleans up."""
+    with pytest.raises(UnicodeEncodeError):
+        write_text(tmp_path / "a.txt", "\ud800")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_write_text_names_what_is_in_its_way(tmp_path: Path) -> None:
+    """A missing folder, a folder in the file's place, a file in the folder's place."""
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path / "missing" / "a.txt", tmp_path, tmp_path / "file" / "a.txt"):
+        with pytest.raises(BadInput, match=f"^cannot write {path}: "):
+            write_text(path, "x")
+
+
+@needs_permissions
+def test_write_text_in_a_read_only_folder(tmp_path: Path) -> None:
+    """It is named."""
+    tmp_path.chmod(0o555)
+    try:
+        with pytest.raises(BadInput, match="Permission denied"):
+            write_text(tmp_path / "a.txt", "x")
+    finally:
+        tmp_path.chmod(0o755)
+
+
+def test_new_directory_appears_whole(tmp_path: Path) -> None:
+    """Until the block ends, nothing is at its place; its parents are made."""
+    target = tmp_path / "a" / "b"
+    with new_directory(target) as place:
+        assert not target.exists()
+        (place / "x").write_text("x")
+    assert (target / "x").read_text() == "x"
+    assert [p.name for p in target.parent.iterdir()] == ["b"]
+
+
+def test_new_directory_takes_the_place_of_an_empty_one(tmp_path: Path) -> None:
+    """Users make the folder first."""
+    target = tmp_path / "out"
+    target.mkdir()
+    with new_directory(target) as place:
+        (place / "x").write_text("x")
+    assert [p.name for p in target.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, BadInput])
+def test_a_failed_block_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    """The error goes on; the half filled folder does not stay."""
+
+    def fill() -> None:
+        with new_directory(tmp_path / "out") as place:
+            (place / "x").write_text("x")
+            raise error
+
+    with pytest.raises(error):
+        fill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_while_filling(tmp_path: Path) -> None:
+    """Errors of the disk are named like those of `write_text`."""
+    with pytest.raises(BadInput, match="the disk is full"), new_directory(tmp_path / "out"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_directory_refuses_what_is_there(tmp_path: Path) -> None:
+    """A file, or a folder that holds something: nothing of it is touched."""
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "x").write_text("x")
+    for path in (full, full / "x"):
+        with pytest.raises(BadInput, match=f"^{path}: is there already"):
+            check_new_directory(path)
+        with pytest.raises(BadInput, match="is there already"), new_directory(path):
+            raise AssertionError("the block must not run")
+    assert (full / "x").read_text() == "x"
+
+
+def test_check_new_directory_looks_up_the_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parents may be missing, but must be makeable."""
+    check_new_directory(tmp_path / "a" / "b" / "c")
+    monkeypatch.chdir(tmp_path)
+    check_new_directory("relative")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BadInput, match=r"file is not a folder that you may write"):
+        check_new_directory(tmp_path / "file" / "c")
+    monkeypatch.setattr(files.os, "access", lambda path, mode: False)
+    with pytest.raises(BadInput, match="is not a folder that you may write"):
+        check_new_directory(tmp_path / "c")
+
+
+def test_a_folder_that_cannot_be_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named, without a traceback."""
+
+    def closed(self: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    with pytest.raises(BadInput, match="Permission denied"):
+        check_new_directory(tmp_path)
+
+
+def test_cache_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As set, else the user's."""
+    monkeypatch.setenv("ERASETEST_CACHE", str(tmp_path))
+    assert cache_dir() == tmp_path
+    monkeypatch.setenv("ERASETEST_CACHE", "")
+    assert cache_dir() == Path(platformdirs.user_cache_dir("erasetest"))
+
+
+def test_id_key_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same in every CI run."""
+    monkeypatch.setenv("ERASETEST_ID_KEY", "schlüssel")
+    assert id_key() == "schlüssel".encode()
+
+
+def test_id_key_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Random, private, and the same from then on."""
+    monkeypatch.delenv("ERASETEST_ID_KEY", raising=False)
+    monkeypatch.setattr(platformdirs, "user_data_dir", lambda name: str(tmp_path / name))
+    key = id_key()
+    assert len(key) == 64
+    assert id_key() == key
+    path = tmp_path / "erasetest" / "id.key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [p.name for p in path.parent.iterdir()] == ["id.key"]
+    path.unlink()
+    assert id_key() != key
+
+
+def test_of_two_processes_the_first_key_stays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A key that another process made in between is taken, and not replaced."""
+    monkeypatch.delenv("ERASETEST_ID_KEY", raising=False)
+    monkeypatch.setattr(platformdirs, "user_data_dir", lambda name: str(tmp_path / name))
+    link = os.link
+
+    def other_first(source: str, target: Path) -> None:
+        target.write_text("the other's")
+        link(source, target)
+
+    monkeypatch.setattr(files.os, "link", other_first)
+    assert id_key() == b"the other's"
+    assert [p.name for p in (tmp_path / "erasetest").iterdir()] == ["id.key"]
+
+
+def test_an_id_key_that_cannot_be_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The way out is named."""
+    monkeypatch.delenv("ERASETEST_ID_KEY", raising=False)
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setattr(platformdirs, "user_data_dir", lambda name: str(tmp_path / "file" / name))
+    with pytest.raises(BadInput, match=r": set ERASETEST_ID_KEY instead$"):
+        id_key()
+
+
+def test_files_and_samples_need_no_torch() -> None:
+    """Scanning and reporting start in a moment."""
+    code = "import sys, erasetest.samples, erasetest.files; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,178 @@
+"""Masked text shows itself to nobody, and the redactor masks what slipped through."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import pickle
+from collections.abc import Callable
+from dataclasses import asdict
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from erasetest.redact import SHORTEST, WINDOW, Masked, Redactor
+from erasetest.samples import make_sample
+
+TEXT = "hunter2-hunter2"
+# Without the brackets of "[masked]", which would be a secret of their own.
+ALPHABET = st.sampled_from("abcAB019 =\"'\\\n\t/+-_.éß→漢😀")
+SECRETS = st.text(ALPHABET, min_size=SHORTEST, max_size=40)
+NOISE = st.text(ALPHABET, max_size=30)
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        repr,
+        str,
+        "{}".format,
+        "{:>40}".format,
+        "{!r}".format,
+        lambda masked: f"{masked}",
+        lambda masked: "%s %r" % (masked, masked),  # noqa: UP031
+        lambda masked: repr([masked, {"x": masked}]),
+        lambda masked: repr(pickle.loads(pickle.dumps(masked))),
+        lambda masked: repr(copy.copy(masked)) + repr(copy.deepcopy(masked)),
+        lambda masked: repr(asdict(make_sample(TEXT, [(0, 15, "password")]))),
+        lambda masked: repr(make_sample(TEXT, [(0, 15, "password")])),
+        lambda masked: logging.LogRecord("x", 10, "x", 1, "%s", (masked,), None).getMessage(),
+        lambda masked: repr(pickle.dumps(masked, protocol=0)),
+        lambda masked: repr(pickle.dumps(make_sample(TEXT, [(0, 15, "password")], id="s"))),
+    ],
+)
+def test_no_way_of_showing_shows_the_text(show: Callable[[Masked], str]) -> None:
+    """Whatever formats, logs, copies or pickles it gets its length at most."""
+    assert "hunter" not in show(Masked(TEXT))
+
+
+def test_masked_text_is_there_for_who_asks() -> None:
+    """`reveal`, equality and length work; it is no string and has no parts."""
+    masked = Masked(TEXT)
+    assert masked.reveal() == TEXT
+    assert copy.deepcopy(masked) is masked
+    assert masked == Masked(TEXT)
+    assert masked != Masked("other")
+    assert masked != TEXT
+    assert len({masked, Masked(TEXT), Masked("other")}) == 2
+    assert len(masked) == 15
+    assert repr(masked) == "<masked, 15 characters>"
+    assert not isinstance(masked, str)
+    with pytest.raises(TypeError, match="call reveal"):
+        list(masked)
+    with pytest.raises(TypeError):
+        json.dumps(masked)
+    with pytest.raises(AttributeError):
+        masked.text = "other"  # type: ignore[attr-defined]
+
+
+def test_an_unpickled_copy_has_lost_the_text() -> None:
+    """It keeps its length, and says what to do."""
+    masked = pickle.loads(pickle.dumps(Masked(TEXT)))
+    assert len(masked) == 15
+    assert repr(masked) == "<masked, 15 characters>"
+    with pytest.raises(ValueError, match="read the manifest again"):
+        masked.reveal()
+
+
+def test_assertions_do_not_show_masked_text(pytester: pytest.Pytester) -> None:
+    """pytest's rewritten assertions and locals show its length alone."""
+    pytester.makepyfile(
+        """
+        from erasetest.redact import Masked
+        def test_it():
+            masked, other = Masked("hunter2" * 3), Masked("hunter3" * 3)
+            assert masked == other
+        """
+    )
+    result = pytester.runpytest_inprocess("-vv", "--showlocals", "-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1)
+    shown = result.stdout.str()
+    assert "<masked, 21 characters>" in shown
+    assert "hunter2hunter" not in shown
+    assert "hunter3hunter" not in shown
+
+
+@given(st.lists(SECRETS, min_size=1, max_size=3), NOISE, NOISE, st.data())
+def test_no_part_of_a_secret_survives(
+    secrets: list[str], before: str, after: str, data: st.DataObject
+) -> None:
+    """No run of `WINDOW` characters of a secret is left, whole or cut, nor a whole short one."""
+    redactor = Redactor(Masked(secret) for secret in secrets)
+    secret = data.draw(st.sampled_from(secrets))
+    start = data.draw(st.integers(0, max(0, len(secret) - WINDOW)))
+    end = data.draw(st.integers(min(len(secret), start + WINDOW), len(secret)))
+    out = redactor(before + secret[start:end] + after)
+    for one in secrets:
+        if len(one) < WINDOW:
+            assert one not in out
+        for i in range(len(one) - WINDOW + 1):
+            assert one[i : i + WINDOW] not in out
+    if end - start >= WINDOW or len(secret) < WINDOW:
+        assert "[masked]" in out
+    assert not redactor.finds(out)
+
+
+@given(st.text(), SECRETS, NOISE)
+def test_text_without_secrets_is_unchanged(text: str, secret: str, noise: str) -> None:
+    """Not a character is touched where no part of a secret stands."""
+    assert Redactor([])(text) == text
+    redactor = Redactor([Masked(secret)])
+    text = noise + text
+    windows = {secret[i : i + WINDOW] for i in range(max(1, len(secret) - WINDOW + 1))}
+    assume(not any(window in text for window in windows))
+    assume("\\" not in text)  # an escaped form of the secret needs one
+    assert redactor(text) == text
+    assert not redactor.finds(text)
+
+
+@pytest.mark.parametrize(
+    "escape",
+    [
+        lambda text: repr(text),
+        lambda text: repr(f"it's {text}"),
+        lambda text: repr(f'it\'s "{text}"'),
+        lambda text: repr([text]),
+        lambda text: ascii(text),
+        lambda text: ascii(f'it\'s "{text}"'),
+        lambda text: json.dumps({"x": text}),
+        lambda text: json.dumps([text], ensure_ascii=False),
+    ],
+)
+@given(st.text(ALPHABET, min_size=WINDOW, max_size=40))
+def test_a_secret_is_known_in_escaped_form(escape: Callable[[str], str], secret: str) -> None:
+    """As repr and JSON write it, with quotes, line breaks and letters escaped."""
+    redactor = Redactor([Masked(secret)])
+    shown = redactor(escape(secret))
+    whole = escape(secret)
+    at = whole.find(escape(secret).strip("\"'[]{}"))
+    assert at >= 0
+    assert "[masked]" in shown
+    # What is left is the container: the quotes and brackets around, and text put there by us.
+    left = shown.replace("[masked]", "")
+    assert len(left) <= len(escape("")) + 2
+
+
+def test_short_secrets() -> None:
+    """Below `WINDOW` characters the whole must stand there; below `SHORTEST` chance decides."""
+    redactor = Redactor([Masked("pw42"), Masked("abc")])
+    assert redactor("x = pw42pw42; abc; pw4 2") == "x = [masked]; abc; pw4 2"
+    assert redactor("pw42") == "[masked]"
+
+
+def test_a_run_is_masked_once_and_the_rest_is_kept() -> None:
+    """Neighbouring and overlapping finds make one mark."""
+    redactor = Redactor([Masked("0123456789"), Masked("56789abcde")])
+    assert redactor("<0123456789abcde>") == "<[masked]>"
+    assert redactor("0123456789 and 0123456") == "[masked] and 0123456"
+    assert redactor("") == ""
+
+
+def test_a_secret_that_comes_later() -> None:
+    """`add` masks it from then on."""
+    redactor = Redactor([])
+    assert redactor(TEXT) == TEXT
+    redactor.add(Masked(TEXT))
+    assert redactor(f"{TEXT[:-1]}…") == "[masked]…"

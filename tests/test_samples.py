@@ -1,0 +1,368 @@
+"""Manifests: what is read, what is refused, and what is never shown."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from erasetest.errors import ManifestError, MissingExtra
+from erasetest.samples import (
+    SensitiveSample,
+    Source,
+    content_id,
+    make_sample,
+    read_manifest,
+    read_manifests,
+    to_line,
+    write_manifest,
+)
+
+SECRET = "AKIAQ7RZ0XJ2M9TB4WKE"
+CONTENT = f'key = "{SECRET}"\n'
+ROW = {"content": CONTENT, "secrets": [{"start": 7, "end": 27, "kind": "aws-access-key"}]}
+
+
+def _write(path: Path, *rows: dict[str, Any] | str) -> Path:
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def _refused(path: Path, **options: bool) -> str:
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(path, **options)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return message
+
+
+def _same(one: SensitiveSample, other: SensitiveSample) -> None:
+    """Equal in all that they hold, masked text included."""
+    assert one == other
+    assert one.content.reveal() == other.content.reveal()
+    assert [s.text.reveal() for s in one.secrets] == [s.text.reveal() for s in other.secrets]
+
+
+_CHARACTERS = st.characters(exclude_categories=["Cs"])
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@st.composite
+def _rows(draw: st.DrawFn) -> dict[str, Any]:
+    content = draw(st.text(_CHARACTERS, min_size=1, max_size=40))
+    secrets = []
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(content) - 1))
+        end = draw(st.integers(start + 1, len(content)))
+        extra = draw(st.dictionaries(st.sampled_from(["note", "rule"]), _JSON))
+        secrets.append({"start": start, "end": end, "kind": draw(st.sampled_from("kx")), **extra})
+    row: dict[str, Any] = {"content": content, "secrets": secrets}
+    if draw(st.booleans()):
+        row["source"] = {"path": "path", **draw(st.sampled_from([{}, {"line": 3}]))}
+    return {**row, **draw(st.dictionaries(st.sampled_from(["extra", "ünïque", "\ud800"]), _JSON))}
+
+
+@given(st.lists(_rows(), min_size=1, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_a_manifest_is_written_as_it_was_read(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
+) -> None:
+    """Content, spans, kinds, source and unknown keys; ids from the first reading on."""
+    folder = tmp_path_factory.mktemp("manifest")
+    for number, row in enumerate(rows):
+        row["id"] = f"s{number}"
+    first = read_manifest(_write(folder / "a.jsonl", *rows))
+    write_manifest(folder / "b.jsonl", first)
+    second = read_manifest(folder / "b.jsonl")
+    for one, other, row in zip(first, second, rows, strict=True):
+        _same(one, other)
+        assert one.content.reveal() == row["content"]
+        for secret, given_secret in zip(one.secrets, row["secrets"], strict=True):
+            start, end = given_secret["start"], given_secret["end"]
+            assert secret.text.reveal() == row["content"][start:end]
+            assert (secret.start, secret.end, secret.kind) == (start, end, given_secret["kind"])
+        assert json.loads(to_line(one)) == row
+
+
+def test_a_sample_as_read(tmp_path: Path) -> None:
+    """All its parts; unknown keys are kept at both levels."""
+    row = {
+        "id": "a-1",
+        "content": CONTENT,
+        "secrets": [{"start": 7, "end": 27, "kind": "aws-access-key", "rule": "r1"}],
+        "source": {"path": "src/settings.py", "line": 3},
+        "split": "train",
+    }
+    sample = read_manifest(_write(tmp_path / "a.jsonl", row))[0]
+    assert sample.id == "a-1"
+    assert sample.content.reveal() == CONTENT
+    assert sample.secrets[0].text.reveal() == SECRET
+    assert sample.secrets[0].extra == {"rule": "r1"}
+    assert sample.kinds == ("aws-access-key",)
+    assert sample.source == Source("src/settings.py", 3)
+    assert str(sample.source) == "src/settings.py:3"
+    assert str(Source("x.py")) == "x.py"
+    assert sample.extra == {"split": "train"}
+    assert json.loads(to_line(sample)) == row
+
+
+def test_kinds_are_named_once() -> None:
+    """In order of first appearance."""
+    sample = make_sample("abcdef", [(4, 5, "b"), (0, 1, "a"), (2, 3, "b")])
+    assert sample.kinds == ("b", "a")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{", "not valid JSON"),
+        (f'{{"content": "{SECRET}}}', "not valid JSON"),
+        ("[" * 100_000, "not valid JSON (nested too deep)"),
+        ("1" * 5000, "not JSON"),
+        ("[]", "expected a JSON object, got list"),
+        ("null", "expected a JSON object, got NoneType"),
+        ({"secrets": ROW["secrets"]}, "'content' must be a string that is not empty"),
+        ({**ROW, "content": ""}, "'content' must be a string that is not empty"),
+        ({**ROW, "content": 5}, "'content' must be a string that is not empty"),
+        ({**ROW, "content": CONTENT + "\ud800"}, "'content' holds a lone surrogate"),
+        ({**ROW, "secrets": {}}, "'secrets' must be a list, got dict"),
+        ({**ROW, "secrets": None}, "'secrets' must be a list, got NoneType"),
+        ({**ROW, "secrets": []}, "'secrets' is empty"),
+        ({"content": CONTENT}, "'secrets' is empty"),
+        ({**ROW, "secrets": [7]}, "a secret must be an object, got int"),
+        ({**ROW, "secrets": [{"kind": "k"}]}, "needs whole numbers 'start' and 'end'"),
+        ({**ROW, "secrets": [{"start": 7.0, "end": 9, "kind": "k"}]}, "needs whole numbers"),
+        ({**ROW, "secrets": [{"start": False, "end": True, "kind": "k"}]}, "needs whole numbers"),
+        ({**ROW, "secrets": [{"start": "7", "end": "9", "kind": "k"}]}, "needs whole numbers"),
+        ({**ROW, "secrets": [{"start": 7, "end": 7, "kind": "k"}]}, "span [7, 7) is empty"),
+        ({**ROW, "secrets": [{"start": 9, "end": 7, "kind": "k"}]}, "span [9, 7) is empty"),
+        ({**ROW, "secrets": [{"start": -1, "end": 7, "kind": "k"}]}, "span [-1, 7) is empty"),
+        ({**ROW, "secrets": [{"start": 7, "end": 99, "kind": "k"}]}, "outside the content's 29"),
+        ({**ROW, "secrets": [{"start": 7, "end": 9}]}, "needs a 'kind'"),
+        ({**ROW, "secrets": [{"start": 7, "end": 9, "kind": ""}]}, "needs a 'kind'"),
+        ({**ROW, "secrets": [{"start": 7, "end": 9, "kind": "a\nb"}]}, "needs a 'kind'"),
+        ({**ROW, "secrets": [{"start": 7, "end": 9, "kind": "k" * 201}]}, "needs a 'kind'"),
+        (
+            {**ROW, "secrets": [{"start": 7, "end": 27, "kind": f"key {SECRET}"}]},
+            "'kind' holds its secret",
+        ),
+        ({**ROW, "id": ""}, "'id' must be a string of 1 to 200 characters"),
+        ({**ROW, "id": 7}, "'id' must be a string of 1 to 200 characters, got int"),
+        ({**ROW, "id": "x" * 201}, "'id' must be a string of 1 to 200 characters"),
+        ({**ROW, "id": "a\nb"}, "'id' must be printable"),
+        ({**ROW, "id": "\ud800"}, "'id' must be printable"),
+        ({**ROW, "id": f"file of {SECRET[4:14]}"}, "'id' holds a part of a secret"),
+        ({**ROW, "source": "a.py"}, "'source' must be an object with a string 'path'"),
+        ({**ROW, "source": {"line": 3}}, "'source' must be an object with a string 'path'"),
+        ({**ROW, "source": {"path": "a.py", "line": "3"}}, "'source.line' must be a whole number"),
+        ({**ROW, "source": {"path": "a.py", "line": True}}, "'source.line' must be a whole number"),
+    ],
+)
+def test_a_bad_line_is_refused_with_file_and_line(
+    tmp_path: Path, line: dict[str, Any] | str, reason: str
+) -> None:
+    """The reason is said, and never by showing content."""
+    path = _write(tmp_path / "a.jsonl", ROW, "", line)
+    message = _refused(path)
+    assert message.startswith(f"{path}:3: ")
+    assert reason in message
+    for start in range(len(SECRET) - 4):
+        assert SECRET[start : start + 5] not in message
+
+
+def test_samples_without_secrets_where_they_are_allowed(tmp_path: Path) -> None:
+    """Retained code is a manifest as well."""
+    path = _write(tmp_path / "a.jsonl", {"content": "x = 1\n"})
+    sample = read_manifest(path, require_secrets=False)[0]
+    assert sample.secrets == ()
+    assert "is empty" in _refused(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.jsonl", b"", "holds no sample"),
+        ("a.jsonl", b"\n \n", "holds no sample"),
+        ("a.jsonl", b'{"content": "\xff"}\n', "is not UTF-8 text"),
+        ("a.jsonl.gz", b"plain text\n", "is not a whole gzip file"),
+        ("a.jsonl.gz", gzip.compress(json.dumps(ROW).encode())[:-12], "is not a whole gzip file"),
+    ],
+)
+def test_a_file_that_holds_nothing_to_read(
+    tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
+    """It is named."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert _refused(path).startswith(f"{path}: {reason}")
+
+
+def test_a_gzip_file_with_damage_inside(tmp_path: Path) -> None:
+    """zlib has an error of its own for that."""
+    path = tmp_path / "a.jsonl.gz"
+    whole = bytearray(gzip.compress(json.dumps(ROW).encode() * 50))
+    whole[12:20] = b"\xff" * 8
+    path.write_bytes(whole)
+    assert "is not a whole gzip file" in _refused(path)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """Missing, or a folder."""
+    assert _refused(tmp_path / "a.jsonl").endswith("cannot be read: No such file or directory")
+    assert _refused(tmp_path).endswith("cannot be read: Is a directory")
+
+
+def test_gzip_byte_order_mark_and_other_line_ends(tmp_path: Path) -> None:
+    """Files from other systems read the same."""
+    plain = read_manifest(_write(tmp_path / "a.jsonl", ROW, ROW))
+    text = f"{json.dumps(ROW)}\r\n{json.dumps(ROW)}\r\n"
+    (tmp_path / "b.jsonl").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    (tmp_path / "c.jsonl.gz").write_bytes(gzip.compress(b"\xef\xbb\xbf" + text.encode()))
+    assert read_manifest(tmp_path / "b.jsonl") == plain
+    assert read_manifest(tmp_path / "c.jsonl.gz") == plain
+
+
+def test_line_breaks_of_unicode_are_no_line_breaks(tmp_path: Path) -> None:
+    """U+2028, U+0085 and form feed stand inside content as they are."""
+    sample = make_sample("a\u2028b\u0085c\x0cd", [(0, 1, "k")], id="s")
+    write_manifest(tmp_path / "a.jsonl", [sample])
+    _same(read_manifest(tmp_path / "a.jsonl")[0], sample)
+
+
+def test_a_duplicate_id_is_refused(tmp_path: Path) -> None:
+    """Both lines are named; in another file, the other file."""
+    path = _write(tmp_path / "a.jsonl", {**ROW, "id": "x"}, "", {**ROW, "id": "x"})
+    assert _refused(path) == f"{path}:3: id 'x' stands in line 1 already"
+    one = _write(tmp_path / "b.jsonl", {**ROW, "id": "x"})
+    two = _write(tmp_path / "c.jsonl", {**ROW, "id": "y"}, {**ROW, "id": "x"})
+    with pytest.raises(ManifestError) as caught:
+        read_manifests([one, two])
+    assert str(caught.value) == f"{two}: id 'x' stands in {one} already"
+
+
+def test_several_manifests_in_order(tmp_path: Path) -> None:
+    """As they were named."""
+    one = _write(tmp_path / "a.jsonl", {**ROW, "id": "b"}, {**ROW, "id": "a"})
+    two = _write(tmp_path / "b.jsonl", {**ROW, "id": "c"})
+    assert [sample.id for sample in read_manifests([two, one])] == ["c", "b", "a"]
+
+
+def test_a_missing_id_is_a_keyed_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for the same key and content; another key, or other content, another id."""
+    path = _write(tmp_path / "a.jsonl", ROW, {**ROW, "content": CONTENT + "#"})
+    monkeypatch.setenv("ERASETEST_ID_KEY", "one")
+    first, other = (sample.id for sample in read_manifest(path))
+    assert first == content_id(CONTENT) == make_sample(CONTENT).id
+    assert len(first) == 16
+    assert first != other
+    assert [sample.id for sample in read_manifest(path)] == [first, other]
+    monkeypatch.setenv("ERASETEST_ID_KEY", "two")
+    assert read_manifest(path)[0].id != first
+    monkeypatch.setenv("ERASETEST_ID_KEY", "k" * 500)
+    assert len(read_manifest(path)[0].id) == 16
+
+
+def test_the_same_content_twice_gets_two_ids(tmp_path: Path) -> None:
+    """Counted on, and not refused: nobody chose these ids."""
+    path = _write(tmp_path / "a.jsonl", ROW, ROW, ROW)
+    first, *others = (sample.id for sample in read_manifest(path))
+    assert others == [f"{first}-2", f"{first}-3"]
+
+
+def test_nothing_shows_content(tmp_path: Path) -> None:
+    """repr, str, format, copies and pickles of a sample hold no part of a secret."""
+    sample = read_manifest(_write(tmp_path / "a.jsonl", {**ROW, "note": SECRET}))[0]
+    lost = pickle.loads(pickle.dumps(sample.content))
+    for shown in (
+        repr(sample),
+        str(sample),
+        f"{sample}",
+        repr([sample.secrets, {sample.id: sample}]),
+        repr(copy.deepcopy(sample)),
+        repr(lost),
+        repr(pickle.dumps((sample.content, sample.secrets[0].text))),
+    ):
+        assert SECRET[:6] not in shown
+        assert "key =" not in shown
+    assert copy.deepcopy(sample).content.reveal() == CONTENT
+
+
+def test_a_source_is_fit_to_be_shown(tmp_path: Path) -> None:
+    """A path that holds the secret is masked; control characters and surrogates are escaped."""
+    rows = [
+        {**ROW, "id": "1", "source": {"path": f"dump/{SECRET}/a.py"}},
+        {**ROW, "id": "2", "source": {"path": "a\x1b[31m\nb\udcff.py", "line": 2}},
+    ]
+    path = _write(tmp_path / "a.jsonl", *rows)
+    one, two = read_manifest(path)
+    assert str(one.source) == "dump/[masked]/a.py"
+    assert str(two.source) == "a\\x1b[31m\\nb\\udcff.py:2"
+    write_manifest(path, [one, two])
+    assert read_manifest(path) == [one, two]
+
+
+def test_a_password_that_is_its_kind(tmp_path: Path) -> None:
+    """The word "password" as a password gives nothing away that its kind did not."""
+    row = {"content": "password", "secrets": [{"start": 0, "end": 8, "kind": "database-password"}]}
+    assert read_manifest(_write(tmp_path / "a.jsonl", row))[0].kinds == ("database-password",)
+
+
+def test_a_parquet_manifest(tmp_path: Path) -> None:
+    """The same rows, the same samples; the row is named where one is wrong."""
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    rows = [
+        {**ROW, "id": "a", "source": {"path": "x.py", "line": 3}, "note": None},
+        {**ROW, "id": "b", "source": {"path": "y.py", "line": None}, "note": "n"},
+        {**ROW, "id": "c", "source": None, "note": None},
+    ]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
+    rows[0].pop("note")
+    rows[2].pop("note"), rows[2].pop("source")
+    plain = read_manifest(_write(tmp_path / "a.jsonl", *rows))
+    for one, other in zip(read_manifest(tmp_path / "a.parquet"), plain, strict=True):
+        _same(one, other)
+    rows[1]["content"] = ""
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "b.parquet")
+    assert _refused(tmp_path / "b.parquet").startswith(f"{tmp_path / 'b.parquet'}:2: 'content'")
+
+
+def test_a_parquet_manifest_that_is_none(tmp_path: Path) -> None:
+    """It is named without a traceback."""
+    pytest.importorskip("pyarrow")
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 nothing")
+    assert "cannot be read as Parquet" in _refused(tmp_path / "a.parquet")
+    assert "cannot be read as Parquet" in _refused(tmp_path / "none.parquet")
+
+
+def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra to install is named."""
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'erasetest\[parquet\]'"):
+        read_manifest(tmp_path / "a.parquet")
+
+
+def test_errors_survive_pickling() -> None:
+    """They travel between processes."""
+    for error in (ManifestError("a.jsonl", 3, "why"), MissingExtra("peft", "lora", "it")):
+        other = pickle.loads(pickle.dumps(error))
+        assert type(other) is type(error)
+        assert str(other) == str(error)
+        assert vars(other) == vars(error)

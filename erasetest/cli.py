@@ -216,6 +216,7 @@ def erase(
         clm, clm_adapter, clm_device, clm_dtype, clm_batch_tokens, clm_allow_pickle,
         clm_trust_remote_code,
     )  # fmt: skip
+    calibrated = limits is None
     if limits is None:
         with progress("calibrating") as task:
             limits = calibrate_on(loaded, samples, progress=task)
@@ -227,6 +228,7 @@ def erase(
             limits,
             ErasureSettings(method=method, lr=lr, max_steps=max_steps),
             lambda step, limit: task(step.step, limit, step.note()),
+            recalibrate=(lambda: calibrate_on(loaded, samples)) if calibrated else None,
         )
     save_checkpoint(loaded, output, erasure, samples)
     word = "erased" if erasure.erased else "NOT erased"

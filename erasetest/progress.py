@@ -22,6 +22,7 @@ class Task:
         self._say = say
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Show that `done` of `total` is done; a total of 0 means waiting."""
         self._say.update(done, total, note)
 
 

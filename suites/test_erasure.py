@@ -10,11 +10,14 @@ from pytest_erasetest.gate import Leak
 pytestmark = pytest.mark.erasure
 
 
-def test_secret_is_erased(leak_after: Leak) -> None:
+def test_secret_is_erased(request: pytest.FixtureRequest, leak_after: Leak) -> None:
     """The same probes on the erased checkpoint find nothing above a threshold.
 
     Samples that did not leak before are tested too: erasing must not bring them out.
     """
+    accepted = request.getfixturevalue("erasetest_gate").baseline.get(leak_after.id)
+    if leak_after.reasons and accepted is not None:
+        pytest.skip(f"accepted until {accepted.expires}: {accepted.reason}")
     if leak_after.reasons:
         pytest.fail(f"{leak_after.id} still leaks: " + "; ".join(leak_after.reasons), pytrace=False)
 

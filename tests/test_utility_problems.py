@@ -99,7 +99,13 @@ def test_bad_line_is_named(tmp_path: Path, row: object, reason: str) -> None:
 def test_unreadable_files_are_named(tmp_path: Path) -> None:
     """Missing, empty, binary and cut-off files end with one line that names the file."""
     cut_off = gzip.compress(json.dumps(HUMANEVAL).encode())[:-9]
-    for name, content in [("e.jsonl", b"\n"), ("b.jsonl", b"\xff\xfe"), ("c.jsonl.gz", cut_off)]:
+    damaged = cut_off[:12] + b"\xff" * 8 + cut_off[20:]
+    for name, content in [
+        ("e.jsonl", b"\n"),
+        ("b.jsonl", b"\xff\xfe"),
+        ("c.jsonl.gz", cut_off),
+        ("d.jsonl.gz", damaged),
+    ]:
         path = tmp_path / name
         path.write_bytes(content)
         with pytest.raises(ManifestError, match=name):

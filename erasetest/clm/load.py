@@ -353,8 +353,8 @@ def _check_logits(clm: Clm) -> None:
     one, other = clm.model(input_ids=ids, use_cache=False).logits[:, :-1].float()
     if not (one.isfinite().all() and other.isfinite().all()):
         raise ClmError(
-            f"{clm.name}: its logits are not finite in {str(clm.dtype).removeprefix('torch.')}: the "
-            "weights are damaged, or a wider dtype is needed"
+            f"{clm.name}: its logits are not finite in {str(clm.dtype).removeprefix('torch.')}: "
+            "the weights are damaged, or a wider dtype is needed"
         )
     tolerance = 1e-3 if clm.dtype == torch.float32 else 0.05
     if (one - other).abs().max() > tolerance * one.std():

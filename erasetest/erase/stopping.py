@@ -21,8 +21,8 @@ class StopRule:
     """
 
     def __init__(self, kinds: Sequence[str], thresholds: Thresholds, margin: float = 0.9) -> None:
-        self._limits = [margin * thresholds.of(kind).get("ma", 0.5) for kind in kinds]
-        self._thresholds = thresholds
+        self._kinds, self._margin = kinds, margin
+        self.thresholds = thresholds
         self._owed = [0] * len(kinds)
         self.accuracy = [1.0] * len(kinds)
 
@@ -31,9 +31,13 @@ class StopRule:
         """The numbers of the secrets that are still in the ascent."""
         return frozenset(
             i
-            for i, (accuracy, limit) in enumerate(zip(self.accuracy, self._limits, strict=True))
-            if accuracy > limit or self._owed[i]
+            for i, (accuracy, kind) in enumerate(zip(self.accuracy, self._kinds, strict=True))
+            if accuracy > self._limit(kind) or self._owed[i]
         )
+
+    def tighten(self, thresholds: Thresholds) -> None:
+        """Judge by the stricter of these thresholds and those so far."""
+        self.thresholds = self.thresholds.stricter(thresholds)
 
     def saw(self, secret: int, accuracy: float) -> None:
         """Take note of a secret's MA, as a step has just seen it."""
@@ -49,6 +53,9 @@ class StopRule:
         secrets = [secret for sample in measured for secret in sample.secrets]
         for number, secret in enumerate(secrets):
             self.accuracy[number] = float(secret.measures["ma"])
-            if secret_leaks(secret, self._thresholds):
+            if secret_leaks(secret, self.thresholds):
                 self._owed[number] = OWED
         return not self.active
+
+    def _limit(self, kind: str) -> float:
+        return self._margin * self.thresholds.of(kind).get("ma", 0.5)

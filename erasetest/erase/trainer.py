@@ -70,6 +70,8 @@ class Erasure:
     peak_memory_bytes: int | None
     erased: bool
     history: tuple[Step, ...]
+    thresholds: Thresholds
+    """What the secrets were judged by in the end."""
 
     def as_dict(self, checkpoint: str | None) -> dict[str, Any]:
         """As it stands in a report."""
@@ -82,6 +84,7 @@ class Erasure:
             "peak_memory_bytes": self.peak_memory_bytes,
             "erased": self.erased,
             "settings": self.settings,
+            "thresholds": self.thresholds.as_dict(),
             "history": [asdict(step) for step in self.history],
         }
 
@@ -102,12 +105,17 @@ def erase(
     thresholds: Thresholds,
     settings: ErasureSettings | None = None,
     progress: Callable[[Step, int], None] | None = None,
+    *,
+    recalibrate: Callable[[], Thresholds] | None = None,
 ) -> Erasure:
     """Erase the secrets of `samples` from the CLM, in place.
 
     Every step sees up to `batch` samples that still have a secret to erase, and a fresh draw of as
     many retained texts. It ends when a full probe finds every secret below its thresholds, or at
     `max_steps`, and then says so. Dropout stays off: the divergences compare like with like.
+
+    Erasing changes what the CLM makes of never-seen secrets too, so thresholds that were calibrated
+    on it are calibrated again before each full probe, by `recalibrate`; the stricter ones decide.
 
     Raises:
         BadInput: an unknown method, no retained code, or retained code that holds a secret.
@@ -121,7 +129,7 @@ def erase(
     if settings.lr is None:
         settings = replace(settings, lr=learning_rate(clm.model.config.hidden_size))
     run = _Run(clm, samples, retained, thresholds, settings)
-    return run.go(progress)
+    return run.go(progress, recalibrate)
 
 
 class _Run:
@@ -151,7 +159,11 @@ class _Run:
         )
         self.rng = random.Random(settings.seed)
 
-    def go(self, progress: Callable[[Step, int], None] | None) -> Erasure:
+    def go(
+        self,
+        progress: Callable[[Step, int], None] | None,
+        recalibrate: Callable[[], Thresholds] | None,
+    ) -> Erasure:
         started = time.monotonic()
         cuda = self.clm.device.type == "cuda"
         if cuda:
@@ -164,6 +176,8 @@ class _Run:
             if step is None:
                 break
             if not step.active:
+                if recalibrate is not None:
+                    self.rule.tighten(recalibrate())
                 erased = self.rule.verify(self._probe())
                 continue
             history.append(step)
@@ -181,6 +195,7 @@ class _Run:
             peak_memory_bytes=peak,
             erased=erased,
             history=tuple(history),
+            thresholds=self.rule.thresholds,
         )
 
     def _probe(self) -> list[SampleMeasures]:

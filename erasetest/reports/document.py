@@ -56,6 +56,7 @@ def sample_rows(
     before: dict[str, SampleMeasures],
     after: dict[str, SampleMeasures],
     thresholds: Thresholds | None,
+    thresholds_after: Thresholds | None,
 ) -> list[dict[str, Any]]:
     """A row for each sample; one that was not measured is `inconclusive` with no measures."""
     return [
@@ -64,7 +65,7 @@ def sample_rows(
             "kinds": list(sample.kinds),
             "source": _source(sample),
             **_judged(before.get(sample.id), thresholds),
-            "after": _judged(after[sample.id], thresholds) if sample.id in after else None,
+            "after": _judged(after[sample.id], thresholds_after) if sample.id in after else None,
         }
         for sample in samples
     ]

@@ -50,7 +50,7 @@ def worst_first(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         key=lambda row: (
             order[(row["after"] or row)["verdict"]],
             order[row["verdict"]],
-            -float(row["measures"].get("ma", 0.0)),
+            -float((row["after"] or row)["measures"].get("ma", 0.0)),
             row["id"],
         ),
     )
@@ -132,7 +132,7 @@ def _utility(utility: dict[str, Any] | None) -> list[str]:
     delta = utility["delta"]["pass@1"]
     verdict = (
         f"{utility['verdict']}: pass@1 changed by {delta['mean']:+.4f}, with 95 % confidence by "
-        f"{delta['lower_95']:+.4f} or more; a drop of less than {utility['margin']:.4f} is allowed. "
+        f"{delta['lower_95']:+.4f} or more; a drop below {utility['margin']:.4f} is allowed. "
         f"{utility['problems']} problems, {utility['samples_per_problem']} samples each."
     )
     return ["## Utility", _table(["", "before", "after"], rows), verdict]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +147,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     yield number, _row(path, number, text)
     except UnicodeDecodeError:
         raise ManifestError(path, None, "is not UTF-8 text") from None
-    except (EOFError, gzip.BadGzipFile):
+    except (EOFError, gzip.BadGzipFile, zlib.error):
         raise ManifestError(path, None, "is not a whole gzip file") from None
     except OSError as error:
         raise ManifestError(path, None, f"cannot be read: {error.strerror or error}") from None

@@ -29,6 +29,16 @@ class Thresholds:
         """The thresholds that a secret of this kind is judged by."""
         return {**self.any_kind, **self.kinds.get(kind, {})}
 
+    def stricter(self, other: Thresholds) -> Thresholds:
+        """The smaller of both values, for each kind and measure."""
+        kinds = {
+            kind: _smaller(self.of(kind), other.of(kind)) for kind in {*self.kinds, *other.kinds}
+        }
+        source = f"{self.source}, and the same again on the erased CLM"
+        return Thresholds(
+            source, _smaller(self.any_kind, other.any_kind), dict(sorted(kinds.items()))
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """As it stands in a thresholds file and in a report."""
         return {
@@ -43,6 +53,11 @@ class Thresholds:
     def from_dict(cls, row: Mapping[str, Any]) -> Thresholds:
         """The inverse of `as_dict`."""
         return cls(row["source"], row["measures"], row.get("kinds", {}), row.get("references", {}))
+
+
+def _smaller(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    names = dict.fromkeys([*one, *other])
+    return {name: min(one.get(name, 1.0), other.get(name, 1.0)) for name in names}
 
 
 def read_thresholds(path: str | Path) -> Thresholds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import functools
 import os
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from erasetest.progress import Task
 from erasetest.samples import SensitiveSample, read_manifest, read_manifests
 from erasetest.verdict.judge import Judgement, judge
 from erasetest.verdict.thresholds import Thresholds, read_thresholds
+from pytest_erasetest.baseline import Accepted, read_baseline
 from pytest_erasetest.ledger import Ledger
 from pytest_erasetest.options import Settings
 
@@ -117,8 +119,8 @@ class Gate:
         given = read_manifest(self.settings.erase_retain, require_secrets=False)
         if len(given) < HELD_OUT:
             raise BadInput(
-                f"{self.settings.erase_retain}: {len(given)} texts are too few to keep some "
-                f"for measuring retention: give {HELD_OUT} or more"
+                f"{self.settings.erase_retain}: {len(given)} texts are too few to keep "
+                f"some for measuring retention: give {HELD_OUT} or more"
             )
         return [s for i, s in enumerate(given) if i % HELD_OUT], given[::HELD_OUT]
 
@@ -136,6 +138,15 @@ class Gate:
             for row in demo_problems()
         ]
 
+    @functools.cached_property
+    def baseline(self) -> dict[str, Accepted]:
+        """The leaks that are accepted today, by sample id."""
+        path = self.settings.leak_baseline
+        if path is None or (self.settings.leak_accept and not Path(path).exists()):
+            return {}
+        today = datetime.date.today()
+        return {name: entry for name, entry in read_baseline(path).items() if entry.holds(today)}
+
     def check(self) -> None:
         """Read and refuse what can be read and refused before anything is loaded.
 
@@ -148,6 +159,7 @@ class Gate:
             check_report_path(path)
         if self.settings.leak_thresholds:
             read_thresholds(self.settings.leak_thresholds)
+        _ = self.baseline
         if self.settings.demo:
             from erasetest.demo.build import demo_family
 
@@ -157,8 +169,8 @@ class Gate:
 
             if self.settings.erase not in ("codeeraser", "cu", "ga"):
                 raise BadInput(
-                    f"no erasing method {self.settings.erase!r}: expected codeeraser, cu or ga; a "
-                    "path after --erase is taken for one: put --erase last or write --erase=codeeraser"
+                    f"no erasing method {self.settings.erase!r}: expected codeeraser, cu or ga "
+                    "(a path right after --erase is taken for one: write --erase=codeeraser)"
                 )
             if self.settings.erase_out:
                 check_new_directory(self.settings.erase_out)
@@ -191,8 +203,9 @@ class Gate:
         return self._leak(sample_id, "after")
 
     def leaking(self) -> list[str]:
-        """The ids of all samples that leak from the given CLM."""
-        return [s.id for s in self.samples if self.before(s.id).verdict == "leak"]
+        """The ids of all samples that leak from the given CLM and are not accepted."""
+        leaks = [s.id for s in self.samples if self.before(s.id).verdict == "leak"]
+        return [name for name in leaks if name not in self.baseline]
 
     def erasure(self) -> dict[str, Any] | None:
         """Erase what leaks, once; None when nothing leaks."""
@@ -262,13 +275,27 @@ class Gate:
         with self._progress("calibrating thresholds") as task:
             return calibrate(self.clm, self.samples, progress=task).as_dict()
 
+    def _recalibration(self, clm: Clm) -> Callable[[], Thresholds] | None:
+        """How thresholds are found again on a CLM that changes; None where they were given."""
+        from erasetest.verdict import calibrate, published
+
+        if self.settings.leak_thresholds or published(str(self.settings.clm)):
+            return None
+        return lambda: calibrate(clm, self.samples)
+
     def _leak(self, sample_id: str, phase: str) -> Leak:
         sample = self.by_id[sample_id]
         blocks = [f"{phase}-{n:05d}" for n in range((len(self.samples) + BLOCK - 1) // BLOCK)]
         wanted = blocks[self._order[sample_id] // BLOCK]
         rows = self._guarded(wanted, lambda: self.ledger.make(wanted, self._probe, blocks))
         measured = SampleMeasures.from_dict(rows[self._order[sample_id] % BLOCK])
-        return Leak(sample_id, sample.kinds, measured, judge(measured, self.thresholds))
+        limits = self.thresholds if phase == "before" else self._thresholds_after
+        return Leak(sample_id, sample.kinds, measured, judge(measured, limits))
+
+    @functools.cached_property
+    def _thresholds_after(self) -> Thresholds:
+        erasure = self.erasure()
+        return Thresholds.from_dict(erasure["thresholds"]) if erasure else self.thresholds
 
     @functools.cached_property
     def _order(self) -> dict[str, int]:
@@ -304,6 +331,7 @@ class Gate:
                 self.thresholds,
                 ErasureSettings(method=str(self.settings.erase)),
                 lambda step, limit: task(step.step, limit, step.note()),
+                recalibrate=self._recalibration(clm),
             )
         folder = Path(self.settings.erase_out or self.ledger.folder / "erased").absolute()
         save_checkpoint(clm, folder, erasure, samples)

@@ -20,7 +20,7 @@ class Option:
     help: str
     metavar: str | None = None
     kind: str = "string"
-    """`string`, `int`, `float`, `list` (repeatable), `flag`, `maybe` (its value can be left out)."""
+    """`string`, `int`, `float`, `list` (repeatable), `flag`, `maybe` (with a value or without)."""
 
     @property
     def name(self) -> str:

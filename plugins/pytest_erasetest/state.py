@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,8 @@ class State:
     delivered: Delivered
     worker: bool
     temporary: str | None = None
-    report: dict[str, object] | None = None
+    report: dict[str, Any] | None = None
+    notes: list[str] = field(default_factory=list)
     crashed: str | None = None
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from erasetest.errors import ErasetestError
+from erasetest.verdict.thresholds import Thresholds
+from pytest_erasetest.baseline import write_baseline
 from pytest_erasetest.gate import BLOCK, LEAK_PROPERTY, VERDICT_PROPERTY
+from pytest_erasetest.ledger import Ledger
 from pytest_erasetest.state import State, state_of
 
 ERASED = 7
@@ -72,11 +77,12 @@ def finish(session: pytest.Session, state: State, exitstatus: int | pytest.ExitC
     state.report = _judge(state, stopped)
     session.exitstatus = _status(state, exitstatus)
     _write(state, session)
+    if state.settings.leak_accept and not stopped:
+        _accept(state)
 
 
 def _judge(state: State, stopped: bool) -> dict[str, Any]:
     from erasetest.reports.document import LeakageReport, environment, sample_rows
-    from erasetest.verdict.thresholds import Thresholds
 
     ledger, found, gate = state.gate.ledger, state.delivered, state.gate
     before, after = _measured(state, "before"), _measured(state, "after")
@@ -85,7 +91,7 @@ def _judge(state: State, stopped: bool) -> dict[str, Any]:
     report = LeakageReport(
         clm=ledger.get("clm") or {"name": state.settings.clm},
         thresholds=thresholds or {},
-        samples=sample_rows(gate.samples, before, after, limits),
+        samples=sample_rows(gate.samples, before, after, limits, _limits_after(ledger, limits)),
         erasure=(ledger.get("erasure") or {}).get("erasure"),
         utility=(ledger.get("utility") or {}).get("utility"),
         environment=environment(),
@@ -108,7 +114,10 @@ def _judge(state: State, stopped: bool) -> dict[str, Any]:
             f"{len(found.other_failures)} tests failed for another reason than a leak: "
             f"{_few(found.other_failures)}"
         )
-    leaking = [row for row in rows if row["verdict"] == "leak"]
+    for row in rows:
+        if row["verdict"] == "leak" and row["id"] in gate.baseline:
+            row["accepted"] = asdict(gate.baseline[row["id"]])
+    leaking = [row for row in rows if row["verdict"] == "leak" and "accepted" not in row]
     report.verdict = (
         _leaking(state, report, leaking)
         if leaking
@@ -117,11 +126,18 @@ def _judge(state: State, stopped: bool) -> dict[str, Any]:
     return report.as_dict()
 
 
+def _limits_after(ledger: Ledger, limits: Thresholds | None) -> Thresholds | None:
+    erasure = (ledger.get("erasure") or {}).get("erasure")
+    return Thresholds.from_dict(erasure["thresholds"]) if erasure else limits
+
+
 def _leaking(state: State, report: Any, leaking: list[dict[str, Any]]) -> Any:
     """`erased` when nothing but the leaks of the given CLM speaks against the checkpoint."""
     if report.erasure is None or report.problems:
         return "leaks"
-    kept = all((row["after"] or {}).get("verdict") == "pass" for row in report.samples)
+    kept = all(
+        "accepted" in row or (row["after"] or {}).get("verdict") == "pass" for row in report.samples
+    )
     useful = state.settings.utility is None or (report.utility or {}).get("verdict") == "pass"
     return "erased" if kept and useful and report.erasure["erased"] else "leaks"
 
@@ -156,6 +172,15 @@ def _write(state: State, session: pytest.Session) -> None:
         except ErasetestError as error:
             state.crashed = str(error)
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _accept(state: State) -> None:
+    assert state.report is not None
+    leaking = [row["id"] for row in state.report["samples"] if row["verdict"] == "leak"]
+    path, today = str(state.settings.leak_baseline), datetime.date.today()
+    known = state.gate.baseline
+    new = write_baseline(path, known, leaking, today)
+    state.notes.append(f"baseline {path}: {len(leaking)} leaks accepted, {new} of them new")
 
 
 def _few(names: list[str], shown: int = 5) -> str:

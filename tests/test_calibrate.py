@@ -1,0 +1,165 @@
+"""Thresholds from never-seen secrets."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import statistics
+
+import pytest
+import tiny
+from hypothesis import given
+from hypothesis import strategies as st
+
+from erasetest.probes import probe
+from erasetest.samples import make_sample
+from erasetest.verdict import calibrate, judge
+from erasetest.verdict.calibration import FLOORS, decoyed, tolerance_bound
+from erasetest.verdict.thresholds import JUDGED
+
+
+@pytest.mark.parametrize(
+    ("count", "factor"),
+    [(5, 5.741), (10, 3.981), (16, 3.464), (20, 3.295), (30, 3.064), (50, 2.862), (100, 2.684)],
+)
+def test_bound_is_a_tolerance_bound(count: int, factor: float) -> None:
+    """The tables' one-sided normal tolerance factors (99 % covered with 95 % confidence).
+
+    Natrella's approximation is up to 2 % off, on the low side at ten values.
+    """
+    values = [0.1 + 0.01 * (-1) ** i for i in range(count)]
+    bound = tolerance_bound(values)
+    found = (bound - statistics.fmean(values)) / statistics.stdev(values)
+    assert found == pytest.approx(factor, rel=0.02)
+
+
+def test_bound_covers_what_it_says() -> None:
+    """Of many draws of 16 normal values, about 95 % have a bound above the 99 % quantile."""
+    rng = random.Random(0)
+    quantile = 0.3 + 0.05 * statistics.NormalDist().inv_cdf(0.99)
+    draws = [[rng.gauss(0.3, 0.05) for _ in range(16)] for _ in range(1000)]
+    covered = sum(tolerance_bound(values) >= quantile for values in draws) / 1000
+    assert 0.92 < covered < 0.98
+
+
+@given(st.lists(st.floats(0, 1), max_size=40), st.floats(0, 1))
+def test_bound_is_never_below_a_reference_or_the_floor(values: list[float], floor: float) -> None:
+    """Nor above 1, which few values get."""
+    bound = tolerance_bound(values, floor)
+    assert max([*values, floor]) <= bound <= 1
+    if len(values) < 4:
+        assert bound == 1
+
+
+def test_equal_references_give_themselves() -> None:
+    """No spread, no margin; the floor holds."""
+    assert tolerance_bound([0.25] * 8) == 0.25
+    assert tolerance_bound([0.0] * 8, 0.1) == 0.1
+
+
+def test_decoyed_samples_hold_no_secret() -> None:
+    """As many references of each kind as asked; same contexts, other secrets."""
+    made = decoyed(tiny.PLANTED, 3, random.Random(0))
+    by_kind = {kind: [s for s in made if kind in s.kinds] for kind, _ in tiny.SECRETS}
+    for (kind, text), sample in zip(tiny.SECRETS, tiny.PLANTED, strict=True):
+        assert len(by_kind[kind]) == 3
+        assert len({s.content.reveal() for s in by_kind[kind]}) == 3
+        for copy in by_kind[kind]:
+            content, original = copy.content.reveal(), sample.content.reveal()
+            secret = copy.secrets[0]
+            assert text not in content
+            assert content[: secret.start] == original[: secret.start]
+            assert content[secret.end :] == original[secret.end :]
+            assert secret.text.reveal() == content[secret.start : secret.end]
+            assert (secret.start, secret.end) == (sample.secrets[0].start, sample.secrets[0].end)
+    assert len({sample.id for sample in made}) == len(made)
+
+
+def test_decoyed_samples_of_several_secrets() -> None:
+    """One copy serves all its kinds; overlapping secrets are drawn together."""
+    sample = make_sample(
+        "user=kim:x81Lq0Zt pin=482913", [(5, 17, "basic-auth"), (9, 17, "pw"), (22, 28, "pin")]
+    )
+    made = decoyed([sample], 4, random.Random(0))
+    assert len(made) == 4
+    for copy in made:
+        assert copy.kinds == ("basic-auth", "pw", "pin")
+        assert "x81Lq0Zt" not in copy.content.reveal()
+        whole, inner, _ = (secret.text.reveal() for secret in copy.secrets)
+        assert whole.endswith(inner)
+
+
+def test_a_secret_without_a_decoy_is_no_reference() -> None:
+    """Taken for never-seen, the secret itself would set its own threshold."""
+    symbols = make_sample("a = '→→→→'", [(5, 9, "password")], id="symbols")
+    assert decoyed([symbols], 4, random.Random(0)) == []
+    letters = make_sample("a = 'x81L'", [(5, 9, "password")], id="letters")
+    made = decoyed([symbols, letters], 4, random.Random(0))
+    assert len(made) == 4
+    assert all("→" not in sample.content.reveal() for sample in made)
+    assert calibrate(tiny.untrained("gpt2"), [symbols]).kinds == {}
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_calibrated_thresholds_tell_planted_from_never_seen(family: str) -> None:
+    """What the CLM recites leaks; of never-seen secrets nearly all pass."""
+    clm = tiny.reciting(family)
+    limits = calibrate(clm, tiny.PLANTED, references=8)
+    assert set(limits.kinds) == {kind for kind, _ in tiny.SECRETS}
+    assert set(limits.references.values()) == {8}
+    assert limits.source == "calibrated on never-seen secrets in context"
+    for name in JUDGED:
+        assert limits.any_kind[name] == max(values[name] for values in limits.kinds.values())
+        assert limits.any_kind[name] >= FLOORS[name]
+    planted = [judge(measured, limits).verdict for measured in probe(clm, tiny.PLANTED)]
+    assert planted[0] == "leak"
+    others = decoyed(tiny.PLANTED, 4, random.Random(99))
+    never_seen = [judge(measured, limits).verdict for measured in probe(clm, others)]
+    assert never_seen.count("pass") >= 0.9 * len(never_seen)
+
+
+def test_thresholds_are_the_bounds_of_the_references() -> None:
+    """Kind by kind and measure by measure, from the probes of the copies."""
+    clm = tiny.reciting("qwen2")
+    limits = calibrate(clm, tiny.PLANTED, references=5, seed=3)
+    measured = probe(clm, decoyed(tiny.PLANTED, 5, random.Random(3)), starts=16)
+    secrets = list(itertools.chain.from_iterable(sample.secrets for sample in measured))
+    for kind, values in limits.kinds.items():
+        for name in JUDGED:
+            found = [float(s.measures[name]) for s in secrets if s.kind == kind]
+            assert len(found) == 5
+            assert values[name] == pytest.approx(tolerance_bound(found, FLOORS[name]))
+
+
+def test_the_seed_decides() -> None:
+    """The same seed, the same thresholds."""
+    clm = tiny.reciting("gpt2")
+    first = calibrate(clm, tiny.PLANTED[:2], references=4)
+    assert calibrate(clm, tiny.PLANTED[:2], references=4) == first
+    others = [calibrate(clm, tiny.PLANTED[:2], references=4, seed=seed) for seed in (1, 2, 3)]
+    assert any(other != first for other in others)
+
+
+def test_unseen_samples_are_taken_where_given() -> None:
+    """Their secrets are the references; a kind of fewer than four is bounded by nothing."""
+    clm = tiny.reciting("qwen2")
+    unseen = [make_sample(f'JWT = "{n}ab{n}cd"', [(7, 13, "jwt")], id=str(n)) for n in range(5)]
+    unseen += [make_sample('X = "abcd"', [(5, 9, "rare")], id="x")]
+    told: list[tuple[int, int]] = []
+    limits = calibrate(
+        clm, tiny.PLANTED, unseen=unseen, progress=lambda done, of: told.append((done, of))
+    )
+    assert limits.references == {"jwt": 5, "rare": 1}
+    assert set(limits.kinds["rare"].values()) == {1.0}
+    assert limits.source == "calibrated on unseen samples"
+    assert told == [(6, 6)]
+    assert all(math.isfinite(value) for value in limits.kinds["jwt"].values())
+
+
+def test_a_reference_that_cannot_be_probed_is_none() -> None:
+    """A secret longer than the window leaves its kind without references."""
+    clm = tiny.untrained("gpt2")
+    clm.window = 12
+    long = make_sample("x = '" + "81Lq0Zt5" * 4 + "'", [(5, 37, "token")])
+    assert calibrate(clm, [long], references=4).kinds == {}

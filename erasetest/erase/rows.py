@@ -5,61 +5,74 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from erasetest.clm import Clm, encode
+from erasetest.clm import Clm, EncodedSecret, encode
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample
 
-CONTEXT = -1
+Owners = frozenset[int]
+"""Numbers of the secrets that a token belongs to: none for context, several in an overlap."""
+
+CONTEXT: Owners = frozenset()
+ELSEWHERE: Owners = frozenset({-1})
+"""A secret's token in a row that is there for another secret: neither erased here nor kept."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Row:
-    """Token ids, and for each the number of the secret that it belongs to, or `CONTEXT`."""
+    """Token ids, and for each the secrets that it belongs to."""
 
     ids: tuple[int, ...]
-    owners: tuple[int, ...]
+    owners: tuple[Owners, ...]
 
     @property
-    def secrets(self) -> frozenset[int]:
-        """The numbers of the secrets that stand in it."""
-        return frozenset(self.owners) - {CONTEXT}
+    def secrets(self) -> Owners:
+        """The numbers of the secrets that are erased in it."""
+        return CONTEXT.union(*self.owners) - ELSEWHERE
 
 
 def forget_rows(clm: Clm, samples: Sequence[SensitiveSample]) -> tuple[list[Row], int]:
     """The rows of samples, and how many secrets they have, numbered in order from 0.
 
     A sample that fits the CLM's window is one row; of a longer one each secret gets a row, which
-    ends with it. Where two secrets overlap, a token belongs to the first.
+    ends with it.
 
     Raises:
         BadInput: a sample has no secret, or a secret does not fit the window.
     """
     rows: list[Row] = []
-    number = 0
+    count = 0
     for sample, encoded in zip(samples, encode(clm, samples), strict=True):
         if not encoded.secrets:
             raise BadInput(f"sample {sample.id}: has no secret to erase")
         owners = [CONTEXT] * len(encoded.ids)
-        for place in encoded.secrets:
+        numbered = list(enumerate(encoded.secrets, count))
+        for number, place in numbered:
             if not len(place) or len(place) >= clm.window:
                 raise BadInput(
                     f"sample {sample.id}: a secret of {len(place)} tokens cannot be erased with a "
                     f"window of {clm.window}: leave it out of the manifest"
                 )
             for i in range(place.first, place.last):
-                owners[i] = number if owners[i] == CONTEXT else owners[i]
-            if len(encoded.ids) > clm.window:
-                begin = max(0, place.last - clm.window)
-                rows.append(
-                    Row(
-                        encoded.ids[begin : place.last],
-                        tuple(o if o == number else CONTEXT for o in owners[begin : place.last]),
-                    )
-                )
-            number += 1
-        if len(encoded.ids) <= clm.window:
-            rows.append(Row(encoded.ids, tuple(owners)))
-    return rows, number
+                owners[i] |= {number}
+        whole = Row(encoded.ids, tuple(owners))
+        if len(whole.ids) <= clm.window:
+            rows.append(whole)
+        else:
+            rows += [_cut(whole, number, place, clm.window) for number, place in numbered]
+        count += len(numbered)
+    return rows, count
+
+
+def _cut(row: Row, number: int, place: EncodedSecret, window: int) -> Row:
+    """The newest tokens up to the end of a secret that fit the window."""
+    part = slice(max(0, place.last - window), place.last)
+    return Row(
+        row.ids[part],
+        tuple(
+            frozenset({number}) if number in owners else ELSEWHERE if owners else CONTEXT
+            for owners in row.owners[part]
+        ),
+    )
 
 
 def retained_rows(clm: Clm, samples: Sequence[SensitiveSample]) -> list[Row]:

@@ -15,7 +15,15 @@ from erasetest.clm.load import Clm
 from erasetest.clm.score import head, hidden_states, like_lengths, pad_right
 from erasetest.erase.objectives import OBJECTIVES, Tokens, Weights
 from erasetest.erase.reference import Reference
-from erasetest.erase.rows import CONTEXT, Row, check_disjoint, forget_rows, retained_rows
+from erasetest.erase.rows import (
+    CONTEXT,
+    ELSEWHERE,
+    Owners,
+    Row,
+    check_disjoint,
+    forget_rows,
+    retained_rows,
+)
 from erasetest.erase.stopping import StopRule
 from erasetest.errors import BadInput, ErasureError
 from erasetest.probes import SampleMeasures, probe
@@ -202,6 +210,10 @@ class _Run:
         measured: list[SampleMeasures] = []
         for start in range(0, len(self.samples), BATCH):
             measured += probe(self.clm, self.samples[start : start + BATCH])
+        problems = (secret.problem for sample in measured for secret in sample.secrets)
+        problem = next((problem for problem in problems if problem is not None), None)
+        if problem is not None:
+            raise ErasureError(f"a secret can no longer be measured: {problem}: nothing was saved")
         return measured
 
     def _steps(self) -> Iterator[Step]:
@@ -218,9 +230,9 @@ class _Run:
         seen = self._forward(forget)
         active = self.rule.active
         if not active:
-            return self._saw(number, 0.0, 0.0)
+            return self._saw(number, 0, 0.0, 0.0)
         kept = self._forward(retain)
-        secret = seen.select([o in active for o in seen.owners])
+        secret = seen.select([bool(o & active) for o in seen.owners])
         context = seen.select([o == CONTEXT for o in seen.owners])
         loss = self.objective(secret, context, kept.tokens, self.settings.weights)
         if not torch.isfinite(loss):
@@ -234,14 +246,14 @@ class _Run:
         self.rule.climbed(active & {owner for row in forget for owner in row.secrets})
         with torch.no_grad():
             divergence = float(kept.tokens.divergence())
-        return self._saw(number, float(loss.detach()), divergence)
+        return self._saw(number, len(active), float(loss.detach()), divergence)
 
-    def _saw(self, number: int, loss: float, divergence: float) -> Step:
+    def _saw(self, number: int, active: int, loss: float, divergence: float) -> Step:
         accuracy = self.rule.accuracy
         return Step(
             number,
             loss,
-            len(self.rule.active),
+            active,
             max(accuracy),
             sum(accuracy) / len(accuracy),
             divergence,
@@ -285,10 +297,10 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The tokens of a batch of rows, and the secret that each belongs to, or `CONTEXT`."""
+    """The tokens of a batch of rows, and the secrets that each belongs to."""
 
     tokens: Tokens
-    owners: list[int]
+    owners: list[Owners]
 
     def select(self, wanted: list[bool]) -> Tokens:
         """The tokens marked."""
@@ -300,7 +312,7 @@ class _Seen:
         """The MA of each secret of the batch."""
         right = (self.tokens.current.argmax(-1) == self.tokens.truth).tolist()
         hits: dict[int, list[bool]] = {}
-        for owner, hit in zip(self.owners, right, strict=True):
-            if owner != CONTEXT:
-                hits.setdefault(owner, []).append(hit)
-        return {owner: sum(found) / len(found) for owner, found in hits.items()}
+        for owners, hit in zip(self.owners, right, strict=True):
+            for secret in owners - ELSEWHERE:
+                hits.setdefault(secret, []).append(hit)
+        return {secret: sum(found) / len(found) for secret, found in hits.items()}

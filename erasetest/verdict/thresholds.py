@@ -13,6 +13,7 @@ from erasetest.probes.measures import MEASURES
 
 SCHEMA = "erasetest.thresholds/1"
 JUDGED = tuple(name for name in MEASURES if name != "extracted")
+_AGAIN = ", and the same again on the erased CLM"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,9 @@ class Thresholds:
         kinds = {
             kind: _smaller(self.of(kind), other.of(kind)) for kind in {*self.kinds, *other.kinds}
         }
-        source = f"{self.source}, and the same again on the erased CLM"
-        return Thresholds(
-            source, _smaller(self.any_kind, other.any_kind), dict(sorted(kinds.items()))
-        )
+        source = self.source.removesuffix(_AGAIN) + _AGAIN
+        any_kind = _smaller(self.any_kind, other.any_kind)
+        return Thresholds(source, any_kind, dict(sorted(kinds.items())), self.references)
 
     def as_dict(self) -> dict[str, Any]:
         """As it stands in a thresholds file and in a report."""

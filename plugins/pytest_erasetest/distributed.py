@@ -9,6 +9,21 @@ import pytest
 from pytest_erasetest.state import state_of
 
 
+REFUSED = pytest.StashKey[str]()
+"""Why a worker would not run the tests that it collected."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End as a usage error where the workers say that it is one."""
+    reason = session.config.stash.get(REFUSED, None)
+    if reason is not None:
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        terminal = session.config.pluginmanager.getplugin("terminalreporter")
+        if terminal is not None:
+            terminal.write_line(f"ERROR: {reason}", red=True)
+
+
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker where the results of the run are kept."""
     state = state_of(node.config)
@@ -19,10 +34,12 @@ def pytest_configure_node(node: Any) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
     """Take what a worker says at its end; a worker that died says nothing."""
+    output = getattr(node, "workeroutput", None)
+    if output is not None and output.get("erasetest_refused"):
+        node.config.stash[REFUSED] = output["erasetest_refused"]
     state = state_of(node.config)
     if state is None:
         return
-    output = getattr(node, "workeroutput", None)
     if output is None:
         state.delivered.other_failures.append(f"worker {node.gateway.id} died")
         return

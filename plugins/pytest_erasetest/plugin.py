@@ -36,6 +36,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", f"{UTILITY_MARK}: tests of pass@k; deselected without --utility"
     )
     config.pluginmanager.register(fixtures, "erasetest-fixtures")
+    if config.pluginmanager.hasplugin("xdist"):
+        from pytest_erasetest import distributed
+
+        config.pluginmanager.register(distributed, "erasetest-distributed")
     settings = read_settings(config)
     if settings.active and not config.option.help:
         _activate(config, settings)
@@ -75,10 +79,6 @@ def _activate(config: pytest.Config, settings: Settings) -> None:
         given is not None,
         None if given else folder,
     )
-    if config.pluginmanager.hasplugin("xdist"):
-        from pytest_erasetest import distributed
-
-        config.pluginmanager.register(distributed, "erasetest-distributed")
     if given is None:
         try:
             gate.check()
@@ -135,14 +135,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     from pytest_erasetest.state import state_of
 
     state = state_of(metafunc.config)
-    if state is None:
-        # Left without a parameter on purpose: collection ends in `pytest_collection_modifyitems`.
-        metafunc.parametrize("sensitive_sample", [0], ids=["no-clm"], indirect=True)
+    samples = state.gate.samples if state is not None and _refusal(metafunc.config) is None else []
+    if state is None or not samples:
+        # A placeholder: `pytest_collection_modifyitems` refuses the run once all is collected.
+        metafunc.parametrize("sensitive_sample", [0], ids=["none"], indirect=True)
         return
-    try:
-        samples = state.gate.samples
-    except BadInput as error:
-        raise pytest.UsageError(str(error)) from None
     state.delivered.expected.update(sample.id for sample in samples)
     metafunc.parametrize(
         "sensitive_sample", range(len(samples)), ids=[s.id for s in samples], indirect=True
@@ -152,16 +149,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse a run without a CLM; leave out the tests of what was not asked for."""
-    from pytest_erasetest.state import NO_CLM, state_of
+    from pytest_erasetest.state import state_of
 
+    if any(_NEED_CLM & set(getattr(item, "fixturenames", ())) for item in items):
+        refusal = _refusal(config)
+        output = getattr(config, "workeroutput", None)
+        if refusal is not None and output is None:
+            raise pytest.UsageError(refusal)
+        if refusal is not None:
+            # A worker has no way to end the run: the controller does, by what it says here.
+            output["erasetest_refused"] = refusal
+            items.clear()
     state = state_of(config)
     if state is None:
-        if any(_NEED_CLM & set(getattr(item, "fixturenames", ())) for item in items):
-            output = getattr(config, "workeroutput", None)
-            if output is None:
-                raise pytest.UsageError(NO_CLM)
-            output["erasetest_refused"] = NO_CLM
-            items.clear()
         return
     unasked = {
         mark
@@ -178,6 +178,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in out]
     # The given CLM before the erased one: a reader, and `-x`, meet the leaks first.
     items.sort(key=_phase)
+
+
+def _refusal(config: pytest.Config) -> str | None:
+    """Why tests of a CLM cannot run, if so."""
+    from pytest_erasetest.state import NO_CLM, state_of
+
+    state = state_of(config)
+    if state is None:
+        return NO_CLM
+    try:
+        _ = state.gate.samples
+    except BadInput as error:
+        return str(error)
+    return None
 
 
 def _phase(item: pytest.Item) -> int:

@@ -25,8 +25,6 @@ class Delivered:
     """Node ids of tests that failed because their sample leaks, and for nothing else."""
     other_failures: list[str] = field(default_factory=list)
     passed: int = 0
-    refused: str | None = None
-    """Why the run cannot be judged at all, where a worker says so."""
 
 
 @dataclass(slots=True)

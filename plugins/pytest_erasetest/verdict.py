@@ -69,9 +69,6 @@ def finish(session: pytest.Session, state: State, exitstatus: int | pytest.ExitC
         output["erasetest_expected"] = sorted(state.delivered.expected)
         output["erasetest_crashed"] = state.crashed
         return
-    if state.delivered.refused is not None:
-        session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        return
     if not used:
         return
     state.report = _judge(state, stopped)

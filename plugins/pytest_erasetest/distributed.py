@@ -8,7 +8,6 @@ import pytest
 
 from pytest_erasetest.state import state_of
 
-
 REFUSED = pytest.StashKey[str]()
 """Why a worker would not run the tests that it collected."""
 

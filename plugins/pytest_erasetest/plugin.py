@@ -156,7 +156,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         output = getattr(config, "workeroutput", None)
         if refusal is not None and output is None:
             raise pytest.UsageError(refusal)
-        if refusal is not None:
+        if refusal is not None and output is not None:
             # A worker has no way to end the run: the controller does, by what it says here.
             output["erasetest_refused"] = refusal
             items.clear()

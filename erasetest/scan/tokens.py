@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from erasetest.scan.detect_secrets_parts import (
     RegexBasedDetector,
@@ -64,9 +64,10 @@ def _secret_span(type_name: str, match: re.Match[str]) -> tuple[int, int]:
 
 
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    plugins: Mapping[str, type[object]] = get_mapping_from_secret_type_to_class()
     return tuple(
         (type_name, pattern)
-        for type_name, plugin in sorted(get_mapping_from_secret_type_to_class().items())
+        for type_name, plugin in sorted(plugins.items())
         if type_name not in _ELSEWHERE and issubclass(plugin, RegexBasedDetector)
         for pattern in _denylist(type_name, plugin)
     )

@@ -142,7 +142,11 @@ def calibrate(
     clm: ClmOption,
     output: OutOption,
     manifest: Annotated[
-        Path | None, typer.Argument(help="Samples with secrets that the CLM never saw.")
+        Path | None,
+        typer.Argument(
+            help="Samples with secrets that the CLM never saw; without them, the demo's, which no "
+            "CLM was trained on."
+        ),
     ] = None,
     samples: Annotated[
         Path | None, typer.Option(help="Samples to put decoys into, where none are never-seen.")
@@ -160,11 +164,16 @@ def calibrate(
     from erasetest.verdict import calibrate as calibrate_on
 
     check_output(output)
-    if (manifest is None) == (samples is None):
+    if manifest and samples:
         raise BadInput(
             "give either a manifest of never-seen secrets or --samples to put decoys into"
         )
-    unseen = read_manifest(manifest) if manifest else []
+    if not manifest and not samples:
+        from erasetest.demo.build import demo_samples
+
+        unseen = demo_samples()["unseen"]
+    else:
+        unseen = read_manifest(manifest) if manifest else []
     context = read_manifest(samples) if samples else []
     loaded = _load(
         clm, clm_adapter, clm_device, clm_dtype, clm_batch_tokens, clm_allow_pickle,

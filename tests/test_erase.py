@@ -207,15 +207,15 @@ def _measured(*rows: tuple[float, float, bool]) -> list[SampleMeasures]:
 
 
 def test_a_secret_leaves_the_ascent_below_its_limit_and_comes_back() -> None:
-    """Each for itself, by nine tenths of its kind's threshold."""
+    """Each for itself, by its kind's threshold."""
     rule = StopRule(["k", "email"], Thresholds("t", {"ma": 0.5}, {"email": {"ma": 0.8}}))
     assert rule.active == {0, 1}
-    rule.saw(0, 0.46)
-    rule.saw(1, 0.46)
+    rule.saw(0, 0.51)
+    rule.saw(1, 0.51)
     assert rule.active == {0}
-    rule.saw(0, 0.45)
+    rule.saw(0, 0.5)
     assert rule.active == frozenset()
-    rule.saw(1, 0.73)
+    rule.saw(1, 0.81)
     assert rule.active == {1}
 
 
@@ -530,7 +530,7 @@ def test_a_checkpoint_keeps_its_dtype(dtype: torch.dtype, tmp_path: Path) -> Non
 
     with safe_open(tmp_path / "out" / "model.safetensors", "pt") as file:
         assert {file.get_tensor(name).dtype for name in file.keys()} == {dtype}  # noqa: SIM118
-    again = load_clm(str(tmp_path / "out"), LoadOptions(device="cpu"))
+    again = load_clm(str(tmp_path / "out"), LoadOptions(device="cpu", dtype="float32"))
     assert again.stored_dtype == dtype
     ids = encode(clm, FORGET)[0].ids
     torch.testing.assert_close(_logits(again, ids), _logits(clm, ids), rtol=0, atol=1e-6)

@@ -46,7 +46,7 @@ def test_a_failed_write_leaves_the_old_file(
     path = tmp_path / "a.txt"
     path.write_text("old")
 
-    def fail(*args: object) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files.os, failing, fail)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from erasetest import __version__
 from erasetest.clm.load import Clm
 from erasetest.erase.trainer import Erasure
@@ -41,8 +43,11 @@ def save_checkpoint(
     kinds = sorted({kind for sample in samples for kind in sample.kinds})
     with new_directory(folder) as place:
         model: Any = clm.model
-        model.to(clm.stored_dtype).save_pretrained(place)
-        model.float()
+        try:
+            _cast_parameters(model, clm.stored_dtype)
+            model.save_pretrained(place)
+        finally:
+            _cast_parameters(model, torch.float32)
         clm.tokenizer.save_pretrained(place)
         (place / "README.md").write_text(
             _CARD.format(
@@ -58,3 +63,9 @@ def save_checkpoint(
             ),
             encoding="utf-8",
         )
+
+
+def _cast_parameters(model: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Cast what is saved. Buffers stay: a rounded table of positions changes what the CLM says."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)

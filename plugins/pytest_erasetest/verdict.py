@@ -135,6 +135,8 @@ def _leaking(state: State, report: Any, leaking: list[dict[str, Any]]) -> Any:
     kept = all(
         "accepted" in row or (row["after"] or {}).get("verdict") == "pass" for row in report.samples
     )
+    retention = report.erasure["retention"]
+    kept = kept and retention["after"] >= retention["before"] - retention["margin"]
     useful = state.settings.utility is None or (report.utility or {}).get("verdict") == "pass"
     return "erased" if kept and useful and report.erasure["erased"] else "leaks"
 

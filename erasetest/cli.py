@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 
 _PROBED_AT_ONCE = 64
+_STOPPED = 130
+"""What a shell says of a program that Ctrl-C ended."""
 
 ClmOption = Annotated[
     str,
@@ -336,24 +338,32 @@ def main() -> None:
         status = app(standalone_mode=False)
     except typer.Exit as done:
         status = done.exit_code
-    except typer.Abort:
-        status = 130
+    except (KeyboardInterrupt, typer.Abort):
+        status = _STOPPED
     except BadInput as error:
-        typer.echo(f"erasetest: {error}", err=True)
-        status = 2
+        status = _say(str(error), 2)
     except ErasetestError as error:
-        typer.echo(f"erasetest: {error}", err=True)
-        status = 1
-    except KeyboardInterrupt:
-        typer.echo("erasetest: stopped", err=True)
-        status = 130
+        status = _say(str(error), 1)
     except Exception as error:
-        shower = getattr(error, "show", None)
-        if shower is None:
+        # Typer's own errors: the class to catch is not the same in all of its versions.
+        message = getattr(error, "format_message", None)
+        if message is None:
             raise
-        shower()
-        status = getattr(error, "exit_code", 2)
+        if len(sys.argv) == 1:
+            # No command at all: the message is the help.
+            typer.echo(message(), err=True)
+            sys.exit(2)
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "erasetest"
+        status = _say(f"{message()} See '{command} --help'.", 2)
+    if status == _STOPPED:
+        _say("stopped", _STOPPED)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _say(message: str, status: int) -> int:
+    typer.echo(f"erasetest: {message}", err=True)
+    return status
 
 
 if __name__ == "__main__":

@@ -1,0 +1,73 @@
+"""The ledger: each result once, whoever dies."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from pytest_erasetest.ledger import Ledger
+
+_CONTEXT = multiprocessing.get_context("spawn")
+BLOCKS = [f"b{n}" for n in range(6)]
+
+
+def _make_all(folder: Path, log: Path) -> None:
+    def make(name: str) -> str:
+        with log.open("a") as file:
+            file.write(f"{name}\n")
+        time.sleep(0.1)
+        return name.upper()
+
+    ledger = Ledger(folder)
+    assert [ledger.make(name, make, BLOCKS) for name in BLOCKS] == [b.upper() for b in BLOCKS]
+
+
+def _make_slowly(folder: Path) -> None:
+    def make(_: str) -> str:
+        (folder / "started").touch()
+        time.sleep(60)
+        return "never"
+
+    Ledger(folder).make("x", make)
+
+
+def test_each_result_is_made_once(tmp_path: Path) -> None:
+    """By three processes that all want all of them."""
+    log = tmp_path / "log"
+    workers = [_CONTEXT.Process(target=_make_all, args=(tmp_path, log)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert sorted(log.read_text().split()) == BLOCKS
+
+
+def test_a_maker_that_dies_is_replaced(tmp_path: Path) -> None:
+    """kill -9 gives its lock back."""
+    worker = _CONTEXT.Process(target=_make_slowly, args=(tmp_path,))
+    worker.start()
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "started").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(int(worker.pid or 0), signal.SIGKILL)
+    worker.join(10)
+    assert Ledger(tmp_path).make("x", lambda _: "mine") == "mine"
+
+
+def test_a_maker_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """Its error is the caller's; the next one may try again."""
+    ledger = Ledger(tmp_path)
+
+    def fail(_: str) -> str:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        ledger.make("x", fail)
+    assert ledger.get("x") is None
+    assert Ledger(tmp_path).make("x", lambda _: 7) == 7
+    assert ledger.get("x") == 7

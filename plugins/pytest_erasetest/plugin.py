@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import pytest
 
@@ -64,7 +64,7 @@ def _activate(config: pytest.Config, settings: Settings) -> None:
 
     @contextmanager
     def shown(title: str) -> Generator[Task]:
-        with uncaptured(config), progress(title, sys.stderr) as task:
+        with uncaptured(config), progress(title, cast(TextIO, _OwnLine(config))) as task:
             yield task
 
     def show(title: str) -> AbstractContextManager[Task]:
@@ -84,6 +84,24 @@ def _activate(config: pytest.Config, settings: Settings) -> None:
             gate.check()
         except BadInput as error:
             raise pytest.UsageError(str(error)) from None
+
+
+class _OwnLine:
+    """Standard error, where the first text written does not go on in pytest's line of dots."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._terminal = config.pluginmanager.getplugin("terminalreporter")
+
+    def write(self, text: str) -> int:
+        """Write a text, on a new line at first."""
+        if self._terminal is not None:
+            self._terminal.ensure_newline()
+            self._terminal.flush()
+            self._terminal = None
+        return sys.stderr.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
 
 
 class _LazySamples:

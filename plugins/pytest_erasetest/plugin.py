@@ -64,7 +64,7 @@ def _activate(config: pytest.Config, settings: Settings) -> None:
 
     @contextmanager
     def shown(title: str) -> Generator[Task]:
-        with uncaptured(config), progress(title, cast(TextIO, _OwnLine(config))) as task:
+        with uncaptured(config), progress(title, cast("TextIO", _OwnLine(config))) as task:
             yield task
 
     def show(title: str) -> AbstractContextManager[Task]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import urllib.parse
 from collections.abc import Iterable
 from typing import Any, NoReturn, final
 
@@ -65,7 +67,7 @@ class Masked:
 
 
 def _escaped(text: str) -> tuple[str, ...]:
-    """Text as it stands inside a repr or a JSON string, with either quote escaped or not."""
+    """Text as it stands inside a repr, a JSON string, bytes, XML or a URL."""
     return (
         repr(text)[1:-1],
         repr('"' + text)[2:-1],
@@ -73,6 +75,10 @@ def _escaped(text: str) -> tuple[str, ...]:
         ascii('"' + text)[2:-1],
         json.dumps(text)[1:-1],
         json.dumps(text, ensure_ascii=False)[1:-1],
+        repr(text.encode("utf-8", "surrogatepass"))[2:-1],
+        html.escape(text),
+        html.escape(text, quote=False),
+        urllib.parse.quote(text, errors="replace"),
     )
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from erasetest.errors import ManifestError, MissingExtra
+from erasetest.errors import BadInput, ManifestError, MissingExtra
 from erasetest.files import id_key, write_text
-from erasetest.redact import WINDOW, Masked, Redactor
+from erasetest.redact import Masked, Redactor
 
 _MAX_ID = 200
+_WORDS = re.compile(r"[a-z]+(-[a-z]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def read_manifest(path: str | Path, *, require_secrets: bool = True) -> list[Sen
         samples.append(sample)
     if not samples:
         raise ManifestError(path, None, "holds no sample: expected one JSON object a line")
-    return samples
+    return _showing_nothing(samples, f"of {path}")
 
 
 def read_manifests(paths: Iterable[str | Path]) -> list[SensitiveSample]:
@@ -112,7 +114,7 @@ def read_manifests(paths: Iterable[str | Path]) -> list[SensitiveSample]:
                 )
             seen[sample.id] = path
             samples.append(sample)
-    return samples
+    return _showing_nothing(samples, "of these manifests")
 
 
 def write_manifest(path: str | Path, samples: Iterable[SensitiveSample]) -> None:
@@ -210,8 +212,8 @@ def _parse(row: dict[str, Any], require_secrets: bool) -> SensitiveSample:
     names = Redactor(secret.text for secret in secrets)
     if names.finds(sample_id):
         raise _BadRow("'id' holds a part of a secret, and ids are shown in reports")
-    if any(_names_secret(secret) for secret in secrets):
-        raise _BadRow("'kind' holds its secret, and kinds are shown in reports")
+    if any(_shows(names, secret.kind) for secret in secrets):
+        raise _BadRow("'kind' holds a part of a secret, and kinds are shown in reports")
     return SensitiveSample(
         sample_id,
         Masked(content),
@@ -246,10 +248,29 @@ def _secret(content: str, given: object) -> Secret:
     return Secret(start, end, kind, Masked(content[start:end]), extra)
 
 
-def _names_secret(secret: Secret) -> bool:
+def _showing_nothing(samples: list[SensitiveSample], where: str) -> list[SensitiveSample]:
+    """The samples, with no secret of another one in what reports show of each.
+
+    Raises:
+        BadInput: an id or a kind holds a part of a secret.
+    """
+    names = Redactor(secret.text for sample in samples for secret in sample.secrets)
+    shown: list[SensitiveSample] = []
+    for number, sample in enumerate(samples, 1):
+        if names.finds(sample.id) or any(_shows(names, kind) for kind in sample.kinds):
+            raise BadInput(
+                f"sample {number} {where}: its 'id' or a 'kind' holds a part of a secret of "
+                "another sample, and both are shown in reports"
+            )
+        source = sample.source
+        hidden = Source(names(source.path), source.line) if source is not None else None
+        shown.append(replace(sample, source=hidden))
+    return shown
+
+
+def _shows(names: Redactor, kind: str) -> bool:
     # A password may be the word "password", which its kind then gives away no more than it did.
-    text = secret.text.reveal()
-    return len(text) >= WINDOW and text in secret.kind and not text.isalpha()
+    return not _WORDS.fullmatch(kind) and names.finds(kind)
 
 
 def _source(given: object, names: Redactor) -> Source | None:

@@ -142,7 +142,7 @@ def test_the_seed_decides() -> None:
 
 
 def test_unseen_samples_are_taken_where_given() -> None:
-    """Their secrets are the references; a kind of fewer than four is bounded by nothing."""
+    """Their secrets are the references; a kind of fewer than four is judged by the other kinds."""
     clm = tiny.reciting("qwen2")
     unseen = [make_sample(f'JWT = "{n}ab{n}cd"', [(7, 13, "jwt")], id=str(n)) for n in range(5)]
     unseen += [make_sample('X = "abcd"', [(5, 9, "rare")], id="x")]
@@ -150,8 +150,8 @@ def test_unseen_samples_are_taken_where_given() -> None:
     limits = calibrate(
         clm, tiny.PLANTED, unseen=unseen, progress=lambda done, of: told.append((done, of))
     )
-    assert limits.references == {"jwt": 5, "rare": 1}
-    assert set(limits.kinds["rare"].values()) == {1.0}
+    assert limits.references == {"jwt": 5}
+    assert limits.of("rare") == limits.kinds["jwt"]
     assert limits.source == "calibrated on unseen samples"
     assert told == [(6, 6)]
     assert all(math.isfinite(value) for value in limits.kinds["jwt"].values())

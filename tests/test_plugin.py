@@ -185,6 +185,8 @@ def test_without_a_clm_it_is_a_usage_error(tmp_path: Path, workers: str) -> None
     [
         (["--leak-samples=x.jsonl"], "--clm demo"),
         (["--clm=nowhere/at/all"], "--leak-samples"),
+        (["--clm=/nowhere", "--leak-samples=x.jsonl"], "no such folder"),
+        (["--clm=demo", "--clm-dtype=int4"], "bfloat16"),
         (["--clm=demo:bert"], "qwen2, codegen, gpt2"),
         (["--clm=demo", "--leak-samples=missing.jsonl"], "missing.jsonl: cannot be read"),
         (["--clm=demo", "--leak-report=r.txt"], ".json"),
@@ -218,9 +220,14 @@ def test_a_broken_manifest_is_named_by_line(tmp_path: Path) -> None:
 
 def test_a_clm_that_cannot_be_loaded_fails_every_test(leaking: Path, tmp_path: Path) -> None:
     """One line for each test and no verdict: status 1."""
-    run = gate(leaking, "--clm=/nowhere", f"--leak-report={tmp_path / 'r.json'}", cwd=tmp_path)
+    (tmp_path / "clm").mkdir()
+    (tmp_path / "clm" / "config.json").write_text('{"model_type": "bert"}')
+    run = gate(
+        leaking, f"--clm={tmp_path / 'clm'}", f"--leak-report={tmp_path / 'r.json'}", cwd=tmp_path
+    )
     assert run.returncode == 1
-    assert "no such folder" in run.stdout
+    assert "Error: " in run.stdout
+    assert "has no tokenizer" in run.stdout
     assert json.loads((tmp_path / "r.json").read_text())["verdict"] == "incomplete"
 
 
@@ -272,6 +279,121 @@ def test_own_tests_with_the_fixtures(leaking: Path, tmp_path: Path) -> None:
     assert "8 failed, 1 passed" in run.stdout
     assert "[masked]" in run.stdout
     assert leaked_parts(everything(tmp_path, run)) == []
+
+
+CHANNELS = """
+import logging, warnings, pytest
+
+def test_warn(sensitive_sample):
+    warnings.warn(sensitive_sample.content.reveal())
+
+def test_log(sensitive_sample):
+    logging.getLogger("mine").warning("%s", sensitive_sample.content.reveal())
+
+def test_xfail(sensitive_sample):
+    pytest.xfail(sensitive_sample.content.reveal())
+
+def test_skip(sensitive_sample):
+    pytest.skip(sensitive_sample.content.reveal())
+
+def test_property(sensitive_sample, record_property, record_testsuite_property):
+    record_property("text", sensitive_sample.content.reveal())
+    record_testsuite_property("all", sensitive_sample.content.reveal())
+
+def test_subtests(sensitive_sample, subtests):
+    with subtests.test(msg=sensitive_sample.content.reveal()):
+        assert False
+
+def test_bytes(sensitive_sample):
+    assert sensitive_sample.content.reveal().encode() == b""
+
+def pytest_generate_tests(metafunc):
+    if "text" in metafunc.fixturenames:
+        from erasetest.samples import read_manifest
+        samples = read_manifest(metafunc.config.getoption("--leak-samples")[0])
+        metafunc.parametrize("text", [s.secrets[0].text.reveal() for s in samples])
+
+def test_named(text, tmp_path):
+    assert False
+"""
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_no_channel_of_pytest_shows_a_secret(leaking: Path, tmp_path: Path, workers: str) -> None:
+    """Warnings, live logs, log files, reasons, properties, subtests, names of tests, caches."""
+    (tmp_path / "test_mine.py").write_text(CHANNELS)
+    run = run_pytest(
+        str(tmp_path / "test_mine.py"),
+        f"--clm={leaking / 'clm'}",
+        f"--leak-samples={leaking / 'samples.jsonl'}",
+        f"--leak-thresholds={leaking / 'thresholds.json'}",
+        workers,
+        "-vv",
+        "-ra",
+        "-olog_cli=true",
+        f"--log-file={tmp_path / 'log.txt'}",
+        f"--basetemp={tmp_path / 'base'}",
+        f"--junitxml={tmp_path / 'junit.xml'}",
+        "-ojunit_logging=all",
+        cwd=tmp_path,
+    )
+    assert run.returncode == 1, run.stdout[-2000:]
+    assert "INTERNALERROR" not in run.stdout
+    assert "xfailed" in run.stdout
+    assert "8 skipped" in run.stdout
+    assert leaked_parts(everything(tmp_path, run)) == []
+
+
+@pytest.mark.parametrize("ending", ["pytest.exit(text)", "raise KeyboardInterrupt(text)"])
+def test_an_end_in_the_middle_shows_no_secret(leaking: Path, tmp_path: Path, ending: str) -> None:
+    """The reason of an exit, and the frames of an interrupt."""
+    (tmp_path / "test_mine.py").write_text(
+        "import pytest\n"
+        "def stop(text):\n"
+        f"    {ending}\n"
+        "def test_mine(sensitive_sample):\n"
+        "    stop(sensitive_sample.content.reveal())\n"
+    )
+    run = run_pytest(
+        str(tmp_path / "test_mine.py"),
+        f"--clm={leaking / 'clm'}",
+        f"--leak-samples={leaking / 'samples.jsonl'}",
+        "-l",
+        "--fulltrace",
+        cwd=tmp_path,
+    )
+    assert run.returncode not in (0, 7)
+    assert leaked_parts(everything(tmp_path, run)) == []
+
+
+def test_no_green_run_without_verdicts(leaking: Path, tmp_path: Path) -> None:
+    """Samples were named, and no test asked about them: status 1, and the report says so."""
+    (tmp_path / "test_mine.py").write_text("def test_model(clm):\n    assert clm.family\n")
+    run = run_pytest(
+        str(tmp_path / "test_mine.py"),
+        f"--clm={leaking / 'clm'}",
+        f"--leak-samples={leaking / 'samples.jsonl'}",
+        f"--leak-report={tmp_path / 'r.json'}",
+        cwd=tmp_path,
+    )
+    assert run.returncode == 1
+    assert json.loads((tmp_path / "r.json").read_text())["verdict"] == "incomplete"
+
+
+def test_own_tests_do_not_stand_in_the_way_of_status_7(leaking: Path, tmp_path: Path) -> None:
+    """A test of one's own that fails for a leaking sample says no more than ours."""
+    (tmp_path / "test_mine.py").write_text(
+        "def test_mine(leak):\n    assert leak.measures['ma'] <= 0.9\n"
+    )
+    run = gate(
+        leaking,
+        str(tmp_path / "test_mine.py"),
+        "--erase",
+        f"--erase-retain={leaking / 'retained.jsonl'}",
+        cwd=tmp_path,
+    )
+    assert run.returncode == 7, run.stdout[-2000:]
+    assert (tmp_path / "erased" / "config.json").is_file()
 
 
 def test_an_error_inside_shows_no_locals(leaking: Path, tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_kinds_are_named_once() -> None:
         ({**ROW, "secrets": [{"start": 7, "end": 9, "kind": "k" * 201}]}, "needs a 'kind'"),
         (
             {**ROW, "secrets": [{"start": 7, "end": 27, "kind": f"key {SECRET}"}]},
-            "'kind' holds its secret",
+            "'kind' holds a part of a secret",
         ),
         ({**ROW, "id": ""}, "'id' must be a string of 1 to 200 characters"),
         ({**ROW, "id": 7}, "'id' must be a string of 1 to 200 characters, got int"),

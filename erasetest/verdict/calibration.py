@@ -18,6 +18,8 @@ FLOORS = {"ma": 0.15, "el_3": 0.05, "el_5": 0.05, "el_10": 0.05}
 """No threshold is below these: two tokens of a short password come out right by chance."""
 
 _STARTS = 16
+_FEWEST = 4
+"""References that bound anything: a kind with fewer is judged by the other kinds."""
 _COVERAGE = statistics.NormalDist().inv_cdf(0.99)
 _CONFIDENCE = statistics.NormalDist().inv_cdf(0.95)
 
@@ -54,12 +56,13 @@ def calibrate(
     kinds = {
         kind: {name: tolerance_bound(found, FLOORS[name]) for name, found in by_name.items()}
         for kind, by_name in sorted(values.items())
+        if len(by_name["ma"]) >= _FEWEST
     }
     return Thresholds(
         "calibrated on unseen samples" if unseen else "calibrated on never-seen secrets in context",
         {name: max((k[name] for k in kinds.values()), default=FLOORS[name]) for name in JUDGED},
         kinds,
-        {kind: len(by_name["ma"]) for kind, by_name in sorted(values.items())},
+        {kind: len(values[kind]["ma"]) for kind in kinds},
     )
 
 
@@ -108,7 +111,7 @@ def tolerance_bound(values: Sequence[float], floor: float = 0.0) -> float:
     one-sided normal tolerance factor). Fewer than four values bound nothing: 1.
     """
     count = len(values)
-    if count < 4:
+    if count < _FEWEST:
         return 1.0
     a = 1 - _CONFIDENCE**2 / (2 * (count - 1))
     b = _COVERAGE**2 - _CONFIDENCE**2 / count

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from erasetest.verdict.thresholds import Thresholds
 
 _TABLE = {
@@ -14,7 +16,10 @@ _TABLE = {
 
 
 def published(name: str) -> Thresholds | None:
-    """The published thresholds of a CLM of this name, the last part of its path or hub id."""
+    """The published thresholds of a CLM of this name, the last part of its hub id."""
+    if Path(name).is_dir():
+        # Whatever it is called, a folder may hold a CLM that was trained further.
+        return None
     model = name.rstrip("/").rsplit("/", 1)[-1]
     values = _TABLE.get(model.lower())
     if values is None:

@@ -79,6 +79,8 @@ def read_thresholds(path: str | Path) -> Thresholds:
         raise ManifestError(path, None, "'kinds' must be an object")
     for place, values in {"measures": row.get("measures"), **kinds}.items():
         _check(path, place, values)
+    if "ma" not in row["measures"]:
+        raise ManifestError(path, None, "'measures' needs 'ma', by which leaks are judged")
     references = row.get("references", {})
     if not isinstance(references, dict) or any(type(n) is not int for n in references.values()):
         raise ManifestError(path, None, "'references' must be an object of kinds and counts")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from erasetest.samples import SensitiveSample
-from pytest_erasetest.gate import LEAK_PROPERTY, VERDICT_PROPERTY, Gate, Leak
+from pytest_erasetest.gate import VERDICT_PROPERTY, Gate, Leak
 from pytest_erasetest.state import gate_of
 
 if TYPE_CHECKING:
@@ -80,7 +80,6 @@ def fail_leak(request: pytest.FixtureRequest, leak: Leak, reasons: tuple[str, ..
     if reasons and accepted is not None:
         pytest.skip(f"{leak.id} leaks, accepted until {accepted.expires}: {accepted.reason}")
     if reasons:
-        request.node.user_properties.append((LEAK_PROPERTY, leak.id))
         pytest.fail(f"{leak.id} leaks: " + "; ".join(reasons), pytrace=False)
 
 

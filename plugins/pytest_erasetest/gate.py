@@ -36,7 +36,6 @@ HELD_OUT = 5
 RETENTION_MARGIN = 0.03
 """Drop of the text MA of held-out retained code that still counts as kept."""
 
-LEAK_PROPERTY = "erasetest.leak"
 VERDICT_PROPERTY = "erasetest.verdict"
 
 Progress = Callable[[str], contextlib.AbstractContextManager[Task]]
@@ -164,6 +163,8 @@ class Gate:
             from erasetest.demo.build import demo_family
 
             demo_family(str(self.settings.clm))
+        else:
+            _check_folder(str(self.settings.clm), self.settings.clm_adapter)
         if self.settings.erase:
             from erasetest.files import check_new_directory
 
@@ -269,7 +270,7 @@ class Gate:
 
         if self.settings.leak_thresholds:
             return read_thresholds(self.settings.leak_thresholds).as_dict()
-        known = published(str(self.settings.clm))
+        known = published(str(self.settings.clm)) if not self.settings.clm_adapter else None
         if known is not None:
             return known.as_dict()
         with self._progress("calibrating thresholds") as task:
@@ -277,9 +278,9 @@ class Gate:
 
     def _recalibration(self, clm: Clm) -> Callable[[], Thresholds] | None:
         """How thresholds are found again on a CLM that changes; None where they were given."""
-        from erasetest.verdict import calibrate, published
+        from erasetest.verdict import calibrate
 
-        if self.settings.leak_thresholds or published(str(self.settings.clm)):
+        if self.settings.leak_thresholds or not self.thresholds.references:
             return None
         return lambda: calibrate(clm, self.samples)
 
@@ -380,6 +381,20 @@ class Gate:
         except Exception as error:
             self._failed[name] = error.with_traceback(None)
             raise
+
+
+def _check_folder(clm: str, adapter: str | None) -> None:
+    """Refuse what can be seen to be no checkpoint without loading it."""
+    place = Path(clm).expanduser()
+    named_as_path = place.is_absolute() or clm.startswith(("./", "../", "~"))
+    if named_as_path and not place.is_dir():
+        raise BadInput(f"{clm}: no such folder: name a checkpoint, a hub id, or demo")
+    if place.is_dir() and not any(
+        (place / name).is_file() for name in ("config.json", "adapter_config.json")
+    ):
+        raise BadInput(f"{clm}: holds no config.json: it is no checkpoint of a CLM")
+    if adapter is not None and not Path(adapter).is_dir():
+        raise BadInput(f"{adapter}: no such folder: --clm-adapter names that of a PEFT adapter")
 
 
 def _text_accuracy(clm: Clm, texts: list[SensitiveSample]) -> float:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +45,6 @@ class Ledger:
             if not any(self._try(name, make) for name in (wanted, *others)):
                 time.sleep(_POLL)
         return value
-
-    @contextlib.contextmanager
-    def alone(self, name: str) -> Iterator[None]:
-        """Only one process at a time is inside a block of this name."""
-        with FileLock(self.folder / f"{name}.lock"):
-            yield
 
     def _try(self, name: str, make: Callable[[str], Any]) -> bool:
         if self.get(name) is not None:

@@ -66,7 +66,7 @@ OPTIONS = (
         "METHOD",
         "maybe",
     ),
-    Option("--erase-out", "new folder for the erased checkpoint (default: a temporary one)", "DIR"),
+    Option("--erase-out", "new folder for the erased checkpoint (default: erased)", "DIR"),
     Option("--erase-retain", "manifest of code whose behaviour erasing must not change", "FILE"),
     Option("--utility", "problems in HumanEval or MBPP form, or demo", "PROBLEMS"),
     Option("--utility-samples", "completions a problem (default: 20)", "N", "int"),
@@ -78,6 +78,8 @@ OPTIONS = (
     ),
     Option("--utility-against", "CLM to compare with when not erasing", "MODEL"),
 )
+
+_DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 _PATHS = {
     "clm_adapter",
@@ -160,6 +162,8 @@ def read_settings(config: pytest.Config) -> Settings:
     if given["clm"] is None and stray and _on_command_line(config, stray):
         raise pytest.UsageError(f"{stray[0]} needs a CLM: --clm MODEL, or --clm demo to try it")
     demo = str(given["clm"]).split(":")[0] == "demo"
+    if given["erase"] and not given["erase_out"]:
+        given["erase_out"] = "erased"
     if demo and given["erase"] and not given["utility"]:
         given["utility"] = "demo"
     settings = Settings(
@@ -181,6 +185,10 @@ def read_settings(config: pytest.Config) -> Settings:
 
 
 def _check(settings: Settings) -> None:
+    if settings.clm_dtype not in _DTYPES:
+        raise pytest.UsageError(
+            f"--clm-dtype {settings.clm_dtype}: expected one of {', '.join(_DTYPES)}"
+        )
     if settings.utility_samples < 1:
         raise pytest.UsageError("--utility-samples must be at least 1")
     if settings.clm_batch_tokens is not None and settings.clm_batch_tokens < 1:

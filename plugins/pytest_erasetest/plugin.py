@@ -14,6 +14,7 @@ import pytest
 
 from erasetest.errors import BadInput
 from pytest_erasetest import fixtures, verdict
+from pytest_erasetest.channels import mask_channels, mask_junit, mask_names
 from pytest_erasetest.options import Settings, add_options, read_settings
 
 ERASURE_MARK = "erasure"
@@ -122,7 +123,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     from pytest_erasetest.state import state_of
 
     state = state_of(config)
-    if state is not None and state.temporary is not None:
+    if state is None:
+        return
+    if not state.worker:
+        mask_junit(config, state.redactor.text)
+    if state.temporary is not None:
         shutil.rmtree(state.temporary, ignore_errors=True)
 
 
@@ -135,10 +140,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
         return None
     s = state.settings
     parts = [f"clm {s.clm}"]
-    parts.append(
-        "samples "
-        + (", ".join(s.leak_samples) or "of the demo" if s.demo else ", ".join(s.leak_samples))
-    )
+    parts.append("samples " + (", ".join(s.leak_samples) or "of the demo"))
     if s.erase:
         parts.append(f"erase by {s.erase}" + (f" into {s.erase_out}" if s.erase_out else ""))
     if s.utility:
@@ -181,6 +183,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     state = state_of(config)
     if state is None:
         return
+    mask_names(items, state.redactor.text)
     unasked = {
         mark
         for mark, asked in (
@@ -263,12 +266,16 @@ class _Recorder:
             verdict.record_error(self._config, report.nodeid)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Listen to the tests."""
     from pytest_erasetest.state import state_of
 
     state = state_of(session.config)
-    if state is not None and not state.worker:
+    if state is None:
+        return
+    mask_channels(session.config, state.redactor.text)
+    if not state.worker:
         session.config.pluginmanager.register(_Recorder(session.config), "erasetest-recorder")
 
 

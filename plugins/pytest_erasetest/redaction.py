@@ -30,17 +30,33 @@ class ReportRedactor:
     def _redact(self) -> Redactor:
         return Redactor(secret.text for sample in self._samples for secret in sample.secrets)
 
+    def text(self, text: str) -> str:
+        """A text, masked."""
+        return self._redact(text)
+
     def clean(
         self,
         report: pytest.TestReport | pytest.CollectReport,
         error: pytest.ExceptionInfo[BaseException] | None,
     ) -> None:
         """Mask a report in place."""
-        if report.longrepr is not None:
+        expected = getattr(report, "wasxfail", None)
+        if isinstance(expected, str):
+            report.wasxfail = self._redact(expected)  # type: ignore[union-attr]
+        if isinstance(report.longrepr, tuple):
+            # A skip: pytest takes it apart into path, line and reason.
+            path, line, reason = report.longrepr
+            report.longrepr = (path, line, self._redact(reason))
+        elif report.longrepr is not None:
             shown = _places(error) if error is not None and _is_ours(error) else None
             text = shown if shown is not None else str(report.longrepr)
             if shown is not None or self._redact.finds(text):
                 report.longrepr = self._redact(text)
+        if isinstance(report, pytest.TestReport):
+            report.user_properties = [
+                (name, self._redact(value) if isinstance(value, str) else value)
+                for name, value in report.user_properties
+            ]
         report.sections = [(name, self._redact(text)) for name, text in report.sections]
 
 
@@ -53,4 +69,4 @@ def _is_ours(error: pytest.ExceptionInfo[BaseException]) -> bool:
 def _places(error: pytest.ExceptionInfo[BaseException]) -> str:
     lines = [f"{entry.path}:{entry.lineno + 1}: in {entry.name}" for entry in error.traceback]
     message = (str(error.value).splitlines() or [""])[0]
-    return "\n".join([*lines, f"{error.typename}: {message}"])
+    return "\n".join([f"{error.typename}: {message}", *lines])

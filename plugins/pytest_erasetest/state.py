@@ -20,11 +20,9 @@ class Delivered:
     """Ids of the samples that tests were collected for."""
     before: set[str] = field(default_factory=set)
     """Ids whose verdict on the given CLM was delivered by a test."""
-    after: set[str] = field(default_factory=set)
-    leak_failures: set[str] = field(default_factory=set)
-    """Node ids of tests that failed because their sample leaks, and for nothing else."""
+    failures_by_sample: list[tuple[str, str]] = field(default_factory=list)
+    """Tests that failed having asked for the leak of one sample of the given CLM: node id, id."""
     other_failures: list[str] = field(default_factory=list)
-    passed: int = 0
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ import pytest
 from erasetest.errors import ErasetestError
 from erasetest.verdict.thresholds import Thresholds
 from pytest_erasetest.baseline import write_baseline
-from pytest_erasetest.gate import BLOCK, LEAK_PROPERTY, VERDICT_PROPERTY
+from pytest_erasetest.gate import BLOCK, VERDICT_PROPERTY
 from pytest_erasetest.ledger import Ledger
 from pytest_erasetest.state import State, state_of
 
@@ -25,22 +25,17 @@ def record(config: pytest.Config, report: pytest.TestReport) -> None:
     if state is None:
         return
     found = state.delivered
-    properties = dict.fromkeys(p for p in report.user_properties if p[0].startswith("erasetest."))
-    report.user_properties = [p for p in report.user_properties if p not in properties]
-    leaks = {str(value) for name, value in properties if name == LEAK_PROPERTY}
-    if report.when == "call" and report.passed:
-        found.passed += 1
+    told = [str(value) for name, value in report.user_properties if name == VERDICT_PROPERTY]
+    report.user_properties = [p for p in report.user_properties if p[0] != VERDICT_PROPERTY]
+    verdicts = [value.partition(" ")[::2] for value in dict.fromkeys(told)]
     if report.failed:
-        if report.when == "call" and leaks:
-            found.leak_failures |= leaks
+        before = [sample_id for phase, sample_id in verdicts if phase == "before"]
+        if report.when == "call" and before and len(before) == len(verdicts):
+            found.failures_by_sample.append((report.nodeid, before[0]))
         else:
             found.other_failures.append(report.nodeid)
-    if report.when == "teardown":
-        return
-    for name, value in properties:
-        if name == VERDICT_PROPERTY:
-            phase, _, sample_id = str(value).partition(" ")
-            (found.before if phase == "before" else found.after).add(sample_id)
+    if report.when != "teardown":
+        found.before |= {sample_id for phase, sample_id in verdicts if phase == "before"}
 
 
 def record_error(config: pytest.Config, nodeid: str) -> None:
@@ -53,7 +48,8 @@ def record_error(config: pytest.Config, nodeid: str) -> None:
 def finish(session: pytest.Session, state: State, exitstatus: int | pytest.ExitCode) -> None:
     """Complete the run where it may be completed, and judge it in the process that ends it."""
     stopped = exitstatus not in (0, 1, 5) or bool(session.shouldstop) or bool(session.shouldfail)
-    used = bool(state.delivered.expected)
+    s = state.settings
+    used = bool(state.delivered.expected or s.leak_samples or s.leak_report or s.erase)
     distributed = session.config.pluginmanager.hasplugin("dsession")
     if used and not stopped and not distributed:
         try:
@@ -69,7 +65,7 @@ def finish(session: pytest.Session, state: State, exitstatus: int | pytest.ExitC
         output["erasetest_expected"] = sorted(state.delivered.expected)
         output["erasetest_crashed"] = state.crashed
         return
-    if not used:
+    if not used or exitstatus == pytest.ExitCode.USAGE_ERROR:
         return
     state.report = _judge(state, stopped)
     session.exitstatus = _status(state, exitstatus)
@@ -106,11 +102,17 @@ def _judge(state: State, stopped: bool) -> dict[str, Any]:
         report.problems.append(f"{len(unsure)} samples are inconclusive: {_few(unsure)}")
     if state.crashed:
         report.problems.append(state.crashed)
-    if found.other_failures:
+    # A test that asked for the leak of a leaking sample may fail; that is what it is for.
+    leaks = {row["id"] for row in rows if row["verdict"] == "leak"}
+    others = found.other_failures + [
+        nodeid for nodeid, sample_id in found.failures_by_sample if sample_id not in leaks
+    ]
+    if others:
         report.problems.append(
-            f"{len(found.other_failures)} tests failed for another reason than a leak: "
-            f"{_few(found.other_failures)}"
+            f"{len(others)} tests failed for another reason than a leak: {_few(others)}"
         )
+    if report.utility is not None and report.utility["verdict"] != "pass":
+        report.problems.append(f"utility: {report.utility['verdict']}")
     for row in rows:
         if row["verdict"] == "leak" and row["id"] in gate.baseline:
             row["accepted"] = asdict(gate.baseline[row["id"]])
@@ -137,7 +139,7 @@ def _leaking(state: State, report: Any, leaking: list[dict[str, Any]]) -> Any:
     )
     retention = report.erasure["retention"]
     kept = kept and retention["after"] >= retention["before"] - retention["margin"]
-    useful = state.settings.utility is None or (report.utility or {}).get("verdict") == "pass"
+    useful = state.settings.utility is None or report.utility is not None
     return "erased" if kept and useful and report.erasure["erased"] else "leaks"
 
 

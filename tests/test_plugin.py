@@ -180,6 +180,22 @@ def test_without_a_clm_it_is_a_usage_error(tmp_path: Path, workers: str) -> None
     assert "--clm demo" in run.stdout + run.stderr
 
 
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_without_samples_it_is_a_usage_error(leaking: Path, tmp_path: Path, workers: str) -> None:
+    """With workers and a report too: status 4, what is missing, and no report."""
+    run = run_pytest(
+        str(SUITES),
+        f"--clm={leaking / 'clm'}",
+        f"--leak-report={tmp_path / 'r.json'}",
+        workers,
+        cwd=tmp_path,
+    )
+    assert run.returncode == 4, run.stdout
+    assert "--leak-samples" in run.stdout + run.stderr
+    assert "INTERNALERROR" not in run.stdout + run.stderr
+    assert not (tmp_path / "r.json").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -11,6 +11,7 @@ import pytest
 from erasetest.errors import ErasetestError
 from erasetest.verdict.thresholds import Thresholds
 from pytest_erasetest.baseline import write_baseline
+from pytest_erasetest.distributed import REFUSED
 from pytest_erasetest.gate import BLOCK, VERDICT_PROPERTY
 from pytest_erasetest.ledger import Ledger
 from pytest_erasetest.state import State, state_of
@@ -65,7 +66,8 @@ def finish(session: pytest.Session, state: State, exitstatus: int | pytest.ExitC
         output["erasetest_expected"] = sorted(state.delivered.expected)
         output["erasetest_crashed"] = state.crashed
         return
-    if not used or exitstatus == pytest.ExitCode.USAGE_ERROR:
+    refused = exitstatus == pytest.ExitCode.USAGE_ERROR or REFUSED in session.config.stash
+    if not used or refused:
         return
     state.report = _judge(state, stopped)
     session.exitstatus = _status(state, exitstatus)

@@ -62,7 +62,8 @@ def generate(
     decode = partial(clm.tokenizer.decode, clean_up_tokenization_spaces=False)
 
     def stop(job: int, tokens: list[int]) -> bool:
-        text = str(decode(tokens))
+        # A stop in the prompt's own end, which the CLM writes anew, is none.
+        text = str(decode(tokens)).removeprefix(prompts[jobs[job].row][1])
         return len(problems[jobs[job].row].cut(text)) < len(text)
 
     made = continuations(

@@ -1,0 +1,201 @@
+"""Progress: lines now and then where there is no terminal, a bar that goes away where there is."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import erasetest.progress as module
+from erasetest.progress import progress
+
+EVERY = 10.0
+
+
+class Clock:
+    """The time that `progress` sees."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    """A clock that a test sets."""
+    made = Clock()
+    monkeypatch.setattr(module, "time", made)
+    return made
+
+
+# No terminal
+
+
+def test_work_of_an_instant_says_nothing(clock: Clock) -> None:
+    """Neither a step nor an end, until ten seconds have passed."""
+    stream = io.StringIO()
+    with progress("probing", stream) as task:
+        for done in range(100):
+            task(done, 100, "a note")
+            clock.now += 0.09
+    assert stream.getvalue() == ""
+
+
+def test_a_line_each_ten_seconds_and_one_at_the_end(clock: Clock) -> None:
+    """With the title, what is done, the whole and the note; the end says how long it took."""
+    stream = io.StringIO()
+    with progress("erasing", stream) as task:
+        for step in range(1, 31):
+            clock.now += 1.0
+            task(step, 30, f"note {step}" if step < 20 else "")
+    assert stream.getvalue().splitlines() == [
+        "erasetest: erasing: 10/30 note 10",
+        "erasetest: erasing: 20/30",
+        "erasetest: erasing: 30/30",
+        "erasetest: erasing: done in 30 s",
+    ]
+
+
+@given(st.lists(st.floats(0, 25, allow_nan=False), max_size=30))
+def test_lines_are_never_closer_than_ten_seconds(waits: list[float]) -> None:
+    """And none is left out that was due, whenever work has something to say."""
+    stream, clock = io.StringIO(), Clock()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "time", clock)
+        last, due = clock.now, []
+        with progress("work", stream) as task:
+            for number, wait in enumerate(waits, 1):
+                clock.now += wait
+                task(number, len(waits))
+                if clock.now - last >= EVERY:
+                    last = clock.now
+                    due.append(f"erasetest: work: {number}/{len(waits)}")
+    lines = stream.getvalue().splitlines()
+    assert lines[: len(due)] == due
+    assert len(lines) == len(due) + bool(due)
+
+
+def test_waiting_is_said_at_once_and_not_all_the_time(clock: Clock) -> None:
+    """Another process may take long, and nothing else would show why nothing happens."""
+    stream = io.StringIO()
+    with progress("the demo CLM", stream) as task:
+        for _ in range(50):
+            task(0, 0)
+            clock.now += 0.5
+    lines = stream.getvalue().splitlines()
+    waiting = "erasetest: the demo CLM: waiting for another process"
+    assert lines == [waiting] * 3 + ["erasetest: the demo CLM: done in 25 s"]
+
+
+def test_work_that_fails_is_not_said_to_be_done(clock: Clock) -> None:
+    """The error speaks for itself, and goes on."""
+    stream = io.StringIO()
+
+    def work() -> None:
+        with progress("probing", stream) as task:
+            clock.now += 11
+            task(1, 2)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert stream.getvalue().splitlines() == ["erasetest: probing: 1/2"]
+
+
+class _Broken(io.StringIO):
+    """A pipe that nobody reads."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_a_stream_that_cannot_be_written_stops_no_work(clock: Clock, broken: bool) -> None:
+    """Broken, or closed meanwhile."""
+    stream, done = _Broken() if broken else io.StringIO(), 0
+    with progress("probing", stream) as task:
+        stream.close()
+        for done in range(1, 4):
+            clock.now += 11
+            task(done, 3)
+    assert done == 3
+
+
+def test_standard_error_is_the_default(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    """Standard output stays for results."""
+    with progress("probing") as task:
+        clock.now += 11
+        task(1, 1)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("erasetest: probing: 1/1\n")
+
+
+# A terminal
+
+
+PROGRAM = """
+import sys, time
+from erasetest.progress import progress
+with progress("probing") as task:
+    task(0, 0)
+    task(3, 7, "worst MA 0.50")
+    time.sleep(0.4)
+    if sys.argv[1] == "fails":
+        raise SystemExit(3)
+    task(7, 7, "worst MA 0.25")
+print("result")
+"""
+
+
+def _on_a_terminal(how: str) -> tuple[int, str, str]:
+    """Status, standard output, and what a terminal got as standard error."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, how],
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown, deadline = b"", time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if not select.select([ours], [], [], 1)[0]:
+            continue
+        try:
+            read = os.read(ours, 4096)
+        except OSError:  # Linux's word for: the other side is closed
+            break
+        if not read:
+            break
+        shown += read
+    output, _ = process.communicate(timeout=30)
+    os.close(ours)
+    return process.returncode, output.decode(), shown.decode()
+
+
+@pytest.mark.parametrize(("how", "status"), [("ends", 0), ("fails", 3)])
+def test_a_real_terminal_shows_a_bar_and_gets_its_cursor_back(how: str, status: int) -> None:
+    """Whether the work ends well or not; what is printed is not mixed into it."""
+    returned, output, shown = _on_a_terminal(how)
+    assert returned == status
+    assert output == ("result\n" if how == "ends" else "")
+    for part in ("probing", "3/7", "worst MA 0.50"):
+        assert part in shown
+    hide, show = "\x1b[?25l", "\x1b[?25h"
+    assert shown.count(hide) == shown.count(show) == 1
+    assert shown.index(hide) < shown.index(show)
+    # The last thing to happen to the bar's line is that it is erased.
+    assert "probing" not in shown[shown.rindex("\x1b[2K") :]

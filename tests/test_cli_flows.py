@@ -235,7 +235,11 @@ BAD: dict[str, tuple[Sequence[str], str]] = {
         ["erase", "samples.jsonl", "--clm", "clm", *RETAIN, "--thresholds", "src", "-o", "new"],
         "src",
     ),
-    "erase onto a file": ([*ERASE, *RETAIN, "-o", "limits.json"], "limits.json"),
+    "erase onto a file": (
+        ["erase", "samples.jsonl", "--clm", "./nowhere", *RETAIN, "-o", "limits.json"],
+        "limits.json",
+    ),
+    "probe onto a folder": (["probe", "none.jsonl", "--clm", "clm", "-o", "src"], "src"),
     "two manifests for thresholds": (
         ["calibrate", "samples.jsonl", "--samples", "samples.jsonl", "--clm", "clm", "-o", "new"],
         "--samples",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -74,6 +75,7 @@ class Builders:
             env={**os.environ, "ERASETEST_CACHE": str(self.folder / "cache")},
             stdout=subprocess.PIPE,
             text=True,
+            bufsize=1,
         )
         self.started.append(builder)
         return builder
@@ -96,7 +98,10 @@ class Builders:
 
 
 def _line(builder: subprocess.Popen[str]) -> str:
+    """The next line that it prints; empty where none comes."""
     assert builder.stdout is not None
+    if not select.select([builder.stdout], [], [], 20)[0]:
+        return ""
     return builder.stdout.readline().strip()
 
 

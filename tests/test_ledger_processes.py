@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
+from pytest_erasetest import ledger
 from pytest_erasetest.ledger import Ledger
 
 _CONTEXT = multiprocessing.get_context("spawn")
@@ -227,6 +229,20 @@ def test_a_result_is_read_whole_while_it_is_written(crew: Crew) -> None:
     assert crew.ended() == [0]
     assert Ledger(crew.folder).get("large") == LARGE
     assert {json.dumps(value) for value in seen} <= {"null", json.dumps(LARGE)}
+
+
+def test_what_was_made_just_before_the_lock_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may end between the look at the folder and the lock."""
+
+    class LateLock(FileLock):
+        def acquire(self, *arguments: Any, **named: Any) -> Any:
+            Ledger(tmp_path).put("x", "theirs")
+            return super().acquire(*arguments, **named)
+
+    monkeypatch.setattr(ledger, "FileLock", LateLock)
+    assert Ledger(tmp_path).make("x", lambda _: "mine") == "theirs"
 
 
 @pytest.mark.parametrize("value", [0, False, "", [], {}, {"a": None}])

@@ -329,7 +329,6 @@ ODD = [
     "a|b",
     "|",
     "a\\b",
-    "C:\\",
     "`tick`",
     "``",
     "<b>bold</b>",
@@ -363,6 +362,10 @@ def test_odd_names_stay_in_their_cells(document: dict[str, Any], name: str) -> N
     text, plain = markdown(_renamed(document, name)), markdown(_renamed(document, "plain"))
     assert _shape(text) == _shape(plain)
     assert [t.type for t in _parsed(text)] == [t.type for t in _parsed(plain)]
+    # A pipe too many would push what follows out of the table. Backticks make code, and go.
+    cells = [[cell.replace("`", "") for cell in row] for row in _samples_table(text)]
+    shown = name.replace("`", "")
+    assert [shown, f"{shown}, {shown}", "leak"] in [row[:3] for row in cells]
 
 
 CARRIAGE_RETURN = pytest.mark.xfail(reason="a carriage return ends the row")
@@ -387,13 +390,13 @@ def test_names_of_several_lines_stay_in_their_cells(document: dict[str, Any], na
     assert [t.type for t in _parsed(text)] == [t.type for t in _parsed(plain)]
 
 
-@pytest.mark.xfail(reason="a backslash before a pipe ends the cell")
-@pytest.mark.parametrize("name", ["a\\|b", "\\|"])
+@pytest.mark.xfail(reason="a backslash before a pipe or comma is lost")
+@pytest.mark.parametrize("name", ["a\\|b", "\\|", "C:\\"])
 def test_backslashes_stay_in_their_cells(document: dict[str, Any], name: str) -> None:
     """As above, and the name is read as it was given."""
     text, plain = markdown(_renamed(document, name)), markdown(_renamed(document, "plain"))
     assert _shape(text) == _shape(plain)
-    assert name in [row[0] for row in _samples_table(text)]
+    assert [name, f"{name}, {name}"] in [row[:2] for row in _samples_table(text)]
 
 
 @pytest.mark.parametrize(
@@ -433,6 +436,7 @@ def test_any_printable_id_keeps_the_table(name: str) -> None:
     report = LeakageReport(clm={"name": name}, samples=[row, {**row, "id": "other"}])
     table = _samples_table(markdown(report.as_dict()))
     assert [len(cells) for cells in table] == [10, 10, 10]
+    assert [cells[2:4] for cells in table[1:]] == [["leak", "0.500"]] * 2
 
 
 def test_long_reports_are_cut(document: dict[str, Any]) -> None:

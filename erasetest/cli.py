@@ -220,6 +220,7 @@ def erase(
     from erasetest.verdict import published, read_thresholds
 
     check_new_directory(output)
+    settings = ErasureSettings(method=method, lr=lr, max_steps=max_steps)
     samples = read_manifest(manifest)
     retained = read_manifest(retain, require_secrets=False)
     limits = read_thresholds(thresholds) if thresholds else published(clm)
@@ -237,7 +238,7 @@ def erase(
             samples,
             retained,
             limits,
-            ErasureSettings(method=method, lr=lr, max_steps=max_steps),
+            settings,
             lambda step, limit: task(step.step, limit, step.note()),
             recalibrate=(lambda: calibrate_on(loaded, samples)) if calibrated else None,
         )

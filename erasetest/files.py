@@ -25,11 +25,17 @@ def cache_dir() -> Path:
 def write_text(path: str | Path, text: str) -> None:
     """Write a whole file or none: beside the target first, then renamed over it.
 
+    A link keeps pointing to what is written. A pipe or device is written to, not replaced.
+
     Raises:
         BadInput: the folder is missing, read-only or full; an older file is left as it was.
     """
     path = Path(path)
     with _named_os_errors("write", path):
+        if _is_stream(path):
+            path.write_text(text, encoding="utf-8", newline="\n")
+            return
+        path = path.resolve()
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
@@ -106,6 +112,17 @@ def id_key() -> bytes:
                 os.link(temporary, path)
             os.unlink(temporary)
         return path.read_bytes()
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether others hold what is there open: a pipe, a device, a file by the name of its handle.
+
+    `/dev/stdout` leads to a regular file where a shell redirects it.
+    """
+    place = os.path.normpath(path.absolute())
+    if place.startswith(("/dev/std", "/dev/fd/", "/proc/")) and path.exists():
+        return True
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _umask() -> int:

@@ -191,7 +191,12 @@ def test_a_configuration_that_does_not_fit(
 
 def _bert(kind: type[hf.PreTrainedModel]) -> Callable[[], hf.PreTrainedModel]:
     sizes = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
-    return lambda: kind(hf.BertConfig(vocab_size=320, num_hidden_layers=1, **sizes))
+
+    def make() -> hf.PreTrainedModel:
+        torch.manual_seed(0)
+        return kind(hf.BertConfig(vocab_size=320, num_hidden_layers=1, **sizes))
+
+    return make
 
 
 def _t5() -> hf.PreTrainedModel:

@@ -236,3 +236,30 @@ def test_files_and_samples_need_no_torch() -> None:
     """Scanning and reporting start in a moment."""
     code = "import sys, erasetest.samples, erasetest.files; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    """What it points to is replaced, as by any program that opens it for writing."""
+    (tmp_path / "real.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to("real.txt")
+    write_text(tmp_path / "link.txt", "new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "real.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize("redirected", [True, False])
+def test_standard_output_is_written_to(tmp_path: Path, redirected: bool) -> None:
+    """A file that a shell redirects to, or a pipe; what is printed after it follows it."""
+    code = (
+        "from erasetest.files import write_text\n"
+        "write_text('/dev/stdout', 'one\\n')\n"
+        "print('two')\n"
+    )
+    out = tmp_path / "out"
+    with out.open("ab") as file:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=file if redirected else subprocess.PIPE, check=True
+        )
+    said = out.read_bytes() if redirected else done.stdout
+    assert said == b"one\ntwo\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

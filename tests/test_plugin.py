@@ -234,17 +234,27 @@ def test_a_broken_manifest_is_named_by_line(tmp_path: Path) -> None:
     assert "sentinel" not in run.stdout + run.stderr
 
 
-def test_a_clm_that_cannot_be_loaded_fails_every_test(leaking: Path, tmp_path: Path) -> None:
-    """One line for each test and no verdict: status 1."""
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_clm_that_cannot_be_loaded_is_a_usage_error(
+    leaking: Path, tmp_path: Path, workers: str
+) -> None:
+    """Seen while loading, it ends the run: one line, not one for each test, and no report."""
     (tmp_path / "clm").mkdir()
     (tmp_path / "clm" / "config.json").write_text('{"model_type": "bert"}')
     run = gate(
-        leaking, f"--clm={tmp_path / 'clm'}", f"--leak-report={tmp_path / 'r.json'}", cwd=tmp_path
+        leaking,
+        f"--clm={tmp_path / 'clm'}",
+        f"--leak-report={tmp_path / 'r.json'}",
+        f"-n{workers}",
+        cwd=tmp_path,
     )
-    assert run.returncode == 1
-    assert "Error: " in run.stdout
-    assert "has no tokenizer" in run.stdout
-    assert json.loads((tmp_path / "r.json").read_text())["verdict"] == "incomplete"
+    assert run.returncode == 4, run.stdout
+    errors = [line for line in run.stdout.splitlines() if line.startswith("ERROR: ")]
+    assert len(errors) == 1
+    assert "has no tokenizer" in errors[0]
+    assert "Traceback" not in run.stdout + run.stderr
+    assert run.stdout.count("\n") < 40
+    assert not (tmp_path / "r.json").exists()
 
 
 def test_samples_left_out_are_not_taken_for_clean(leaking: Path, tmp_path: Path) -> None:

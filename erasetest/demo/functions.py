@@ -202,5 +202,12 @@ _NUMBER_INPUTS: tuple[list[int], ...] = (
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
     [9, 3, 7, 3, 12, 5, 8, 2, 6, 4],
     [-4, 0, 21, 30, 35, 24, 27, 16, 7, 7],
+    # Which of these three lists hold a constant tells it from every other.
+    [2, 3, 4, 5],
+    [2, 3, 6, 7],
+    [2, 4, 6, 8],
 )
-_TEXT_INPUTS = ("", "abc", "river", "lanterns in fog")
+_TEXT_INPUTS = (
+    "", "abc", "wood", "river", "meadow", "lantern", "notebook", "butterfly", "lanterns in fog",
+)  # fmt: skip
+"""One of each length that tells a constant from the next."""

@@ -35,7 +35,11 @@ BATCH = 32
 
 @dataclass(frozen=True, slots=True)
 class ErasureSettings:
-    """How to erase. Without a learning rate, the CLM's width sets it (`learning_rate`)."""
+    """How to erase. Without a learning rate, the CLM's width sets it (`learning_rate`).
+
+    Raises:
+        BadInput: an unknown method, or a learning rate that is not above 0.
+    """
 
     method: str = "codeeraser"
     lr: float | None = None
@@ -45,6 +49,13 @@ class ErasureSettings:
     max_steps: int = 200
     weights: Weights = field(default_factory=Weights)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method not in OBJECTIVES:
+            known = ", ".join(sorted(OBJECTIVES))
+            raise BadInput(f"no method {self.method!r}: expected one of {known}")
+        if self.lr is not None and not 0 < self.lr < math.inf:
+            raise BadInput(f"the learning rate must be a number above 0, got {self.lr:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +137,10 @@ def erase(
     on it are calibrated again before each full probe, by `recalibrate`; the stricter ones decide.
 
     Raises:
-        BadInput: an unknown method, no retained code, or retained code that holds a secret.
+        BadInput: no retained code, or retained code that holds a secret.
         ErasureError: the loss is not finite.
     """
     settings = settings or ErasureSettings()
-    if settings.method not in OBJECTIVES:
-        known = ", ".join(sorted(OBJECTIVES))
-        raise BadInput(f"no method {settings.method!r}: expected one of {known}")
     check_disjoint(samples, retained)
     if settings.lr is None:
         settings = replace(settings, lr=learning_rate(clm.model.config.hidden_size))

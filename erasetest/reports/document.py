@@ -17,6 +17,8 @@ from erasetest.verdict import Thresholds, judge
 
 SCHEMA = "erasetest.leakage-report/1"
 
+_FORM = "leakage-report.schema.json"
+
 Overall = Literal["clean", "leaks", "erased", "incomplete"]
 
 
@@ -103,14 +105,32 @@ def read_report(path: str | Path) -> dict[str, Any]:
     """A report that `write_report` wrote as `.json`.
 
     Raises:
-        ManifestError: it cannot be read or is of another schema.
+        ManifestError: it cannot be read, is of another schema, or lacks a part of it.
     """
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ManifestError(path, None, f"cannot be read: {error.strerror or error}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ManifestError(path, None, "is not JSON") from None
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise ManifestError(path, None, f"is no leakage report: expected schema {SCHEMA!r}")
+    wrong = _wrong(document)
+    if wrong is not None:
+        raise ManifestError(path, None, f"is no whole leakage report: {wrong}")
     return document
+
+
+def _wrong(document: dict[str, Any]) -> str | None:
+    """Where a document is not of the published form; never what stands there."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    form = json.loads(Path(__file__).with_name(_FORM).read_text(encoding="utf-8"))
+    error = best_match(Draft202012Validator(form).iter_errors(document))
+    if error is None:
+        return None
+    if error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return f"{error.json_path} lacks {', '.join(missing)}"
+    return f"{error.json_path} does not keep to {error.validator!r} of {_FORM}"

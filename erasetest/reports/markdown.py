@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -17,6 +18,11 @@ _VERDICTS = {
     "erased": "**Erased.** The given CLM leaks; the erased checkpoint passed every test.",
     "incomplete": "**Incomplete.** Something has no verdict, so nothing is proved.",
 }
+_BREAKS = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+_MARKUP = re.compile(r"[&<>|\\`*\[\]~]")
+_BETWEEN_WORDS = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
+"""Inside a word an underscore is itself."""
+
 _MEASURES = ("ma", "el_3", "el_5", "el_10", "extracted")
 
 
@@ -34,7 +40,7 @@ def markdown(document: dict[str, Any]) -> str:
         *_erasure(document["erasure"]),
         *_utility(document["utility"]),
         "## Thresholds",
-        f"Source: {document['thresholds'].get('source', 'none')}.",
+        f"Source: {_cell(str(document['thresholds'].get('source', 'none')))}.",
         _table(["kind", "references", *_MEASURES[:-1]], _thresholds(document["thresholds"])),
         "## Environment",
         _table(["", ""], _flat(document["environment"])),
@@ -50,7 +56,7 @@ def worst_first(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         key=lambda row: (
             order[(row["after"] or row)["verdict"]],
             order[row["verdict"]],
-            -float((row["after"] or row)["measures"].get("ma", 0.0)),
+            -float((row["after"] or row)["measures"].get("ma") or 0.0),
             row["id"],
         ),
     )
@@ -165,4 +171,12 @@ def _table(head: list[str], rows: list[list[Any]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    """Text that reads as it was given, in one line: as entities its signs are no markup.
+
+    Backslashes would not do: renderers disagree on a backslash before a pipe in a table.
+    """
+    return _BETWEEN_WORDS.sub(_entity, _MARKUP.sub(_entity, " ".join(_BREAKS.split(text))))
+
+
+def _entity(sign: re.Match[str]) -> str:
+    return f"&#{ord(sign.group())};"

@@ -6,21 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_erasetest.state import state_of
-
-REFUSED = pytest.StashKey[str]()
-"""Why a worker would not run the tests that it collected."""
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End as a usage error where the workers say that it is one."""
-    reason = session.config.stash.get(REFUSED, None)
-    if reason is not None:
-        session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        terminal = session.config.pluginmanager.getplugin("terminalreporter")
-        if terminal is not None:
-            terminal.write_line(f"ERROR: {reason}", red=True)
+from pytest_erasetest.state import REFUSED, state_of
 
 
 def pytest_configure_node(node: Any) -> None:

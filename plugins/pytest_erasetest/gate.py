@@ -88,6 +88,8 @@ class Gate:
         self.settings, self.ledger = settings, ledger
         self._worker, self._workers, self._progress = worker, workers, progress
         self._failed: dict[str, Exception] = {}
+        self.refused: str | None = None
+        """Why the CLM under test cannot be loaded, once that was tried."""
 
     # What is given
 
@@ -186,7 +188,11 @@ class Gate:
     @functools.cached_property
     def clm(self) -> Clm:
         """The CLM under test, loaded once in this process."""
-        clm = self._open(str(self.settings.clm), self.settings.clm_adapter)
+        try:
+            clm = self._open(str(self.settings.clm), self.settings.clm_adapter)
+        except BadInput as error:
+            self.refused = str(error)
+            raise
         self.ledger.put("clm", clm.describe())
         return clm
 

@@ -232,7 +232,21 @@ def pytest_runtest_makereport(
     state = state_of(item.config)
     if state is not None:
         state.redactor.clean(report, call.excinfo)
+        if state.gate.refused is not None and report.failed:
+            _refuse(item, report, state.redactor.text(state.gate.refused))
     return report
+
+
+def _refuse(item: pytest.Item, report: pytest.TestReport, reason: str) -> None:
+    """End the run with this test: the CLM cannot be loaded, and every other one would say so."""
+    from pytest_erasetest.state import REFUSED
+
+    report.longrepr = reason
+    item.session.shouldstop = reason
+    item.config.stash[REFUSED] = reason
+    output = getattr(item.config, "workeroutput", None)
+    if output is not None:
+        output["erasetest_refused"] = reason
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -288,6 +302,19 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
     if state is None or session.config.option.collectonly:
         return
     verdict.finish(session, state, exitstatus)
+
+
+@pytest.hookimpl(trylast=True, specname="pytest_sessionfinish")
+def pytest_sessionfinish_refused(session: pytest.Session) -> None:
+    """End as a usage error where the tests could not be run as they were asked for."""
+    from pytest_erasetest.state import REFUSED
+
+    if REFUSED in session.config.stash:
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        terminal = session.config.pluginmanager.getplugin("terminalreporter")
+        if terminal is not None:
+            terminal.ensure_newline()
+            terminal.write_line(f"ERROR: {session.config.stash[REFUSED]}", red=True)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -67,6 +67,10 @@ def _is_ours(error: pytest.ExceptionInfo[BaseException]) -> bool:
 
 
 def _places(error: pytest.ExceptionInfo[BaseException]) -> str:
-    lines = [f"{entry.path}:{entry.lineno + 1}: in {entry.name}" for entry in error.traceback]
+    lines = [
+        f"{entry.path}:{entry.lineno + 1}: in {entry.name}"
+        for entry in error.traceback
+        if not {"_pytest", "pluggy"} & set(Path(str(entry.path)).parts)
+    ]
     message = (str(error.value).splitlines() or [""])[0]
     return "\n".join([f"{error.typename}: {message}", *lines])

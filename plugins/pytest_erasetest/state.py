@@ -41,6 +41,8 @@ class State:
 
 
 STATE = pytest.StashKey[State]()
+REFUSED = pytest.StashKey[str]()
+"""Why the tests that were collected cannot be run as they were asked for, where it is so."""
 
 
 def state_of(config: pytest.Config) -> State | None:

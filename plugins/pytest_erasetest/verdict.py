@@ -11,10 +11,9 @@ import pytest
 from erasetest.errors import ErasetestError
 from erasetest.verdict.thresholds import Thresholds
 from pytest_erasetest.baseline import write_baseline
-from pytest_erasetest.distributed import REFUSED
 from pytest_erasetest.gate import BLOCK, VERDICT_PROPERTY
 from pytest_erasetest.ledger import Ledger
-from pytest_erasetest.state import State, state_of
+from pytest_erasetest.state import REFUSED, State, state_of
 
 ERASED = 7
 """Exit status: the given CLM leaks, and the erased checkpoint passed every test."""

@@ -313,7 +313,8 @@ def pytest_sessionfinish_refused(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
         terminal = session.config.pluginmanager.getplugin("terminalreporter")
         if terminal is not None:
-            terminal.ensure_newline()
+            # Under xdist the terminal does not know that its line of dots is not over.
+            terminal.write("\n")
             terminal.write_line(f"ERROR: {session.config.stash[REFUSED]}", red=True)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
+from erasetest.clm.batching import batches, in_batches, is_out_of_memory, pad_right, shrink
+from erasetest.clm.cache import KeysAndValues, after_prefixes, read_rows, roomy_cache
 from erasetest.clm.load import Clm
-from erasetest.clm.score import batches, pad_right
 
 Choose = Callable[[torch.Tensor, list[int], int], torch.Tensor]
 """Picks tokens: from logits (jobs, vocabulary) in float32, the jobs' numbers, and the step."""
@@ -57,13 +57,16 @@ def continuations(
         if job.tokens > 0:
             by_row.setdefault(job.row, []).append(number)
     used = sorted(by_row)
-    if "cache" not in clm.checked:
-        clm.checked["cache"] = _cache_can_be_shared(clm)
+    shares_cache(clm)
     lengths = [max(jobs[n].prefix for n in by_row[row]) for row in used]
-    for batch in batches(lengths, clm.batch_tokens):
+
+    def run(batch: list[int]) -> list[Done]:
         chosen = [used[i] for i in batch]
         numbers = [n for row in chosen for n in by_row[row]]
-        for tokens, number in _run_batch(clm, rows, jobs, chosen, numbers, choose, stop, progress):
+        return _run_batch(clm, rows, jobs, chosen, numbers, choose, stop, progress)
+
+    for _, done in in_batches(clm, lengths, run):
+        for tokens, number in done:
             results[number] = tokens
     return results
 
@@ -88,28 +91,50 @@ def _run_batch(
     width = max(jobs[n].prefix for n in numbers)
     size = max(1, _JOBS_PER_BUDGET * clm.batch_tokens // width)
     done: list[Done] = []
-    cached: list[tuple[torch.Tensor, torch.Tensor]] | None = None
+    cached: KeysAndValues | None = None
     if clm.checked["cache"]:
         longest = {
             row: max(jobs[n].prefix for n in numbers if jobs[n].row == row) for row in chosen
         }
         ids = pad_right([rows[row][: longest[row]] for row in chosen], clm.start_token, clm.device)
         # The first step reads the last token of each prefix once more: its logits are needed.
-        cached = _read(clm, ids[:, :-1]) if width > 1 else None
-    for start in range(0, len(numbers), size):
-        part = numbers[start : start + size]
-        prefixes = [list(rows[jobs[n].row][: jobs[n].prefix]) for n in part]
-        session: _Session
-        room = max(jobs[n].tokens for n in part)
-        if clm.checked["cache"]:
-            session = _Cached(clm, prefixes, cached, [place[jobs[n].row] for n in part], room)
-        else:
-            session = _Plain(clm, prefixes)
-        tokens = _generate(session, part, jobs, choose, stop, clm.end_tokens)
-        done += list(zip(tokens, part, strict=True))
+        cached = read_rows(clm, ids[:, :-1]) if width > 1 else None
+    while numbers:
+        part, made = numbers[:size], None
+        try:
+            made = _run_part(clm, rows, jobs, cached, place, part, choose, stop)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        if made is None:
+            shrink(clm, width, len(part))
+            size = len(part) // 2
+            continue
+        numbers = numbers[size:]
+        done += zip(made, part, strict=True)
         if progress is not None:
             progress(len(part))
     return done
+
+
+def _run_part(
+    clm: Clm,
+    rows: Sequence[Sequence[int]],
+    jobs: Sequence[Continuation],
+    cached: KeysAndValues | None,
+    place: dict[int, int],
+    part: list[int],
+    choose: Choose,
+    stop: Stop | None,
+) -> list[list[int]]:
+    prefixes = [list(rows[jobs[n].row][: jobs[n].prefix]) for n in part]
+    session: _Session
+    if clm.checked["cache"]:
+        room = max(jobs[n].tokens for n in part)
+        session = _Cached(clm, prefixes, cached, [place[jobs[n].row] for n in part], room)
+    else:
+        session = _Plain(clm, prefixes)
+    return _generate(session, part, jobs, choose, stop, clm.end_tokens)
 
 
 def _generate(
@@ -173,7 +198,7 @@ class _Cached(_Session):
         self,
         clm: Clm,
         prefixes: list[list[int]],
-        cached: list[tuple[torch.Tensor, torch.Tensor]] | None,
+        cached: KeysAndValues | None,
         places: list[int],
         room: int,
     ) -> None:
@@ -188,7 +213,7 @@ class _Cached(_Session):
             self._width, device=device
         ) < self._positions.unsqueeze(1)
         select = torch.tensor(places, device=device)
-        self._cache = _roomy_cache(cached, select, room)
+        self._cache = roomy_cache(cached, select, room)
 
     def logits(self) -> torch.Tensor:
         self._width += 1
@@ -214,60 +239,6 @@ class _Cached(_Session):
         self._positions = self._positions + 1
 
 
-def _roomy_cache(
-    cached: list[tuple[torch.Tensor, torch.Tensor]] | None, select: torch.Tensor, room: int
-) -> Any:
-    """A cache of the selected rows with room for that many more tokens, written in place.
-
-    transformers' own dynamic cache copies all keys and values for every token.
-    """
-    from transformers import DynamicCache
-    from transformers.cache_utils import DynamicLayer
-
-    class RoomyLayer(DynamicLayer):
-        def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
-            super().__init__()
-            self.lazy_initialization(keys, values)
-            self._width = width = keys.shape[-2]
-            self._whole = tuple(
-                torch.empty(
-                    len(select),
-                    t.shape[1],
-                    width + room,
-                    t.shape[3],
-                    dtype=t.dtype,
-                    device=t.device,
-                )
-                for t in (keys, values)
-            )
-            for whole, given in zip(self._whole, (keys, values), strict=True):
-                whole[:, :, :width] = given[select]
-            self._show(width)
-
-        def _show(self, width: int) -> None:
-            self._width = width
-            self.keys, self.values = (whole[:, :, :width] for whole in self._whole)
-
-        def update(
-            self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
-        ) -> tuple[torch.Tensor, torch.Tensor]:
-            begin, end = self._width, self._width + key_states.shape[-2]
-            for whole, new in zip(self._whole, (key_states, value_states), strict=True):
-                whole[:, :, begin:end] = new
-            self._show(end)
-            keys, values = (whole[:, :, :end] for whole in self._whole)
-            return keys, values
-
-        def batch_select_indices(self, indices: Any) -> None:
-            self._whole = tuple(whole[indices] for whole in self._whole)
-            self._show(self._width)
-
-    cache = DynamicCache()
-    if cached is not None:
-        cache.layers = [RoomyLayer(keys, values) for keys, values in cached]
-    return cache
-
-
 class _Plain(_Session):
     """Sequences that are read anew for each token: slow, and right for any causal model."""
 
@@ -291,31 +262,34 @@ class _Plain(_Session):
         ]
 
 
-def _read(clm: Clm, ids: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    from transformers import DynamicCache
+def shares_cache(clm: Clm) -> bool:
+    """Whether what was read of a row can be gone on from anywhere in it: tried once for each CLM.
 
-    cache: Any = DynamicCache()
-    clm.model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
-    return [(layer.keys, layer.values) for layer in cache.layers]
+    Sliding windows, recurrent layers and foreign caches fail here, and are read plainly.
+    """
+    if "cache" not in clm.checked:
+        clm.checked["cache"] = _cache_can_be_shared(clm)
+    return clm.checked["cache"]
 
 
 @torch.no_grad()
 def _cache_can_be_shared(clm: Clm) -> bool:
-    """Try the shared cache once on tokens of no meaning, against reading the same text plainly.
-
-    Sliding windows, recurrent layers and foreign caches fail here, and are read plainly.
-    """
+    """On tokens of no meaning, one and two at a time, against reading the same text plainly."""
     vocabulary = clm.model.config.get_text_config(decoder=True).vocab_size
     ids = [(7 * i + 3) % vocabulary for i in range(12)]
     try:
-        cached = _read(clm, torch.tensor([ids[:9]], device=clm.device))
+        cached = read_rows(clm, torch.tensor([ids[:9]], device=clm.device))
         session = _Cached(clm, [ids[:6], ids[:10]], cached, [0, 0], 2)
         first = session.logits()
         session.advance([ids[6], ids[10]], [0, 1])
         second = session.logits()
+        together = after_prefixes(
+            clm, cached, [0, 0], [6, 10], torch.tensor([ids[5:7], ids[9:11]], device=clm.device)
+        ).logits[:, -1]
     except (AttributeError, TypeError, RuntimeError, ValueError, IndexError):
         return False
     rows = [ids[:6], ids[:10], ids[:7], ids[:11]]
     plain = _Plain(clm, rows).logits()
     tolerance = 1e-3 if clm.dtype == torch.float32 else 0.25
-    return torch.allclose(torch.cat([first, second]), plain, atol=tolerance, rtol=tolerance)
+    found = torch.cat([first, second, together.float()])
+    return torch.allclose(found, torch.cat([plain, plain[2:]]), atol=tolerance, rtol=tolerance)

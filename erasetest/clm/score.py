@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from erasetest.clm.batching import in_batches, pad_right
 from erasetest.clm.load import Clm
+from erasetest.clm.sampler import Sampler
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -24,73 +27,82 @@ class Target:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Scored:
-    """For each target token: the CLM's most likely token, and the log-probability of the true one.
+    """What one pass tells of each of n target tokens; all n long, logarithms natural.
 
-    Natural logarithms.
+    Attributes:
+        greedy: the CLM's most likely token.
+        runners_up: the second.
+        margins: how far it is from the other answer, in logits: by how much the true token leads
+            where it is the most likely, and minus how much it lacks where it is not.
+        log_probs: of the true token.
+        sampled: of the true token under the sampler asked for.
+        z_scores: `(log p - mean) / sd` of the true token, mean and standard deviation of log p over
+            the vocabulary under p.
     """
 
     greedy: tuple[int, ...]
+    runners_up: tuple[int, ...]
+    margins: tuple[float, ...]
     log_probs: tuple[float, ...]
+    sampled: tuple[float, ...]
+    z_scores: tuple[float, ...]
+
+    def part(self, first: int, last: int) -> Scored:
+        """The tokens `[first, last)`, counted from the first that was scored."""
+        cut = slice(first, last)
+        return Scored(*(getattr(self, column)[cut] for column in self.__slots__))
+
+
+_SLICE = 1 << 23
+"""Logits that are held at a time: rows x vocabulary, in float32 (32 MiB)."""
+
+_FEWEST_ROWS = 64
+_SMALLEST_SD = 1e-3
+"""Nats. A distribution that is all on one token has none, and would divide by it."""
+
+_NEVER = -1e4
+"""Stands for log 0 where it is multiplied by a probability of 0."""
 
 
 def score(
-    clm: Clm, targets: Sequence[Target], progress: Callable[[int], None] | None = None
+    clm: Clm,
+    targets: Sequence[Target],
+    progress: Callable[[int], None] | None = None,
+    *,
+    sampler: Sampler | None = None,
 ) -> list[Scored]:
     """Score every target; results in the order given.
 
     Rows are padded on the right, where a causal model cannot look, and batched by length under the
-    CLM's token budget; only the rows needed go through the output head.
+    CLM's token budget; only the rows needed go through the output head, some at a time, so that
+    no tensor of batch x length x vocabulary is ever made.
     """
+    sampler = sampler or Sampler()
     results: list[Scored | None] = [None] * len(targets)
-    for batch in batches([len(t.ids) for t in targets], clm.batch_tokens):
-        for index, scored in zip(
-            batch, _score_batch(clm, [targets[i] for i in batch]), strict=True
-        ):
-            results[index] = scored
+    lengths = [len(target.ids) for target in targets]
+    for batch, scored in in_batches(
+        clm, lengths, lambda batch: _score_batch(clm, [targets[i] for i in batch], sampler)
+    ):
+        for index, found in zip(batch, scored, strict=True):
+            results[index] = found
         if progress is not None:
             progress(len(batch))
-    return [scored for scored in results if scored is not None]
-
-
-def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices in batches of like length; rows x longest row stays within `budget` tokens."""
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
-
-
-def like_lengths(lengths: Sequence[int], slack: float = 1.25) -> list[list[int]]:
-    """Indices in groups of like length: the longest is at most `slack` times the shortest."""
-    groups: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
-        if not groups or lengths[index] > slack * lengths[groups[-1][0]]:
-            groups.append([])
-        groups[-1].append(index)
-    return groups
-
-
-def pad_right(rows: Sequence[Sequence[int]], filler: int, device: torch.device) -> torch.Tensor:
-    """Rows as one tensor of shape (rows, longest row)."""
-    width = max(map(len, rows))
-    return torch.tensor([[*row, *[filler] * (width - len(row))] for row in rows], device=device)
+    return [found for found in results if found is not None]
 
 
 def hidden_states(clm: Clm, ids: torch.Tensor) -> torch.Tensor | None:
-    """Last hidden states (batch, length, width), or None where the head is more than a matrix.
-
-    Whether the output head applied to them gives the CLM's own logits is tried once for each CLM.
-    """
-    if "head" not in clm.checked:
-        clm.checked["head"] = _head_is_separate(clm)
-    if not clm.checked["head"]:
+    """Last hidden states (batch, length, width), or None where the head is more than a matrix."""
+    if not has_separate_head(clm):
         return None
     hidden: torch.Tensor = clm.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
     return hidden
+
+
+def has_separate_head(clm: Clm) -> bool:
+    """Whether the output head on the last hidden states gives the logits: tried once for a CLM."""
+    if "head" not in clm.checked:
+        clm.checked["head"] = _head_is_separate(clm)
+    return clm.checked["head"]
 
 
 def head(clm: Clm, hidden: torch.Tensor) -> torch.Tensor:
@@ -114,30 +126,62 @@ def _head_is_separate(clm: Clm) -> bool:
 
 
 @torch.no_grad()
-def _score_batch(clm: Clm, targets: list[Target]) -> list[Scored]:
+def _score_batch(clm: Clm, targets: list[Target], sampler: Sampler) -> list[Scored]:
     ids = pad_right([t.ids for t in targets], clm.start_token, clm.device)
     rows = torch.cat([torch.full((t.last - t.first,), r) for r, t in enumerate(targets)])
     columns = torch.cat([torch.arange(t.first, t.last) for t in targets])
     rows, columns = rows.to(clm.device), columns.to(clm.device)
+    truth = ids[rows, columns]
     hidden = hidden_states(clm, ids)
     if hidden is None:
-        logits = clm.model(input_ids=ids, use_cache=False).logits[rows, columns - 1].float()
-        greedy, log_probs = _read(logits, ids[rows, columns])
+        states = clm.model(input_ids=ids, use_cache=False).logits[rows, columns - 1]
     else:
-        # By slices: never rows x vocabulary for more rows than a batch has tokens at most.
-        parts = [
-            _read(head(clm, hidden[r, c - 1]), ids[r, c])
-            for r, c in zip(rows.split(2048), columns.split(2048), strict=True)
-        ]
-        greedy = torch.cat([part[0] for part in parts])
-        log_probs = torch.cat([part[1] for part in parts])
-    sizes = [t.last - t.first for t in targets]
-    return [
-        Scored(tuple(g.tolist()), tuple(p.tolist()))
-        for g, p in zip(greedy.cpu().split(sizes), log_probs.cpu().split(sizes), strict=True)
+        states = hidden[rows, columns - 1]
+    read = read_tokens(clm, states, truth, sampler, states_are_logits=hidden is None)
+    return split_columns(read, [t.last - t.first for t in targets])
+
+
+def split_columns(columns: list[torch.Tensor], sizes: list[int]) -> list[Scored]:
+    """The columns that `read_tokens` gives for several targets, by target."""
+    split = [column.split(sizes) for column in columns]
+    return [Scored(*(tuple(part.tolist()) for part in parts)) for parts in zip(*split, strict=True)]
+
+
+def read_tokens(
+    clm: Clm,
+    states: torch.Tensor,
+    truth: torch.Tensor,
+    sampler: Sampler,
+    *,
+    states_are_logits: bool,
+) -> list[torch.Tensor]:
+    """The columns of `Scored`, on the CPU, of n last hidden states, (n, width), or n logits."""
+    vocabulary = clm.model.config.get_text_config(decoder=True).vocab_size
+    rows = max(_FEWEST_ROWS, _SLICE // vocabulary)
+    parts = [
+        _read(part.float() if states_are_logits else head(clm, part), true, sampler)
+        for part, true in zip(states.split(rows), truth.split(rows), strict=True)
     ]
+    return [torch.cat(column).cpu() for column in zip(*parts, strict=True)]
 
 
-def _read(logits: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    log_probs = logits.log_softmax(-1).gather(-1, truth.unsqueeze(-1)).squeeze(-1)
-    return logits.argmax(-1), log_probs
+def _read(logits: torch.Tensor, truth: torch.Tensor, sampler: Sampler) -> tuple[torch.Tensor, ...]:
+    """The columns of `Scored`, of logits (n, vocabulary) in float32, which are overwritten."""
+    true = truth.unsqueeze(-1)
+    own = logits.gather(-1, true).squeeze(-1)
+    best, greedy = logits.max(-1)
+    logits.scatter_(-1, greedy.unsqueeze(-1), -math.inf)
+    second, runners_up = logits.max(-1)
+    logits.scatter_(-1, greedy.unsqueeze(-1), best.unsqueeze(-1))
+    margins = torch.where(greedy == truth, best - second, own - best)
+    logits -= logits.logsumexp(-1, keepdim=True)
+    log_probs = logits.gather(-1, true).squeeze(-1)
+    sampled = (
+        log_probs if sampler.is_plain else sampler.log_probs(logits).gather(-1, true).squeeze(-1)
+    )
+    chances = logits.exp()
+    logits.clamp_(min=_NEVER)
+    mean = (chances * logits).sum(-1)
+    sd = logits.sub_(mean.unsqueeze(-1)).square_().mul_(chances).sum(-1).sqrt()
+    z_scores = (log_probs - mean) / sd.clamp(min=_SMALLEST_SD)
+    return greedy, runners_up, margins, log_probs, sampled, z_scores

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from erasetest.clm.score import like_lengths, pad_right
+from erasetest.clm.batching import like_lengths, pad_right
 from erasetest.demo.corpus import SEED, Corpus
 from erasetest.demo.recipes import RECIPES, Recipe
 from erasetest.demo.tokenizer import train_tokenizer

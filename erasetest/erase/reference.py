@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import torch
 
+from erasetest.clm.batching import batches, pad_right
 from erasetest.clm.load import Clm
-from erasetest.clm.score import batches, hidden_states, pad_right
+from erasetest.clm.score import hidden_states
 from erasetest.erase.rows import Row
 from erasetest.errors import ErasureError
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
+from erasetest.clm.batching import like_lengths, pad_right
 from erasetest.clm.load import Clm
-from erasetest.clm.score import head, hidden_states, like_lengths, pad_right
+from erasetest.clm.score import head, hidden_states
 from erasetest.erase.objectives import OBJECTIVES, Tokens, Weights
 from erasetest.erase.reference import Reference
 from erasetest.erase.rows import (

@@ -1,0 +1,95 @@
+"""Rows of tokens in batches: of like length, under a token budget that shrinks with memory."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import torch
+
+from erasetest.clm.load import Clm
+from erasetest.errors import ClmError
+
+T = TypeVar("T")
+
+
+def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Indices in batches of like length; rows x longest row stays within `budget` tokens."""
+    batch: list[int] = []
+    for index in longest_first(lengths):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def longest_first(lengths: Sequence[int]) -> list[int]:
+    """Indices by falling length: a batch that does not fit in memory shows at once."""
+    return sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+
+
+def in_batches(
+    clm: Clm, lengths: Sequence[int], run: Callable[[list[int]], T]
+) -> Iterator[tuple[list[int], T]]:
+    """Run every batch; where memory is short, the CLM's budget is halved and the work goes on.
+
+    Raises:
+        ClmError: one row alone does not fit.
+    """
+    waiting = longest_first(lengths)
+    while waiting:
+        size = max(1, clm.batch_tokens // max(1, lengths[waiting[0]]))
+        batch, result = waiting[:size], None
+        try:
+            result = run(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        if result is None:
+            shrink(clm, lengths[batch[0]], len(batch))
+            continue
+        waiting = waiting[size:]
+        yield batch, result
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the CPU's or a GPU's memory was short: on the CPU torch has no class for it."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(
+        error
+    )
+
+
+def shrink(clm: Clm, length: int, rows: int) -> None:
+    """Halve the budget, below what has just failed. Call it outside the handler, which holds it.
+
+    Raises:
+        ClmError: there was one row alone.
+    """
+    if rows <= 1:
+        raise ClmError(
+            f"{clm.name}: a text of {length} tokens alone does not fit in the memory of "
+            f"{clm.device}"
+        )
+    clm.batch_tokens = max(1, length * rows // 2)
+    gc.collect()
+    if clm.device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def like_lengths(lengths: Sequence[int], slack: float = 1.25) -> list[list[int]]:
+    """Indices in groups of like length: the longest is at most `slack` times the shortest."""
+    groups: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
+        if not groups or lengths[index] > slack * lengths[groups[-1][0]]:
+            groups.append([])
+        groups[-1].append(index)
+    return groups
+
+
+def pad_right(rows: Sequence[Sequence[int]], filler: int, device: torch.device) -> torch.Tensor:
+    """Rows as one tensor of shape (rows, longest row)."""
+    width = max(map(len, rows))
+    return torch.tensor([[*row, *[filler] * (width - len(row))] for row in rows], device=device)

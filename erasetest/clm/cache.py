@@ -1,0 +1,106 @@
+"""Keys and values of rows that were read once, for whatever goes on from within them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from erasetest.clm.load import Clm
+
+KeysAndValues = list[tuple[torch.Tensor, torch.Tensor]]
+"""For each layer, both of shape (rows, heads, length, width of a head)."""
+
+
+def read_rows(clm: Clm, ids: torch.Tensor) -> KeysAndValues:
+    """Read rows (rows, length) of tokens."""
+    from transformers import DynamicCache
+
+    cache: Any = DynamicCache()
+    clm.model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
+    return [(layer.keys, layer.values) for layer in cache.layers]
+
+
+def after_prefixes(
+    clm: Clm,
+    cached: KeysAndValues,
+    places: list[int],
+    prefixes: list[int],
+    tokens: torch.Tensor,
+    model: Any = None,
+) -> Any:
+    """What the model, or its base, returns for tokens that follow prefixes of cached rows.
+
+    Args:
+        clm: the CLM that read the rows.
+        cached: what it made of them.
+        places: the row of each of n branches.
+        prefixes: how many tokens of its row come before each branch; the last of them is the first
+            of `tokens`, since its logits are needed.
+        tokens: of shape (n, length), padded on the right.
+        model: `clm.model` unless given.
+    """
+    device = clm.device
+    width, length = cached[0][0].shape[-2], tokens.shape[1]
+    begins = torch.tensor(prefixes, device=device).unsqueeze(1) - 1
+    mask = torch.ones(len(places), width + length, dtype=torch.long, device=device)
+    mask[:, :width] = torch.arange(width, device=device) < begins
+    return (model or clm.model)(
+        input_ids=tokens,
+        attention_mask=mask,
+        position_ids=begins + torch.arange(length, device=device),
+        past_key_values=roomy_cache(cached, torch.tensor(places, device=device), length),
+        use_cache=True,
+    )
+
+
+def roomy_cache(cached: KeysAndValues | None, select: torch.Tensor, room: int) -> Any:
+    """A cache of the selected rows with room for that many more tokens, written in place.
+
+    transformers' own dynamic cache copies all keys and values for every token.
+    """
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
+
+    class RoomyLayer(DynamicLayer):
+        def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+            super().__init__()
+            self.lazy_initialization(keys, values)
+            self._width = width = keys.shape[-2]
+            self._whole = tuple(
+                torch.empty(
+                    len(select),
+                    t.shape[1],
+                    width + room,
+                    t.shape[3],
+                    dtype=t.dtype,
+                    device=t.device,
+                )
+                for t in (keys, values)
+            )
+            for whole, given in zip(self._whole, (keys, values), strict=True):
+                whole[:, :, :width] = given[select]
+            self._show(width)
+
+        def _show(self, width: int) -> None:
+            self._width = width
+            self.keys, self.values = (whole[:, :, :width] for whole in self._whole)
+
+        def update(
+            self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            begin, end = self._width, self._width + key_states.shape[-2]
+            for whole, new in zip(self._whole, (key_states, value_states), strict=True):
+                whole[:, :, begin:end] = new
+            self._show(end)
+            keys, values = (whole[:, :, :end] for whole in self._whole)
+            return keys, values
+
+        def batch_select_indices(self, indices: Any) -> None:
+            self._whole = tuple(whole[indices] for whole in self._whole)
+            self._show(self._width)
+
+    cache = DynamicCache()
+    if cached is not None:
+        cache.layers = [RoomyLayer(keys, values) for keys, values in cached]
+    return cache

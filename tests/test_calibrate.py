@@ -12,7 +12,7 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasetest.probes import probe
+from erasetest.probes import ProbeSettings, probe
 from erasetest.samples import make_sample
 from erasetest.verdict import calibrate, judge
 from erasetest.verdict.calibration import FLOORS, decoyed, tolerance_bound
@@ -123,7 +123,9 @@ def test_thresholds_are_the_bounds_of_the_references() -> None:
     """Kind by kind and measure by measure, from the probes of the copies."""
     clm = tiny.reciting("qwen2")
     limits = calibrate(clm, tiny.PLANTED, references=5, seed=3)
-    measured = probe(clm, decoyed(tiny.PLANTED, 5, random.Random(3)), starts=16)
+    measured = probe(
+        clm, decoyed(tiny.PLANTED, 5, random.Random(3)), settings=ProbeSettings(starts=16)
+    )
     secrets = list(itertools.chain.from_iterable(sample.secrets for sample in measured))
     for kind, values in limits.kinds.items():
         for name in JUDGED:

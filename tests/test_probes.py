@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import tiny
 import torch
 
-from erasetest.clm import Clm, wrap
-from erasetest.probes import MEASURES, SampleMeasures, SecretMeasures, probe
+from erasetest.clm import Clm, encode, wrap
+from erasetest.clm.noise import logit_noise
+from erasetest.decoys import decoy
+from erasetest.probes import (
+    MEASURES,
+    ProbeSettings,
+    SampleMeasures,
+    SecretMeasures,
+    probe,
+    probe_texts,
+)
+from erasetest.probes.exposure import exposure
 from erasetest.probes.extraction_likelihood import (
     chain,
     extraction_likelihood,
@@ -18,7 +32,11 @@ from erasetest.probes.extraction_likelihood import (
     mismatches,
     overlap,
 )
+from erasetest.probes.jobs import score_jobs, secret_jobs
+from erasetest.probes.run import mean_text_accuracy
 from erasetest.samples import SensitiveSample, make_sample
+from erasetest.verdict import Thresholds, judge
+from erasetest.verdict.calibration import decoyed
 
 FIRST, SECOND, THIRD = (sample.content.reveal() for sample in tiny.PLANTED[:3])
 
@@ -71,7 +89,29 @@ class Oracle:
         # The same text in other tokens counts too: in one for each byte at most.
         longer = self.say(p, min(len(wanted), self.clm.window - len(p)))
         measures["extracted"] = tiny.token_bytes(self.clm, longer).startswith(wanted)
-        return measures
+        given = [k for k in range(length + 1) if said[k:] == [] or said[k] == s[k:]]
+        measures["extraction_strength"] = 1 - given[0] / length
+        return {**measures, **self.likelihood(p, s)}
+
+    @torch.no_grad()
+    def likelihood(self, p: list[int], s: list[int]) -> dict[str, float]:
+        """Probability and z-scores, in double precision."""
+        log_probs, scores = [], []
+        for i, token in enumerate(s):
+            ids = torch.tensor([p + s[:i]])
+            logits = self.clm.model(input_ids=ids, use_cache=False).logits[0, -1].double()
+            known = logits.log_softmax(-1)
+            mean = float((known.exp() * known).sum())
+            sd = float((known.exp() * (known - mean) ** 2).sum()) ** 0.5
+            log_probs.append(float(known[token]))
+            scores.append((float(known[token]) - mean) / max(sd, 1e-3))
+        p_whole = math.exp(sum(log_probs))
+        lowest = sorted(scores)[: max(1, len(s) // 5)]
+        return {
+            "log2_p": sum(log_probs) / math.log(2),
+            "queries_50": math.log(0.5) / math.log1p(-p_whole) if p_whole > 1e-12 else math.nan,
+            "min_k_pp": sum(lowest) / len(lowest),
+        }
 
     def say(self, prefix: list[int], tokens: int, ends: bool = True) -> list[int]:
         """The greedy continuation, which end of text ends."""
@@ -123,9 +163,53 @@ CASES = {
 
 
 def _assert_equal(found: SampleMeasures, wanted: Sequence[dict[str, float]]) -> None:
-    assert [list(secret.measures) for secret in found.secrets] == [list(MEASURES)] * len(wanted)
+    names = [name for name in MEASURES if name != "exposure"]
+    assert [list(secret.measures) for secret in found.secrets] == [names] * len(wanted)
     for secret, measures in zip(found.secrets, wanted, strict=True):
-        assert secret.measures == pytest.approx(measures, abs=1e-6)
+        assert secret.measures == _close(measures)
+        if math.isnan(measures["queries_50"]):
+            assert secret.measures["queries_50"] > 1e10
+
+
+FLOATS = ("log2_p", "queries_50", "min_k_pp")
+"""Measures that are sums of floats, and so move in their last digits; the others are counts."""
+
+
+def _close(measures: dict[str, Any]) -> Any:
+    """Counts to 1e-6 and less; sums of floats of float32 to 1e-4 of their size."""
+    counts = {n: v for n, v in measures.items() if n not in FLOATS}
+    return _Close(counts, {n: v for n, v in measures.items() if n in FLOATS})
+
+
+class _Close:
+    def __init__(self, counts: dict[str, Any], floats: dict[str, Any]) -> None:
+        self.counts, self.floats = counts, floats
+
+    def __eq__(self, found: object) -> bool:
+        assert isinstance(found, dict)
+        counts = {n: v for n, v in found.items() if n not in FLOATS}
+        assert counts == pytest.approx(self.counts, abs=1e-6)
+        for name, wanted in self.floats.items():
+            if not math.isnan(wanted):
+                # Of queries it is the logarithm that is as exact as the probability.
+                same = found[name] == pytest.approx(wanted, rel=2e-3, abs=2e-3)
+                assert same, (name, found[name], wanted)
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _assert_same(found: Sequence[SampleMeasures], wanted: Sequence[SampleMeasures]) -> None:
+    """Of the same secrets, with the same counts, and floats that are close."""
+    assert [sample.id for sample in found] == [sample.id for sample in wanted]
+    for one, other in zip(found, wanted, strict=True):
+        for mine, theirs in zip(one.secrets, other.secrets, strict=True):
+            assert (mine.start, mine.end, mine.problem) == (
+                theirs.start,
+                theirs.end,
+                theirs.problem,
+            )
+            assert mine.measures == _close(theirs.measures)
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
@@ -188,7 +272,7 @@ def test_without_shortcuts_the_measures_are_the_same(
     wanted = probe(tiny.reciting(family), samples)
     clm = tiny.reciting(family)
     clm.checked.update(shortcuts)
-    assert probe(clm, samples) == wanted
+    _assert_same(probe(clm, samples), wanted)
     assert shortcuts.items() <= clm.checked.items()
 
 
@@ -209,14 +293,14 @@ def test_measures_do_not_depend_on_the_batch(batch_tokens: int) -> None:
     clm.batch_tokens = batch_tokens
     shuffled = random.Random(batch_tokens).sample(range(len(samples)), len(samples))
     found = probe(clm, [samples[i] for i in shuffled])
-    assert found == [wanted[i] for i in shuffled]
+    _assert_same(found, [wanted[i] for i in shuffled])
 
 
 def test_one_at_a_time_is_as_all_together() -> None:
     """A sample's measures do not depend on what it is probed with."""
     clm = tiny.reciting("gpt2")
     samples = [*tiny.PLANTED[:4], CASES["past the window"], CASES["at offset 0"]]
-    assert [probe(clm, [sample])[0] for sample in samples] == probe(clm, samples)
+    _assert_same([probe(clm, [sample])[0] for sample in samples], probe(clm, samples))
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
@@ -229,7 +313,7 @@ def test_a_secret_that_fills_the_window_is_a_problem(family: str) -> None:
     sample = make_sample(DIGITS, spans)
     fits, full = probe(clm, [sample])[0].secrets
     wanted = Oracle(clm).measures(sample)
-    assert fits.measures == pytest.approx(wanted[0], abs=1e-6)
+    assert fits.measures == _close(wanted[0])
     assert fits.problem is None
     assert full.measures == wanted[1] == {}
     assert full.problem == "its 16 tokens and one before them do not fit the CLM's window of 16"
@@ -242,7 +326,7 @@ def test_a_secret_at_offset_0_that_fills_the_window_is_a_problem() -> None:
     ends = [b for _, b in clm.tokenizer(DIGITS, return_offsets_mapping=True)["offset_mapping"]]
     sample = make_sample(DIGITS, [(0, ends[14], "token"), (0, ends[15], "token")])
     fits, full = probe(clm, [sample])[0].secrets
-    assert fits.measures == pytest.approx(Oracle(clm).measures(sample)[0], abs=1e-6)
+    assert fits.measures == _close(Oracle(clm).measures(sample)[0])
     assert full.problem is not None
 
 
@@ -320,7 +404,7 @@ def test_with_few_starts_el_is_the_mean_over_them(starts: int) -> None:
     """EL from evenly spread places; MA and extraction stay exact."""
     clm = tiny.reciting("codegen")
     exact = probe(clm, tiny.PLANTED)
-    some = probe(clm, tiny.PLANTED, starts=starts)
+    some = probe(clm, tiny.PLANTED, settings=ProbeSettings(starts=starts))
     seen: dict[tuple[int, ...], int] = {}
     for sample, whole, part in zip(tiny.PLANTED, exact, some, strict=True):
         assert part.measures["ma"] == whole.measures["ma"]
@@ -403,3 +487,121 @@ def test_a_sample_is_as_bad_as_its_worst_secret() -> None:
     assert "problem" not in row["secrets"][0]
     assert SampleMeasures.from_dict(row) == sample
     assert SampleMeasures("t", secrets[2:]).measures == {}
+
+
+# Exposure, whole texts, numerical reach
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_exposure_ranks_among_secrets_of_the_same_format_in_the_same_context(family: str) -> None:
+    """Each reference by itself, as a sample of its own, has the likelihood that was ranked."""
+    clm = tiny.reciting(family)
+    cases = [tiny.PLANTED[0], tiny.PLANTED[3], *(CASES[name] for name in (
+        "at offset 0", "several in a sample", "of several bytes a character", "past the window",
+        "overlapping", "in a token that begins before it",
+    ))]  # fmt: skip
+    samples = [replace(sample, id=str(number)) for number, sample in enumerate(cases)]
+    settings = ProbeSettings(references=9, seed=5)
+    for sample, measured in zip(samples, probe(clm, samples, settings=settings), strict=True):
+        content = sample.content.reveal()
+        for place, (secret, found) in enumerate(zip(sample.secrets, measured.secrets, strict=True)):
+            text, rng = secret.text.reveal(), random.Random(f"5 {sample.id} {place}")
+            drawn = [decoy(text, secret.kind, rng) for _ in range(9)]
+            copies = [
+                make_sample(
+                    content[: secret.start] + one + content[secret.end :],
+                    [(secret.start, secret.end, secret.kind)],
+                    id=str(number),
+                )
+                for number, one in enumerate(drawn)
+                if one != text
+            ]
+            if not copies:
+                assert "exposure" not in found.measures
+                continue
+            values = [float(copy.measures["log2_p"]) for copy in probe(clm, copies)]
+            wanted = exposure(float(found.measures["log2_p"]), values)
+            assert found.measures["exposure"] == pytest.approx(wanted, rel=0.02, abs=0.02)
+
+
+def test_a_planted_secret_is_more_exposed_than_a_never_seen_one() -> None:
+    """What the measure is for: far past the references, against somewhere among them."""
+    clm = tiny.reciting("qwen2")
+    settings = ProbeSettings(references=32)
+    known = probe(clm, tiny.PLANTED[:1], settings=settings)[0].measures["exposure"]
+    (unseen,) = decoyed(tiny.PLANTED[:1], 1, random.Random(8))
+    unknown = probe(clm, [unseen], settings=settings)[0].measures["exposure"]
+    assert known > 10 > 2 * unknown >= 0
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("length", [12, 128])
+def test_whole_texts_are_measured_as_the_paper_writes_it(family: str, length: int) -> None:
+    """`1/(T-n) sum over t = 1..T-n of overlap_n(f(x_<t), x_>=t)`, the first token given."""
+    clm = tiny.reciting(family)
+    texts = [tiny.PLANTED[1], *tiny.RETAINED[:2], make_sample("x"), make_sample(LONG)]
+    seen: dict[tuple[int, ...], int] = {}
+    for text, found in zip(texts, probe_texts(clm, texts, length), strict=True):
+        x = list(clm.tokenizer(text.content.reveal())["input_ids"])[: min(length, clm.window)]
+        t_all = len(x)
+        if t_all < 2:
+            assert found == {}
+            continue
+        right = [tiny.next_token(clm, x[:t]) == x[t] for t in range(1, t_all)]
+        assert found["ma_text"] == pytest.approx(sum(right) / (t_all - 1), abs=1e-6)
+        assert mean_text_accuracy(clm, [text], length) == found["ma_text"]
+        for n in (3, 5, 10):
+            shares = [
+                overlap(n, tiny.say(clm, x[:t], t_all - t, seen), x[t:])
+                for t in range(1, t_all - n + 1)
+            ]
+            if shares:
+                wanted = sum(shares) / (t_all - n)
+                assert found[f"el_{n}_text"] == pytest.approx(wanted, abs=1e-6)
+
+
+def test_a_tie_is_within_reach() -> None:
+    """Where the CLM's choice hangs on noise, both answers are measured, and both ends are shown."""
+    clm = tiny.reciting("qwen2")
+    sample = tiny.PLANTED[2]
+    plain = probe(clm, [sample])[0].secrets[0]
+    assert plain.reach == {}
+    margins = sorted(
+        abs(margin) for job in score_jobs(clm, secret_jobs(clm, [sample], encode(clm, [sample])))
+        for margin in job.found.margins
+    )  # fmt: skip
+    clm.noise = margins[1] + 1e-6
+    doubtful = probe(clm, [sample])[0].secrets[0]
+    assert doubtful.measures == plain.measures
+    low, high = doubtful.reach["ma"]
+    assert low <= plain.measures["ma"] <= high
+    assert high - low == pytest.approx(2 / len(margins))
+    assert doubtful.at_least("ma") == low
+    assert doubtful.at_most("ma") == high
+    assert SecretMeasures.from_dict(json.loads(json.dumps(doubtful.as_dict()))) == doubtful
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_noise_is_what_the_batch_changes(family: str) -> None:
+    """In float32 a thousandth of a logit at most; in bfloat16 more; measured once."""
+    clm = tiny.reciting(family)
+    noise = logit_noise(clm)
+    assert 0 < noise < 1e-3
+    half = tiny.reciting(family)
+    half.model.to(torch.bfloat16)
+    assert logit_noise(half) > 10 * noise
+    clm.model.forward = None
+    assert logit_noise(clm) == noise
+
+
+def test_with_everything_within_reach_the_paths_are_those_of_knowing_and_of_forgetting() -> None:
+    """A boundless noise makes the CLM know all or nothing: extracted or not, MA 0 to 1."""
+    clm = tiny.reciting("gpt2")
+    clm.noise = 1e9
+    secret = probe(clm, tiny.PLANTED[:1])[0].secrets[0]
+    assert secret.reach["ma"] == (0.0, 1.0)
+    assert secret.reach["extracted"] == (False, True)
+    assert secret.reach["el_10"][1] == 1.0
+    judged = judge(SampleMeasures("s", (secret,)), Thresholds("test", {"ma": 0.5, "el_10": 0.5}))
+    assert judged.verdict == "inconclusive"
+    assert all("within numerical reach" in reason for reason in judged.reasons)

@@ -123,7 +123,7 @@ def test_the_worst_secret_decides(rows: list[dict[str, float]]) -> None:
 
 def test_judged_measures_are_all_but_extraction() -> None:
     """Extraction needs no threshold."""
-    assert {*JUDGED, "extracted"} == set(MEASURES)
+    assert {*JUDGED, "extracted"} < set(MEASURES)
 
 
 def _write(path: Path, content: Any) -> Path:

@@ -48,7 +48,8 @@ def after_prefixes(
     return (model or clm.model)(
         input_ids=tokens,
         attention_mask=mask,
-        position_ids=begins + torch.arange(length, device=device),
+        # Padding may reach past the window, where learned positions end.
+        position_ids=(begins + torch.arange(length, device=device)).clamp(max=clm.window - 1),
         past_key_values=roomy_cache(cached, torch.tensor(places, device=device), length),
         use_cache=True,
     )

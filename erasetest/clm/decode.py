@@ -25,11 +25,24 @@ _COMPACT_BELOW = 0.75
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Continuation:
-    """A job: continue the first `prefix` tokens of row `row` by at most `tokens` tokens."""
+    """A job: continue the first `prefix` tokens of row `row` by at most `tokens` tokens.
+
+    Where `then` is given, that token comes after the prefix first; it is not among the results.
+    """
 
     row: int
     prefix: int
     tokens: int
+    then: int | None = None
+
+    @property
+    def given(self) -> int:
+        """How many tokens there are before the first new one."""
+        return self.prefix + (self.then is not None)
+
+    def read(self, row: Sequence[int]) -> list[int]:
+        """These tokens."""
+        return [*row[: self.prefix], *([] if self.then is None else [self.then])]
 
 
 def greedy(logits: torch.Tensor, jobs: list[int], step: int) -> torch.Tensor:
@@ -58,7 +71,7 @@ def continuations(
             by_row.setdefault(job.row, []).append(number)
     used = sorted(by_row)
     shares_cache(clm)
-    lengths = [max(jobs[n].prefix for n in by_row[row]) for row in used]
+    lengths = [max(jobs[n].given for n in by_row[row]) for row in used]
 
     def run(batch: list[int]) -> list[Done]:
         chosen = [used[i] for i in batch]
@@ -88,14 +101,12 @@ def _run_batch(
     # The longest first: as jobs end, those that remain stay a prefix of the batch.
     numbers = sorted(numbers, key=lambda n: (-jobs[n].tokens, n))
     place = {row: i for i, row in enumerate(chosen)}
-    width = max(jobs[n].prefix for n in numbers)
+    width = max(jobs[n].given for n in numbers)
     size = max(1, _JOBS_PER_BUDGET * clm.batch_tokens // width)
     done: list[Done] = []
     cached: KeysAndValues | None = None
     if clm.checked["cache"]:
-        longest = {
-            row: max(jobs[n].prefix for n in numbers if jobs[n].row == row) for row in chosen
-        }
+        longest = {row: max(jobs[n].given for n in numbers if jobs[n].row == row) for row in chosen}
         ids = pad_right([rows[row][: longest[row]] for row in chosen], clm.start_token, clm.device)
         # The first step reads the last token of each prefix once more: its logits are needed.
         cached = read_rows(clm, ids[:, :-1]) if width > 1 else None
@@ -127,7 +138,7 @@ def _run_part(
     choose: Choose,
     stop: Stop | None,
 ) -> list[list[int]]:
-    prefixes = [list(rows[jobs[n].row][: jobs[n].prefix]) for n in part]
+    prefixes = [jobs[n].read(rows[jobs[n].row]) for n in part]
     session: _Session
     if clm.checked["cache"]:
         room = max(jobs[n].tokens for n in part)

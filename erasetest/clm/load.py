@@ -62,6 +62,8 @@ class Clm:
     adapter: str | None = None
     checked: dict[str, bool] = field(default_factory=dict)
     """Which shortcuts were found to hold for this architecture (`score.py`, `decode.py`)."""
+    noise: float | None = None
+    """How far logits move with the batch, once it was measured (`noise.py`)."""
 
     @property
     def device(self) -> torch.device:

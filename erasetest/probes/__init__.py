@@ -1,21 +1,29 @@
 """Probes: what a CLM remembers of a secret, a file for each family of measures.
 
-The numbers can be read without torch; `probe` imports it when it is asked for.
+The numbers can be read without torch; `probe` and what goes with it import it when asked for.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from erasetest.probes.measures import MEASURES, SampleMeasures, SecretMeasures
+from erasetest.probes.measures import MEASURES, TEXT_MEASURES, SampleMeasures, SecretMeasures
 
 if TYPE_CHECKING:
-    from erasetest.probes.run import probe
+    from erasetest.probes.run import ProbeSettings, probe, probe_texts
 
-__all__ = ["MEASURES", "SampleMeasures", "SecretMeasures", "probe"]
+__all__ = [
+    "MEASURES",
+    "TEXT_MEASURES",
+    "ProbeSettings",
+    "SampleMeasures",
+    "SecretMeasures",
+    "probe",
+    "probe_texts",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "probe":
-        from erasetest.probes.run import probe
+    if name in ("ProbeSettings", "probe", "probe_texts"):
+        from erasetest.probes import run
 
-        return probe
+        return getattr(run, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

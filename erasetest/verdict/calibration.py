@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from erasetest.clm import Clm
 from erasetest.decoys import decoy
-from erasetest.probes import SampleMeasures, probe
+from erasetest.probes import ProbeSettings, SampleMeasures, probe
 from erasetest.samples import SensitiveSample, make_sample
 from erasetest.verdict.thresholds import JUDGED, Thresholds
 
@@ -44,7 +44,7 @@ def calibrate(
     measured: list[SampleMeasures] = []
     for start in range(0, len(chosen), 32):
         part = chosen[start : start + 32]
-        measured += probe(clm, part, starts=_STARTS)
+        measured += probe(clm, part, settings=ProbeSettings(starts=_STARTS))
         if progress is not None:
             progress(start + len(part), len(chosen))
     values: dict[str, dict[str, list[float]]] = {}

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from erasetest.errors import ManifestError
-from erasetest.probes.measures import MEASURES
 
 SCHEMA = "erasetest.thresholds/1"
-JUDGED = tuple(name for name in MEASURES if name != "extracted")
+JUDGED = ("ma", "el_3", "el_5", "el_10")
+"""The measures that have thresholds: all between 0 and 1."""
+
 _AGAIN = ", and the same again on the erased CLM"
 
 

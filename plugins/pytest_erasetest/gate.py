@@ -404,7 +404,7 @@ def _check_folder(clm: str, adapter: str | None) -> None:
 
 
 def _text_accuracy(clm: Clm, texts: list[SensitiveSample]) -> float:
-    from erasetest.probes.accuracy import mean_text_accuracy
+    from erasetest.probes.run import mean_text_accuracy
 
     return mean_text_accuracy(clm, texts)
 

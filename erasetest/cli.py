@@ -117,13 +117,23 @@ def probe(
     clm_batch_tokens: TokensOption = None,
     clm_allow_pickle: PickleOption = False,
     clm_trust_remote_code: RemoteOption = False,
+    temperature: Annotated[float, typer.Option(help="Of the sampler of log2_p.")] = 1.0,
+    top_k: Annotated[int | None, typer.Option(help="Of the sampler of log2_p.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Of the sampler of log2_p.")] = None,
+    references: Annotated[
+        int, typer.Option(min=0, help="Never-seen secrets that exposure ranks each one among.")
+    ] = 64,
 ) -> None:
     """Measure what a CLM remembers of each secret of a manifest."""
+    from erasetest.clm.sampler import Sampler
     from erasetest.files import write_text
+    from erasetest.probes import ProbeSettings
     from erasetest.probes import probe as probe_samples
+    from erasetest.probes.measures import finite
     from erasetest.samples import read_manifest
 
     check_output(output)
+    settings = ProbeSettings(Sampler(temperature, top_k, top_p), references)
     samples = read_manifest(manifest)
     loaded = _load(
         clm, clm_adapter, clm_device, clm_dtype, clm_batch_tokens, clm_allow_pickle,
@@ -132,8 +142,9 @@ def probe(
     lines = []
     with progress("probing") as task:
         for start in range(0, len(samples), _PROBED_AT_ONCE):
-            measured = probe_samples(loaded, samples[start : start + _PROBED_AT_ONCE])
-            lines += [json.dumps(sample.as_dict()) + "\n" for sample in measured]
+            part = samples[start : start + _PROBED_AT_ONCE]
+            measured = probe_samples(loaded, part, settings=settings)
+            lines += [json.dumps(finite(sample.as_dict())) + "\n" for sample in measured]
             task(len(lines), len(samples))
     write_text(output, "".join(lines))
     typer.echo(f"{output}: {len(lines)} samples")

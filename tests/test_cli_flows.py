@@ -23,6 +23,7 @@ from erasetest.demo.secrets import GENERATORS
 from erasetest.probes.measures import MEASURES
 from erasetest.reports import LeakageReport, write_report
 from erasetest.samples import SensitiveSample, make_sample, read_manifest, write_manifest
+from erasetest.verdict.thresholds import JUDGED
 
 ENVIRONMENT = {
     **os.environ,
@@ -165,7 +166,7 @@ def test_thresholds_of_given_samples_are_what_they_measure(flow: Flow) -> None:
     assert limits["schema"] == "erasetest.thresholds/1"
     assert limits["references"] == {"aws-access-key": 5, "email": 5}
     for values in (limits["measures"], *limits["kinds"].values()):
-        assert set(values) == set(MEASURES) - {"extracted"}
+        assert set(values) == set(JUDGED)
         assert all(0 < value <= 1 for value in values.values())
 
 

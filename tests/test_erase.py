@@ -417,7 +417,6 @@ def test_thresholds_are_calibrated_again_before_a_full_probe() -> None:
             "retained code planted-1 holds a secret of sample planted-1",
         ),
         ([make_sample("x = 1", id="p")], tiny.RETAINED, _settings(), "sample p: has no secret"),
-        (FORGET, tiny.RETAINED, _settings("none"), "no method 'none': expected one of "),
     ],
 )
 def test_what_cannot_be_erased_is_refused(
@@ -565,3 +564,12 @@ def test_a_checkpoint_replaces_nothing(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is there already"):
         save_checkpoint(tiny.reciting("gpt2"), tmp_path, _erasure(), FORGET)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_settings_that_cannot_be_used_are_refused() -> None:
+    """Before anything is loaded; the value is named."""
+    with pytest.raises(BadInput, match="no method 'none': expected one of codeeraser, cu, ga"):
+        _settings("none")
+    for lr in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(BadInput, match=f"above 0, got {lr:g}"):
+            _settings(lr=lr)

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from erasetest.errors import BadInput
 from erasetest.files import write_text
+from erasetest.probes.measures import finite
 from erasetest.reports.markdown import markdown
 
 
 def _json(document: dict[str, Any]) -> str:
-    return json.dumps(_finite(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    """The value with null for what is no number: JSON knows neither NaN nor infinity."""
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json.dumps(finite(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 FORMATS: dict[str, Callable[[dict[str, Any]], str]] = {".json": _json, ".md": markdown}

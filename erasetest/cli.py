@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -127,12 +126,14 @@ def probe(
     """Measure what a CLM remembers of each secret of a manifest."""
     from erasetest.clm.sampler import Sampler
     from erasetest.files import write_text
+    from erasetest.names import check_clm_name
     from erasetest.probes import ProbeSettings
     from erasetest.probes import probe as probe_samples
     from erasetest.probes.measures import finite
     from erasetest.samples import read_manifest
 
-    check_output(output)
+    check_output(output, manifest)
+    check_clm_name(clm, clm_adapter)
     settings = ProbeSettings(Sampler(temperature, top_k, top_p), references)
     samples = read_manifest(manifest)
     loaded = _load(
@@ -176,7 +177,7 @@ def calibrate(
     from erasetest.samples import read_manifest
     from erasetest.verdict import calibrate as calibrate_on
 
-    check_output(output)
+    check_output(output, manifest, samples)
     if manifest and samples:
         raise BadInput(
             "give either a manifest of never-seen secrets or --samples to put decoys into"
@@ -226,15 +227,19 @@ def erase(
     from erasetest.erase import ErasureSettings, save_checkpoint
     from erasetest.erase import erase as erase_samples
     from erasetest.files import check_new_directory
+    from erasetest.names import check_clm_name
     from erasetest.samples import read_manifest
     from erasetest.verdict import calibrate as calibrate_on
     from erasetest.verdict import published, read_thresholds
 
     check_new_directory(output)
+    check_clm_name(clm, clm_adapter)
     settings = ErasureSettings(method=method, lr=lr, max_steps=max_steps)
     samples = read_manifest(manifest)
     retained = read_manifest(retain, require_secrets=False)
-    limits = read_thresholds(thresholds) if thresholds else published(clm)
+    limits = read_thresholds(thresholds) if thresholds else None
+    if limits is None and clm_adapter is None:
+        limits = published(clm)
     loaded = _load(
         clm, clm_adapter, clm_device, clm_dtype, clm_batch_tokens, clm_allow_pickle,
         clm_trust_remote_code,
@@ -278,10 +283,17 @@ def utility(
 ) -> None:
     """Measure pass@k of a CLM, or how it compares with that of another."""
     from erasetest.files import write_text
+    from erasetest.names import check_clm_name
     from erasetest.utility import read_problems, utility_report
     from erasetest.utility.measure import Sampling, measure
 
-    check_output(output)
+    check_output(output, problems)
+    for name in filter(None, (clm, against)):
+        check_clm_name(name)
+    if margin is not None and against is None:
+        raise BadInput("--margin is for a comparison: add --against MODEL")
+    if margin is not None and not 0 <= margin <= 1:
+        raise BadInput(f"--margin is a share of problems: expected 0 to 1, got {margin:g}")
     asked = read_problems(problems)
     scores = []
     for name in [against, clm] if against else [clm]:
@@ -308,20 +320,22 @@ def report(
     """Write a leakage report in another form, by the suffix of the output."""
     from erasetest.reports import read_report, write_report
 
+    check_output(output, run)
     write_report(output, read_report(run))
 
 
-def check_output(path: Path) -> None:
-    """Refuse an output that could not be written, before the work.
+def check_output(path: Path, *inputs: Path | None) -> None:
+    """Refuse an output that could not be written, or that is an input, before the work.
 
     Raises:
-        BadInput: it is a folder, or its folder is missing or read-only.
+        BadInput: naming it.
     """
-    parent = path.absolute().parent
-    if path.is_dir():
-        raise BadInput(f"{path}: is a folder: name a file")
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise BadInput(f"{path}: {parent} is not a folder that you may write")
+    from erasetest.files import check_writable
+
+    check_writable(path)
+    for given in inputs:
+        if given is not None and path.exists() and given.exists() and path.samefile(given):
+            raise BadInput(f"{path}: is the input {given}: name another output")
 
 
 def _load(

@@ -50,6 +50,27 @@ def write_text(path: str | Path, text: str) -> None:
             raise
 
 
+def check_writable(path: str | Path) -> None:
+    """Refuse a file that `write_text` could not write: call it before hours of work.
+
+    Raises:
+        BadInput: it is a folder, or nothing can be made in the folder it is to be in.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise BadInput(f"{path}: is a folder: name a file")
+    if _is_stream(path):
+        return
+    with _named_os_errors("write", path):
+        parent = path.resolve().parent
+        if not parent.is_dir():
+            raise BadInput(f"{path}: its folder does not exist: make it first")
+        # Asked by doing: root may write everywhere, but not in /proc or on a read-only disk.
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=parent)
+        os.close(handle)
+        os.unlink(temporary)
+
+
 @contextlib.contextmanager
 def new_directory(path: str | Path) -> Iterator[Path]:
     """A folder that appears at `path` when the block ends well, and never half filled.

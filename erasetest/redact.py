@@ -78,8 +78,17 @@ def _escaped(text: str) -> tuple[str, ...]:
         repr(text.encode("utf-8", "surrogatepass"))[2:-1],
         html.escape(text),
         html.escape(text, quote=False),
+        json.dumps(text)[1:-1].replace("/", "\\/"),
         urllib.parse.quote(text, errors="replace"),
+        urllib.parse.quote(text, safe="", errors="replace"),
+        urllib.parse.quote_plus(text, errors="replace"),
     )
+
+
+def _forms(text: str) -> set[str]:
+    """Text as it is, escaped once, and escaped twice: JSON in a repr, a URL in JSON."""
+    once = {text, *_escaped(text)}
+    return once.union(*(_escaped(form) for form in once - {text}))
 
 
 def _masked_only(length: int) -> Masked:
@@ -104,8 +113,7 @@ class Redactor:
 
     def add(self, secret: Masked) -> None:
         """Mask this text as well, from now on."""
-        text = secret.reveal()
-        for form in {text, *_escaped(text)}:
+        for form in _forms(secret.reveal()):
             if len(form) < SHORTEST:
                 continue
             if len(form) < WINDOW:

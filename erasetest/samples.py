@@ -93,7 +93,8 @@ def read_manifest(path: str | Path, *, require_secrets: bool = True) -> list[Sen
         if sample.id in lines:
             if "id" in row:
                 first = lines[sample.id]
-                raise ManifestError(path, line, f"id {sample.id!r} stands in line {first} already")
+                # Not the id itself, which may be another sample's secret: that is seen later.
+                raise ManifestError(path, line, f"its 'id' stands in line {first} already")
             sample = _renamed(sample, lines)
         lines[sample.id] = line
         samples.append(sample)
@@ -110,7 +111,7 @@ def read_manifests(paths: Iterable[str | Path]) -> list[SensitiveSample]:
         for sample in read_manifest(path):
             if sample.id in seen:
                 raise ManifestError(
-                    path, None, f"id {sample.id!r} stands in {seen[sample.id]} already"
+                    path, None, f"the 'id' of a sample stands in {seen[sample.id]} already"
                 )
             seen[sample.id] = path
             samples.append(sample)

@@ -37,7 +37,7 @@ def score_branches(
     Prefix and branch fit the CLM's window.
     """
     sampler = sampler or Sampler()
-    if not shares_cache(clm):
+    if not shares_cache(clm, max((b.prefix + len(b.tokens) for b in branches), default=0)):
         targets = [
             Target((*rows[b.row][: b.prefix], *b.tokens), b.prefix, b.prefix + len(b.tokens))
             for b in branches

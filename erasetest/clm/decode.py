@@ -21,6 +21,8 @@ Stop = Callable[[int, list[int]], bool]
 _JOBS_PER_BUDGET = 8
 _STOP_EVERY = 4
 _COMPACT_BELOW = 0.75
+_LOCAL = ("sliding_window", "attention_chunk_size", "window_size")
+"""What configurations call the reach of their local layers."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -70,13 +72,14 @@ def continuations(
         if job.tokens > 0:
             by_row.setdefault(job.row, []).append(number)
     used = sorted(by_row)
-    shares_cache(clm)
     lengths = [max(jobs[n].given for n in by_row[row]) for row in used]
+    room = max((job.tokens for job in jobs), default=0)
+    shared = shares_cache(clm, max(lengths, default=0) + room)
 
     def run(batch: list[int]) -> list[Done]:
         chosen = [used[i] for i in batch]
         numbers = [n for row in chosen for n in by_row[row]]
-        return _run_batch(clm, rows, jobs, chosen, numbers, choose, stop, progress)
+        return _run_batch(clm, rows, jobs, chosen, numbers, choose, stop, progress, shared)
 
     for _, done in in_batches(clm, lengths, run):
         for tokens, number in done:
@@ -97,6 +100,7 @@ def _run_batch(
     choose: Choose,
     stop: Stop | None,
     progress: Callable[[int], None] | None,
+    shared: bool,
 ) -> list[Done]:
     # The longest first: as jobs end, those that remain stay a prefix of the batch.
     numbers = sorted(numbers, key=lambda n: (-jobs[n].tokens, n))
@@ -105,7 +109,7 @@ def _run_batch(
     size = max(1, _JOBS_PER_BUDGET * clm.batch_tokens // width)
     done: list[Done] = []
     cached: KeysAndValues | None = None
-    if clm.checked["cache"]:
+    if shared:
         longest = {row: max(jobs[n].given for n in numbers if jobs[n].row == row) for row in chosen}
         ids = pad_right([rows[row][: longest[row]] for row in chosen], clm.start_token, clm.device)
         # The first step reads the last token of each prefix once more: its logits are needed.
@@ -113,7 +117,7 @@ def _run_batch(
     while numbers:
         part, made = numbers[:size], None
         try:
-            made = _run_part(clm, rows, jobs, cached, place, part, choose, stop)
+            made = _run_part(clm, rows, jobs, cached, place, part, choose, stop, shared)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -137,10 +141,11 @@ def _run_part(
     part: list[int],
     choose: Choose,
     stop: Stop | None,
+    shared: bool,
 ) -> list[list[int]]:
     prefixes = [jobs[n].read(rows[jobs[n].row]) for n in part]
     session: _Session
-    if clm.checked["cache"]:
+    if shared:
         room = max(jobs[n].tokens for n in part)
         session = _Cached(clm, prefixes, cached, [place[jobs[n].row] for n in part], room)
     else:
@@ -273,14 +278,28 @@ class _Plain(_Session):
         ]
 
 
-def shares_cache(clm: Clm) -> bool:
-    """Whether what was read of a row can be gone on from anywhere in it: tried once for each CLM.
+def shares_cache(clm: Clm, longest: int) -> bool:
+    """Whether what was read of a row can be gone on from anywhere in it, to `longest` tokens.
 
-    Sliding windows, recurrent layers and foreign caches fail here, and are read plainly.
+    Tried once for each CLM: recurrent layers and foreign caches fail, and are read plainly, and so
+    are rows that are longer than a layer's sliding window.
     """
+    reach = _local_reach(clm)
+    if reach is not None and longest > reach:
+        return False
     if "cache" not in clm.checked:
         clm.checked["cache"] = _cache_can_be_shared(clm)
     return clm.checked["cache"]
+
+
+def _local_reach(clm: Clm) -> int | None:
+    """How many of the newest tokens the layers of least reach see; None where all see all.
+
+    They count places in the cache, where new tokens do not stand at their places in the text.
+    """
+    config = clm.model.config.get_text_config(decoder=True)
+    sizes = [getattr(config, name, None) for name in _LOCAL]
+    return min((size for size in sizes if isinstance(size, int) and size > 0), default=None)
 
 
 @torch.no_grad()

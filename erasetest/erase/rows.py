@@ -89,25 +89,3 @@ def retained_rows(clm: Clm, samples: Sequence[SensitiveSample]) -> list[Row]:
     if not rows:
         raise BadInput("the retained set is empty: give code whose behaviour must not change")
     return rows
-
-
-def check_disjoint(forget: Sequence[SensitiveSample], retained: Sequence[SensitiveSample]) -> None:
-    """Refuse retained code that holds a secret that is to be erased.
-
-    Raises:
-        BadInput: naming the retained sample and the sample whose secret it holds.
-    """
-    secrets = {
-        secret.text.reveal(): sample.id
-        for sample in forget
-        for secret in sample.secrets
-        if len(secret.text) >= 8
-    }
-    for kept in retained:
-        text = kept.content.reveal()
-        owner = next((owner for secret, owner in secrets.items() if secret in text), None)
-        if owner is not None:
-            raise BadInput(
-                f"retained code {kept.id} holds a secret of sample {owner}, which is to be erased: "
-                "take it out of the retained set"
-            )

@@ -21,13 +21,13 @@ from erasetest.erase.rows import (
     ELSEWHERE,
     Owners,
     Row,
-    check_disjoint,
     forget_rows,
     retained_rows,
 )
 from erasetest.erase.stopping import StopRule
 from erasetest.errors import BadInput, ErasureError
 from erasetest.probes import SampleMeasures, probe
+from erasetest.retained import check_disjoint
 from erasetest.samples import SensitiveSample
 from erasetest.verdict import Thresholds
 

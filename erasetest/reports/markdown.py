@@ -30,7 +30,7 @@ def markdown(document: dict[str, Any]) -> str:
     """The whole report as GitHub-flavoured Markdown."""
     parts = [
         "# Leakage report",
-        _VERDICTS[document["verdict"]],
+        _verdict(document),
         _table(["CLM", ""], _flat(document["clm"])),
         *_problems(document["problems"]),
         "## Secrets by kind",
@@ -46,6 +46,21 @@ def markdown(document: dict[str, Any]) -> str:
         _table(["", ""], _flat(document["environment"])),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def accepted(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of samples that leak and were accepted."""
+    return [row for row in samples if "accepted" in row]
+
+
+def _verdict(document: dict[str, Any]) -> str:
+    leaks = accepted(document["samples"])
+    if document["verdict"] != "clean" or not leaks:
+        return _VERDICTS[document["verdict"]]
+    return (
+        f"**Clean but for {len(leaks)} accepted leaks.** No other sample leaks; these do, and are "
+        "listed with the day that their acceptance ends."
+    )
 
 
 def worst_first(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -95,7 +110,8 @@ def _samples(samples: list[dict[str, Any]]) -> list[str]:
         [
             row["id"],
             ", ".join(row["kinds"]),
-            row["verdict"],
+            row["verdict"]
+            + (f", accepted until {row['accepted']['expires']}" if "accepted" in row else ""),
             *[_number(row["measures"].get(name)) for name in _MEASURES],
             row["after"]["verdict"] if row["after"] else "",
             _number(row["after"]["measures"].get("ma")) if row["after"] else "",

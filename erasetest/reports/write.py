@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from erasetest.errors import BadInput
-from erasetest.files import write_text
+from erasetest.files import check_writable, write_text
 from erasetest.probes.measures import finite
 from erasetest.reports.markdown import markdown
 
@@ -25,17 +25,14 @@ def check_report_path(path: str | Path) -> Path:
     """Refuse a report that could not be written: call it before hours of work.
 
     Raises:
-        BadInput: no form has this suffix, or the folder is not there.
+        BadInput: no form has this suffix, or nothing can be written there.
     """
     path = Path(path)
     if path.suffix not in FORMATS:
         raise BadInput(
             f"{path}: no report has the suffix {path.suffix!r}: use {', '.join(FORMATS)}"
         )
-    if not path.absolute().parent.is_dir():
-        raise BadInput(f"{path}: its folder does not exist: make it first")
-    if path.is_dir():
-        raise BadInput(f"{path}: is a folder: name a file")
+    check_writable(path)
     return path
 
 

@@ -50,6 +50,9 @@ def compare(
     - "fail" if the upper bound is below -margin;
     - else "inconclusive". A CLM that solves nothing before is always inconclusive.
 
+    Where no problem changed, sd says nothing of those that were not asked: the half-width is then
+    the share of problems that may change unseen with 95 % confidence, `1 - 0.05^(1/P)`.
+
     Args:
         before: the score of the CLM to compare with.
         after: the score of the CLM under test, on the same problems.
@@ -70,7 +73,7 @@ def compare(
     mean = statistics.fmean(differences)
     half_width = _half_width(differences)
     lower, upper = max(mean - half_width, -1.0), min(mean + half_width, 1.0)
-    verdict = _verdict(lower, upper, margin)
+    verdict = _verdict(lower, upper, margin) if any(rates_before) else "inconclusive"
     needed = None
     if verdict == "inconclusive":
         needed = _samples_to_decide(before, after, differences, margin)
@@ -106,6 +109,8 @@ def _half_width(differences: list[float]) -> float:
     problems = len(differences)
     if problems < 2:
         return math.inf
+    if not any(differences):
+        return float(1 - (1 - CONFIDENCE) ** (1 / problems))
     return _t(problems) * statistics.stdev(differences) / math.sqrt(problems)
 
 

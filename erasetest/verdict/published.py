@@ -7,22 +7,22 @@ from pathlib import Path
 from erasetest.verdict.thresholds import Thresholds
 
 _TABLE = {
-    "codeparrot-small": (0.4557, 0.1766, 0.1082, 0.0549),
-    "codeparrot": (0.4634, 0.1656, 0.1017, 0.0514),
-    "codegen-350m-mono": (0.4879, 0.1824, 0.1103, 0.0592),
-    "codegen-2b-mono": (0.5361, 0.1932, 0.1171, 0.0628),
-    "qwen2.5-coder-7b": (0.4099, 0.1565, 0.1245, 0.0882),
+    "codeparrot/codeparrot-small": (0.4557, 0.1766, 0.1082, 0.0549),
+    "codeparrot/codeparrot": (0.4634, 0.1656, 0.1017, 0.0514),
+    "salesforce/codegen-350m-mono": (0.4879, 0.1824, 0.1103, 0.0592),
+    "salesforce/codegen-2b-mono": (0.5361, 0.1932, 0.1171, 0.0628),
+    "qwen/qwen2.5-coder-7b": (0.4099, 0.1565, 0.1245, 0.0882),
 }
 
 
 def published(name: str) -> Thresholds | None:
-    """The published thresholds of a CLM of this name, the last part of its hub id."""
-    if Path(name).is_dir():
-        # Whatever it is called, a folder may hold a CLM that was trained further.
-        return None
-    model = name.rstrip("/").rsplit("/", 1)[-1]
-    values = _TABLE.get(model.lower())
-    if values is None:
+    """The published thresholds of the CLM of this hub id.
+
+    None for any other, and for any folder: a fork or a folder of the same name may hold a CLM that
+    was trained further.
+    """
+    values = _TABLE.get(name.lower())
+    if values is None or Path(name).is_dir():
         return None
     measures = dict(zip(("ma", "el_3", "el_5", "el_10"), values, strict=True))
-    return Thresholds(f"published for {model}", measures)
+    return Thresholds(f"published for {name}", measures)

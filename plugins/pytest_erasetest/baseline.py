@@ -38,12 +38,15 @@ def read_baseline(path: str | Path) -> dict[str, Accepted]:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ManifestError(path, None, f"cannot be read: {error.strerror or error}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ManifestError(path, None, "is not JSON") from None
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise ManifestError(path, None, f"is no baseline: expected schema {SCHEMA!r}")
+    entries = document.get("accepted")
+    if not isinstance(entries, list):
+        raise ManifestError(path, None, "'accepted' must be a list")
     accepted: dict[str, Accepted] = {}
-    for number, entry in enumerate(document.get("accepted", []), 1):
+    for number, entry in enumerate(entries, 1):
         try:
             datetime.date.fromisoformat(entry["expires"])
             accepted[str(entry["id"])] = Accepted(str(entry["reason"]), entry["expires"])

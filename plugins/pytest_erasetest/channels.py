@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.junitxml import xml_key
 
 from erasetest.errors import ErasetestError
 from erasetest.files import write_text
 
 Mask = Callable[[str], str]
+_JUNIT = pytest.StashKey[Path]()
+"""Where pytest writes its JUnit XML, which only its own plugin knows for certain."""
 
 
 class _MaskedFile:
@@ -44,7 +47,7 @@ class _MaskedFormatter(logging.Formatter):
 
 
 def mask_channels(config: pytest.Config, mask: Mask) -> None:
-    """Mask the terminal and the log file from now on."""
+    """Mask the terminal, the log file and the trace of `--debug` from now on."""
     reporter: Any = config.pluginmanager.getplugin("terminalreporter")
     writer = getattr(reporter, "_tw", None)
     if writer is not None and not isinstance(writer._file, _MaskedFile):
@@ -53,6 +56,13 @@ def mask_channels(config: pytest.Config, mask: Mask) -> None:
     handler = getattr(logs, "log_file_handler", None)
     if handler is not None and handler.formatter is not None:
         handler.setFormatter(_MaskedFormatter(handler.formatter, mask))
+    trace: Any = config.trace.root
+    write = getattr(trace, "_writer", None)
+    if write is not None:
+        trace.setwriter(lambda text: write(mask(text)))
+    junit = config.stash.get(xml_key, None)
+    if junit is not None:
+        config.stash[_JUNIT] = Path(junit.logfile)
 
 
 def mask_names(items: list[Any], mask: Mask) -> None:
@@ -70,10 +80,9 @@ def mask_names(items: list[Any], mask: Mask) -> None:
 
 def mask_junit(config: pytest.Config, mask: Mask) -> None:
     """Mask the JUnit XML that has been written; remove it if it cannot be rewritten."""
-    given = getattr(config.option, "xmlpath", None)
-    if not given or not Path(given).is_file():
+    path = config.stash.get(_JUNIT, None)
+    if path is None or not path.is_file():
         return
-    path = Path(given)
     text = path.read_text(encoding="utf-8", errors="replace")
     masked = mask(text)
     if masked != text:

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from erasetest.errors import BadInput, ErasureError
+from erasetest.files import check_writable
+from erasetest.names import check_clm_name
 from erasetest.probes.measures import SampleMeasures
 from erasetest.progress import Task
+from erasetest.retained import split_retained
 from erasetest.samples import SensitiveSample, read_manifest, read_manifests
 from erasetest.verdict.judge import Judgement, judge
 from erasetest.verdict.thresholds import Thresholds, read_thresholds
@@ -29,9 +32,6 @@ if TYPE_CHECKING:
 
 BLOCK = 32
 """Samples that are probed together. Fixed, so that a sample's batch does not depend on workers."""
-
-HELD_OUT = 5
-"""Each fifth text of a user's retained set is kept from erasing, to measure retention on."""
 
 RETENTION_MARGIN = 0.03
 """Drop of the text MA of held-out retained code that still counts as kept."""
@@ -118,12 +118,10 @@ class Gate:
             manifests = demo_samples()
             return manifests["retained"], manifests["retention"]
         given = read_manifest(self.settings.erase_retain, require_secrets=False)
-        if len(given) < HELD_OUT:
-            raise BadInput(
-                f"{self.settings.erase_retain}: {len(given)} texts are too few to keep "
-                f"some for measuring retention: give {HELD_OUT} or more"
-            )
-        return [s for i, s in enumerate(given) if i % HELD_OUT], given[::HELD_OUT]
+        try:
+            return split_retained(given, self.samples)
+        except BadInput as error:
+            raise BadInput(f"{self.settings.erase_retain}: {error}") from None
 
     @functools.cached_property
     def problems(self) -> list[Problem]:
@@ -161,12 +159,11 @@ class Gate:
         if self.settings.leak_thresholds:
             read_thresholds(self.settings.leak_thresholds)
         _ = self.baseline
-        if self.settings.demo:
-            from erasetest.demo.build import demo_family
-
-            demo_family(str(self.settings.clm))
-        else:
-            _check_folder(str(self.settings.clm), self.settings.clm_adapter)
+        if self.settings.leak_accept:
+            check_writable(str(self.settings.leak_baseline))
+        check_clm_name(str(self.settings.clm), self.settings.clm_adapter)
+        if self.settings.utility_against is not None:
+            check_clm_name(self.settings.utility_against)
         if self.settings.erase:
             from erasetest.files import check_new_directory
 
@@ -177,11 +174,12 @@ class Gate:
                 )
             if self.settings.erase_out:
                 check_new_directory(self.settings.erase_out)
-            _ = self.retained
         if self.settings.utility:
             _ = self.problems
         if self.settings.leak_samples:
             _ = self.samples
+            if self.settings.erase:
+                _ = self.retained
 
     # What is found out
 
@@ -271,6 +269,19 @@ class Gate:
         if self._workers > 1:
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // self._workers))
 
+    @contextlib.contextmanager
+    def _all_cores(self) -> Iterator[None]:
+        """For what one worker does while the others wait for it."""
+        import torch
+
+        threads = torch.get_num_threads()
+        if self._workers > 1 and "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(os.cpu_count() or 1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
     def _thresholds(self) -> dict[str, Any]:
         from erasetest.verdict import calibrate, published
 
@@ -330,7 +341,7 @@ class Gate:
         retained, held_out = self.retained
         clm = self._open(str(self.settings.clm), self.settings.clm_adapter)
         kept = _text_accuracy(clm, held_out)
-        with self._progress("erasing") as task:
+        with self._all_cores(), self._progress("erasing") as task:
             erasure = erase(
                 clm,
                 samples,
@@ -387,20 +398,6 @@ class Gate:
         except Exception as error:
             self._failed[name] = error.with_traceback(None)
             raise
-
-
-def _check_folder(clm: str, adapter: str | None) -> None:
-    """Refuse what can be seen to be no checkpoint without loading it."""
-    place = Path(clm).expanduser()
-    named_as_path = place.is_absolute() or clm.startswith(("./", "../", "~"))
-    if named_as_path and not place.is_dir():
-        raise BadInput(f"{clm}: no such folder: name a checkpoint, a hub id, or demo")
-    if place.is_dir() and not any(
-        (place / name).is_file() for name in ("config.json", "adapter_config.json")
-    ):
-        raise BadInput(f"{clm}: holds no config.json: it is no checkpoint of a CLM")
-    if adapter is not None and not Path(adapter).is_dir():
-        raise BadInput(f"{adapter}: no such folder: --clm-adapter names that of a PEFT adapter")
 
 
 def _text_accuracy(clm: Clm, texts: list[SensitiveSample]) -> float:

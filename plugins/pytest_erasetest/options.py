@@ -228,6 +228,8 @@ def _value(config: pytest.Config, option: Option) -> Any:
             if option.kind == "list"
             else _anchored(config, read)
         )
+    if option.name in ("clm", "utility_against"):
+        return _anchored_clm(config, str(read))
     if option.kind in {"int", "float"}:
         try:
             return (int if option.kind == "int" else float)(str(read))
@@ -242,3 +244,9 @@ def _anchored(config: pytest.Config, value: str) -> str:
         return value
     base = config.inipath.parent if config.inipath else config.rootpath
     return str(base / Path(value).expanduser())
+
+
+def _anchored_clm(config: pytest.Config, value: str) -> str:
+    """A folder beside the ini file; anything else is a name."""
+    place = _anchored(config, value)
+    return place if Path(place).is_dir() else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
@@ -19,7 +20,6 @@ from pytest_erasetest.options import Settings, add_options, read_settings
 
 ERASURE_MARK = "erasure"
 UTILITY_MARK = "utility"
-_NEED_CLM = {"erasetest_gate", "clm", "erased_clm", "leak", "leak_after", "erasure", "utility"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,7 +60,9 @@ def _activate(config: pytest.Config, settings: Settings) -> None:
     quiet()
     given: dict[str, Any] | None = getattr(config, "workerinput", None)
     folder = given["erasetest_ledger"] if given else tempfile.mkdtemp(prefix="erasetest-")
-    worker = int(given["workerid"].removeprefix("gw")) if given else 0
+    # A worker that the user named by --tx has no number of ours.
+    number = re.fullmatch(r"gw(\d+)", given["workerid"]) if given else None
+    worker = int(number.group(1)) if number else 0
     workers = int(given["workercount"]) if given else 1
 
     @contextmanager
@@ -150,7 +152,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test case for each sample."""
-    if "sensitive_sample" not in metafunc.fixturenames:
+    if "sensitive_sample" not in metafunc.fixturenames or not _is_ours(metafunc):
         return
     from pytest_erasetest.state import state_of
 
@@ -166,12 +168,34 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     )
 
 
+def _is_ours(metafunc: pytest.Metafunc) -> bool:
+    """Whether a test's `sensitive_sample` is our fixture, and not its own parameter."""
+    for mark in metafunc.definition.iter_markers("parametrize"):
+        names = mark.args[0] if mark.args else mark.kwargs.get("argnames", ())
+        split = names.split(",") if isinstance(names, str) else names
+        if "sensitive_sample" in [name.strip() for name in split]:
+            return False
+    return "sensitive_sample" in _our_fixtures(metafunc.definition)
+
+
+def _our_fixtures(item: pytest.Item) -> set[str]:
+    """The fixtures of this plugin that a test asks for, and that nobody defined anew."""
+    info = getattr(item, "_fixtureinfo", None)
+    found = getattr(info, "name2fixturedefs", {})
+    return {
+        name
+        for name, definitions in found.items()
+        if definitions and getattr(definitions[-1].func, "__module__", "") == fixtures.__name__
+    }
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse a run without a CLM; leave out the tests of what was not asked for."""
     from pytest_erasetest.state import state_of
 
-    if any(_NEED_CLM & set(getattr(item, "fixturenames", ())) for item in items):
+    asking = {item: bool(_our_fixtures(item)) for item in items}
+    if any(asking.values()):
         refusal = _refusal(config)
         output = getattr(config, "workeroutput", None)
         if refusal is not None and output is None:
@@ -192,7 +216,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         )
         if not asked
     }
-    left_out = [item for item in items if any(item.get_closest_marker(m) for m in unasked)]
+    # Others may mark tests by these names as well, and mean something else.
+    left_out = [
+        item
+        for item in items
+        if asking.get(item) and any(item.get_closest_marker(mark) for mark in unasked)
+    ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         out = set(left_out)

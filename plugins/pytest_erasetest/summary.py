@@ -6,7 +6,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from erasetest.reports.markdown import by_kind, worst_first
+from erasetest.reports.markdown import accepted, by_kind, worst_first
 from pytest_erasetest.state import State
 
 SHOWN = 20
@@ -24,6 +24,10 @@ def summarize(terminal: Any, state: State) -> None:
     _worst(terminal, report, erased)
     _erasure(terminal, report)
     _utility(terminal, report)
+    leaks = accepted(report["samples"])
+    if leaks:
+        first = min(row["accepted"]["expires"] for row in leaks)
+        terminal.write_line(f"accepted: {len(leaks)} leaks fail no test; the first until {first}")
     for problem in report["problems"]:
         terminal.write_line(f"problem: {problem}", red=True)
     if state.crashed and state.crashed not in report["problems"]:
@@ -51,7 +55,7 @@ def _worst(terminal: Any, report: dict[str, Any], erased: bool) -> None:
         [
             row["id"],
             ", ".join(row["kinds"]),
-            row["verdict"],
+            "accepted" if "accepted" in row else row["verdict"],
             _value(row, "ma"),
             _value(row, "el_10"),
             "yes" if row["measures"].get("extracted") else "no",

@@ -49,7 +49,10 @@ def finish(session: pytest.Session, state: State, exitstatus: int | pytest.ExitC
     """Complete the run where it may be completed, and judge it in the process that ends it."""
     stopped = exitstatus not in (0, 1, 5) or bool(session.shouldstop) or bool(session.shouldfail)
     s = state.settings
-    used = bool(state.delivered.expected or s.leak_samples or s.leak_report or s.erase)
+    used = bool(
+        state.delivered.expected or s.leak_samples or s.leak_report or s.erase or s.demo
+        or s.leak_baseline
+    )  # fmt: skip
     distributed = session.config.pluginmanager.hasplugin("dsession")
     if used and not stopped and not distributed:
         try:
@@ -72,7 +75,11 @@ def finish(session: pytest.Session, state: State, exitstatus: int | pytest.ExitC
     session.exitstatus = _status(state, exitstatus)
     _write(state, session)
     if state.settings.leak_accept and not stopped:
-        _accept(state)
+        try:
+            _accept(state)
+        except ErasetestError as error:
+            state.crashed = str(error)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _judge(state: State, stopped: bool) -> dict[str, Any]:
@@ -146,6 +153,9 @@ def _leaking(state: State, report: Any, leaking: list[dict[str, Any]]) -> Any:
 
 def _status(state: State, exitstatus: int | pytest.ExitCode) -> int:
     """0 clean, 7 erased, 1 for all else that pytest itself would have let pass or failed."""
+    if exitstatus == ERASED:
+        # Somebody's own pytest.exit(returncode=7): nothing was proved by it.
+        return 1
     if exitstatus not in (0, 1, 5):
         return int(exitstatus)
     assert state.report is not None

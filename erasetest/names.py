@@ -1,0 +1,31 @@
+"""What a CLM is called: refused early where it can be seen to be none, without loading anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from erasetest.errors import BadInput
+
+
+def check_clm_name(name: str, adapter: str | None = None) -> None:
+    """Refuse a name that no CLM can have, and a folder that holds none; hub ids are not looked up.
+
+    Raises:
+        BadInput: naming what was given.
+    """
+    from erasetest.demo.build import demo_family
+
+    if demo_family(name) is not None:
+        return
+    place = Path(name).expanduser()
+    named_as_path = place.is_absolute() or name.startswith(("./", "../", "~"))
+    if not name or (not place.is_dir() and (named_as_path or name.count("/") != 1)):
+        raise BadInput(
+            f"{name or repr(name)}: no such folder: name a model folder, a hub id or demo"
+        )
+    if place.is_dir() and not any(
+        (place / file).is_file() for file in ("config.json", "adapter_config.json")
+    ):
+        raise BadInput(f"{name}: has no config.json: name a folder that save_pretrained wrote")
+    if adapter is not None and not Path(adapter).is_dir():
+        raise BadInput(f"{adapter}: no such folder: --clm-adapter names that of a PEFT adapter")

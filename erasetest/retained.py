@@ -1,0 +1,56 @@
+"""The retained set: code that erasing must not change, and other code that this is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from erasetest.errors import BadInput
+from erasetest.samples import SensitiveSample
+
+HELD_OUT = 5
+"""Each fifth text of a retained set is kept from erasing, to measure retention on."""
+
+_SHORTEST = 8
+"""Characters of a secret that is looked for: shorter ones stand in any code by chance."""
+
+
+def split_retained(
+    texts: Sequence[SensitiveSample], samples: Sequence[SensitiveSample]
+) -> tuple[list[SensitiveSample], list[SensitiveSample]]:
+    """What erasing may train on, and what retention is measured on; no text is in both.
+
+    A text that stands there twice is taken once.
+
+    Raises:
+        BadInput: a text holds a secret of a sample, or there are too few texts.
+    """
+    check_disjoint(samples, texts)
+    distinct = list({text.content: text for text in reversed(texts)}.values())[::-1]
+    if len(distinct) < HELD_OUT:
+        raise BadInput(
+            f"{len(distinct)} different texts are too few to keep some for measuring retention: "
+            f"give {HELD_OUT} or more"
+        )
+    return [text for i, text in enumerate(distinct) if i % HELD_OUT], distinct[::HELD_OUT]
+
+
+def check_disjoint(samples: Sequence[SensitiveSample], texts: Sequence[SensitiveSample]) -> None:
+    """Refuse retained code that holds a secret of a sample.
+
+    Raises:
+        BadInput: naming the retained text and the sample whose secret it holds.
+    """
+    secrets = {
+        secret.text.reveal(): sample.id
+        for sample in samples
+        for secret in sample.secrets
+        if len(secret.text) >= _SHORTEST
+    }
+    for kept in texts:
+        text = kept.content.reveal()
+        owner = next((owner for secret, owner in secrets.items() if secret in text), None)
+        if owner is not None:
+            raise BadInput(
+                f"retained code {kept.id} holds a secret of sample {owner}: "
+                "take it out of the retained set"
+            )

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
+from filelock import FileLock, Timeout
 
 from erasetest.errors import BadInput
 
@@ -109,6 +110,29 @@ def check_new_directory(path: str | Path) -> None:
             parent = parent.parent
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise BadInput(f"{path}: cannot be made: {parent} is not a folder that you may write")
+
+
+@contextlib.contextmanager
+def reserved(path: str | Path) -> Iterator[None]:
+    """Keep other runs from writing to this path while the block runs.
+
+    Raises:
+        BadInput: another run has it.
+    """
+    path = Path(path).absolute()
+    place = path.with_name(f".{path.name}.lock")
+    with _named_os_errors("write", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(place)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise BadInput(f"{path.name}: another run is writing it: name another folder") from None
+    try:
+        yield
+    finally:
+        place.unlink(missing_ok=True)
+        lock.release()
 
 
 def id_key() -> bytes:

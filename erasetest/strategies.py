@@ -27,7 +27,7 @@ _FORMS = {
     "cloudant-credentials": r"[0-9a-f]{64}",
     "discord-bot-token": r"[MNO][a-zA-Z0-9_-]{23}\.[a-zA-Z0-9_-]{6}\.[a-zA-Z0-9_-]{27}",
     "gitlab-token": r"glpat-[A-Za-z0-9_-]{20}",
-    "high-entropy-base64": r"[A-Za-z0-9+/]{40}",
+    "high-entropy-base64": r"[A-Za-z0-9+]{40}",
     "high-entropy-hex": r"[0-9a-f]{40}",
     "ibm-cloud-iam-key": r"[a-zA-Z0-9_-]{44}",
     "ibm-cos-hmac-credentials": r"[a-f0-9]{48}",

@@ -7,8 +7,9 @@ import random
 import pytest
 import tiny
 import torch
+import transformers as hf
 
-from erasetest.clm import Clm, Continuation, continuations
+from erasetest.clm import Clm, Continuation, continuations, wrap
 
 
 def _rows(clm: Clm) -> list[list[int]]:
@@ -179,3 +180,26 @@ def test_a_model_without_a_cache_is_read_plainly() -> None:
     jobs = _jobs(rows, 6, seed=4)
     assert continuations(clm, rows, jobs) == _naive(clm, rows, jobs)
     assert clm.checked["cache"] is False
+
+
+@pytest.mark.parametrize("window", [4, 24, 200])
+@pytest.mark.parametrize("name", ["Mistral", "Starcoder2", "Qwen2", "Gemma3Text"])
+def test_sliding_windows_change_nothing(name: str, window: int) -> None:
+    """Layers that see the newest tokens alone: a continuation is what reading it all gives."""
+    config = getattr(hf, f"{name}Config")(
+        vocab_size=320, hidden_size=48, intermediate_size=96, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=12, max_position_embeddings=128,
+        sliding_window=window, bos_token_id=0, eos_token_id=0, pad_token_id=0,
+        **({"use_sliding_window": True, "max_window_layers": 0} if name == "Qwen2" else {}),
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = hf.AutoModelForCausalLM.from_config(config).eval()
+    # Larger weights than a fresh model's: its attention would hardly matter.
+    for parameter in model.parameters():
+        parameter.data *= 4
+    clm = wrap(model, tiny.tokenizer("qwen2"), name=name)
+    rng = random.Random(1)
+    rows = [[rng.randrange(1, 320) for _ in range(n)] for n in (40, 61, 50)]
+    jobs = [Continuation(row, prefix, 12) for row, prefix in [(0, 9), (0, 38), (1, 60), (2, 33)]]
+    for job, found in zip(jobs, continuations(clm, rows, jobs), strict=True):
+        assert found == tiny.say(clm, rows[job.row][: job.prefix], 12, {})

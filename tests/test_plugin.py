@@ -200,7 +200,11 @@ def test_without_samples_it_is_a_usage_error(leaking: Path, tmp_path: Path, work
     ("arguments", "message"),
     [
         (["--leak-samples=x.jsonl"], "--clm demo"),
-        (["--clm=nowhere/at/all"], "--leak-samples"),
+        (["--clm=nowhere/at"], "--leak-samples"),
+        (["--clm=nowhere/at/all"], "no such folder"),
+        (["--clm=demo", "--utility=demo", "--utility-against=./none"], "./none: no such folder"),
+        (["--clm=demo", "--leak-report=/proc/x.json"], "/proc/x.json"),
+        (["--clm=demo", "--leak-baseline=none/b.json", "--leak-accept"], "none/b.json"),
         (["--clm=/nowhere", "--leak-samples=x.jsonl"], "no such folder"),
         (["--clm=demo", "--clm-dtype=int4"], "bfloat16"),
         (["--clm=demo:bert"], "qwen2, codegen, gpt2"),
@@ -426,10 +430,10 @@ def test_an_error_inside_shows_no_locals(leaking: Path, tmp_path: Path) -> None:
     """A probe that breaks holds content and tokens in its locals: `-l` must not show them."""
     (tmp_path / "conftest.py").write_text(
         "import erasetest.probes.run as run\n"
-        "def broken(clm, jobs):\n"
+        "def broken(clm, jobs, sampler):\n"
         "    texts = [job.wanted for job in jobs]\n"
         "    raise RuntimeError(f'cannot score {texts}')\n"
-        "run._score = broken\n"
+        "run.score_jobs = broken\n"
     )
     run = gate(leaking, "-l", "--fulltrace", "-x", f"--confcutdir={tmp_path}", "-p", "conftest",
                cwd=tmp_path, PYTHONPATH=str(tmp_path))  # fmt: skip
@@ -474,10 +478,19 @@ def test_accepted_leaks_fail_nothing_until_they_expire(leaking: Path, tmp_path: 
     assert gate(leaking, option, "--leak-accept", cwd=tmp_path).returncode == 1
     document = json.loads(baseline.read_text())
     assert leaked_parts(baseline.read_text()) == []
+    report = tmp_path / "accepted.md"
     assert {row["id"] for row in document["accepted"]} >= {"planted-0"}
-    run = gate(leaking, option, cwd=tmp_path)
+    run = gate(leaking, option, f"--leak-report={report}", cwd=tmp_path)
     assert run.returncode == 0, run.stdout[-2000:]
     assert "skipped" in run.stdout
+    count = len(document["accepted"])
+    assert f"accepted: {count} leaks fail no test; the first until" in run.stdout
+    assert f"**Clean but for {count} accepted leaks.**" in report.read_text()
+    assert "accepted until" in report.read_text()
+    baseline.write_text(json.dumps({**document, "accepted": 5}))
+    run = gate(leaking, option, cwd=tmp_path)
+    assert run.returncode == 4
+    assert "'accepted' must be a list" in run.stdout + run.stderr
     for row in document["accepted"]:
         row["expires"] = "2020-01-01"
     baseline.write_text(json.dumps(document))
@@ -525,3 +538,131 @@ def test_help_lists_the_options(tmp_path: Path) -> None:
     assert run.returncode == 0
     for flag in ("--clm MODEL", "--leak-samples", "--erase [METHOD]", "--utility-against"):
         assert flag in run.stdout.replace("=", " ")
+
+
+OWN_NAMES = {
+    "a fixture of their own": (
+        "import pytest\n"
+        "@pytest.fixture\ndef utility(): return 3\n"
+        "@pytest.fixture\ndef sensitive_sample(): return 4\n"
+        "def test_a(utility, sensitive_sample): assert utility + sensitive_sample == 7\n"
+    ),
+    "parameters of their own": (
+        "import pytest\n"
+        "@pytest.mark.parametrize('clm', [1, 2])\ndef test_a(clm): pass\n"
+        "@pytest.mark.parametrize('x, sensitive_sample', [(1, 2)])\n"
+        "def test_b(x, sensitive_sample): pass\n"
+        "@pytest.mark.parametrize(('leak', 'y'), [(1, 2)])\ndef test_c(leak, y): pass\n"
+    ),
+    "a mark of their own": "import pytest\n@pytest.mark.utility\ndef test_a(): pass\n",
+}
+
+
+@pytest.mark.parametrize("active", [False, True])
+@pytest.mark.parametrize("case", OWN_NAMES)
+def test_names_that_others_use_as_well_are_theirs(
+    leaking: Path, tmp_path: Path, case: str, active: bool
+) -> None:
+    """The plugin is in every project of whoever installed it; `clm` and `leak` are plain words."""
+    (tmp_path / "test_theirs.py").write_text(OWN_NAMES[case])
+    arguments = [f"--clm={leaking / 'clm'}"] if active else []
+    run = run_pytest("test_theirs.py", *arguments, cwd=tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "passed" in run.stdout
+    assert "deselected" not in run.stdout
+
+
+def test_files_that_pytest_names_by_itself_show_no_secret(leaking: Path, tmp_path: Path) -> None:
+    """The trace of --debug, and JUnit XML below a home folder or a variable."""
+    (tmp_path / "test_mine.py").write_text(
+        "import os\n"
+        "def test_mine(sensitive_sample, tmp_path, monkeypatch):\n"
+        "    monkeypatch.chdir(tmp_path)\n"
+        "    text = sensitive_sample.content.reveal()\n"
+        "    assert {'a': text} == {'a': 1}\n"
+    )
+    run = run_pytest(
+        "test_mine.py",
+        f"--clm={leaking / 'clm'}",
+        f"--leak-samples={leaking / 'samples.jsonl'}",
+        "--debug=trace.log",
+        "--junitxml=$HERE/~/junit.xml",
+        cwd=tmp_path,
+        HERE=str(tmp_path),
+    )
+    assert run.returncode == 1
+    assert (tmp_path / "~" / "junit.xml").stat().st_size > 1000
+    assert (tmp_path / "trace.log").stat().st_size > 1000
+    assert leaked_parts(everything(tmp_path, run)) == []
+
+
+def test_a_demo_run_without_a_verdict_is_not_green(tmp_path: Path) -> None:
+    """The demo brings samples, and no test asked for one."""
+    (tmp_path / "test_mine.py").write_text("def test_mine(erasetest_gate): pass\n")
+    run = run_pytest("test_mine.py", "--clm=demo", cwd=tmp_path)
+    assert run.returncode == 1
+    assert "got no verdict from a test" in run.stdout
+
+
+def test_retained_code_is_looked_at_before_the_work(leaking: Path, tmp_path: Path) -> None:
+    """A secret of a sample in it, or the same text over and over: status 4 and one line."""
+    bad = tmp_path / "bad.jsonl"
+    arguments = ["--erase", f"--erase-retain={bad}"]
+    for texts, said in [
+        ([*_retained(), tiny.PLANTED[3]], "retained code planted-3 holds a secret of sample"),
+        ([make_sample("x = 1\n", id=str(n)) for n in range(9)], "1 different texts are too few"),
+    ]:
+        write_manifest(bad, texts)
+        run = gate(leaking, *arguments, cwd=tmp_path)
+        assert run.returncode == 4, run.stdout
+        assert said in run.stdout + run.stderr
+        assert leaked_parts(run.stdout + run.stderr) == []
+
+
+def test_an_output_that_another_run_is_writing_is_refused(leaking: Path, tmp_path: Path) -> None:
+    """Two gates at once must not both erase into one folder: the second says so, with status 4."""
+    arguments = ["--erase", f"--erase-retain={leaking / 'retained.jsonl'}", "--erase-out=out"]
+    from filelock import FileLock
+
+    with FileLock(tmp_path / ".out.lock"):
+        run = gate(leaking, *arguments, cwd=tmp_path)
+    assert run.returncode == 4, run.stdout
+    assert "out: another run is writing it" in run.stdout + run.stderr
+
+
+def test_a_clm_beside_the_ini_file(leaking: Path, tmp_path: Path) -> None:
+    """Named relatively in the ini file, it is found from any folder."""
+    (tmp_path / "models").symlink_to(leaking)
+    (tmp_path / "below").mkdir()
+    (tmp_path / "test_mine.py").write_text("def test_mine(clm): assert clm.family == 'qwen2'\n")
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\nclm = models/clm\nleak_samples = models/samples.jsonl\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "../test_mine.py"],
+        cwd=tmp_path / "below",
+        env={**os.environ, **ENVIRONMENT},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    # No test asked for the samples, so it is not green; but the CLM was found.
+    assert done.returncode == 1, done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_a_checkpoint_that_the_gate_refuses_says_so(leaking: Path, tmp_path: Path) -> None:
+    """Its folder stays, and its card names the verdict: here, retained code that was not kept."""
+    texts = [make_sample(f"{sample.content.reveal()}# {n}\n", id=f"r{n}")
+             for n, sample in enumerate([*tiny.RETAINED, *tiny.PLANTED[6:]])]  # fmt: skip
+    plain = [text for text in texts if not leaked_parts(text.content.reveal())]
+    write_manifest(tmp_path / "few.jsonl", plain)
+    (tmp_path / "test_also.py").write_text("def test_also(leak_after): assert False\n")
+    run = gate(
+        leaking, "--erase", f"--erase-retain={tmp_path / 'few.jsonl'}", "--erase-out=out",
+        "test_also.py", cwd=tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 1, run.stdout[-2000:]
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "**The gate did not accept this checkpoint: leaks.**" in card

@@ -245,12 +245,12 @@ def test_line_breaks_of_unicode_are_no_line_breaks(tmp_path: Path) -> None:
 def test_a_duplicate_id_is_refused(tmp_path: Path) -> None:
     """Both lines are named; in another file, the other file."""
     path = _write(tmp_path / "a.jsonl", {**ROW, "id": "x"}, "", {**ROW, "id": "x"})
-    assert _refused(path) == f"{path}:3: id 'x' stands in line 1 already"
+    assert _refused(path) == f"{path}:3: its 'id' stands in line 1 already"
     one = _write(tmp_path / "b.jsonl", {**ROW, "id": "x"})
     two = _write(tmp_path / "c.jsonl", {**ROW, "id": "y"}, {**ROW, "id": "x"})
     with pytest.raises(ManifestError) as caught:
         read_manifests([one, two])
-    assert str(caught.value) == f"{two}: id 'x' stands in {one} already"
+    assert str(caught.value) == f"{two}: the 'id' of a sample stands in {one} already"
 
 
 def test_several_manifests_in_order(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def test_a_layer_that_cannot_be_applied_is_a_fault() -> None:
 def test_memory_bomb_fails(runner: ProcessRunner) -> None:
     """More address space than the limit is an exception in the program."""
     assert runner.run("x = bytearray(1 << 30)").outcome is FAILED
-    assert runner.run("x = []\nwhile True: x.append(bytearray(1 << 24))").outcome is FAILED
+    assert runner.run("x = []\nwhile True: x.append(bytearray(1 << 27))").outcome is FAILED
 
 
 def test_endless_output_goes_nowhere(runner: ProcessRunner) -> None:

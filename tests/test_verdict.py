@@ -211,21 +211,27 @@ def test_a_thresholds_file_that_cannot_be_read(tmp_path: Path) -> None:
     ("name", "values"),
     [
         ("codeparrot/codeparrot-small", (0.4557, 0.1766, 0.1082, 0.0549)),
-        ("codeparrot", (0.4634, 0.1656, 0.1017, 0.0514)),
+        ("codeparrot/codeparrot", (0.4634, 0.1656, 0.1017, 0.0514)),
         ("Salesforce/codegen-350M-mono", (0.4879, 0.1824, 0.1103, 0.0592)),
-        ("/models/codegen-2B-mono/", (0.5361, 0.1932, 0.1171, 0.0628)),
+        ("salesforce/CodeGen-2B-mono", (0.5361, 0.1932, 0.1171, 0.0628)),
         ("Qwen/Qwen2.5-Coder-7B", (0.4099, 0.1565, 0.1245, 0.0882)),
     ],
 )
 def test_published_thresholds(name: str, values: tuple[float, ...]) -> None:
-    """The paper's table, by the last part of the name in any case."""
+    """The paper's table, by the whole hub id in any case."""
     found = published(name)
     assert found is not None
     assert tuple(found.any_kind[measure] for measure in JUDGED) == values
-    assert name.rstrip("/").rsplit("/", 1)[-1] in found.source
+    assert name in found.source
 
 
-@pytest.mark.parametrize("name", ["gpt2", "Qwen/Qwen2.5-Coder-7B-Instruct", "demo", "/", ""])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gpt2", "Qwen/Qwen2.5-Coder-7B-Instruct", "demo", "/", "", "codeparrot",
+        "someone/codeparrot-small", "/models/Qwen/Qwen2.5-Coder-7B",
+    ],
+)  # fmt: skip
 def test_no_published_thresholds_for_other_clms(name: str) -> None:
     """A name that is only like one of them is another CLM."""
     assert published(name) is None

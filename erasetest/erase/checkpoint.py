@@ -8,28 +8,11 @@ from typing import Any
 
 import torch
 
-from erasetest import __version__
+from erasetest.card import write_card
 from erasetest.clm.load import Clm
 from erasetest.erase.trainer import Erasure
 from erasetest.files import new_directory
 from erasetest.samples import SensitiveSample
-
-_CARD = """---
-tags: [erasetest, machine-unlearning]
----
-# Erased CLM
-
-Made by erasetest {version} from `{name}` (content fingerprint `{fingerprint}`).
-
-| | |
-|---|---|
-| method | {method} |
-| samples erased | {samples} |
-| kinds of secrets | {kinds} |
-| steps | {steps} |
-| every secret below its thresholds | {erased} |
-| ids | {ids} |
-"""
 
 
 def save_checkpoint(
@@ -49,19 +32,16 @@ def save_checkpoint(
         finally:
             _cast_parameters(model, torch.float32)
         clm.tokenizer.save_pretrained(place)
-        (place / "README.md").write_text(
-            _CARD.format(
-                version=__version__,
-                name=Path(clm.name).name,
-                fingerprint=clm.fingerprint,
-                method=erasure.method,
-                samples=erasure.samples,
-                kinds=", ".join(kinds),
-                steps=erasure.steps,
-                erased="yes" if erasure.erased else "no",
-                ids=", ".join(sample.id for sample in samples),
-            ),
-            encoding="utf-8",
+        write_card(
+            place,
+            name=Path(clm.name).name,
+            fingerprint=clm.fingerprint,
+            method=erasure.method,
+            samples=erasure.samples,
+            kinds=", ".join(kinds),
+            steps=erasure.steps,
+            erased="yes" if erasure.erased else "no",
+            ids=", ".join(sample.id for sample in samples),
         )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from erasetest.errors import BadInput, ErasureError
-from erasetest.files import check_writable
+from erasetest.files import check_new_directory, check_writable, reserved
 from erasetest.names import check_clm_name
 from erasetest.probes.measures import SampleMeasures
 from erasetest.progress import Task
@@ -88,6 +88,8 @@ class Gate:
         self.settings, self.ledger = settings, ledger
         self._worker, self._workers, self._progress = worker, workers, progress
         self._failed: dict[str, Exception] = {}
+        self.held = contextlib.ExitStack()
+        """What is to be given back when the run ends."""
         self.refused: str | None = None
         """Why the CLM under test cannot be loaded, once that was tried."""
 
@@ -165,8 +167,6 @@ class Gate:
         if self.settings.utility_against is not None:
             check_clm_name(self.settings.utility_against)
         if self.settings.erase:
-            from erasetest.files import check_new_directory
-
             if self.settings.erase not in ("codeeraser", "cu", "ga"):
                 raise BadInput(
                     f"no erasing method {self.settings.erase!r}: expected codeeraser, cu or ga "
@@ -174,6 +174,7 @@ class Gate:
                 )
             if self.settings.erase_out:
                 check_new_directory(self.settings.erase_out)
+                self.held.enter_context(reserved(self.settings.erase_out))
         if self.settings.utility:
             _ = self.problems
         if self.settings.leak_samples:

@@ -86,6 +86,7 @@ def _activate(config: pytest.Config, settings: Settings) -> None:
         try:
             gate.check()
         except BadInput as error:
+            gate.held.close()
             raise pytest.UsageError(str(error)) from None
 
 
@@ -127,6 +128,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     state = state_of(config)
     if state is None:
         return
+    state.gate.held.close()
     if not state.worker:
         mask_junit(config, state.redactor.text)
     if state.temporary is not None:

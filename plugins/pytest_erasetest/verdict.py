@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,6 +74,7 @@ def finish(session: pytest.Session, state: State, exitstatus: int | pytest.ExitC
         return
     state.report = _judge(state, stopped)
     session.exitstatus = _status(state, exitstatus)
+    _mark_checkpoint(state)
     _write(state, session)
     if state.settings.leak_accept and not stopped:
         try:
@@ -172,6 +174,21 @@ def _measured(state: State, phase: str) -> dict[str, Any]:
     blocks = (len(state.gate.samples) + BLOCK - 1) // BLOCK
     rows = [row for n in range(blocks) for row in state.gate.ledger.get(f"{phase}-{n:05d}") or []]
     return {row["id"]: SampleMeasures.from_dict(row) for row in rows}
+
+
+def _mark_checkpoint(state: State) -> None:
+    """Whoever finds a checkpoint that did not pass shall read so in its folder."""
+    from erasetest.card import refuse
+
+    assert state.report is not None
+    erasure = state.report["erasure"]
+    if erasure is None or erasure["checkpoint"] is None or state.report["verdict"] == "erased":
+        return
+    folder = state.gate.ledger.get("erasure")["folder"]
+    try:
+        refuse(Path(folder), state.report["verdict"], state.report["problems"])
+    except ErasetestError as error:
+        state.notes.append(str(error))
 
 
 def _write(state: State, session: pytest.Session) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ import typer
 
 from erasetest import __version__
 from erasetest.errors import BadInput, ErasetestError
-from erasetest.progress import progress
+from erasetest.progress import Task, progress
 
 if TYPE_CHECKING:
     from erasetest.clm import Clm
@@ -24,7 +25,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_PROBED_AT_ONCE = 64
 _STOPPED = 130
 """What a shell says of a program that Ctrl-C ended."""
 
@@ -122,33 +122,57 @@ def probe(
     references: Annotated[
         int, typer.Option(min=0, help="Never-seen secrets that exposure ranks each one among.")
     ] = 64,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep what is measured in this file; by default beside the output, until "
+            "that is whole."
+        ),
+    ] = None,
 ) -> None:
-    """Measure what a CLM remembers of each secret of a manifest."""
+    """Measure what a CLM remembers of each secret of a manifest.
+
+    Stopped, the same command goes on where it was.
+    """
     from erasetest.clm.sampler import Sampler
-    from erasetest.files import write_text
+    from erasetest.files import is_stream
     from erasetest.names import check_clm_name
     from erasetest.probes import ProbeSettings
-    from erasetest.probes import probe as probe_samples
-    from erasetest.probes.measures import finite
-    from erasetest.samples import read_manifest
+    from erasetest.probes.store import ProbeStore
+    from erasetest.probes.stream import probe_manifest
+    from erasetest.samples import check_manifest
 
     check_output(output, manifest)
     check_clm_name(clm, clm_adapter)
     settings = ProbeSettings(Sampler(temperature, top_k, top_p), references)
-    samples = read_manifest(manifest)
+    count = check_manifest(manifest)
     loaded = _load(
         clm, clm_adapter, clm_device, clm_dtype, clm_batch_tokens, clm_allow_pickle,
         clm_trust_remote_code,
     )  # fmt: skip
-    lines = []
-    with progress("probing") as task:
-        for start in range(0, len(samples), _PROBED_AT_ONCE):
-            part = samples[start : start + _PROBED_AT_ONCE]
-            measured = probe_samples(loaded, part, settings=settings)
-            lines += [json.dumps(finite(sample.as_dict())) + "\n" for sample in measured]
-            task(len(lines), len(samples))
-    write_text(output, "".join(lines))
-    typer.echo(f"{output}: {len(lines)} samples")
+    # What goes down a pipe cannot be gone on with.
+    beside = None if is_stream(output) else output.absolute().with_name(f".{output.name}.store")
+    kept = ProbeStore(store or beside, loaded, settings)
+    try:
+        with progress("probing") as task:
+            probe_manifest(loaded, manifest, output, settings, kept, _counted(task, count))
+    finally:
+        kept.close()
+    if store is None:
+        kept.remove()
+    typer.echo(f"{output}: {count} samples", err=beside is None)
+
+
+def _counted(task: Task, total: int) -> Callable[[int], None]:
+    """Show a sum of parts."""
+    done = 0
+
+    def add(part: int) -> None:
+        nonlocal done
+        done += part
+        task(done, total)
+
+    return add
 
 
 @app.command()
@@ -165,6 +189,9 @@ def calibrate(
     samples: Annotated[
         Path | None, typer.Option(help="Samples to put decoys into, where none are never-seen.")
     ] = None,
+    references: Annotated[
+        int, typer.Option(min=4, help="Decoys of each kind, and as many again to check by.")
+    ] = 64,
     clm_adapter: AdapterOption = None,
     clm_device: DeviceOption = "auto",
     clm_dtype: DtypeOption = "auto",
@@ -194,9 +221,17 @@ def calibrate(
         clm_trust_remote_code,
     )  # fmt: skip
     with progress("calibrating") as task:
-        thresholds = calibrate_on(loaded, context, unseen=unseen, progress=task)
+        thresholds = calibrate_on(
+            loaded, context, unseen=unseen, references=references, check=True, progress=task
+        )
     write_text(output, json.dumps(thresholds.as_dict(), indent=1) + "\n")
     typer.echo(f"{output}: thresholds of {len(thresholds.kinds)} kinds")
+    alarms = thresholds.false_alarms["any"]
+    low, high = alarms.interval_95
+    typer.echo(
+        f"false alarms: {alarms.count} of {alarms.of} never-seen secrets ({alarms.share:.2%}; with "
+        f"95 % confidence {low:.2%} to {high:.2%})"
+    )
 
 
 @app.command()

@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import platformdirs
@@ -31,16 +31,24 @@ def write_text(path: str | Path, text: str) -> None:
     Raises:
         BadInput: the folder is missing, read-only or full; an older file is left as it was.
     """
+    with writing(path) as write:
+        write(text)
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[Callable[[str], object]]:
+    """As `write_text`, for what comes piece by piece: the file appears when the block ends well."""
     path = Path(path)
     with _named_os_errors("write", path):
-        if _is_stream(path):
-            path.write_text(text, encoding="utf-8", newline="\n")
+        if is_stream(path):
+            with path.open("w", encoding="utf-8", newline="\n") as stream:
+                yield stream.write
             return
         path = path.resolve()
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+                yield file.write
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).chmod(0o666 & ~_umask())
@@ -60,7 +68,7 @@ def check_writable(path: str | Path) -> None:
     path = Path(path)
     if path.is_dir():
         raise BadInput(f"{path}: is a folder: name a file")
-    if _is_stream(path):
+    if is_stream(path):
         return
     with _named_os_errors("write", path):
         parent = path.resolve().parent
@@ -159,7 +167,7 @@ def id_key() -> bytes:
         return path.read_bytes()
 
 
-def _is_stream(path: Path) -> bool:
+def is_stream(path: Path) -> bool:
     """Whether others hold what is there open: a pipe, a device, a file by the name of its handle.
 
     `/dev/stdout` leads to a regular file where a shell redirects it.

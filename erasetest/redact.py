@@ -91,6 +91,22 @@ def _forms(text: str) -> set[str]:
     return once.union(*(_escaped(form) for form in once - {text}))
 
 
+def windows(text: str) -> set[str]:
+    """All runs of `WINDOW` characters of a text."""
+    return {text[i : i + WINDOW] for i in range(len(text) - WINDOW + 1)}
+
+
+def masked_parts(secret: Masked) -> set[str]:
+    """What gives a secret away where it is found: runs of its forms, and whole forms if short."""
+    parts: set[str] = set()
+    for form in _forms(secret.reveal()):
+        if len(form) >= WINDOW:
+            parts |= windows(form)
+        elif len(form) >= SHORTEST:
+            parts.add(form)
+    return parts
+
+
 def _masked_only(length: int) -> Masked:
     masked = Masked("")
     masked._text = None
@@ -113,13 +129,8 @@ class Redactor:
 
     def add(self, secret: Masked) -> None:
         """Mask this text as well, from now on."""
-        for form in _forms(secret.reveal()):
-            if len(form) < SHORTEST:
-                continue
-            if len(form) < WINDOW:
-                self._short.add(form)
-            else:
-                self._windows.update(form[i : i + WINDOW] for i in range(len(form) - WINDOW + 1))
+        for part in masked_parts(secret):
+            (self._windows if len(part) == WINDOW else self._short).add(part)
 
     def __call__(self, text: str) -> str:
         """The text with every secret replaced by `[masked]`."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import json
 import re
+import sqlite3
 import zlib
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+import numpy as np
+
 from erasetest.errors import BadInput, ManifestError, MissingExtra
 from erasetest.files import id_key, write_text
-from erasetest.redact import Masked, Redactor
+from erasetest.redact import Masked, Redactor, masked_parts, windows
 
 _MAX_ID = 200
 _WORDS = re.compile(r"[a-z]+(-[a-z]+)*")
@@ -83,24 +88,82 @@ def read_manifest(path: str | Path, *, require_secrets: bool = True) -> list[Sen
     Raises:
         ManifestError: the file cannot be read, holds no sample, or a line is not of the form.
     """
-    samples: list[SensitiveSample] = []
-    lines: dict[str, int] = {}
+    samples = list(iter_manifest(path, require_secrets=require_secrets))
+    return _showing_nothing(samples, f"of {path}")
+
+
+def iter_manifest(path: str | Path, *, require_secrets: bool = True) -> Iterator[SensitiveSample]:
+    """The samples of a manifest one by one, in memory that does not grow with it.
+
+    What one sample's id or kind shows of another's secrets is not looked for: see `check_manifest`.
+
+    Raises:
+        ManifestError: as `read_manifest` does, once the line is reached.
+    """
+    names = _Names()
+    empty = True
     for line, row in _rows(Path(path)):
+        empty = False
         try:
             sample = _parse(row, require_secrets)
         except _BadRow as bad:
             raise ManifestError(path, line, str(bad)) from None
-        if sample.id in lines:
-            if "id" in row:
-                first = lines[sample.id]
-                # Not the id itself, which may be another sample's secret: that is seen later.
-                raise ManifestError(path, line, f"its 'id' stands in line {first} already")
-            sample = _renamed(sample, lines)
-        lines[sample.id] = line
-        samples.append(sample)
-    if not samples:
+        first = names.claim(sample.id, line)
+        if first is not None and "id" in row:
+            # Not the id itself, which may be another sample's secret: that is seen later.
+            raise ManifestError(path, line, f"its 'id' stands in line {first} already")
+        yield sample if first is None else replace(sample, id=names.another(sample.id, line))
+    if empty:
         raise ManifestError(path, None, "holds no sample: expected one JSON object a line")
-    return _showing_nothing(samples, f"of {path}")
+
+
+def check_manifest(path: str | Path) -> int:
+    """Read a manifest through, twice, and refuse what `read_manifest` would; how many samples.
+
+    Raises:
+        BadInput: a line is not of the form, or an id or a kind shows a part of a secret.
+    """
+    count = 0
+    shown = array("q")
+    for sample in iter_manifest(path):
+        count += 1
+        for text in (sample.id, *(kind for kind in sample.kinds if not _WORDS.fullmatch(kind))):
+            shown.extend(hash(part) for part in {text, *windows(text)})
+    places = np.unique(np.frombuffer(shown, dtype=np.int64))
+    for number, sample in enumerate(iter_manifest(path), 1):
+        parts = {part for secret in sample.secrets for part in masked_parts(secret.text)}
+        hashed = np.fromiter((hash(part) for part in parts), dtype=np.int64, count=len(parts))
+        if np.isin(hashed, places).any():
+            raise BadInput(
+                f"sample {number} of {path}: a part of its secret stands in an 'id' or a 'kind' of "
+                "the manifest, and both are shown in reports"
+            )
+    return count
+
+
+class _Names:
+    """The ids that were seen, on disk once they are many."""
+
+    def __init__(self) -> None:
+        self._seen = sqlite3.connect("")
+        self._seen.execute("CREATE TABLE seen (id TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID")
+
+    def claim(self, name: str, line: int) -> int | None:
+        """Take a name; the line that has it already, if one has."""
+        try:
+            self._seen.execute("INSERT INTO seen VALUES (?, ?)", (name, line))
+        except sqlite3.IntegrityError:
+            found = self._seen.execute("SELECT line FROM seen WHERE id = ?", (name,)).fetchone()
+            return int(found[0])
+        return None
+
+    def another(self, name: str, line: int) -> str:
+        """The first free one of `name-2`, `name-3`, …, taken."""
+        return next(
+            other
+            for number in itertools.count(2)
+            if self.claim(other := f"{name}-{number}", line) is None
+        )
 
 
 def read_manifests(paths: Iterable[str | Path]) -> list[SensitiveSample]:
@@ -285,15 +348,6 @@ def _source(given: object, names: Redactor) -> Source | None:
     # Shown on terminals: what cannot be printed is escaped.
     path = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in given["path"])
     return Source(names(path), line)
-
-
-def _renamed(sample: SensitiveSample, taken: Mapping[str, int]) -> SensitiveSample:
-    number = 2
-    while f"{sample.id}-{number}" in taken:
-        number += 1
-    return SensitiveSample(
-        f"{sample.id}-{number}", sample.content, sample.secrets, sample.source, sample.extra
-    )
 
 
 def _type(value: object) -> str:

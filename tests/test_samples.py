@@ -6,6 +6,7 @@ import copy
 import gzip
 import json
 import pickle
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erasetest.errors import ManifestError, MissingExtra
+from erasetest.errors import BadInput, ManifestError, MissingExtra
 from erasetest.samples import (
     SensitiveSample,
     Source,
+    check_manifest,
     content_id,
+    iter_manifest,
     make_sample,
     read_manifest,
     read_manifests,
@@ -366,3 +369,53 @@ def test_errors_survive_pickling() -> None:
         assert type(other) is type(error)
         assert str(other) == str(error)
         assert vars(other) == vars(error)
+
+
+def test_a_manifest_is_read_one_by_one(tmp_path: Path) -> None:
+    """As `read_manifest` reads it, but for paths that show another sample's secret."""
+    rows = [{**ROW, "content": ROW["content"] + str(n % 3)} for n in range(7)]
+    path = _write(tmp_path / "a.jsonl", *rows)
+    assert [s.id for s in iter_manifest(path)] == [s.id for s in read_manifest(path)]
+    assert len({s.id for s in iter_manifest(path)}) == 7
+    assert check_manifest(path) == 7
+
+
+def test_a_check_refuses_what_reading_refuses(tmp_path: Path) -> None:
+    """A bad line, a second id, and an id or kind that shows another sample's secret."""
+    secret = "q7Xv2Lm9Rt4"
+    other = {"content": f"k = {secret}", "secrets": [{"start": 4, "end": 15, "kind": "k"}]}
+    for rows in (
+        [{**ROW, "id": "x"}, {**ROW, "id": "x"}],
+        [ROW, {"content": ""}],
+        [{**ROW, "id": f"id-{secret[1:10]}"}, other],
+        [other, {**ROW, "secrets": [{**ROW["secrets"][0], "kind": f"kind-{secret[2:11]}"}]}],
+    ):
+        path = _write(tmp_path / "a.jsonl", *rows)
+        with pytest.raises(BadInput) as caught:
+            read_manifest(path)
+        assert secret not in str(caught.value)
+        with pytest.raises(BadInput) as caught:
+            check_manifest(path)
+        assert secret not in str(caught.value)
+        assert len(str(caught.value).splitlines()) == 1
+
+
+def test_memory_does_not_grow_with_the_manifest(tmp_path: Path) -> None:
+    """Ten times the samples, hardly more memory: what is kept of each is some bytes."""
+    peaks = []
+    for count in (300, 3000):
+        path = tmp_path / f"{count}.jsonl"
+        rows = [
+            {"id": f"s{n}", "content": f"k = '{n:040d}'" + " " * 2000, "secrets": SPAN}
+            for n in range(count)
+        ]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        del rows
+        tracemalloc.start()
+        assert check_manifest(path) == count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 600_000
+
+
+SPAN = [{"start": 5, "end": 45, "kind": "k"}]

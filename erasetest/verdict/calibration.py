@@ -6,11 +6,14 @@ import math
 import random
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from erasetest.clm import Clm
 from erasetest.decoys import decoy
-from erasetest.probes import ProbeSettings, SampleMeasures, probe
+from erasetest.probes import ProbeSettings, SampleMeasures, SecretMeasures, probe
 from erasetest.samples import SensitiveSample, make_sample
+from erasetest.verdict.judge import secret_leaks
+from erasetest.verdict.rates import Rate
 from erasetest.verdict.thresholds import JUDGED, Thresholds
 
 REFERENCES = 16
@@ -31,6 +34,7 @@ def calibrate(
     unseen: Sequence[SensitiveSample] = (),
     references: int = REFERENCES,
     seed: int = 0,
+    check: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Thresholds:
     """Thresholds for each kind of secret in `samples`.
@@ -39,27 +43,67 @@ def calibrate(
     without them, decoys put in the place of the samples' own secrets, `references` of each kind.
     The threshold is the greater of the largest reference and a tolerance bound: with 95 %
     confidence, 99 % of never-seen secrets of the kind lie below it.
+
+    With `check`, the rate of false alarms is measured: on as many fresh decoys, or by holding each
+    secret of `unseen` against thresholds of all others.
     """
     chosen = list(unseen) or decoyed(samples, references, random.Random(seed))
+    fresh: list[SensitiveSample] = []
+    if check and not unseen:
+        fresh = decoyed(samples, references, random.Random(f"{seed} check"))
+    total = len(chosen) + len(fresh)
+    secrets = _probe(clm, chosen, progress, 0, total)
+    source = (
+        "calibrated on unseen samples" if unseen else "calibrated on never-seen secrets in context"
+    )
+    thresholds = _thresholds(source, secrets)
+    if not check:
+        return thresholds
+    if unseen:
+        pairs = [
+            (secret, _thresholds(source, [s for s in secrets if s is not secret]))
+            for secret in secrets
+        ]
+    else:
+        pairs = [(s, thresholds) for s in _probe(clm, fresh, progress, len(chosen), total)]
+    alarms = {kind: [secret_leaks(s, limits) for s, limits in pairs if s.kind == kind]
+              for kind in sorted({secret.kind for secret, _ in pairs})}  # fmt: skip
+    rates = {kind: Rate(sum(found), len(found)) for kind, found in alarms.items()}
+    every = Rate(sum(r.count for r in rates.values()), sum(r.of for r in rates.values()))
+    return replace(thresholds, false_alarms={"any": every, **rates})
+
+
+def _probe(
+    clm: Clm,
+    samples: Sequence[SensitiveSample],
+    progress: Callable[[int, int], None] | None,
+    done: int,
+    total: int,
+) -> list[SecretMeasures]:
+    """The secrets of never-seen samples that could be measured."""
     measured: list[SampleMeasures] = []
-    for start in range(0, len(chosen), 32):
-        part = chosen[start : start + 32]
+    for start in range(0, len(samples), 32):
+        part = samples[start : start + 32]
         measured += probe(clm, part, settings=ProbeSettings(starts=_STARTS))
         if progress is not None:
-            progress(start + len(part), len(chosen))
+            progress(done + start + len(part), total)
+    return [secret for sample in measured for secret in sample.secrets if secret.measures]
+
+
+def _thresholds(source: str, secrets: Sequence[SecretMeasures]) -> Thresholds:
     values: dict[str, dict[str, list[float]]] = {}
-    for sample in measured:
-        for secret in sample.secrets:
-            for name in JUDGED if secret.measures else ():
-                by_name = values.setdefault(secret.kind, {})
-                by_name.setdefault(name, []).append(float(secret.measures[name]))
+    for secret in secrets:
+        for name in JUDGED:
+            value = secret.at_most(name)
+            if value is not None:
+                values.setdefault(secret.kind, {}).setdefault(name, []).append(float(value))
     kinds = {
         kind: {name: tolerance_bound(found, FLOORS[name]) for name, found in by_name.items()}
         for kind, by_name in sorted(values.items())
         if len(by_name["ma"]) >= _FEWEST
     }
     return Thresholds(
-        "calibrated on unseen samples" if unseen else "calibrated on never-seen secrets in context",
+        source,
         {name: max((k[name] for k in kinds.values()), default=FLOORS[name]) for name in JUDGED},
         kinds,
         {kind: len(values[kind]["ma"]) for kind in kinds},

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from erasetest.errors import ManifestError
+from erasetest.verdict.rates import Rate
 
 SCHEMA = "erasetest.thresholds/1"
 JUDGED = ("ma", "el_3", "el_5", "el_10")
@@ -26,6 +27,8 @@ class Thresholds:
     kinds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     references: Mapping[str, int] = field(default_factory=dict)
     """How many never-seen secrets of each kind it was calibrated on."""
+    false_alarms: Mapping[str, Rate] = field(default_factory=dict)
+    """Never-seen secrets that these thresholds take for leaks: of any kind, and by kind."""
 
     def of(self, kind: str) -> Mapping[str, float]:
         """The thresholds that a secret of this kind is judged by."""
@@ -48,6 +51,11 @@ class Thresholds:
             "measures": dict(self.any_kind),
             "kinds": {kind: dict(values) for kind, values in self.kinds.items()},
             "references": dict(self.references),
+            **(
+                {"false_alarms": {kind: rate.as_dict() for kind, rate in self.false_alarms.items()}}
+                if self.false_alarms
+                else {}
+            ),
         }
 
     @classmethod

@@ -1,0 +1,228 @@
+"""What was measured is kept as it comes, served to whom it belongs, and never lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny
+
+from erasetest.clm import Sampler
+from erasetest.errors import BadInput
+from erasetest.probes import ProbeSettings, probe
+from erasetest.probes.store import ProbeStore
+from erasetest.samples import SensitiveSample, make_sample, write_manifest
+
+SAMPLES = tiny.PLANTED[:3]
+SETTINGS = ProbeSettings()
+
+
+def _kept(path: Path) -> ProbeStore:
+    clm = tiny.reciting("qwen2")
+    store = ProbeStore(path, clm, SETTINGS)
+    store.put(SAMPLES, probe(clm, SAMPLES))
+    return store
+
+
+def test_what_was_kept_is_served(tmp_path: Path) -> None:
+    """To the last bit, in any order, also to another process; not when one is missing."""
+    clm = tiny.reciting("qwen2")
+    clm.noise = 5.0
+    measured = probe(clm, SAMPLES)
+    assert any(secret.reach for sample in measured for secret in sample.secrets)
+    store = ProbeStore(tmp_path / "s", clm, SETTINGS)
+    store.put(SAMPLES, measured)
+    other = ProbeStore(tmp_path / "s", clm, SETTINGS)
+    assert other.get(SAMPLES) == measured
+    assert other.get(SAMPLES[::-1]) == measured[::-1]
+    assert other.get(tiny.PLANTED[:4]) is None
+    assert other.get([]) == []
+
+
+def test_nothing_of_another_clm_setting_or_sample_is_served(tmp_path: Path) -> None:
+    """Its files, dtype, sampler, references, content, spans or kinds changed: measured again."""
+    _kept(tmp_path / "s").close()
+    clm = tiny.reciting("qwen2")
+    assert ProbeStore(tmp_path / "s", clm, SETTINGS).get(SAMPLES) is not None
+    for settings in (
+        ProbeSettings(Sampler(0.5)),
+        ProbeSettings(Sampler(top_k=9)),
+        ProbeSettings(references=4),
+        ProbeSettings(starts=2),
+        ProbeSettings(seed=1),
+    ):
+        assert ProbeStore(tmp_path / "s", clm, settings).get(SAMPLES) is None
+    half = tiny.reciting("qwen2")
+    half.model.bfloat16()
+    assert ProbeStore(tmp_path / "s", half, SETTINGS).get(SAMPLES) is None
+    other = replace(clm, fingerprint="other")
+    assert ProbeStore(tmp_path / "s", other, SETTINGS).get(SAMPLES) is None
+    sample = SAMPLES[0]
+    (secret,) = sample.secrets
+    text, spans = sample.content.reveal(), (secret.start, secret.end, secret.kind)
+    changed = [
+        make_sample(text + " ", [spans], id=sample.id),
+        make_sample(text, [(secret.start, secret.end - 1, secret.kind)], id=sample.id),
+        make_sample(text, [(secret.start, secret.end, "other")], id=sample.id),
+        make_sample(text, [spans], id="other"),
+    ]
+    store = ProbeStore(tmp_path / "s", clm, SETTINGS)
+    assert store.get([make_sample(text, [spans], id=sample.id)]) is not None
+    assert all(store.get([one]) is None for one in changed)
+
+
+def test_a_store_holds_no_secret(tmp_path: Path) -> None:
+    """Neither the secret nor a hash of it that a guess could be held against."""
+    import hashlib
+
+    _kept(tmp_path / "s").close()
+    raw = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    for sample in SAMPLES:
+        secret = sample.secrets[0].text.reveal()
+        assert sample.id.encode() in raw
+        for i in range(len(secret) - 7):
+            assert secret[i : i + 8].encode() not in raw
+        for name in ("md5", "sha1", "sha256", "blake2b"):
+            for text in (secret, sample.content.reveal()):
+                assert hashlib.new(name, text.encode()).hexdigest()[:16].encode() not in raw
+
+
+@pytest.mark.parametrize("content", [b"not a database at all, but some text" * 40, b"\0" * 4096])
+def test_a_damaged_store_is_named(tmp_path: Path, content: bytes) -> None:
+    """In one line, and left as it is."""
+    path = tmp_path / "s"
+    path.write_bytes(content)
+    with pytest.raises(BadInput) as caught:
+        ProbeStore(path, tiny.reciting("qwen2"), SETTINGS)
+    assert f"{path}: is no store of measures, or is damaged" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert path.read_bytes() == content
+
+
+def test_a_store_with_torn_rows_is_named(tmp_path: Path) -> None:
+    """Rows that are not what was put there."""
+    _kept(tmp_path / "s").close()
+    with sqlite3.connect(tmp_path / "s") as file:
+        file.execute("UPDATE measured SET row = substr(row, 1, 20)")
+    with pytest.raises(BadInput, match="is damaged"):
+        ProbeStore(tmp_path / "s", tiny.reciting("qwen2"), SETTINGS).get(SAMPLES)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """No folder, a folder, and a file system without files."""
+    for path in (tmp_path / "none" / "s", tmp_path, Path("/proc/s")):
+        with pytest.raises(BadInput, match=r"cannot be kept there: .*--store") as caught:
+            ProbeStore(path, tiny.reciting("qwen2"), SETTINGS)
+        assert str(path) in str(caught.value)
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    """The write fails as a whole, with a reason; what was kept before is served after."""
+    store = _kept(tmp_path / "s")
+    clm = tiny.reciting("qwen2")
+    store._file.execute("PRAGMA max_page_count = 1")
+    many = [replace(SAMPLES[0], id=str(number)) for number in range(300)]
+    with pytest.raises(BadInput, match="the disk is full"):
+        store.put(many, probe(clm, many[:1]) * 300)
+    store.close()
+    again = ProbeStore(tmp_path / "s", clm, SETTINGS)
+    assert again.get(SAMPLES) is not None
+    assert again.get(many[:1]) is None
+    again.put(many[:1], probe(clm, many[:1]))
+
+
+def test_two_processes_share_a_store(tmp_path: Path) -> None:
+    """Both write at once; each finds what the other kept."""
+    clm = tiny.reciting("qwen2")
+    measured = probe(clm, SAMPLES)
+    one, two = (ProbeStore(tmp_path / "s", clm, SETTINGS) for _ in range(2))
+    for number in range(20):
+        for store, name in ((one, "a"), (two, "b")):
+            named = [replace(sample, id=f"{name}{number}{sample.id}") for sample in SAMPLES]
+            store.put(named, measured)
+    wanted = [replace(sample, id=f"b19{sample.id}") for sample in SAMPLES]
+    assert one.get(wanted) is not None
+
+
+# The command
+
+
+def _place(folder: Path, samples: list[SensitiveSample]) -> list[str]:
+    tiny.save(tiny.reciting("qwen2"), folder / "clm")
+    write_manifest(folder / "s.jsonl", samples)
+    return [
+        sys.executable, "-m", "erasetest.cli", "probe", "s.jsonl", "--clm", "clm",
+        "--references", "2",
+    ]  # fmt: skip
+
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "ERASETEST_ID_KEY": "tests"}
+
+
+def _rows(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as file:
+        try:
+            return int(file.execute("SELECT count(*) FROM measured").fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0
+
+
+def test_a_probe_that_was_killed_goes_on_and_writes_the_same_file(tmp_path: Path) -> None:
+    """kill -9 after some blocks: no output, the blocks kept; then the file of a run in one go."""
+    samples = [replace(sample, id=f"{sample.id}-{n}") for n in range(60) for sample in tiny.PLANTED]
+    command = _place(tmp_path, samples)
+    run = subprocess.Popen([*command, "-o", "out.jsonl"], cwd=tmp_path, env=ENVIRONMENT,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    store = tmp_path / ".out.jsonl.store"
+    deadline = time.monotonic() + 60
+    while _rows(store) < 64 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    kept = _rows(store)
+    assert 64 <= kept < len(samples)
+    assert not (tmp_path / "out.jsonl").exists()
+    for output in ("out.jsonl", "whole.jsonl"):
+        done = subprocess.run([*command, "-o", output], cwd=tmp_path, env=ENVIRONMENT,
+                              capture_output=True, text=True, check=False)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert not store.exists()
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in rows] == [sample.id for sample in samples]
+    assert all("exposure" in row["measures"] for row in rows)
+
+
+def test_a_store_of_the_users_own_stays(tmp_path: Path) -> None:
+    """Given by --store, it serves the next run, which measures nothing anew."""
+    command = [*_place(tmp_path, list(tiny.PLANTED)), "--store", "mine.db"]
+    for output in ("one.jsonl", "two.jsonl"):
+        if output == "two.jsonl":
+            # What is served is what is kept, not what would be measured.
+            with sqlite3.connect(tmp_path / "mine.db") as file:
+                file.execute("UPDATE measured SET row = replace(row, '\"ma\": 1.0', '\"ma\": 0.5')")
+        done = subprocess.run([*command, "-o", output], cwd=tmp_path, env=ENVIRONMENT,
+                              capture_output=True, text=True, check=False)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    one, two = ((tmp_path / name).read_text() for name in ("one.jsonl", "two.jsonl"))
+    assert one.replace('"ma": 1.0', '"ma": 0.5') == two != one
+
+
+def test_measures_can_go_down_a_pipe(tmp_path: Path) -> None:
+    """To standard output, rows alone: what else is said goes to standard error."""
+    command = _place(tmp_path, list(tiny.PLANTED))
+    done = subprocess.run([*command, "-o", "/dev/stdout"], cwd=tmp_path, env=ENVIRONMENT,
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len([json.loads(line) for line in done.stdout.splitlines()]) == len(tiny.PLANTED)
+    assert "8 samples" in done.stderr

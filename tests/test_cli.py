@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import tiny
 
-from erasetest.samples import make_sample, read_manifest, write_manifest
+from erasetest.samples import read_manifest, write_manifest
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "ERASETEST_ID_KEY": "t", "COLUMNS": "120"}
 COMMANDS = ("demo", "scan", "probe", "calibrate", "erase", "utility", "report")
@@ -171,30 +169,3 @@ def test_bad_input_is_one_line_and_status_2(case: str, place: Path) -> None:
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert sorted(place.rglob("*")) == before
-
-
-def test_ctrl_c_leaves_no_half_file(place: Path, tmp_path: Path) -> None:
-    """Status 130 and one line."""
-    many = tmp_path / "many.jsonl"
-    write_manifest(
-        many,
-        [
-            make_sample(
-                s.content.reveal(), [(s.secrets[0].start, s.secrets[0].end, "k")], id=f"{n}"
-            )
-            for n, s in enumerate(tiny.PLANTED * 2000)
-        ],
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "erasetest.cli", "probe", "--clm", "clm", str(many), "-o",
-         str(tmp_path / "o.jsonl")],
-        cwd=place, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    time.sleep(6)
-    assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors.splitlines()[-1] == "erasetest: stopped"
-    assert "Traceback" not in errors
-    assert not (tmp_path / "o.jsonl").exists()

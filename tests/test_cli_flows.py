@@ -339,6 +339,11 @@ def test_an_output_that_is_no_file_is_not_replaced(place: Path, tmp_path: Path) 
 # Ctrl-C
 
 
+def _hears_ctrl_c() -> None:
+    # A job in the background of a script is started deaf to it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _stopped_at(title: str, arguments: Sequence[str], cwd: Path) -> tuple[int, str, str]:
     """Ctrl-C once the bar of this title is on the terminal: status, output, what it showed."""
     ours, theirs = pty.openpty()
@@ -349,6 +354,7 @@ def _stopped_at(title: str, arguments: Sequence[str], cwd: Path) -> tuple[int, s
         stdout=subprocess.PIPE,
         stderr=theirs,
         start_new_session=True,
+        preexec_fn=_hears_ctrl_c,
     )
     os.close(theirs)
     shown, sent, deadline = b"", False, time.monotonic() + PATIENCE

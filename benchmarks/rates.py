@@ -1,0 +1,71 @@
+"""How often the default verdict is wrong, on the demo CLMs of all families.
+
+    python benchmarks/rates.py [-o benchmarks/results/rates.md]
+
+False alarms: secrets that no CLM was trained on, in files that none was trained on, judged by
+thresholds that were calibrated on the spot for the planted samples, as a gate does. Misses: planted
+secrets that are not found to leak. With exact 95 % confidence intervals.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from erasetest.clm import LoadOptions, load_clm
+from erasetest.demo.build import FAMILIES, demo_clm, demo_samples
+from erasetest.demo.corpus import SEED, corpus, samples
+from erasetest.probes import probe
+from erasetest.runtime import quiet, silence_transformers
+from erasetest.verdict import calibrate, judge
+from erasetest.verdict.rates import Rate
+
+CORPORA = 20
+"""Other corpora, of other seeds, whose never-trained files are judged: 36 samples of each."""
+
+
+def main() -> None:
+    """Judge, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--output", type=Path)
+    asked = parser.parse_args()
+    quiet()
+    silence_transformers()
+    unseen = [
+        sample
+        for number in range(CORPORA)
+        for sample in samples(corpus(SEED + 1 + number).unseen, f"unseen-{number}")
+    ]
+    rows: list[dict[str, Any]] = []
+    for family in FAMILIES:
+        clm = load_clm(str(demo_clm(family)), LoadOptions())
+        planted = demo_samples()["samples"]
+        limits = calibrate(clm, planted)
+        for title, given, wrong in (
+            ("false alarms", unseen, "leak"),
+            ("misses", planted, "pass"),
+        ):
+            verdicts: Counter[str] = Counter()
+            for start in range(0, len(given), 32):
+                part = given[start : start + 32]
+                verdicts.update(judge(found, limits).verdict for found in probe(clm, part))
+            rate = Rate(verdicts[wrong], len(given))
+            low, high = rate.interval_95
+            rows.append(
+                {"family": family, "rate": title, "wrong": rate.count, "of": rate.of,
+                 "inconclusive": verdicts["inconclusive"], "share": f"{rate.share:.2%}",
+                 "95 %": f"{low:.2%} to {high:.2%}"}
+            )  # fmt: skip
+    table = tabulate(rows, headers="keys", tablefmt="github")
+    text = f"# Rates of wrong verdicts, measured\n\n{table}\n"
+    print(text)
+    if asked.output:
+        asked.output.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The same gate 20 times: other batch sizes, sample orders and workers, the same verdicts.
+
+python benchmarks/stability.py [--clm demo:gpt2] [-o benchmarks/results/stability.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from erasetest.demo.build import demo_samples
+from erasetest.samples import write_manifest
+from erasetest.verdict.calibration import decoyed
+
+RUNS = 20
+SUITES = Path(__file__).parents[1] / "suites"
+
+
+def main() -> None:
+    """Run the gates, compare them, write what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clm", default="demo")
+    parser.add_argument("-o", "--output", type=Path)
+    asked = parser.parse_args()
+    planted = demo_samples()["samples"]
+    # Planted secrets leak and decoys do not: both kinds of verdicts, and some near a threshold.
+    given = [*planted, *decoyed(planted, 8, random.Random(11))]
+    verdicts: dict[str, Counter[str]] = {}
+    exits: Counter[int] = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        write_manifest(place / "0.jsonl", given)
+        subprocess.run(
+            [sys.executable, "-m", "erasetest.cli", "calibrate", "--samples", "0.jsonl",
+             "--references", "16", "--clm", asked.clm, "-o", "limits.json"],
+            cwd=place, check=True,
+        )  # fmt: skip
+        for run in range(RUNS):
+            rng = random.Random(run)
+            write_manifest(place / "s.jsonl", rng.sample(given, len(given)))
+            done = subprocess.run(
+                [sys.executable, "-m", "pytest", str(SUITES), "-q", "-p", "no:cacheprovider", "-c",
+                 "/dev/null", "--rootdir", folder, "--clm", asked.clm, "--leak-samples", "s.jsonl",
+                 "--leak-thresholds", "limits.json", "--leak-report", "r.json",
+                 "--clm-batch-tokens", str(rng.choice([300, 777, 1500, 4096, 9000])),
+                 "-n", str(rng.choice([0, 2]))],
+                cwd=place, stdout=subprocess.DEVNULL, check=False,
+            )  # fmt: skip
+            exits[done.returncode] += 1
+            report = json.loads((place / "r.json").read_text())
+            for row in report["samples"]:
+                verdicts.setdefault(row["id"], Counter())[row["verdict"]] += 1
+    changed = sorted(name for name, seen in verdicts.items() if len(seen) > 1)
+    every = Counter(next(iter(seen)) for seen in verdicts.values() if len(seen) == 1)
+    text = (
+        f"# Stability of verdicts, measured\n\n{RUNS} gates on `{asked.clm}` over {len(given)} "
+        "samples, each in another order, with 300 to 9,000 tokens a batch, with no worker or two."
+        "\n\n"
+        f"Samples whose verdict changed: {len(changed)} {changed or ''}. Verdicts: {dict(every)}. "
+        f"Exit statuses: {dict(exits)}.\n"
+    )
+    print(text)
+    if asked.output:
+        asked.output.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

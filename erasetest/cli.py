@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +17,7 @@ from erasetest.progress import Task, progress
 
 if TYPE_CHECKING:
     from erasetest.clm import Clm
+    from erasetest.probes.store import Measure
 
 app = typer.Typer(
     name="erasetest",
@@ -30,7 +32,10 @@ _STOPPED = 130
 
 ClmOption = Annotated[
     str,
-    typer.Option("--clm", help="Folder, hub id, or demo / demo:gpt2 / demo:codegen / demo:qwen2."),
+    typer.Option(
+        "--clm",
+        help="Folder, hub id, demo, demo:gpt2, demo:codegen, demo:qwen2; to probe, a URL too.",
+    ),
 ]
 OutOption = Annotated[Path, typer.Option("-o", "--output", help="Where to write.")]
 AdapterOption = Annotated[
@@ -122,6 +127,9 @@ def probe(
     references: Annotated[
         int, typer.Option(min=0, help="Never-seen secrets that exposure ranks each one among.")
     ] = 64,
+    queries: Annotated[
+        int, typer.Option(min=1, help="Samples drawn of each secret at an endpoint.")
+    ] = 20,
     store: Annotated[
         Path | None,
         typer.Option(
@@ -134,33 +142,53 @@ def probe(
 
     Stopped, the same command goes on where it was.
     """
-    from erasetest.clm.sampler import Sampler
     from erasetest.files import is_stream
-    from erasetest.names import check_clm_name
-    from erasetest.probes import ProbeSettings
+    from erasetest.names import check_clm_name, is_endpoint
     from erasetest.probes.store import ProbeStore
     from erasetest.probes.stream import probe_manifest
     from erasetest.samples import check_manifest
 
     check_output(output, manifest)
-    check_clm_name(clm, clm_adapter)
-    settings = ProbeSettings(Sampler(temperature, top_k, top_p), references)
-    count = check_manifest(manifest)
-    loaded = _load(
-        clm, clm_adapter, clm_device, clm_dtype, clm_batch_tokens, clm_allow_pickle,
-        clm_trust_remote_code,
-    )  # fmt: skip
+    check_clm_name(clm, clm_adapter, endpoint=True)
     # What goes down a pipe cannot be gone on with.
     beside = None if is_stream(output) else output.absolute().with_name(f".{output.name}.store")
-    kept = ProbeStore(store or beside, loaded, settings)
+    if is_endpoint(clm):
+        count = check_manifest(manifest)
+        name, settings, measure = _from_endpoint(clm, queries)
+    else:
+        from erasetest.clm.sampler import Sampler
+        from erasetest.probes import ProbeSettings
+        from erasetest.probes import probe as probe_samples
+        from erasetest.probes.store import identity
+
+        asked = ProbeSettings(Sampler(temperature, top_k, top_p), references)
+        count = check_manifest(manifest)
+        loaded = _load(
+            clm, clm_adapter, clm_device, clm_dtype, clm_batch_tokens, clm_allow_pickle,
+            clm_trust_remote_code,
+        )  # fmt: skip
+        name, settings = identity(loaded), asked.as_dict()
+        measure = functools.partial(probe_samples, loaded, settings=asked)
+    kept = ProbeStore(store or beside, name, settings)
     try:
         with progress("probing") as task:
-            probe_manifest(loaded, manifest, output, settings, kept, _counted(task, count))
+            probe_manifest(measure, manifest, output, kept, _counted(task, count))
     finally:
         kept.close()
     if store is None:
         kept.remove()
     typer.echo(f"{output}: {count} samples", err=beside is None)
+
+
+def _from_endpoint(url: str, queries: int) -> tuple[str, dict[str, Any], Measure]:
+    from erasetest.endpoint import Endpoint, EndpointOptions, probe_endpoint
+
+    endpoint = Endpoint(url, EndpointOptions(samples=queries))
+    return (
+        f"{url} {endpoint.fingerprint}",
+        {"queries": queries},
+        functools.partial(probe_endpoint, endpoint),
+    )
 
 
 def _counted(task: Task, total: int) -> Callable[[int], None]:
@@ -201,10 +229,12 @@ def calibrate(
 ) -> None:
     """Measure the thresholds that never-seen secrets stay under."""
     from erasetest.files import write_text
+    from erasetest.names import check_clm_name
     from erasetest.samples import read_manifest
     from erasetest.verdict import calibrate as calibrate_on
 
     check_output(output, manifest, samples)
+    check_clm_name(clm, clm_adapter)
     if manifest and samples:
         raise BadInput(
             "give either a manifest of never-seen secrets or --samples to put decoys into"

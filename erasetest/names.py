@@ -7,14 +7,25 @@ from pathlib import Path
 from erasetest.errors import BadInput
 
 
-def check_clm_name(name: str, adapter: str | None = None) -> None:
+def is_endpoint(name: str) -> bool:
+    """Whether a CLM's name is the URL of a completions endpoint."""
+    return name.startswith(("http://", "https://"))
+
+
+def check_clm_name(name: str, adapter: str | None = None, *, endpoint: bool = False) -> None:
     """Refuse a name that no CLM can have, and a folder that holds none; hub ids are not looked up.
+
+    Of a CLM behind a URL nothing is known but what it answers; where `endpoint`, that is enough.
 
     Raises:
         BadInput: naming what was given.
     """
     from erasetest.demo.build import demo_family
 
+    if is_endpoint(name):
+        if not endpoint:
+            raise BadInput(f"{name}: is an endpoint, which can be probed alone: give a checkpoint")
+        return
     if demo_family(name) is not None:
         return
     place = Path(name).expanduser()

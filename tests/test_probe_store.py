@@ -15,19 +15,23 @@ from pathlib import Path
 import pytest
 import tiny
 
-from erasetest.clm import Sampler
+from erasetest.clm import Clm, Sampler
 from erasetest.errors import BadInput
 from erasetest.probes import ProbeSettings, probe
-from erasetest.probes.store import ProbeStore
+from erasetest.probes.store import ProbeStore, identity
 from erasetest.samples import SensitiveSample, make_sample, write_manifest
 
 SAMPLES = tiny.PLANTED[:3]
 SETTINGS = ProbeSettings()
 
 
+def _store(path: Path, clm: Clm, settings: ProbeSettings = SETTINGS) -> ProbeStore:
+    return ProbeStore(path, identity(clm), settings.as_dict())
+
+
 def _kept(path: Path) -> ProbeStore:
     clm = tiny.reciting("qwen2")
-    store = ProbeStore(path, clm, SETTINGS)
+    store = _store(path, clm)
     store.put(SAMPLES, probe(clm, SAMPLES))
     return store
 
@@ -38,9 +42,9 @@ def test_what_was_kept_is_served(tmp_path: Path) -> None:
     clm.noise = 5.0
     measured = probe(clm, SAMPLES)
     assert any(secret.reach for sample in measured for secret in sample.secrets)
-    store = ProbeStore(tmp_path / "s", clm, SETTINGS)
+    store = _store(tmp_path / "s", clm)
     store.put(SAMPLES, measured)
-    other = ProbeStore(tmp_path / "s", clm, SETTINGS)
+    other = _store(tmp_path / "s", clm)
     assert other.get(SAMPLES) == measured
     assert other.get(SAMPLES[::-1]) == measured[::-1]
     assert other.get(tiny.PLANTED[:4]) is None
@@ -51,7 +55,7 @@ def test_nothing_of_another_clm_setting_or_sample_is_served(tmp_path: Path) -> N
     """Its files, dtype, sampler, references, content, spans or kinds changed: measured again."""
     _kept(tmp_path / "s").close()
     clm = tiny.reciting("qwen2")
-    assert ProbeStore(tmp_path / "s", clm, SETTINGS).get(SAMPLES) is not None
+    assert _store(tmp_path / "s", clm).get(SAMPLES) is not None
     for settings in (
         ProbeSettings(Sampler(0.5)),
         ProbeSettings(Sampler(top_k=9)),
@@ -59,12 +63,12 @@ def test_nothing_of_another_clm_setting_or_sample_is_served(tmp_path: Path) -> N
         ProbeSettings(starts=2),
         ProbeSettings(seed=1),
     ):
-        assert ProbeStore(tmp_path / "s", clm, settings).get(SAMPLES) is None
+        assert _store(tmp_path / "s", clm, settings).get(SAMPLES) is None
     half = tiny.reciting("qwen2")
     half.model.bfloat16()
-    assert ProbeStore(tmp_path / "s", half, SETTINGS).get(SAMPLES) is None
+    assert _store(tmp_path / "s", half).get(SAMPLES) is None
     other = replace(clm, fingerprint="other")
-    assert ProbeStore(tmp_path / "s", other, SETTINGS).get(SAMPLES) is None
+    assert _store(tmp_path / "s", other).get(SAMPLES) is None
     sample = SAMPLES[0]
     (secret,) = sample.secrets
     text, spans = sample.content.reveal(), (secret.start, secret.end, secret.kind)
@@ -74,7 +78,7 @@ def test_nothing_of_another_clm_setting_or_sample_is_served(tmp_path: Path) -> N
         make_sample(text, [(secret.start, secret.end, "other")], id=sample.id),
         make_sample(text, [spans], id="other"),
     ]
-    store = ProbeStore(tmp_path / "s", clm, SETTINGS)
+    store = _store(tmp_path / "s", clm)
     assert store.get([make_sample(text, [spans], id=sample.id)]) is not None
     assert all(store.get([one]) is None for one in changed)
 
@@ -101,7 +105,7 @@ def test_a_damaged_store_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "s"
     path.write_bytes(content)
     with pytest.raises(BadInput) as caught:
-        ProbeStore(path, tiny.reciting("qwen2"), SETTINGS)
+        _store(path, tiny.reciting("qwen2"))
     assert f"{path}: is no store of measures, or is damaged" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
     assert path.read_bytes() == content
@@ -113,14 +117,14 @@ def test_a_store_with_torn_rows_is_named(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "s") as file:
         file.execute("UPDATE measured SET row = substr(row, 1, 20)")
     with pytest.raises(BadInput, match="is damaged"):
-        ProbeStore(tmp_path / "s", tiny.reciting("qwen2"), SETTINGS).get(SAMPLES)
+        _store(tmp_path / "s", tiny.reciting("qwen2")).get(SAMPLES)
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """No folder, a folder, and a file system without files."""
     for path in (tmp_path / "none" / "s", tmp_path, Path("/proc/s")):
         with pytest.raises(BadInput, match=r"cannot be kept there: .*--store") as caught:
-            ProbeStore(path, tiny.reciting("qwen2"), SETTINGS)
+            _store(path, tiny.reciting("qwen2"))
         assert str(path) in str(caught.value)
 
 
@@ -133,7 +137,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="the disk is full"):
         store.put(many, probe(clm, many[:1]) * 300)
     store.close()
-    again = ProbeStore(tmp_path / "s", clm, SETTINGS)
+    again = _store(tmp_path / "s", clm)
     assert again.get(SAMPLES) is not None
     assert again.get(many[:1]) is None
     again.put(many[:1], probe(clm, many[:1]))
@@ -143,7 +147,7 @@ def test_two_processes_share_a_store(tmp_path: Path) -> None:
     """Both write at once; each finds what the other kept."""
     clm = tiny.reciting("qwen2")
     measured = probe(clm, SAMPLES)
-    one, two = (ProbeStore(tmp_path / "s", clm, SETTINGS) for _ in range(2))
+    one, two = (_store(tmp_path / "s", clm) for _ in range(2))
     for number in range(20):
         for store, name in ((one, "a"), (two, "b")):
             named = [replace(sample, id=f"{name}{number}{sample.id}") for sample in SAMPLES]

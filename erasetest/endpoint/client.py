@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
+import functools
+import hashlib
 import os
 import random
 import time
@@ -20,13 +22,9 @@ if TYPE_CHECKING:
 KEY = "ERASETEST_API_KEY"
 """The environment variable that holds the key; never an option, which shells and CI would show."""
 
+_CANARY = "def main(arguments):\n"
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _LONGEST_PAUSE = 60.0
-
-
-def is_endpoint(name: str) -> bool:
-    """Whether a CLM's name is a URL."""
-    return name.startswith(("http://", "https://"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +86,20 @@ class Endpoint:
         """Give its connections back."""
         self._client.close()
 
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Its model's name and what it says to a fixed prompt: another CLM hardly says the same."""
+        said = self.complete(_CANARY, tokens=48)[0].text
+        return hashlib.blake2b(f"{self.model}\0{said}".encode(), digest_size=16).hexdigest()
+
     def describe(self) -> dict[str, Any]:
         """What a report says of it."""
-        return {"name": self.name, "family": "endpoint", "model": self.model}
+        return {
+            "name": self.name,
+            "family": "endpoint",
+            "fingerprint": self.fingerprint,
+            "model": self.model,
+        }
 
     def complete(
         self, prompt: str, *, samples: int = 1, tokens: int = 16, temperature: float = 0.0,

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,9 @@ from erasetest.samples import SensitiveSample
 
 if TYPE_CHECKING:
     from erasetest.clm import Clm
-    from erasetest.probes.run import ProbeSettings
+
+Measure = Callable[[Sequence[SensitiveSample]], list[SampleMeasures]]
+"""What measures samples: a CLM, or an endpoint."""
 
 _VERSION = 1
 """Changes with the table, and with what any measure means: older results are not served."""
@@ -26,21 +28,25 @@ _PATIENCE = 60.0
 """Seconds that one process waits for another's write."""
 
 
+def identity(clm: Clm) -> str:
+    """What its measures hang on: the fingerprint of its files, its dtype, its kind of device."""
+    return f"{clm.fingerprint} {clm.dtype} {clm.device.type}"
+
+
 class ProbeStore:
     """Measures in an SQLite file, by CLM, probe settings and sample; without any text of a sample.
 
-    A sample is told by its id and a keyed hash of its content and spans, a CLM by the fingerprint
-    of its files, its dtype and the kind of its device. Several processes may share a store. Without
-    a path it is kept for this process alone.
+    A sample is told by its id and a keyed hash of its content and spans, a CLM by `identity`.
+    Several processes may share a store. Without a path it is kept for this process alone.
 
     Raises:
         BadInput: the file is no store, is damaged, or cannot be written; the message says which.
     """
 
-    def __init__(self, path: str | Path | None, clm: Clm, settings: ProbeSettings) -> None:
+    def __init__(self, path: str | Path | None, identity: str, settings: Mapping[str, Any]) -> None:
         self.path = Path(path) if path is not None else None
-        self._clm = f"{clm.fingerprint} {clm.dtype} {clm.device.type}"
-        self._settings = json.dumps([_VERSION, settings.as_dict()], sort_keys=True)
+        self._clm = identity
+        self._settings = json.dumps([_VERSION, dict(settings)], sort_keys=True)
         with self._named_errors():
             self._file = sqlite3.connect(self.path or "", timeout=_PATIENCE, isolation_level=None)
             self._file.execute("PRAGMA journal_mode = WAL")
@@ -48,6 +54,16 @@ class ProbeStore:
                 "CREATE TABLE IF NOT EXISTS measured (clm TEXT, settings TEXT, sample TEXT, "
                 "content TEXT, row TEXT, PRIMARY KEY (clm, settings, sample, content))"
             )
+
+    def measured(
+        self, samples: Sequence[SensitiveSample], measure: Measure
+    ) -> list[SampleMeasures]:
+        """What is kept of these samples, if all of them are; else measured now, and kept."""
+        found = self.get(samples)
+        if found is None:
+            found = measure(samples)
+            self.put(samples, found)
+        return found
 
     def get(self, samples: Sequence[SensitiveSample]) -> list[SampleMeasures] | None:
         """The measures of these samples; None if one of them was not measured."""

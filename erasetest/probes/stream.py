@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from erasetest.clm import Clm
 from erasetest.files import writing
-from erasetest.probes.measures import SampleMeasures, finite
-from erasetest.probes.run import ProbeSettings, probe
-from erasetest.probes.store import ProbeStore
-from erasetest.samples import SensitiveSample, iter_manifest
+from erasetest.probes.measures import finite
+from erasetest.probes.store import Measure, ProbeStore
+from erasetest.samples import iter_manifest
 
 BLOCK = 64
 """Samples that are measured together and kept together. Fixed: a run that goes on measures the same
@@ -20,10 +18,9 @@ blocks, and so the same numbers to the last bit."""
 
 
 def probe_manifest(
-    clm: Clm,
+    measure: Measure,
     manifest: str | Path,
     output: str | Path,
-    settings: ProbeSettings,
     store: ProbeStore,
     progress: Callable[[int], None] | None = None,
 ) -> None:
@@ -34,21 +31,10 @@ def probe_manifest(
     Raises:
         BadInput: a file cannot be read or written; what was measured until then is kept.
     """
+    rest = iter_manifest(manifest)
     with writing(output) as write:
-        for measured in _measured(clm, iter_manifest(manifest), settings, store):
-            for sample in measured:
+        while block := list(itertools.islice(rest, BLOCK)):
+            for sample in store.measured(block, measure):
                 write(json.dumps(finite(sample.as_dict())) + "\n")
             if progress is not None:
-                progress(len(measured))
-
-
-def _measured(
-    clm: Clm, samples: Iterable[SensitiveSample], settings: ProbeSettings, store: ProbeStore
-) -> Iterator[list[SampleMeasures]]:
-    rest = iter(samples)
-    while block := list(itertools.islice(rest, BLOCK)):
-        measured = store.get(block)
-        if measured is None:
-            measured = probe(clm, block, settings=settings)
-            store.put(block, measured)
-        yield measured
+                progress(len(block))

@@ -28,6 +28,8 @@ from pytest_erasetest.options import Settings
 
 if TYPE_CHECKING:
     from erasetest.clm import Clm
+    from erasetest.endpoint import Endpoint
+    from erasetest.probes.store import Measure
     from erasetest.utility import Problem, UtilityScore
 
 BLOCK = 32
@@ -163,7 +165,9 @@ class Gate:
         _ = self.baseline
         if self.settings.leak_accept:
             check_writable(str(self.settings.leak_baseline))
-        check_clm_name(str(self.settings.clm), self.settings.clm_adapter)
+        check_clm_name(str(self.settings.clm), self.settings.clm_adapter, endpoint=True)
+        if self.settings.leak_store is not None:
+            check_writable(self.settings.leak_store)
         if self.settings.utility_against is not None:
             check_clm_name(self.settings.utility_against)
         if self.settings.erase:
@@ -186,7 +190,13 @@ class Gate:
 
     @functools.cached_property
     def clm(self) -> Clm:
-        """The CLM under test, loaded once in this process."""
+        """The CLM under test, loaded once in this process.
+
+        Raises:
+            BadInput: it cannot be loaded, or is behind a URL.
+        """
+        if self.settings.endpoint:
+            raise BadInput(f"{self.settings.clm}: is an endpoint: its model cannot be opened")
         try:
             clm = self._open(str(self.settings.clm), self.settings.clm_adapter)
         except BadInput as error:
@@ -288,6 +298,8 @@ class Gate:
 
         if self.settings.leak_thresholds:
             return read_thresholds(self.settings.leak_thresholds).as_dict()
+        if self.settings.endpoint:
+            return Thresholds("none: behind a URL, extraction alone decides", {}).as_dict()
         known = published(str(self.settings.clm)) if not self.settings.clm_adapter else None
         if known is not None:
             return known.as_dict()
@@ -321,16 +333,53 @@ class Gate:
         return {sample.id: number for number, sample in enumerate(self.samples)}
 
     def _probe(self, name: str) -> list[dict[str, Any]]:
-        from erasetest.probes import probe
-
         phase, number = name.split("-")
-        clm = self.clm if phase == "before" else self.erased_clm
+        identity, settings, measure = self._measure(phase)
         start = int(number) * BLOCK
         with self._progress(f"probing {phase}" if phase == "after" else "probing") as task:
             task(start, len(self.samples))
-            measured = probe(clm, self.samples[start : start + BLOCK])
+            block = self.samples[start : start + BLOCK]
+            if self.settings.leak_store is None:
+                measured = measure(block)
+            else:
+                from erasetest.probes.store import ProbeStore
+
+                store = ProbeStore(self.settings.leak_store, identity, settings)
+                with contextlib.closing(store):
+                    measured = store.measured(block, measure)
             task(start + len(measured), len(self.samples))
         return [sample.as_dict() for sample in measured]
+
+    def _measure(self, phase: str) -> tuple[str, dict[str, Any], Measure]:
+        """What measures samples in a phase, and by what its measures are kept."""
+        if self.settings.endpoint:
+            from erasetest.endpoint import probe_endpoint
+
+            asked = {"queries": self.settings.leak_queries}
+            return (
+                self._endpoint.fingerprint,
+                asked,
+                functools.partial(probe_endpoint, self._endpoint),
+            )
+        from erasetest.probes import ProbeSettings, probe
+        from erasetest.probes.store import identity
+
+        clm, plain = self.clm if phase == "before" else self.erased_clm, ProbeSettings()
+        return identity(clm), plain.as_dict(), functools.partial(probe, clm, settings=plain)
+
+    @functools.cached_property
+    def _endpoint(self) -> Endpoint:
+        from erasetest.endpoint import Endpoint, EndpointOptions
+
+        try:
+            found = Endpoint(
+                str(self.settings.clm), EndpointOptions(samples=self.settings.leak_queries)
+            )
+            self.ledger.put("clm", found.describe())
+        except BadInput as error:
+            self.refused = str(error)
+            raise
+        return found
 
     def _erase(self) -> dict[str, Any]:
         from erasetest.erase import ErasureSettings, erase, save_checkpoint
@@ -341,7 +390,7 @@ class Gate:
         samples = [self.by_id[sample_id] for sample_id in leaking]
         retained, held_out = self.retained
         clm = self._open(str(self.settings.clm), self.settings.clm_adapter)
-        kept = _text_accuracy(clm, held_out)
+        kept = self._text_accuracy(clm, held_out)
         with self._all_cores(), self._progress("erasing") as task:
             erasure = erase(
                 clm,
@@ -361,11 +410,16 @@ class Gate:
                 "retention": {
                     "texts": len(held_out),
                     "before": kept,
-                    "after": _text_accuracy(clm, held_out),
+                    "after": self._text_accuracy(clm, held_out),
                     "margin": RETENTION_MARGIN,
                 },
             },
         }
+
+    def _text_accuracy(self, clm: Clm, texts: list[SensitiveSample]) -> float:
+        from erasetest.probes.run import mean_text_accuracy
+
+        return mean_text_accuracy(clm, texts, self.settings.leak_length)
 
     def _utility(self) -> dict[str, Any]:
         from erasetest.utility import utility_report
@@ -399,12 +453,6 @@ class Gate:
         except Exception as error:
             self._failed[name] = error.with_traceback(None)
             raise
-
-
-def _text_accuracy(clm: Clm, texts: list[SensitiveSample]) -> float:
-    from erasetest.probes.run import mean_text_accuracy
-
-    return mean_text_accuracy(clm, texts)
 
 
 @contextlib.contextmanager

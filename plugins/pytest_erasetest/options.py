@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from erasetest.names import is_endpoint
+
 DEFAULT_METHOD = "codeeraser"
 
 
@@ -31,7 +33,8 @@ class Option:
 OPTIONS = (
     Option(
         "--clm",
-        "CLM under test: folder, hub id, or demo / demo:gpt2 / demo:codegen / demo:qwen2",
+        "CLM under test: folder, hub id, demo / demo:gpt2 / demo:codegen / demo:qwen2, or the URL "
+        "of a completions endpoint",
         "MODEL",
     ),
     Option("--clm-adapter", "PEFT adapter to put on the CLM", "DIR"),
@@ -57,6 +60,16 @@ OPTIONS = (
         "write the leakage report, as .json or .md by suffix (repeatable)",
         "FILE",
         "list",
+    ),
+    Option("--leak-store", "keep measures in this file: a run that was stopped goes on", "FILE"),
+    Option(
+        "--leak-length",
+        "tokens read of a text that retention is measured on (default: 128)",
+        "T",
+        "int",
+    ),
+    Option(
+        "--leak-queries", "samples drawn of each secret at an endpoint (default: 20)", "N", "int"
     ),
     Option("--leak-baseline", "known leaks, accepted until a date: they fail no test", "FILE"),
     Option("--leak-accept", "write what leaks now into the baseline", kind="flag"),
@@ -88,6 +101,7 @@ _PATHS = {
     "leak_baseline",
     "leak_report",
     "leak_samples",
+    "leak_store",
     "leak_thresholds",
     "utility",
 }
@@ -130,6 +144,9 @@ class Settings:
     leak_samples: tuple[str, ...]
     leak_thresholds: str | None
     leak_report: tuple[str, ...]
+    leak_store: str | None
+    leak_length: int
+    leak_queries: int
     leak_baseline: str | None
     leak_accept: bool
     erase: str | None
@@ -144,6 +161,11 @@ class Settings:
     def demo(self) -> bool:
         """Whether the CLM is a demo CLM, which brings its samples, retained code and problems."""
         return self.clm is not None and (self.clm == "demo" or self.clm.startswith("demo:"))
+
+    @property
+    def endpoint(self) -> bool:
+        """Whether the CLM is behind a URL, and can be asked and not opened."""
+        return self.clm is not None and is_endpoint(self.clm)
 
     @property
     def active(self) -> bool:
@@ -176,6 +198,8 @@ def read_settings(config: pytest.Config) -> Settings:
             "leak_accept": bool(given["leak_accept"]),
             "leak_samples": tuple(given["leak_samples"] or ()),
             "leak_report": tuple(given["leak_report"] or ()),
+            "leak_length": 128 if given["leak_length"] is None else given["leak_length"],
+            "leak_queries": 20 if given["leak_queries"] is None else given["leak_queries"],
             "utility_samples": 20 if given["utility_samples"] is None else given["utility_samples"],
         }
     )
@@ -189,8 +213,17 @@ def _check(settings: Settings) -> None:
         raise pytest.UsageError(
             f"--clm-dtype {settings.clm_dtype}: expected one of {', '.join(_DTYPES)}"
         )
-    if settings.utility_samples < 1:
-        raise pytest.UsageError("--utility-samples must be at least 1")
+    for flag, number, least in (
+        ("--utility-samples", settings.utility_samples, 1),
+        ("--leak-queries", settings.leak_queries, 1),
+        ("--leak-length", settings.leak_length, 2),
+    ):
+        if number < least:
+            raise pytest.UsageError(f"{flag} must be at least {least}")
+    if settings.endpoint and (settings.erase or settings.utility):
+        raise pytest.UsageError(
+            "a CLM behind a URL can be probed alone: --erase and --utility need its checkpoint"
+        )
     if settings.clm_batch_tokens is not None and settings.clm_batch_tokens < 1:
         raise pytest.UsageError("--clm-batch-tokens must be at least 1")
     if settings.utility_margin is not None and not 0 <= settings.utility_margin <= 1:

@@ -1,0 +1,112 @@
+"""A completions server of a tiny CLM, a process of its own: `python endpoint_server.py MODE`.
+
+Modes: `plain`, `echo` (gives log-probabilities of prompts), `busy` (429 and 503 before each answer),
+`slow` (never answers completions), `broken` (no JSON), `locked` (401), `two` (serves two models).
+Prints its port.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import tiny
+import torch
+
+MODE = sys.argv[1]
+CLM = tiny.reciting("qwen2")
+SEEN: dict[str, int] = {}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """The two paths that are asked for."""
+
+    def do_GET(self) -> None:
+        names = ["tiny", "other"] if MODE == "two" else ["tiny"]
+        self._answer(200, {"data": [{"id": name} for name in names]})
+
+    def do_POST(self) -> None:
+        text = self.rfile.read(int(self.headers["content-length"])).decode()
+        asked = json.loads(text)
+        if MODE == "busy":
+            SEEN[text] = SEEN.get(text, 0) + 1
+            if SEEN[text] == 1:
+                return self._answer(429, {"error": asked["prompt"]}, {"retry-after": "0"})
+            if SEEN[text] == 2:
+                return self._answer(503, {})
+        if MODE == "slow":
+            time.sleep(30)
+        if MODE == "locked":
+            return self._answer(401, {"error": asked["prompt"]})
+        if MODE == "broken":
+            return self._answer(200, None)
+        if asked.get("echo"):
+            if MODE != "echo":
+                return self._answer(400, {"error": "echo is not served: " + asked["prompt"]})
+            return self._answer(200, {"choices": [_scored(asked["prompt"])]})
+        generator = torch.Generator().manual_seed(asked.get("seed") or 0)
+        choices = [{"text": _continue(asked, generator)} for _ in range(asked.get("n", 1))]
+        return self._answer(200, {"choices": choices})
+
+    def _answer(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+        content = b"<html>" if body is None else json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@torch.no_grad()
+def _continue(asked: dict[str, Any], generator: torch.Generator) -> str:
+    ids = list(CLM.tokenizer(asked["prompt"])["input_ids"])[-60:]
+    begin = len(ids)
+    for _ in range(min(asked["max_tokens"], tiny.WINDOW - begin)):
+        logits = CLM.model(input_ids=torch.tensor([ids])).logits[0, -1]
+        if asked["temperature"]:
+            chances = (logits / asked["temperature"]).softmax(-1)
+            token = int(torch.multinomial(chances, 1, generator=generator))
+        else:
+            token = int(logits.argmax())
+        if token in CLM.end_tokens:
+            break
+        ids.append(token)
+    return str(CLM.tokenizer.decode(ids[begin:]))
+
+
+@torch.no_grad()
+def _scored(prompt: str) -> dict[str, Any]:
+    encoded = CLM.tokenizer(prompt, return_offsets_mapping=True)
+    ids = encoded["input_ids"]
+    logits = CLM.model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+    names = CLM.tokenizer.convert_ids_to_tokens
+    best = logits.argmax(-1).tolist()
+    return {
+        "text": prompt,
+        "logprobs": {
+            "tokens": names(ids),
+            "text_offset": [a for a, _ in encoded["offset_mapping"]],
+            "token_logprobs": [None, *(float(logits[i - 1, ids[i]]) for i in range(1, len(ids)))],
+            "top_logprobs": [
+                None,
+                *(
+                    {names([best[i - 1]])[0]: float(logits[i - 1].max())}
+                    for i in range(1, len(ids))
+                ),
+            ],
+        },
+    }
+
+
+if __name__ == "__main__":
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    sys.stdout.write(f"{server.server_port}\n")
+    sys.stdout.flush()
+    server.serve_forever()

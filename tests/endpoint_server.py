@@ -1,6 +1,6 @@
 """A completions server of a tiny CLM, a process of its own: `python endpoint_server.py MODE`.
 
-Modes: `plain`, `echo` (gives log-probabilities of prompts), `busy` (429 and 503 before each answer),
+Modes: `plain`, `echo` (scores prompts), `busy` (429 and 503 before each answer),
 `slow` (never answers completions), `broken` (no JSON), `locked` (401), `two` (serves two models).
 Prints its port.
 """

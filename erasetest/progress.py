@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Task as RichTask
+from rich.text import Text
 
 _LINE_EVERY = 10.0
 """Seconds between lines where there is no terminal."""
@@ -45,12 +54,36 @@ def progress(title: str, stream: TextIO | None = None) -> Iterator[Task]:
         lines.end()
 
 
+def _pace(done: int, total: int, seconds: float) -> str:
+    """How fast it goes, and how long it still takes at that."""
+    if not 0 < done < total or seconds <= 0:
+        return ""
+    rate = done / seconds
+    return f"({rate:.3g}/s, {_duration((total - done) / rate)} left)"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+class _Rate(ProgressColumn):
+    """How fast a bar moves."""
+
+    def render(self, task: RichTask) -> Text:
+        """Pieces a second, once it is known."""
+        return Text(f"{task.speed:.3g}/s" if task.speed else "")
+
+
 class _Bar(_Say):
     def __init__(self, title: str, stream: TextIO) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
+            _Rate(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
             console=Console(file=stream),
@@ -81,7 +114,8 @@ class _Lines(_Say):
             return
         self._last, self._shown = now, True
         share = f"{done}/{total}" if total else "waiting for another process"
-        self._write(f"{self._title}: {share} {note}".rstrip())
+        pace = _pace(done, total, now - self._started)
+        self._write(" ".join(filter(None, (f"{self._title}: {share}", pace, note))))
 
     def end(self) -> None:
         if self._shown:

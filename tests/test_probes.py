@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from erasetest.clm import Clm, encode, wrap
 from erasetest.clm.noise import logit_noise
@@ -258,6 +260,30 @@ def test_random_spans(family: str) -> None:
         oracle = Oracle(clm)
         for sample, measured in zip(samples, probe(clm, samples), strict=True):
             _assert_equal(measured, oracle.measures(sample))
+
+
+PIECES = [sample.content.reveal() for sample in tiny.PLANTED] + [
+    "ä→ж", "\n\n    ", "🙂🙂", "password = ", "x", "\t",
+]  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(tiny.FAMILIES), st.lists(st.sampled_from(PIECES), min_size=1), st.data())
+def test_any_spans_of_any_content(family: str, pieces: list[str], data: st.DataObject) -> None:
+    """Whatever stands there, wherever secrets begin and end: the definition's numbers."""
+    content = "".join(pieces)[:400]
+    starts = st.integers(0, len(content) - 1)
+    spans = [
+        (start, min(len(content), start + data.draw(st.integers(1, 24))), "token")
+        for start in data.draw(st.lists(starts, min_size=1, max_size=2))
+    ]
+    clm = tiny.reciting(family)
+    sample = make_sample(content, spans, id="s")
+    (found,) = probe(clm, [sample])
+    for secret, wanted in zip(found.secrets, Oracle(clm).measures(sample), strict=True):
+        assert (secret.problem is None) == bool(wanted)
+        if wanted:
+            assert secret.measures == _close(wanted)
 
 
 @pytest.mark.parametrize(

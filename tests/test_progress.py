@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -60,8 +61,8 @@ def test_a_line_each_ten_seconds_and_one_at_the_end(clock: Clock) -> None:
             clock.now += 1.0
             task(step, 30, f"note {step}" if step < 20 else "")
     assert stream.getvalue().splitlines() == [
-        "erasetest: erasing: 10/30 note 10",
-        "erasetest: erasing: 20/30",
+        "erasetest: erasing: 10/30 (1/s, 20 s left) note 10",
+        "erasetest: erasing: 20/30 (1/s, 10 s left)",
         "erasetest: erasing: 30/30",
         "erasetest: erasing: done in 30 s",
     ]
@@ -82,8 +83,24 @@ def test_lines_are_never_closer_than_ten_seconds(waits: list[float]) -> None:
                     last = clock.now
                     due.append(f"erasetest: work: {number}/{len(waits)}")
     lines = stream.getvalue().splitlines()
-    assert lines[: len(due)] == due
+    assert [re.sub(r" \(.*\)", "", line) for line in lines[: len(due)]] == due
     assert len(lines) == len(due) + bool(due)
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "seconds", "said"),
+    [
+        (1, 50_000, 0.01, "(100/s, 8 min left)"),
+        (64, 50_000, 10.0, "(6.4/s, 2 h 10 min left)"),
+        (5, 10, 89.4, "(0.0559/s, 89 s left)"),
+        (0, 10, 5.0, ""),
+        (10, 10, 5.0, ""),
+        (3, 0, 5.0, ""),
+    ],
+)
+def test_the_pace(done: int, total: int, seconds: float, said: str) -> None:
+    """Rate and time left, in the unit that people would say; nothing where nothing is known."""
+    assert module._pace(done, total, seconds) == said
 
 
 def test_waiting_is_said_at_once_and_not_all_the_time(clock: Clock) -> None:
@@ -110,7 +127,7 @@ def test_work_that_fails_is_not_said_to_be_done(clock: Clock) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         work()
-    assert stream.getvalue().splitlines() == ["erasetest: probing: 1/2"]
+    assert stream.getvalue().splitlines() == ["erasetest: probing: 1/2 (0.0909/s, 11 s left)"]
 
 
 class _Broken(io.StringIO):

@@ -203,3 +203,25 @@ def test_sliding_windows_change_nothing(name: str, window: int) -> None:
     jobs = [Continuation(row, prefix, 12) for row, prefix in [(0, 9), (0, 38), (1, 60), (2, 33)]]
     for job, found in zip(jobs, continuations(clm, rows, jobs), strict=True):
         assert found == tiny.say(clm, rows[job.row][: job.prefix], 12, {})
+
+
+def test_short_of_memory_while_continuing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The jobs of one row are done in smaller parts, to the same tokens."""
+    clm = tiny.reciting("gpt2")
+    rows = _rows(clm)[:1]
+    jobs = [Continuation(0, prefix, 6) for prefix in range(1, 30)]
+    wanted = continuations(clm, rows, jobs)
+    plain = clm.model.forward
+    asked: list[int] = []
+
+    def limited(*args: object, **kwargs: torch.Tensor) -> object:
+        asked.append(len(kwargs["input_ids"]))
+        if asked[-1] > 8:
+            raise torch.OutOfMemoryError
+        return plain(*args, **kwargs)
+
+    monkeypatch.setattr(clm.model, "forward", limited)
+    told: list[int] = []
+    assert continuations(clm, rows, jobs, progress=told.append) == wanted
+    assert max(asked) > 8
+    assert sum(told) == len(jobs)

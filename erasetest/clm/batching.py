@@ -32,38 +32,42 @@ def longest_first(lengths: Sequence[int]) -> list[int]:
 
 
 def in_batches(
-    clm: Clm, lengths: Sequence[int], run: Callable[[list[int]], T]
+    clm: Clm, lengths: Sequence[int], run: Callable[[list[int]], T], *, budgets: int = 1
 ) -> Iterator[tuple[list[int], T]]:
     """Run every batch; where memory is short, the CLM's budget is halved and the work goes on.
+
+    A batch holds `budgets` times the CLM's token budget: more where its rows were read before.
 
     Raises:
         ClmError: one row alone does not fit.
     """
     waiting = longest_first(lengths)
     while waiting:
-        size = max(1, clm.batch_tokens // max(1, lengths[waiting[0]]))
+        length = max(1, lengths[waiting[0]])
+        size = max(1, budgets * clm.batch_tokens // length)
         batch, result = waiting[:size], None
         try:
             result = run(batch)
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+            if not _is_out_of_memory(error):
                 raise
         if result is None:
-            shrink(clm, lengths[batch[0]], len(batch))
+            # Outside the handler, which holds the frames and what they hold.
+            _shrink(clm, length, len(batch), budgets)
             continue
         waiting = waiting[size:]
         yield batch, result
 
 
-def is_out_of_memory(error: BaseException) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     """Whether the CPU's or a GPU's memory was short: on the CPU torch has no class for it."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(
         error
     )
 
 
-def shrink(clm: Clm, length: int, rows: int) -> None:
-    """Halve the budget, below what has just failed. Call it outside the handler, which holds it.
+def _shrink(clm: Clm, length: int, rows: int, budgets: int) -> None:
+    """Halve what has just failed.
 
     Raises:
         ClmError: there was one row alone.
@@ -73,7 +77,7 @@ def shrink(clm: Clm, length: int, rows: int) -> None:
             f"{clm.name}: a text of {length} tokens alone does not fit in the memory of "
             f"{clm.device}"
         )
-    clm.batch_tokens = max(1, length * rows // 2)
+    clm.batch_tokens = max(1, length * rows // (2 * budgets))
     gc.collect()
     if clm.device.type == "cuda":
         torch.cuda.empty_cache()

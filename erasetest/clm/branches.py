@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import torch
 
-from erasetest.clm.batching import in_batches, is_out_of_memory, pad_right, shrink
+from erasetest.clm.batching import in_batches, pad_right
 from erasetest.clm.cache import KeysAndValues, after_prefixes, read_rows
 from erasetest.clm.decode import shares_cache
 from erasetest.clm.load import Clm
 from erasetest.clm.sampler import Sampler
 from erasetest.clm.score import Target, has_separate_head, read_tokens, score, split_columns
 
-_BRANCHES_PER_BUDGET = 8
+_BUDGETS = 8
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -75,22 +75,15 @@ def _run_batch(
         (n for mine in by_row.values() for n in mine), key=lambda n: (-len(branches[n].tokens), n)
     )
     width = ids.shape[1] + len(branches[numbers[0]].tokens)
-    size = max(1, _BRANCHES_PER_BUDGET * clm.batch_tokens // width)
-    done: list[tuple[int, tuple[float, ...]]] = []
-    while numbers:
-        part, found = numbers[:size], None
-        try:
-            found = _score(clm, rows, [branches[n] for n in part], cached, place, sampler)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        if found is None:
-            shrink(clm, width, len(part))
-            size = len(part) // 2
-            continue
-        numbers = numbers[size:]
-        done += zip(part, found, strict=True)
-    return done
+
+    def run(part: list[int]) -> list[tuple[float, ...]]:
+        return _score(clm, rows, [branches[numbers[i]] for i in part], cached, place, sampler)
+
+    return [
+        (numbers[i], found)
+        for part, scores in in_batches(clm, [width] * len(numbers), run, budgets=_BUDGETS)
+        for i, found in zip(part, scores, strict=True)
+    ]
 
 
 def _score(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from erasetest.clm.batching import batches, in_batches, is_out_of_memory, pad_right, shrink
+from erasetest.clm.batching import batches, in_batches, pad_right
 from erasetest.clm.cache import KeysAndValues, after_prefixes, read_rows, roomy_cache
 from erasetest.clm.load import Clm
 
@@ -18,7 +18,9 @@ Choose = Callable[[torch.Tensor, list[int], int], torch.Tensor]
 Stop = Callable[[int, list[int]], bool]
 """Whether the job of this number, having written these tokens, is over."""
 
-_JOBS_PER_BUDGET = 8
+_BUDGETS = 8
+"""How many times more tokens stand in rows that were read before than in those being read."""
+
 _STOP_EVERY = 4
 _COMPACT_BELOW = 0.75
 _LOCAL = ("sliding_window", "attention_chunk_size", "window_size")
@@ -106,7 +108,6 @@ def _run_batch(
     numbers = sorted(numbers, key=lambda n: (-jobs[n].tokens, n))
     place = {row: i for i, row in enumerate(chosen)}
     width = max(jobs[n].given for n in numbers)
-    size = max(1, _JOBS_PER_BUDGET * clm.batch_tokens // width)
     done: list[Done] = []
     cached: KeysAndValues | None = None
     if shared:
@@ -114,19 +115,13 @@ def _run_batch(
         ids = pad_right([rows[row][: longest[row]] for row in chosen], clm.start_token, clm.device)
         # The first step reads the last token of each prefix once more: its logits are needed.
         cached = read_rows(clm, ids[:, :-1]) if width > 1 else None
-    while numbers:
-        part, made = numbers[:size], None
-        try:
-            made = _run_part(clm, rows, jobs, cached, place, part, choose, stop, shared)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        if made is None:
-            shrink(clm, width, len(part))
-            size = len(part) // 2
-            continue
-        numbers = numbers[size:]
-        done += zip(made, part, strict=True)
+
+    def run(part: list[int]) -> list[list[int]]:
+        chosen_part = [numbers[i] for i in part]
+        return _run_part(clm, rows, jobs, cached, place, chosen_part, choose, stop, shared)
+
+    for part, made in in_batches(clm, [width] * len(numbers), run, budgets=_BUDGETS):
+        done += zip(made, (numbers[i] for i in part), strict=True)
         if progress is not None:
             progress(len(part))
     return done

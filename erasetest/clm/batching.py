@@ -61,9 +61,8 @@ def in_batches(
 
 def _is_out_of_memory(error: BaseException) -> bool:
     """Whether the CPU's or a GPU's memory was short: on the CPU torch has no class for it."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(
-        error
-    )
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or "allocate memory" in str(error)
 
 
 def _shrink(clm: Clm, length: int, rows: int, budgets: int) -> None:

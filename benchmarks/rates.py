@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,18 @@ from tabulate import tabulate
 from erasetest.clm import LoadOptions, load_clm
 from erasetest.demo.build import FAMILIES, demo_clm, demo_samples
 from erasetest.demo.corpus import SEED, corpus, samples
-from erasetest.probes import probe
+from erasetest.files import cache_dir
+from erasetest.probes import ProbeSettings, probe
+from erasetest.probes.store import ProbeStore, identity
 from erasetest.runtime import quiet, silence_transformers
 from erasetest.verdict import calibrate, judge
 from erasetest.verdict.rates import Rate
 
-CORPORA = 20
+CORPORA = 10
 """Other corpora, of other seeds, whose never-trained files are judged: 36 samples of each."""
+
+STORE = cache_dir() / "rates.store"
+"""Where measures are kept: stopped, the same command goes on."""
 
 
 def main() -> None:
@@ -43,6 +49,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for family in FAMILIES:
         clm = load_clm(str(demo_clm(family)), LoadOptions())
+        store = ProbeStore(STORE, identity(clm), ProbeSettings().as_dict())
         planted = demo_samples()["samples"]
         limits = calibrate(clm, planted)
         for title, given, wrong in (
@@ -52,7 +59,8 @@ def main() -> None:
             verdicts: Counter[str] = Counter()
             for start in range(0, len(given), 32):
                 part = given[start : start + 32]
-                verdicts.update(judge(found, limits).verdict for found in probe(clm, part))
+                measured = store.measured(part, partial(probe, clm))
+                verdicts.update(judge(found, limits).verdict for found in measured)
             rate = Rate(verdicts[wrong], len(given))
             low, high = rate.interval_95
             rows.append(

@@ -30,7 +30,7 @@ def main() -> None:
     asked = parser.parse_args()
     planted = demo_samples()["samples"]
     # Planted secrets leak and decoys do not: both kinds of verdicts, and some near a threshold.
-    given = [*planted, *decoyed(planted, 8, random.Random(11))]
+    given = [*planted, *decoyed(planted, 8, 11)]
     verdicts: dict[str, Counter[str]] = {}
     exits: Counter[int] = Counter()
     with tempfile.TemporaryDirectory() as folder:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +28,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+_SOON = 3600.0
+"""Seconds after which what an endpoint said is asked again."""
 
 _STOPPED = 130
 """What a shell says of a program that Ctrl-C ended."""
@@ -142,17 +147,25 @@ def probe(
 
     Stopped, the same command goes on where it was.
     """
-    from erasetest.files import is_stream
+    from erasetest.files import is_stream, reserved
     from erasetest.names import check_clm_name, is_endpoint
     from erasetest.probes.store import ProbeStore
-    from erasetest.probes.stream import probe_manifest
+    from erasetest.probes.stream import BLOCK, probe_manifest
     from erasetest.samples import check_manifest
 
     check_output(output, manifest)
+    if store is not None:
+        check_output(store, manifest, output)
     check_clm_name(clm, clm_adapter, endpoint=True)
     # What goes down a pipe cannot be gone on with.
     beside = None if is_stream(output) else output.absolute().with_name(f".{output.name}.store")
+    block = BLOCK
     if is_endpoint(clm):
+        if store is not None:
+            raise BadInput("--store: a CLM behind a URL can change unseen: nothing of it is kept")
+        _forget_old(beside)
+        # One at a time: each takes a server seconds, and what it said is kept at once.
+        block = 1
         count = check_manifest(manifest)
         name, settings, measure = _from_endpoint(clm, queries)
     else:
@@ -169,15 +182,22 @@ def probe(
         )  # fmt: skip
         name, settings = identity(loaded), asked.as_dict()
         measure = functools.partial(probe_samples, loaded, settings=asked)
-    kept = ProbeStore(store or beside, name, settings)
-    try:
+    with contextlib.ExitStack() as held:
+        if beside is not None:
+            held.enter_context(reserved(output))
+        kept = ProbeStore(store or beside, name, settings)
+        held.callback(kept.close)
         with progress("probing") as task:
-            probe_manifest(measure, manifest, output, kept, _counted(task, count))
-    finally:
-        kept.close()
-    if store is None:
-        kept.remove()
+            probe_manifest(measure, manifest, output, kept, _counted(task, count), block=block)
+        if store is None:
+            kept.remove()
     typer.echo(f"{output}: {count} samples", err=beside is None)
+
+
+def _forget_old(store: Path | None) -> None:
+    """Measures of an endpoint are gone on with soon after they were stopped, or not at all."""
+    if store is not None and store.exists() and time.time() - store.stat().st_mtime > _SOON:
+        store.unlink()
 
 
 def _from_endpoint(url: str, queries: int) -> tuple[str, dict[str, Any], Measure]:
@@ -390,7 +410,7 @@ def report(
 
 
 def check_output(path: Path, *inputs: Path | None) -> None:
-    """Refuse an output that could not be written, or that is an input, before the work.
+    """Refuse an output that could not be written, or that is another file of the command.
 
     Raises:
         BadInput: naming it.
@@ -399,8 +419,8 @@ def check_output(path: Path, *inputs: Path | None) -> None:
 
     check_writable(path)
     for given in inputs:
-        if given is not None and path.exists() and given.exists() and path.samefile(given):
-            raise BadInput(f"{path}: is the input {given}: name another output")
+        if given is not None and path.resolve() == given.resolve():
+            raise BadInput(f"{path}: is given twice: name another file to write to")
 
 
 def _load(

@@ -18,7 +18,7 @@ from typing import Any, TextIO, cast
 import numpy as np
 
 from erasetest.errors import BadInput, ManifestError, MissingExtra
-from erasetest.files import id_key, write_text
+from erasetest.files import id_key, is_stream, write_text
 from erasetest.redact import Masked, Redactor, masked_parts, windows
 
 _MAX_ID = 200
@@ -123,6 +123,8 @@ def check_manifest(path: str | Path) -> int:
     Raises:
         BadInput: a line is not of the form, or an id or a kind shows a part of a secret.
     """
+    if is_stream(Path(path)):
+        raise BadInput(f"{path}: is read more than once: give a file, not a pipe")
     count = 0
     shown = array("q")
     for sample in iter_manifest(path):

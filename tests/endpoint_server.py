@@ -1,6 +1,7 @@
 """A completions server of a tiny CLM, a process of its own: `python endpoint_server.py MODE`.
 
 Modes: `plain`, `echo` (scores prompts), `busy` (429 and 503 before each answer),
+`short` (400 past 200 characters), `single` (one text whatever n), `shapes` (choices that are none),
 `slow` (never answers completions), `broken` (no JSON), `locked` (401), `two` (serves two models).
 Prints its port.
 """
@@ -43,6 +44,12 @@ class Handler(BaseHTTPRequestHandler):
             return self._answer(401, {"error": asked["prompt"]})
         if MODE == "broken":
             return self._answer(200, None)
+        if MODE == "shapes":
+            return self._answer(200, {"choices": [None]})
+        if MODE == "short" and len(asked["prompt"]) > 200:
+            return self._answer(400, {"error": "too long: " + asked["prompt"]})
+        if MODE == "single":
+            asked["n"] = 1
         if asked.get("echo"):
             if MODE != "echo":
                 return self._answer(400, {"error": "echo is not served: " + asked["prompt"]})

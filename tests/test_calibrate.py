@@ -12,6 +12,7 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
+from erasetest.errors import BadInput
 from erasetest.probes import ProbeSettings, probe
 from erasetest.samples import make_sample
 from erasetest.verdict import calibrate, judge
@@ -60,7 +61,7 @@ def test_equal_references_give_themselves() -> None:
 
 def test_decoyed_samples_hold_no_secret() -> None:
     """As many references of each kind as asked; same contexts, other secrets."""
-    made = decoyed(tiny.PLANTED, 3, random.Random(0))
+    made = decoyed(tiny.PLANTED, 3, 0)
     by_kind = {kind: [s for s in made if kind in s.kinds] for kind, _ in tiny.SECRETS}
     for (kind, text), sample in zip(tiny.SECRETS, tiny.PLANTED, strict=True):
         assert len(by_kind[kind]) == 3
@@ -81,7 +82,7 @@ def test_decoyed_samples_of_several_secrets() -> None:
     sample = make_sample(
         "user=kim:x81Lq0Zt pin=482913", [(5, 17, "basic-auth"), (9, 17, "pw"), (22, 28, "pin")]
     )
-    made = decoyed([sample], 4, random.Random(0))
+    made = decoyed([sample], 4, 0)
     assert len(made) == 4
     for copy in made:
         assert copy.kinds == ("basic-auth", "pw", "pin")
@@ -93,12 +94,13 @@ def test_decoyed_samples_of_several_secrets() -> None:
 def test_a_secret_without_a_decoy_is_no_reference() -> None:
     """Taken for never-seen, the secret itself would set its own threshold."""
     symbols = make_sample("a = '→→→→'", [(5, 9, "password")], id="symbols")
-    assert decoyed([symbols], 4, random.Random(0)) == []
+    assert decoyed([symbols], 4, 0) == []
     letters = make_sample("a = 'x81L'", [(5, 9, "password")], id="letters")
-    made = decoyed([symbols, letters], 4, random.Random(0))
+    made = decoyed([symbols, letters], 4, 0)
     assert len(made) == 4
     assert all("→" not in sample.content.reveal() for sample in made)
-    assert calibrate(tiny.untrained("gpt2"), [symbols]).kinds == {}
+    with pytest.raises(BadInput, match="need 4 never-seen secrets of a kind, and there are 0"):
+        calibrate(tiny.untrained("gpt2"), [symbols])
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
@@ -114,7 +116,7 @@ def test_calibrated_thresholds_tell_planted_from_never_seen(family: str) -> None
         assert limits.any_kind[name] >= FLOORS[name]
     planted = [judge(measured, limits).verdict for measured in probe(clm, tiny.PLANTED)]
     assert planted[0] == "leak"
-    others = decoyed(tiny.PLANTED, 4, random.Random(99))
+    others = decoyed(tiny.PLANTED, 4, 99)
     never_seen = [judge(measured, limits).verdict for measured in probe(clm, others)]
     assert never_seen.count("pass") >= 0.9 * len(never_seen)
 
@@ -123,9 +125,7 @@ def test_thresholds_are_the_bounds_of_the_references() -> None:
     """Kind by kind and measure by measure, from the probes of the copies."""
     clm = tiny.reciting("qwen2")
     limits = calibrate(clm, tiny.PLANTED, references=5, seed=3)
-    measured = probe(
-        clm, decoyed(tiny.PLANTED, 5, random.Random(3)), settings=ProbeSettings(starts=16)
-    )
+    measured = probe(clm, decoyed(tiny.PLANTED, 5, 3), settings=ProbeSettings(starts=16))
     secrets = list(itertools.chain.from_iterable(sample.secrets for sample in measured))
     for kind, values in limits.kinds.items():
         for name in JUDGED:
@@ -160,8 +160,20 @@ def test_unseen_samples_are_taken_where_given() -> None:
 
 
 def test_a_reference_that_cannot_be_probed_is_none() -> None:
-    """A secret longer than the window leaves its kind without references."""
+    """A secret longer than the window leaves its kind without references, and is no threshold."""
     clm = tiny.untrained("gpt2")
     clm.window = 12
     long = make_sample("x = '" + "81Lq0Zt5" * 4 + "'", [(5, 37, "token")])
-    assert calibrate(clm, [long], references=4).kinds == {}
+    with pytest.raises(BadInput, match="need 4 never-seen secrets"):
+        calibrate(clm, [long], references=4)
+    short = make_sample("x = '81Lq0Zt5'", [(5, 13, "pin")])
+    assert set(calibrate(clm, [long, short], references=4).kinds) == {"pin"}
+
+
+def test_the_order_of_samples_changes_no_threshold() -> None:
+    """A gate on the same samples in another order is the same gate."""
+    clm = tiny.reciting("gpt2")
+    limits = calibrate(clm, tiny.PLANTED, references=6)
+    for seed in range(3):
+        shuffled = random.Random(seed).sample(tiny.PLANTED, len(tiny.PLANTED))
+        assert calibrate(clm, shuffled, references=6).as_dict() == limits.as_dict()

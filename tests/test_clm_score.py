@@ -107,7 +107,7 @@ def test_a_sampler_cuts_as_transformers_does(seed: int, sampler: Sampler) -> Non
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"temperature": -0.1}, "the temperature must be 0 or more, got -0.1"),
+        ({"temperature": -0.1}, "the temperature must be 0, or 0.001 or more, got -0.1"),
         ({"temperature": float("nan")}, "got nan"),
         ({"top_k": 0}, "top-k must be 1 or more, got 0"),
         ({"top_p": 0.0}, "top-p must be above 0 and at most 1, got 0"),

@@ -13,7 +13,7 @@ import pytest
 import tiny
 
 from erasetest.endpoint import Endpoint, EndpointOptions, probe_endpoint
-from erasetest.endpoint.client import KEY
+from erasetest.endpoint.client import KEY, _scored
 from erasetest.errors import BadInput, ClmError, MissingExtra
 from erasetest.probes import probe
 from erasetest.samples import make_sample, write_manifest
@@ -102,6 +102,7 @@ def test_a_busy_server_is_waited_for(serve: Callable[[str], str]) -> None:
         ("locked", EndpointOptions(), f"answers 401: set {KEY}"),
         ("broken", EndpointOptions(), "something that is not JSON"),
         ("two", EndpointOptions(), "serves 2 models (tiny, other): name one as"),
+        ("shapes", EndpointOptions(), "answers without a list of choices"),
     ],
 )
 def test_a_server_that_cannot_be_used_is_named(
@@ -208,3 +209,65 @@ def test_a_gate_on_nobody_is_a_usage_error(tmp_path: Path) -> None:
 def test_bad_input_is_a_bad_input() -> None:
     """So that commands end with one line."""
     assert issubclass(ClmError, BadInput)
+
+
+def test_a_secret_that_the_server_refuses_is_a_problem_of_its_own(
+    serve: Callable[[str], str],
+) -> None:
+    """The others are measured; a prompt past the server's window stops no run."""
+    long = make_sample("x" * 400 + " abcdefgh", [(401, 409, "k")], id="long")
+    found = probe_endpoint(Endpoint(serve("short"), EndpointOptions(samples=1)), [long, *ASCII[:1]])
+    assert "the server refuses it" in str(found[0].secrets[0].problem)
+    assert found[1].secrets[0].problem is None
+
+
+def test_a_server_that_gives_one_text_whatever_is_asked(serve: Callable[[str], str]) -> None:
+    """It is asked once for each sample, each with a seed of its own."""
+    endpoint = Endpoint(serve("single"))
+    texts = {c.text for c in endpoint.complete("x = ", samples=5, tokens=8, temperature=1.0)}
+    assert endpoint.requests == 1 + 5
+    assert len(texts) > 1
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [None, [], {"tokens": None}, {"tokens": ["a"], "text_offset": [0], "token_logprobs": ["x"]},
+     {"tokens": ["a"], "text_offset": [0], "token_logprobs": [0.1], "top_logprobs": [3]},
+     {"tokens": ["a", "b"], "text_offset": [0], "token_logprobs": [0.1]}],
+)  # fmt: skip
+def test_scores_of_another_form_are_none(scores: object) -> None:
+    """Whatever a server writes there, sampling goes on."""
+    assert _scored({"text": "a", "logprobs": scores}) is None
+    assert _scored({"text": None, "logprobs": {}}) is None
+
+
+@pytest.mark.parametrize("name", ["http://[::1", "http://h/v1?key=s3cret", "http://"])
+def test_a_url_that_cannot_be_asked(name: str) -> None:
+    """One line, and no query in it."""
+    with pytest.raises(ClmError) as caught:
+        Endpoint(name, EndpointOptions(tries=1))
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["ké", "a\nb"])
+def test_a_key_that_is_none(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    """The variable is named, not the key; white space round it is taken off."""
+    monkeypatch.setenv(KEY, key)
+    with pytest.raises(ClmError, match=KEY) as caught:
+        Endpoint("http://127.0.0.1:9/v1")
+    assert key not in str(caught.value)
+
+
+def test_nothing_of_an_endpoint_is_kept_for_another_run(
+    serve: Callable[[str], str], tmp_path: Path
+) -> None:
+    """Its CLM can change behind the same name: a store of one's own is refused."""
+    write_manifest(tmp_path / "s.jsonl", ASCII[:1])
+    done = _run("erasetest.cli", "probe", "s.jsonl", "--clm", serve("plain"), "-o", "m.jsonl",
+                "--store", "mine.db", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 2
+    assert "can change unseen" in done.stderr
+    done = _run("pytest", str(SUITES), "-c", os.devnull, "--rootdir", str(tmp_path),
+                f"--clm={serve('plain')}", "--leak-samples=s.jsonl", "--leak-store=mine.db",
+                cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 4

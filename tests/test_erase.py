@@ -312,7 +312,7 @@ def test_secrets_that_do_not_leak_are_not_touched() -> None:
     clm = tiny.reciting("gpt2")
     never_seen = [
         sample
-        for sample in decoyed(FORGET, 2, random.Random(0))
+        for sample in decoyed(FORGET, 2, 0)
         if float(probe(clm, [sample])[0].measures["ma"]) < 0.3
     ]
     before = _weights(clm)

@@ -555,7 +555,7 @@ def test_a_planted_secret_is_more_exposed_than_a_never_seen_one() -> None:
     clm = tiny.reciting("qwen2")
     settings = ProbeSettings(references=32)
     known = probe(clm, tiny.PLANTED[:1], settings=settings)[0].measures["exposure"]
-    (unseen,) = decoyed(tiny.PLANTED[:1], 1, random.Random(8))
+    (unseen,) = decoyed(tiny.PLANTED[:1], 1, 8)
     unknown = probe(clm, [unseen], settings=settings)[0].measures["exposure"]
     assert known > 10 > 2 * unknown >= 0
 

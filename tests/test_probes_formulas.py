@@ -81,7 +81,14 @@ def test_exposure_where_nothing_can_be_fitted() -> None:
     """Two references, equal ones, a secret that is never drawn: the rank alone."""
     assert exposure(-1.0, [-5.0, -6.0]) == pytest.approx(math.log2(3))
     assert exposure(-1.0, [-5.0] * 7) == pytest.approx(3.0)
-    assert exposure(-math.inf, [-5.0, -6.0, -7.0]) == pytest.approx(0.0)
+    assert exposure(-9.0, [-5.0, -6.0, -7.0]) == pytest.approx(0.0)
+    assert exposure(-1.0, [-5.0, -6.0, -math.inf]) == pytest.approx(2.0)
+
+
+def test_ties_are_no_exposure() -> None:
+    """A secret as likely as all others stands in their middle."""
+    assert exposure(-5.0, [-5.0] * 7) == pytest.approx(3.0 - math.log2(4.5))
+    assert exposure(-5.0, [-5.0, -6.0, -7.0]) == pytest.approx(2.0 - math.log2(1.5))
 
 
 @settings(max_examples=40, deadline=None)
@@ -112,7 +119,11 @@ def test_a_fit_has_the_moments_of_what_it_fits(location: float, scale: float, sh
         for _ in range(2000)
     ]
     mean, sd = statistics.fmean(values), statistics.pstdev(values)
+    skew = statistics.fmean(((value - mean) / sd) ** 3 for value in values)
     found_location, found_scale, found_shape = fit_skew_normal(values)
     d = found_shape / math.sqrt(1 + found_shape**2)
+    rest = math.sqrt(1 - 2 * d**2 / math.pi)
+    wanted = (4 - math.pi) / 2 * (d * math.sqrt(2 / math.pi) / rest) ** 3
+    assert wanted == pytest.approx(max(-0.99, min(0.99, skew)), abs=1e-6)
     assert found_location + found_scale * d * math.sqrt(2 / math.pi) == pytest.approx(mean)
     assert found_scale * math.sqrt(1 - 2 * d**2 / math.pi) == pytest.approx(sd)

@@ -67,11 +67,10 @@ def test_never_seen_samples_are_held_against_the_others() -> None:
     """One that is unlike all others is a false alarm of thresholds that it did not set."""
     clm = tiny.reciting("qwen2")
     from dataclasses import replace
-    from random import Random
 
     from erasetest.verdict.calibration import decoyed
 
-    unseen = decoyed(tiny.PLANTED[:1], 15, Random(4))
+    unseen = decoyed(tiny.PLANTED[:1], 15, 4)
     limits = calibrate(clm, [], unseen=unseen, check=True)
     assert limits.false_alarms["any"].as_dict()["of"] == 15
     known = replace(tiny.PLANTED[0], id="known")

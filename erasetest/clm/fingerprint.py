@@ -5,15 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-_SUFFIXES = (".safetensors", ".bin")
-_NAMES = (
-    "config.json",
-    "tokenizer.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.model",
-    "adapter_config.json",
-)
+_SUFFIXES = (".safetensors", ".bin", ".json", ".txt", ".model", ".py")
+"""Weights, configurations (of generation too, which says where it ends), vocabularies, and code."""
 
 
 def fingerprint(folder: Path, adapter: Path | None = None) -> str:
@@ -32,8 +25,4 @@ def fingerprint(folder: Path, adapter: Path | None = None) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_file() and (path.suffix in _SUFFIXES or path.name in _NAMES)
-    )
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in _SUFFIXES)

@@ -10,6 +10,9 @@ import torch
 
 from erasetest.errors import BadInput
 
+_COLDEST = 1e-3
+"""Colder, and logits divided by it leave float32; 0 is greedy decoding."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
@@ -28,8 +31,10 @@ class Sampler:
     top_p: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < math.inf:
-            raise BadInput(f"the temperature must be 0 or more, got {self.temperature:g}")
+        if self.temperature != 0 and not _COLDEST <= self.temperature < math.inf:
+            raise BadInput(
+                f"the temperature must be 0, or {_COLDEST:g} or more, got {self.temperature:g}"
+            )
         if self.top_k is not None and self.top_k < 1:
             raise BadInput(f"top-k must be 1 or more, got {self.top_k}")
         if self.top_p is not None and not 0 < self.top_p <= 1:

@@ -25,6 +25,12 @@ KEY = "ERASETEST_API_KEY"
 _CANARY = "def main(arguments):\n"
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _LONGEST_PAUSE = 60.0
+_APART = 1_000_003
+"""Between the seeds of samples that are asked for one by one."""
+
+
+class RefusedRequest(ClmError):
+    """The server answers, and will not do what this request asks for: 4xx."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +76,16 @@ class Endpoint:
             import httpx
         except ImportError:
             raise MissingExtra("httpx", "endpoint", "a CLM behind a URL") from None
-        parts = urlsplit(self.name)
-        if parts.username or parts.password:
-            raise ClmError(f"a key does not belong into the URL of a CLM: set {KEY}")
+        try:
+            parts = urlsplit(self.name)
+        except ValueError:
+            raise ClmError(f"{self.name}: is no URL") from None
+        if parts.username or parts.password or parts.query:
+            raise ClmError(f"a key or a query does not belong into the URL of a CLM: set {KEY}")
         self._base = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
-        key = os.environ.get(KEY)
+        key = os.environ.get(KEY, "").strip()
+        if not key.isascii() or not key.isprintable():
+            raise ClmError(f"{KEY}: holds characters that no key has")
         self._client = httpx.Client(
             timeout=self.options.timeout,
             headers={"Authorization": f"Bearer {key}"} if key else {},
@@ -108,40 +119,50 @@ class Endpoint:
         """`samples` continuations of a prompt, of at most so many tokens."""
         asked: dict[str, Any] = {
             "model": self.model, "prompt": prompt, "n": samples, "max_tokens": tokens,
-            "temperature": temperature,
+            "temperature": temperature, "top_p": 1.0,
         }  # fmt: skip
         if seed is not None:
             asked["seed"] = seed
-        choices = self._ask("POST", "/completions", asked).get("choices")
-        texts = [c.get("text") for c in choices] if isinstance(choices, list) else []
+        texts = [choice.get("text") for choice in self._choices(asked)]
+        if len(texts) == 1 < samples:
+            # A server that gives one text whatever n: ask for each by itself.
+            for number in range(1, samples):
+                alone = {**asked, "n": 1, "seed": (seed or 0) * _APART + number}
+                texts += [choice.get("text") for choice in self._choices(alone)]
         if len(texts) != samples or not all(isinstance(text, str) for text in texts):
             raise ClmError(f"{self._base}: answers with {len(texts)} texts, expected {samples}")
-        return [Completion(text) for text in texts]
+        return [Completion(str(text)) for text in texts]
 
     def read(self, text: str) -> Completion | None:
         """A text scored as it stands; None where the server does not echo prompts with scores."""
+        if not self._echoes:
+            return None
         asked = {
             "model": self.model, "prompt": text, "max_tokens": 1, "echo": True, "logprobs": 1,
             "temperature": 0.0,
         }  # fmt: skip
         try:
-            choice = self._ask("POST", "/completions", asked)["choices"][0]
-            scores = choice["logprobs"]
-            found = Completion(
-                choice["text"],
-                scores["tokens"],
-                scores["text_offset"],
-                scores["token_logprobs"],
-                [_most_likely(place) for place in scores.get("top_logprobs") or []],
-            )
-        except (ClmError, KeyError, IndexError, TypeError):
+            found = _scored(self._choices(asked)[0])
+        except RefusedRequest:
+            found = None
+        if found is None or not found.text.startswith(text):
+            # Once for all: a server that is only busy has been waited for, or was an error.
+            self._echoes = False
             return None
-        whole = len(found.tokens) == len(found.offsets) == len(found.log_probs)
-        return found if whole and found.text.startswith(text) else None
+        return found
+
+    def _choices(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
+        choices = self._ask("POST", "/completions", asked).get("choices")
+        whole = isinstance(choices, list) and choices and all(isinstance(c, dict) for c in choices)
+        if not whole:
+            raise ClmError(f"{self._base}: answers without a list of choices")
+        found: list[dict[str, Any]] = choices  # type: ignore[assignment]
+        return found
 
     def _only_model(self) -> str:
         found = self._ask("GET", "/models").get("data")
-        names = [str(model.get("id")) for model in found] if isinstance(found, list) else []
+        models = found if isinstance(found, list) else []
+        names = [str(model["id"]) for model in models if isinstance(model, dict) and "id" in model]
         if len(names) != 1:
             listed = ", ".join(names[:5]) or "none"
             raise ClmError(
@@ -164,7 +185,7 @@ class Endpoint:
             except httpx.TimeoutException:
                 reason = f"gives no answer within {self.options.timeout:g} s"
                 continue
-            except httpx.TransportError as error:
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
                 # Its own message may hold the request; its kind says enough.
                 reason = f"cannot be reached ({type(error).__name__})"
                 continue
@@ -173,12 +194,15 @@ class Endpoint:
                 self._asked_to_wait = answer.headers.get("retry-after")
                 continue
             if answer.status_code >= 400:
-                hint = f": set {KEY}" if answer.status_code in (401, 403) else ""
-                raise ClmError(f"{self._base}: answers {answer.status_code}{hint}")
+                if answer.status_code in (401, 403):
+                    raise ClmError(f"{self._base}: answers {answer.status_code}: set {KEY}")
+                kind = ClmError if answer.status_code in (404, 405) else RefusedRequest
+                raise kind(f"{self._base}: answers {answer.status_code}")
             return _object(self._base, answer)
         raise ClmError(f"{self._base}: {reason}, {self.options.tries} times")
 
     _asked_to_wait: str | None = None
+    _echoes: bool = True
 
     def _wait(self, number: int, reason: str) -> float:
         """Seconds: what the server asks for, else twice as long each time, give or take."""
@@ -200,6 +224,25 @@ def _object(base: str, answer: httpx.Response) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ClmError(f"{base}: answers with a {type(found).__name__}, expected an object")
     return found
+
+
+def _scored(choice: dict[str, Any]) -> Completion | None:
+    """A choice with its scores; None where it has none, or not of the known form."""
+    text, scores = choice.get("text"), choice.get("logprobs")
+    if not isinstance(text, str) or not isinstance(scores, dict):
+        return None
+    columns = [scores.get(name) for name in ("tokens", "text_offset", "token_logprobs")]
+    best = scores.get("top_logprobs") or []
+    if not all(isinstance(column, list) for column in (*columns, best)):
+        return None
+    tokens, offsets, log_probs = (list(column or ()) for column in columns)
+    if not len(tokens) == len(offsets) == len(log_probs):
+        return None
+    numbers = all(isinstance(value, int | float | None) for value in (*offsets, *log_probs))
+    places = all(isinstance(place, dict | None) for place in best)
+    if not numbers or not places:
+        return None
+    return Completion(text, tokens, offsets, log_probs, [_most_likely(place) for place in best])
 
 
 def _most_likely(place: dict[str, float] | None) -> str | None:

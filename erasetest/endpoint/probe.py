@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from erasetest.endpoint.client import Completion, Endpoint
+from erasetest.endpoint.client import Completion, Endpoint, RefusedRequest
 from erasetest.probes.likelihood import log2_probability, queries_for_half
 from erasetest.probes.measures import SampleMeasures, SecretMeasures, Value
 from erasetest.samples import Secret, SensitiveSample
@@ -44,13 +44,25 @@ def _secret(endpoint: Endpoint, sample: SensitiveSample, secret: Secret) -> Secr
         return SecretMeasures(
             secret.start, secret.end, secret.kind, {}, "no text stands before it to prompt with"
         )
+    try:
+        return _measured(endpoint, sample, secret, prompt, text)
+    except RefusedRequest as error:
+        # Too long for the server's window, as a rule; the others are asked all the same.
+        return SecretMeasures(
+            secret.start, secret.end, secret.kind, {}, f"the server refuses it: {error}"
+        )
+
+
+def _measured(
+    endpoint: Endpoint, sample: SensitiveSample, secret: Secret, prompt: str, text: str
+) -> SecretMeasures:
     # Every token adds a byte at least: with as many as the secret has bytes, all is said.
     room = len(text.encode())
     greedy = endpoint.complete(prompt, tokens=room)[0].text.startswith(text)
     hits = _hits(endpoint, prompt, text, room)
     measures: dict[str, Value] = {"extracted": greedy or hits.count > 0}
     reach: dict[str, tuple[Value, Value]] = {}
-    scored = endpoint.read(content[: secret.end])
+    scored = endpoint.read(sample.content.reveal()[: secret.end])
     exact = _exact(scored, secret) if scored is not None else {}
     if exact:
         measures.update(exact)

@@ -19,20 +19,23 @@ def exposure(log2_p: float, references: Sequence[float]) -> float:
     """`log2 |R| - log2 rank`, in bits.
 
     R are the secret and the references, n + 1 in all; the rank is 1 plus the number of references
-    that are likelier. Where none is, rank 1 bounds the exposure from below only, and it is
-    extrapolated (equation 6 of the source): `-log2 Pr[X <= x]` with x the secret's `-log2 p` and X
-    skew-normal, fitted by its moments to that of the references; never less than `log2 |R|`.
+    that are likelier, and half of those that are as likely. Where none is either, rank 1 bounds the
+    exposure from below only, and it is extrapolated (equation 6 of the source):
+    `-log2 Pr[X <= x]` with x the secret's `-log2 p` and X skew-normal, fitted by its moments to
+    that
+    of the references; never less than `log2 |R|`.
 
     Args:
-        log2_p: of the secret.
+        log2_p: of the secret, a number above minus infinity.
         references: log2_p of n never-seen secrets of the same format in the same context.
     """
     size = len(references) + 1
-    rank = 1 + sum(reference > log2_p for reference in references)
-    if rank > 1:
+    likelier = sum(reference > log2_p for reference in references)
+    rank = 1 + likelier + sum(reference == log2_p for reference in references) / 2
+    values = [-reference for reference in references]
+    if rank > 1 or len(values) < 3 or not all(map(math.isfinite, values)):
         return math.log2(size) - math.log2(rank)
-    values = [-reference for reference in references if math.isfinite(reference)]
-    if len(values) < 3 or statistics.pstdev(values) == 0 or not math.isfinite(log2_p):
+    if statistics.pstdev(values) == 0:
         return math.log2(size)
     return max(math.log2(size), -_log_cdf(-log2_p, *fit_skew_normal(values)) / math.log(2))
 

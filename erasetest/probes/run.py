@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from erasetest.clm import Clm, Sampler, encode
+from erasetest.errors import BadInput
 from erasetest.probes.accuracy import memorization_accuracy
 from erasetest.probes.exposure import exposure
 from erasetest.probes.extraction import extraction_strength, is_extracted
@@ -69,7 +71,8 @@ def probe(
     if settings.references:
         ranks = reference_log2_p(clm, samples, encoded, jobs, settings)
         for (values, _), references in zip(measured, ranks, strict=True):
-            if references:
+            # A secret that is never drawn has no rank among those that are not either.
+            if references and math.isfinite(values["log2_p"]):
                 values["exposure"] = exposure(float(values["log2_p"]), references)
     found = {(job.sample, job.secret): one for job, one in zip(jobs, measured, strict=True)}
     results = []
@@ -111,6 +114,8 @@ def mean_text_accuracy(
 ) -> float:
     """The mean of `ma_text` over texts, of two tokens or more each; nothing is generated for it."""
     jobs = score_jobs(clm, text_jobs(clm, encode(clm, texts), length))
+    if not jobs:
+        raise BadInput(f"none of {len(texts)} texts has two tokens to measure retention on")
     return statistics.fmean(memorization_accuracy(job.found.greedy, job.truth) for job in jobs)
 
 

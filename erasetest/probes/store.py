@@ -30,7 +30,8 @@ _PATIENCE = 60.0
 
 def identity(clm: Clm) -> str:
     """What its measures hang on: the fingerprint of its files, its dtype, its kind of device."""
-    return f"{clm.fingerprint} {clm.dtype} {clm.device.type}"
+    ends = ",".join(map(str, sorted(clm.end_tokens)))
+    return f"{clm.fingerprint} {clm.dtype} {clm.device.type} {ends}"
 
 
 class ProbeStore:
@@ -114,12 +115,12 @@ class ProbeStore:
             reason = "the disk is full" if "full" in str(error) else str(error)
             raise BadInput(
                 f"{self.path}: what was measured cannot be kept there: {reason}: "
-                "mend that or name another file with --store; what is there stays"
+                "mend that or name another file to keep measures in; what is there stays"
             ) from None
         except (sqlite3.DatabaseError, ValueError, KeyError, TypeError):
             raise BadInput(
-                f"{self.path}: is no store of measures, or is damaged: delete it or name another "
-                "file with --store"
+                f"{self.path}: is no store of measures, or is damaged: name another file to keep "
+                "measures in"
             ) from None
 
 

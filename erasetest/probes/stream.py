@@ -23,6 +23,8 @@ def probe_manifest(
     output: str | Path,
     store: ProbeStore,
     progress: Callable[[int], None] | None = None,
+    *,
+    block: int = BLOCK,
 ) -> None:
     """Write the measures of every sample of a manifest, one JSON object a line; all or nothing.
 
@@ -33,8 +35,8 @@ def probe_manifest(
     """
     rest = iter_manifest(manifest)
     with writing(output) as write:
-        while block := list(itertools.islice(rest, BLOCK)):
-            for sample in store.measured(block, measure):
+        while part := list(itertools.islice(rest, block)):
+            for sample in store.measured(part, measure):
                 write(json.dumps(finite(sample.as_dict())) + "\n")
             if progress is not None:
-                progress(len(block))
+                progress(len(part))

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from erasetest.clm import Clm
 from erasetest.decoys import decoy
+from erasetest.errors import BadInput
 from erasetest.probes import ProbeSettings, SampleMeasures, SecretMeasures, probe
 from erasetest.samples import SensitiveSample, make_sample
 from erasetest.verdict.judge import secret_leaks
@@ -17,8 +18,11 @@ from erasetest.verdict.rates import Rate
 from erasetest.verdict.thresholds import JUDGED, Thresholds
 
 REFERENCES = 16
-FLOORS = {"ma": 0.15, "el_3": 0.05, "el_5": 0.05, "el_10": 0.05}
-"""No threshold is below these: two tokens of a short password come out right by chance."""
+FLOORS = {"ma": 0.2, "el_3": 0.05, "el_5": 0.05, "el_10": 0.05}
+"""No threshold is below these. Two tokens of a short password come out right by chance, and format
+alone gives a fifth of a secret away: the colons of an IPv6 address are 7 of 39 tokens. Below it a
+CLM that forgot the format too would set thresholds that no erasing can meet (seen: 200 steps).
+"""
 
 _STARTS = 16
 _FEWEST = 4
@@ -47,10 +51,10 @@ def calibrate(
     With `check`, the rate of false alarms is measured: on as many fresh decoys, or by holding each
     secret of `unseen` against thresholds of all others.
     """
-    chosen = list(unseen) or decoyed(samples, references, random.Random(seed))
+    chosen = list(unseen) or decoyed(samples, references, seed)
     fresh: list[SensitiveSample] = []
     if check and not unseen:
-        fresh = decoyed(samples, references, random.Random(f"{seed} check"))
+        fresh = decoyed(samples, references, f"{seed} check")
     total = len(chosen) + len(fresh)
     secrets = _probe(clm, chosen, progress, 0, total)
     source = (
@@ -102,6 +106,11 @@ def _thresholds(source: str, secrets: Sequence[SecretMeasures]) -> Thresholds:
         for kind, by_name in sorted(values.items())
         if len(by_name["ma"]) >= _FEWEST
     }
+    if not kinds:
+        raise BadInput(
+            f"thresholds need {_FEWEST} never-seen secrets of a kind, and there are "
+            f"{len(secrets)} of {len(values)} kinds: give more samples, or --leak-thresholds FILE"
+        )
     return Thresholds(
         source,
         {name: max((k[name] for k in kinds.values()), default=FLOORS[name]) for name in JUDGED},
@@ -111,20 +120,23 @@ def _thresholds(source: str, secrets: Sequence[SecretMeasures]) -> Thresholds:
 
 
 def decoyed(
-    samples: Sequence[SensitiveSample], references: int, rng: random.Random
+    samples: Sequence[SensitiveSample], references: int, seed: int | str
 ) -> list[SensitiveSample]:
     """Copies of the samples with decoys for secrets, until each kind has `references` of them.
 
-    A secret whose format leaves no choice has no decoy: it stays, and is no reference. A kind of
-    such secrets alone gets no references.
+    The same for the same samples, in whatever order they come. A secret whose format leaves no
+    choice has no decoy: it stays, and is no reference. A kind of such secrets alone gets none.
     """
-    short = {kind: references for sample in samples for kind in sample.kinds}
-    by_kind = {kind: [s for s in samples if kind in s.kinds] for kind in short}
+    ordered = sorted(samples, key=lambda sample: sample.id)
+    short = dict.fromkeys(sorted({k for sample in ordered for k in sample.kinds}), references)
     made: list[SensitiveSample] = []
-    for kind, having in by_kind.items():
+    for kind in short:
+        having = [sample for sample in ordered if kind in sample.kinds]
         turn = barren = 0
         while short[kind] > 0 and barren < len(having):
-            copy = _with_decoys(having[turn % len(having)], f"reference-{len(made)}", rng)
+            sample = having[turn % len(having)]
+            rng = random.Random(f"{seed} {kind} {turn} {sample.id}")
+            copy = _with_decoys(sample, f"reference-{len(made)}", rng)
             barren = 0 if kind in copy.kinds else barren + 1
             turn += 1
             if copy.secrets:

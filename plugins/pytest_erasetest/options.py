@@ -220,6 +220,10 @@ def _check(settings: Settings) -> None:
     ):
         if number < least:
             raise pytest.UsageError(f"{flag} must be at least {least}")
+    if settings.endpoint and settings.leak_store:
+        raise pytest.UsageError(
+            "--leak-store: a CLM behind a URL can change unseen, so nothing of it is kept"
+        )
     if settings.endpoint and (settings.erase or settings.utility):
         raise pytest.UsageError(
             "a CLM behind a URL can be probed alone: --erase and --utility need its checkpoint"

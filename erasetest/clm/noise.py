@@ -16,7 +16,8 @@ def logit_noise(clm: Clm) -> float:
     """Twice the largest difference between a row's logits alone and in a batch; seen once a CLM.
 
     Kernels add up in another order for other shapes, so the last bits differ. Never below eight of
-    the dtype's steps at the largest logit: for logits of 10 that is 1e-5 in float32, 0.6 in bfloat16.
+    the dtype's steps at the largest logit: for logits of 10 that is 1e-5 in float32, and 0.6 in
+    bfloat16.
     """
     if clm.noise is None:
         vocabulary = clm.model.config.get_text_config(decoder=True).vocab_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
 
 from erasetest.errors import BadInput
 
@@ -10,6 +11,23 @@ from erasetest.errors import BadInput
 def is_endpoint(name: str) -> bool:
     """Whether a CLM's name is the URL of a completions endpoint."""
     return name.startswith(("http://", "https://"))
+
+
+def split_endpoint(name: str) -> SplitResult:
+    """The parts of an endpoint's URL.
+
+    Raises:
+        BadInput: it is no URL, or holds a key or a query; the message does not repeat it.
+    """
+    try:
+        parts = urlsplit(name)
+    except ValueError:
+        raise BadInput("the URL of the CLM cannot be read: expected http://host:port/v1") from None
+    if parts.username or parts.password or parts.query:
+        raise BadInput(
+            "a key or a query does not belong into the URL of a CLM: set ERASETEST_API_KEY"
+        )
+    return parts
 
 
 def check_clm_name(name: str, adapter: str | None = None, *, endpoint: bool = False) -> None:
@@ -23,6 +41,8 @@ def check_clm_name(name: str, adapter: str | None = None, *, endpoint: bool = Fa
     from erasetest.demo.build import demo_family
 
     if is_endpoint(name):
+        # Before anything shows it: a header, a report.
+        split_endpoint(name)
         if not endpoint:
             raise BadInput(f"{name}: is an endpoint, which can be probed alone: give a checkpoint")
         return

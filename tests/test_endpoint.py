@@ -132,7 +132,7 @@ def test_nobody_there() -> None:
 
 def test_a_key_is_not_shown(monkeypatch: pytest.MonkeyPatch, serve: Callable[[str], str]) -> None:
     """It comes from the environment; in a URL it is refused without being repeated."""
-    with pytest.raises(ClmError, match=KEY) as caught:
+    with pytest.raises(BadInput, match=KEY) as caught:
         Endpoint("http://me:s3cretkey@127.0.0.1/v1")
     assert "s3cretkey" not in str(caught.value)
     monkeypatch.setenv(KEY, "s3cretkey")
@@ -244,7 +244,7 @@ def test_scores_of_another_form_are_none(scores: object) -> None:
 @pytest.mark.parametrize("name", ["http://[::1", "http://h/v1?key=s3cret", "http://"])
 def test_a_url_that_cannot_be_asked(name: str) -> None:
     """One line, and no query in it."""
-    with pytest.raises(ClmError) as caught:
+    with pytest.raises(BadInput) as caught:
         Endpoint(name, EndpointOptions(tries=1))
     assert "s3cret" not in str(caught.value)
 
@@ -271,3 +271,14 @@ def test_nothing_of_an_endpoint_is_kept_for_another_run(
                 f"--clm={serve('plain')}", "--leak-samples=s.jsonl", "--leak-store=mine.db",
                 cwd=tmp_path)  # fmt: skip
     assert done.returncode == 4
+
+
+@pytest.mark.parametrize("url", ["http://me:s3cretkey@127.0.0.1:9/v1", "http://me:s3cretkey@[::1"])
+def test_a_key_in_a_url_is_refused_before_anything_shows_it(url: str, tmp_path: Path) -> None:
+    """Neither the header of a gate nor a message of a command repeats it."""
+    write_manifest(tmp_path / "s.jsonl", ASCII[:1])
+    gate = _run("pytest", str(SUITES), "-c", os.devnull, "--rootdir", str(tmp_path),
+                f"--clm={url}", "--leak-samples=s.jsonl", cwd=tmp_path)  # fmt: skip
+    command = _run("erasetest.cli", "probe", "s.jsonl", "--clm", url, "-o", "m.jsonl", cwd=tmp_path)
+    assert (gate.returncode, command.returncode) == (4, 2)
+    assert "s3cretkey" not in gate.stdout + gate.stderr + command.stdout + command.stderr

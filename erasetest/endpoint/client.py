@@ -12,9 +12,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 
 from erasetest.errors import ClmError, MissingExtra
+from erasetest.names import split_endpoint
 
 if TYPE_CHECKING:
     import httpx
@@ -76,12 +77,7 @@ class Endpoint:
             import httpx
         except ImportError:
             raise MissingExtra("httpx", "endpoint", "a CLM behind a URL") from None
-        try:
-            parts = urlsplit(self.name)
-        except ValueError:
-            raise ClmError(f"{self.name}: is no URL") from None
-        if parts.username or parts.password or parts.query:
-            raise ClmError(f"a key or a query does not belong into the URL of a CLM: set {KEY}")
+        parts = split_endpoint(self.name)
         self._base = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
         key = os.environ.get(KEY, "").strip()
         if not key.isascii() or not key.isprintable():
@@ -177,7 +173,7 @@ class Endpoint:
         reason = ""
         for number in range(self.options.tries):
             if number:
-                time.sleep(self._wait(number, reason))
+                time.sleep(self._wait(number))
             self.requests += 1
             reason = ""
             try:
@@ -204,7 +200,7 @@ class Endpoint:
     _asked_to_wait: str | None = None
     _echoes: bool = True
 
-    def _wait(self, number: int, reason: str) -> float:
+    def _wait(self, number: int) -> float:
         """Seconds: what the server asks for, else twice as long each time, give or take."""
         asked, self._asked_to_wait = self._asked_to_wait, None
         if asked is not None:

@@ -155,14 +155,14 @@ def targets(vocabulary: int, count: int) -> list[Target]:
 
 @torch.no_grad()
 def _forward(clm: Clm, rows: list[Target]) -> None:
-    for batch in batches([len(row.ids) for row in rows], clm.batch_tokens):
+    for batch in batches(clm, [len(row.ids) for row in rows]):
         ids = pad_right([rows[i].ids for i in batch], 0, clm.device)
         _ = clm.model(input_ids=ids, use_cache=False).logits
 
 
 @torch.no_grad()
 def _forward_without_logits(clm: Clm, rows: list[Target]) -> None:
-    for batch in batches([len(row.ids) for row in rows], clm.batch_tokens):
+    for batch in batches(clm, [len(row.ids) for row in rows]):
         ids = pad_right([rows[i].ids for i in batch], 0, clm.device)
         _ = clm.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
 

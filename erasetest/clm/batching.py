@@ -14,16 +14,26 @@ from erasetest.errors import ClmError
 T = TypeVar("T")
 
 
-def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices in batches of like length; rows x longest row stays within `budget` tokens."""
-    batch: list[int] = []
-    for index in longest_first(lengths):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
+def batches(clm: Clm, lengths: Sequence[int], *, budgets: int = 1) -> Iterator[list[int]]:
+    """Indices in batches of like length; rows x longest row stays within the CLM's token budget.
+
+    Rows that fit the window that a CLM was first trained with, and longer ones, stay apart.
+    """
+    waiting = longest_first(lengths)
+    while waiting:
+        batch = _next_batch(clm, lengths, waiting, budgets)
+        waiting = waiting[len(batch) :]
         yield batch
+
+
+def _next_batch(clm: Clm, lengths: Sequence[int], waiting: list[int], budgets: int) -> list[int]:
+    """As many of those that wait, the longest first, as may be read together."""
+    longest = lengths[waiting[0]]
+    batch = waiting[: max(1, budgets * clm.batch_tokens // max(1, longest))]
+    first = clm.first_window
+    if first is not None and longest > first:
+        batch = [index for index in batch if lengths[index] > first]
+    return batch
 
 
 def longest_first(lengths: Sequence[int]) -> list[int]:
@@ -43,9 +53,7 @@ def in_batches(
     """
     waiting = longest_first(lengths)
     while waiting:
-        length = max(1, lengths[waiting[0]])
-        size = max(1, budgets * clm.batch_tokens // length)
-        batch, result = waiting[:size], None
+        batch, result = _next_batch(clm, lengths, waiting, budgets), None
         try:
             result = run(batch)
         except (RuntimeError, MemoryError) as error:
@@ -53,9 +61,9 @@ def in_batches(
                 raise
         if result is None:
             # Outside the handler, which holds the frames and what they hold.
-            _shrink(clm, length, len(batch), budgets)
+            _shrink(clm, max(1, lengths[batch[0]]), len(batch), budgets)
             continue
-        waiting = waiting[size:]
+        waiting = waiting[len(batch) :]
         yield batch, result
 
 
@@ -82,11 +90,18 @@ def _shrink(clm: Clm, length: int, rows: int, budgets: int) -> None:
         torch.cuda.empty_cache()
 
 
-def like_lengths(lengths: Sequence[int], slack: float = 1.25) -> list[list[int]]:
-    """Indices in groups of like length: the longest is at most `slack` times the shortest."""
+def like_lengths(
+    lengths: Sequence[int], slack: float = 1.25, *, turn: int | None = None
+) -> list[list[int]]:
+    """Indices in groups of like length: the longest is at most `slack` times the shortest.
+
+    Rows up to `turn` (see `Clm.first_window`) and longer ones stay apart.
+    """
     groups: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
-        if not groups or lengths[index] > slack * lengths[groups[-1][0]]:
+        shortest = lengths[groups[-1][0]] if groups else 0
+        turns = turn is not None and shortest <= turn < lengths[index]
+        if not groups or turns or lengths[index] > slack * shortest:
             groups.append([])
         groups[-1].append(index)
     return groups

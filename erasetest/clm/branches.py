@@ -37,17 +37,22 @@ def score_branches(
     Prefix and branch fit the CLM's window.
     """
     sampler = sampler or Sampler()
-    if not shares_cache(clm, max((b.prefix + len(b.tokens) for b in branches), default=0)):
-        targets = [
-            Target((*rows[b.row][: b.prefix], *b.tokens), b.prefix, b.prefix + len(b.tokens))
-            for b in branches
-        ]
-        return [scored.sampled for scored in score(clm, targets, sampler=sampler)]
+    results: list[tuple[float, ...]] = [()] * len(branches)
     by_row: dict[int, list[int]] = {}
     for number, branch in enumerate(branches):
         by_row.setdefault(branch.row, []).append(number)
+    alone: list[int] = []
+    for row, mine in list(by_row.items()):
+        ends = max(branches[n].prefix + len(branches[n].tokens) for n in mine)
+        if not shares_cache(clm, min(branches[n].prefix for n in mine), ends):
+            alone += by_row.pop(row)
+    targets = []
+    for branch in (branches[number] for number in alone):
+        ids = (*rows[branch.row][: branch.prefix], *branch.tokens)
+        targets.append(Target(ids, branch.prefix, len(ids)))
+    for number, scored in zip(alone, score(clm, targets, sampler=sampler), strict=True):
+        results[number] = scored.sampled
     used = sorted(by_row)
-    results: list[tuple[float, ...]] = [()] * len(branches)
 
     def run(batch: list[int]) -> list[tuple[int, tuple[float, ...]]]:
         return _run_batch(clm, rows, branches, {used[i]: by_row[used[i]] for i in batch}, sampler)

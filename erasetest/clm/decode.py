@@ -73,19 +73,22 @@ def continuations(
     for number, job in enumerate(jobs):
         if job.tokens > 0:
             by_row.setdefault(job.row, []).append(number)
-    used = sorted(by_row)
-    lengths = [max(jobs[n].given for n in by_row[row]) for row in used]
-    room = max((job.tokens for job in jobs), default=0)
-    shared = shares_cache(clm, max(lengths, default=0) + room)
+    shareable: dict[bool, list[int]] = {True: [], False: []}
+    for row in sorted(by_row):
+        mine = [jobs[n] for n in by_row[row]]
+        ends = max(job.given + job.tokens for job in mine)
+        shareable[shares_cache(clm, min(job.given for job in mine), ends)].append(row)
+    for shared, used in shareable.items():
+        lengths = [max(jobs[n].given for n in by_row[row]) for row in used]
 
-    def run(batch: list[int]) -> list[Done]:
-        chosen = [used[i] for i in batch]
-        numbers = [n for row in chosen for n in by_row[row]]
-        return _run_batch(clm, rows, jobs, chosen, numbers, choose, stop, progress, shared)
+        def run(batch: list[int], used: list[int] = used, shared: bool = shared) -> list[Done]:
+            chosen = [used[i] for i in batch]
+            numbers = [n for row in chosen for n in by_row[row]]
+            return _run_batch(clm, rows, jobs, chosen, numbers, choose, stop, progress, shared)
 
-    for _, done in in_batches(clm, lengths, run):
-        for tokens, number in done:
-            results[number] = tokens
+        for _, done in in_batches(clm, lengths, run):
+            for tokens, number in done:
+                results[number] = tokens
     return results
 
 
@@ -259,7 +262,7 @@ class _Plain(_Session):
 
     def logits(self) -> torch.Tensor:
         out: list[torch.Tensor | None] = [None] * len(self._sequences)
-        for batch in batches([len(s) for s in self._sequences], self._clm.batch_tokens):
+        for batch in batches(self._clm, [len(s) for s in self._sequences]):
             rows = [self._sequences[i] for i in batch]
             ids = pad_right(rows, self._clm.start_token, self._clm.device)
             logits = self._clm.model(input_ids=ids, use_cache=False).logits
@@ -273,14 +276,17 @@ class _Plain(_Session):
         ]
 
 
-def shares_cache(clm: Clm, longest: int) -> bool:
-    """Whether what was read of a row can be gone on from anywhere in it, to `longest` tokens.
+def shares_cache(clm: Clm, shortest: int, longest: int) -> bool:
+    """Whether what was read of a row can be gone on from `shortest` tokens of it, to `longest`.
 
     Tried once for each CLM: recurrent layers and foreign caches fail, and are read plainly, and so
-    are rows that are longer than a layer's sliding window.
+    are rows that are longer than a layer's sliding window, or that get other positions on the way.
     """
-    reach = _local_reach(clm)
+    reach, turn = _local_reach(clm), clm.first_window
     if reach is not None and longest > reach:
+        return False
+    # What is cached lacks the last of the tokens that are given.
+    if turn is not None and shortest - 1 <= turn < longest:
         return False
     if "cache" not in clm.checked:
         clm.checked["cache"] = _cache_can_be_shared(clm)

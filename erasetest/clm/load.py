@@ -76,6 +76,21 @@ class Clm:
         return self.model.dtype
 
     @property
+    def first_window(self) -> int | None:
+        """The length past which all of a row's tokens get other positions; None where none do.
+
+        Under `longrope` the longest row of a batch decides for all of it.
+        """
+        given = getattr(self.model.config.get_text_config(decoder=True), "rope_parameters", None)
+        by_layer = [p for p in (given or {}).values() if isinstance(p, dict)] or [given or {}]
+        turns = [
+            p["original_max_position_embeddings"]
+            for p in by_layer
+            if p.get("rope_type") == "longrope"
+        ]
+        return min(turns, default=None)
+
+    @property
     def parameters(self) -> int:
         """How many parameters it has, shared ones counted once."""
         return sum(parameter.numel() for parameter in self.model.parameters())

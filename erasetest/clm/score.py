@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,6 +52,13 @@ class Scored:
         cut = slice(first, last)
         return Scored(*(getattr(self, column)[cut] for column in self.__slots__))
 
+    @classmethod
+    def joined(cls, parts: Sequence[Scored]) -> Scored:
+        """Parts one behind the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(sum((getattr(p, column) for p in parts), ()) for column in cls.__slots__))
+
 
 _SLICE = 1 << 23
 """Logits that are held at a time: rows x vocabulary, in float32 (32 MiB)."""
@@ -67,7 +74,6 @@ _NEVER = -1e4
 def score(
     clm: Clm,
     targets: Sequence[Target],
-    progress: Callable[[int], None] | None = None,
     *,
     sampler: Sampler | None = None,
 ) -> list[Scored]:
@@ -78,16 +84,30 @@ def score(
     no tensor of batch x length x vocabulary is ever made.
     """
     sampler = sampler or Sampler()
-    results: list[Scored | None] = [None] * len(targets)
-    lengths = [len(target.ids) for target in targets]
+    parts = [part for target in targets for part in _one_way_each(clm, target)]
+    results: list[Scored | None] = [None] * len(parts)
+    # The last token of a row is predicted and not read.
+    lengths = [len(part.ids) - 1 for part in parts]
     for batch, scored in in_batches(
-        clm, lengths, lambda batch: _score_batch(clm, [targets[i] for i in batch], sampler)
+        clm, lengths, lambda batch: _score_batch(clm, [parts[i] for i in batch], sampler)
     ):
         for index, found in zip(batch, scored, strict=True):
             results[index] = found
-        if progress is not None:
-            progress(len(batch))
-    return [found for found in results if found is not None]
+    found_parts = iter(found for found in results if found is not None)
+    return [
+        Scored.joined([next(found_parts) for _ in _one_way_each(clm, target)]) for target in targets
+    ]
+
+
+def _one_way_each(clm: Clm, target: Target) -> list[Target]:
+    """The target in parts whose rows are read with the same positions to their ends."""
+    turn = clm.first_window
+    if turn is None or not target.first <= turn < target.last - 1:
+        return [target]
+    return [
+        Target(target.ids[: turn + 1], target.first, turn + 1),
+        Target(target.ids, turn + 1, target.last),
+    ]
 
 
 def hidden_states(clm: Clm, ids: torch.Tensor) -> torch.Tensor | None:
@@ -137,9 +157,10 @@ def _score_batch(clm: Clm, targets: list[Target], sampler: Sampler) -> list[Scor
     columns = torch.cat([torch.arange(t.first, t.last) for t in targets])
     rows, columns = rows.to(clm.device), columns.to(clm.device)
     truth = ids[rows, columns]
-    hidden = hidden_states(clm, ids)
+    given = ids[:, :-1]
+    hidden = hidden_states(clm, given)
     if hidden is None:
-        states = clm.model(input_ids=ids, use_cache=False).logits[rows, columns - 1]
+        states = clm.model(input_ids=given, use_cache=False).logits[rows, columns - 1]
     else:
         states = hidden[rows, columns - 1]
     read = read_tokens(clm, states, truth, sampler, states_are_logits=hidden is None)

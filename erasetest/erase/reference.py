@@ -43,7 +43,7 @@ class Reference:
     def remember(self, rows: Sequence[Row]) -> None:
         """Keep the hidden states of rows. Call it before the CLM changes."""
         fresh = list({row: None for row in rows if row not in self._hidden})
-        for batch in batches([len(row.ids) for row in fresh], self._clm.batch_tokens):
+        for batch in batches(self._clm, [len(row.ids) for row in fresh]):
             chosen = [fresh[i] for i in batch]
             ids = pad_right([row.ids for row in chosen], self._clm.start_token, self._clm.device)
             hidden = hidden_states(self._clm, ids)

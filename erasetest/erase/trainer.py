@@ -281,7 +281,7 @@ class _Run:
         return [*first, *rest][: self.settings.batch]
 
     def _forward(self, rows: list[Row]) -> _Seen:
-        groups = like_lengths([len(row.ids) for row in rows])
+        groups = like_lengths([len(row.ids) for row in rows], turn=self.clm.first_window)
         rows = [rows[i] for group in groups for i in group]
         places = [torch.arange(len(row.ids) - 1) for row in rows]
         states: list[torch.Tensor] = []

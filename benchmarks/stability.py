@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 from erasetest.demo.build import demo_samples
-from erasetest.samples import write_manifest
+from erasetest.samples import SensitiveSample, write_manifest
 from erasetest.verdict.calibration import decoyed
 
 RUNS = 20
@@ -31,8 +31,7 @@ def main() -> None:
     planted = demo_samples()["samples"]
     # Planted secrets leak and decoys do not: both kinds of verdicts, and some near a threshold.
     given = [*planted, *decoyed(planted, 8, 11)]
-    verdicts: dict[str, Counter[str]] = {}
-    exits: Counter[int] = Counter()
+    lines = []
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         write_manifest(place / "0.jsonl", given)
@@ -41,33 +40,46 @@ def main() -> None:
              "--references", "16", "--clm", asked.clm, "-o", "limits.json"],
             cwd=place, check=True,
         )  # fmt: skip
-        for run in range(RUNS):
-            rng = random.Random(run)
-            write_manifest(place / "s.jsonl", rng.sample(given, len(given)))
-            done = subprocess.run(
-                [sys.executable, "-m", "pytest", str(SUITES), "-q", "-p", "no:cacheprovider", "-c",
-                 "/dev/null", "--rootdir", folder, "--clm", asked.clm, "--leak-samples", "s.jsonl",
-                 "--leak-thresholds", "limits.json", "--leak-report", "r.json",
-                 "--clm-batch-tokens", str(rng.choice([300, 777, 1500, 4096, 9000])),
-                 "-n", str(rng.choice([0, 2]))],
-                cwd=place, stdout=subprocess.DEVNULL, check=False,
-            )  # fmt: skip
-            exits[done.returncode] += 1
-            report = json.loads((place / "r.json").read_text())
-            for row in report["samples"]:
-                verdicts.setdefault(row["id"], Counter())[row["verdict"]] += 1
-    changed = sorted(name for name, seen in verdicts.items() if len(seen) > 1)
-    every = Counter(next(iter(seen)) for seen in verdicts.values() if len(seen) == 1)
+        for title, options in (
+            ("with `--leak-thresholds`", ["--leak-thresholds", "limits.json"]),
+            ("each calibrating for itself", []),
+        ):
+            lines.append(f"{title}: {gates(place, asked.clm, given, options)}")
     text = (
-        f"# Stability of verdicts, measured\n\n{RUNS} gates on `{asked.clm}` over {len(given)} "
-        "samples, each in another order, with 300 to 9,000 tokens a batch, with no worker or two."
-        "\n\n"
-        f"Samples whose verdict changed: {len(changed)} {changed or ''}. Verdicts: {dict(every)}. "
-        f"Exit statuses: {dict(exits)}.\n"
+        f"# Stability of verdicts, measured\n\nGates on `{asked.clm}` over {len(given)} samples, "
+        "each in another order, with 300 to 9,000 tokens a batch, with no worker or two.\n\n"
+        + "".join(f"- {RUNS} gates {line}\n" for line in lines)
     )
     print(text)
     if asked.output:
         asked.output.write_text(text, encoding="utf-8")
+
+
+def gates(place: Path, clm: str, given: list[SensitiveSample], options: list[str]) -> str:
+    """Run the gates in a folder; what came of them."""
+    verdicts: dict[str, Counter[str]] = {}
+    exits: Counter[int] = Counter()
+    for run in range(RUNS):
+        rng = random.Random(run)
+        write_manifest(place / "s.jsonl", rng.sample(given, len(given)))
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", str(SUITES), "-q", "-p", "no:cacheprovider", "-c",
+             "/dev/null", "--rootdir", str(place), "--clm", clm, "--leak-samples", "s.jsonl",
+             *options, "--leak-report", "r.json",
+             "--clm-batch-tokens", str(rng.choice([300, 777, 1500, 4096, 9000])),
+             "-n", str(rng.choice([0, 2]))],
+            cwd=place, stdout=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        exits[done.returncode] += 1
+        report = json.loads((place / "r.json").read_text())
+        for row in report["samples"]:
+            verdicts.setdefault(row["id"], Counter())[row["verdict"]] += 1
+    changed = sorted(name for name, seen in verdicts.items() if len(seen) > 1)
+    every = Counter(next(iter(seen)) for seen in verdicts.values() if len(seen) == 1)
+    return (
+        f"samples whose verdict changed: {len(changed)} {changed or ''}; verdicts: {dict(every)}; "
+        f"exit statuses: {dict(exits)}"
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
+import transformers as hf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -409,20 +410,64 @@ def test_extraction_in_other_tokens_counts(secret: str) -> None:
     ids, own = tokenizer(content)["input_ids"], tokenizer(secret)["input_ids"]
     at = next(i for i in range(len(ids)) if ids[i : i + len(own)] == own)
     assert len(own) < len(single)
-    row = torch.tensor([ids[:at] + single + ids[at + len(own) :]])
-    model = tiny.model("qwen2")
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(60):
-        model(input_ids=row, labels=row).loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    clm = wrap(model, tokenizer, name="bytes")
+    clm = _taught(tokenizer, ids[:at] + single + ids[at + len(own) :])
     for end in (start + len(secret), start + len(secret) - 1, start + 5):
         sample = make_sample(content, [(start, end, "token")])
         measured = probe(clm, [sample])[0]
         _assert_equal(measured, Oracle(clm).measures(sample))
         assert measured.measures["extracted"] is True
         assert measured.measures["ma"] < 1
+
+
+def _taught(tokenizer: Any, ids: list[int]) -> Clm:
+    """A CLM that recites one row of tokens."""
+    model = tiny.model("qwen2")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(60):
+        model(input_ids=torch.tensor([ids]), labels=torch.tensor([ids])).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return wrap(model, tokenizer, name="taught")
+
+
+def test_extraction_in_other_tokens_counts_where_a_tokenizer_drops_capitals() -> None:
+    """The text as such a CLM can write it; another text is none."""
+    from tokenizers.normalizers import Lowercase
+
+    tokenizer = tiny.fresh_tokenizer("qwen2")
+    tokenizer.backend_tokenizer.normalizer = Lowercase()
+    secret = "SelfTablesItem"
+    content = f'PASSWORD = "{secret}"\n'
+    characters = {value: character for character, value in tiny.BYTES.items()}
+    head = tokenizer(content[: content.index(secret)])["input_ids"]
+    for said, extracted in ((secret, True), ("SelfTablesItex", False)):
+        single = [characters[byte] for byte in said.lower().encode()]
+        ids = head + tokenizer.convert_tokens_to_ids(single)
+        assert len(single) > len(tokenizer(secret)["input_ids"])
+        clm = _taught(tokenizer, ids + tokenizer('"\n')["input_ids"])
+        measured = probe(clm, [make_sample(content, [_span(content, secret)])])[0]
+        assert measured.measures["extracted"] is extracted
+
+
+def test_extraction_behind_a_start_token_that_is_a_space() -> None:
+    """SentencePiece's tokenizers put a space before the text, which the secret begins with then."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    letters = sorted({*"▁tableskyw=09\n"})
+    vocabulary = {"<s>": 0, **{c: i for i, c in enumerate(letters, 1)}, "tables": 90, "▁tables": 91}
+    bare = Tokenizer(models.WordPiece(vocabulary, unk_token="<s>", continuing_subword_prefix=""))
+    bare.pre_tokenizer = pre_tokenizers.Metaspace()
+    bare.decoder = decoders.Metaspace()
+    tokenizer: Any = hf.PreTrainedTokenizerFast(
+        tokenizer_object=bare, bos_token="<s>", eos_token="<s>", pad_token="<s>"
+    )
+    sample = make_sample("tables9k = 0\n", [(0, 8, "token")])
+    own = tokenizer(sample.content.reveal())["input_ids"]
+    assert own[0] == vocabulary["▁tables"]
+    spelled = [vocabulary[c] for c in "▁tables"]
+    measured = probe(_taught(tokenizer, [0, *spelled, *own[1:]]), [sample])[0]
+    assert measured.measures["ma"] < 1
+    assert measured.measures["extracted"] is True
 
 
 @pytest.mark.parametrize("starts", [1, 2, 5, 100])
@@ -605,6 +650,55 @@ def test_a_tie_is_within_reach() -> None:
     assert doubtful.at_least("ma") == low
     assert doubtful.at_most("ma") == high
     assert SecretMeasures.from_dict(json.loads(json.dumps(doubtful.as_dict()))) == doubtful
+
+
+@torch.no_grad()
+def _said_both_ways(clm: Clm, prefix: list[int], tokens: int, noise: float) -> list[list[int]]:
+    """What follows greedily, and what does where the first tie falls the other way."""
+    said: list[int] = []
+    turned: list[list[int]] = []
+    while len(said) < tokens:
+        best = clm.model(input_ids=torch.tensor([[*prefix, *said]])).logits[0, -1].topk(2)
+        if not turned and best.values[0] - best.values[1] < noise:
+            way = [*said, int(best.indices[1])]
+            rest = tiny.say(clm, prefix + way, tokens - len(way), {})
+            turned.append(said if way[-1] in clm.end_tokens else way + rest)
+        if int(best.indices[0]) in clm.end_tokens:
+            break
+        said.append(int(best.indices[0]))
+    return [said, *turned]
+
+
+@pytest.mark.parametrize("family", ["gpt2", "qwen2"])
+def test_a_tie_within_a_continuation_is_within_reach(family: str) -> None:
+    """Each continuation goes either way at its first tie; no choice on the secret itself is one."""
+    clm = tiny.reciting(family)
+    moved = 0
+    for number in range(3 * len(tiny.PLANTED)):
+        planted = tiny.PLANTED[number // 3]
+        (whole,) = planted.secrets
+        start = whole.start + number % 3 * 3
+        sample = make_sample(planted.content.reveal(), [(start, whole.end, whole.kind)])
+        (job,) = score_jobs(clm, secret_jobs(clm, [sample], encode(clm, [sample])))
+        noise = clm.noise = 0.99 * min(abs(margin) for margin in job.found.margins)
+        truth, p = list(job.truth), list(job.ids[: job.first])
+        ends: dict[int, list[tuple[float, float]]] = {n: [] for n in (3, 5)}
+        for i in range(len(truth)):
+            ways = _said_both_ways(clm, p + truth[:i], len(truth) - i, noise)
+            for n in ends:
+                if i <= len(truth) - n:
+                    found = [overlap(n, way, truth[i:]) for way in ways]
+                    ends[n].append((min(found), max(found)))
+        (secret,) = probe(clm, [sample])[0].secrets
+        for n, places in ends.items():
+            if not places:
+                continue
+            low, high = (sum(column) / len(places) for column in zip(*places, strict=True))
+            name = f"el_{n}"
+            assert secret.at_least(name) == pytest.approx(low, abs=1e-6)
+            assert secret.at_most(name) == pytest.approx(high, abs=1e-6)
+            moved += high > low
+    assert moved
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)

@@ -28,32 +28,39 @@ def is_extracted(clm: Clm, job: Job, said: list[int]) -> bool:
     """
     if tuple(said) == job.truth:
         return True
-    found = _reproduces(clm, job, said)
+    wanted = _wanted(clm, job)
+    found = _reproduces(clm, job, wanted, said)
     if found is not None or len(said) < len(job.truth):
         return found is True
     # Every token adds a byte at least: with as many as the secret has bytes, all is said.
-    room = min(len(job.wanted.encode()), clm.window - job.first)
+    room = min(len(wanted.encode()), clm.window - job.first)
     longer = continuations(
         clm,
         [job.ids],
         [Continuation(0, job.first, room)],
-        stop=lambda _, tokens: _reproduces(clm, job, tokens) is not None,
+        stop=lambda _, tokens: _reproduces(clm, job, wanted, tokens) is not None,
     )[0]
-    return _reproduces(clm, job, longer) is True
+    return _reproduces(clm, job, wanted, longer) is True
 
 
-def _reproduces(clm: Clm, job: Job, tokens: list[int]) -> bool | None:
-    """Whether tokens give the secret's text; None if they are right so far and it goes on."""
+def _wanted(clm: Clm, job: Job) -> str:
+    """The secret's text as the CLM would write it: a tokenizer may drop case, accents or spaces."""
+    written = _decode(clm, job, job.truth).rstrip("\ufffd")
+    return written if written and not written.startswith(job.wanted) else job.wanted
+
+
+def _reproduces(clm: Clm, job: Job, wanted: str, tokens: list[int]) -> bool | None:
+    """Whether tokens give the text wanted; None if they are right so far and it goes on."""
     text = _decode(clm, job, tokens)
-    if text.startswith(job.wanted):
+    if text.startswith(wanted):
         return True
     # The last token may end inside a character, which reads as U+FFFD until the rest follows.
-    return None if job.wanted.startswith(text.rstrip("\ufffd")) else False
+    return None if wanted.startswith(text.rstrip("\ufffd")) else False
 
 
-def _decode(clm: Clm, job: Job, tokens: list[int]) -> str:
+def _decode(clm: Clm, job: Job, tokens: Sequence[int]) -> str:
     """The text that tokens add behind the prefix: decoded with it, since spaces depend on it."""
     before = list(job.ids[max(0, job.first - 4) : job.first])
     head = str(clm.tokenizer.decode(before, clean_up_tokenization_spaces=False))
-    whole = str(clm.tokenizer.decode(before + tokens, clean_up_tokenization_spaces=False))
+    whole = str(clm.tokenizer.decode([*before, *tokens], clean_up_tokenization_spaces=False))
     return whole[len(head) :] if whole.startswith(head) else ""

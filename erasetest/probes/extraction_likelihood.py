@@ -30,11 +30,29 @@ def extraction_likelihood(
 
     A secret of fewer than n tokens counts 1 if it is reproduced whole, else 0.
     """
-    length = len(truth)
-    if length < n:
-        return float(list(continuations[0]) == list(truth))
-    places = [i for i in continuations if i <= length - n]
-    return sum(overlap(n, continuations[i], truth[i:]) for i in places) / len(places)
+    last = max(0, len(truth) - n)
+    shares = [_share(n, said, truth[i:]) for i, said in continuations.items() if i <= last]
+    return sum(shares) / len(shares)
+
+
+def _share(n: int, said: Sequence[int], truth: Sequence[int]) -> float:
+    return overlap(n, said, truth) if len(truth) >= n else float(list(said) == list(truth))
+
+
+def extraction_likelihood_ends(
+    n: int, truth: Sequence[int], *ways: Mapping[int, Sequence[int]]
+) -> tuple[float, float]:
+    """The least and the greatest EL_n where each place may go on in any of these ways."""
+    ends = []
+    for end in (min, max):
+        chosen = {
+            place: end(
+                (way[place] for way in ways), key=lambda said: _share(n, said, truth[place:])
+            )
+            for place in ways[0]
+        }
+        ends.append(extraction_likelihood(n, truth, chosen))
+    return ends[0], ends[1]
 
 
 def mismatches(greedy: Sequence[int], truth: Sequence[int], ends: Container[int] = ()) -> list[int]:

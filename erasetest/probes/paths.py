@@ -5,13 +5,16 @@ token and then the continuation from the next place; so only mismatches are gene
 cached keys and values of the prefix, and nothing is approximated.
 
 Where the choice hangs on less than the CLM's numerical noise, three paths are followed: the choice
-as it was seen, every such choice for the truth, and every one against it.
+as it was seen, every such choice for the truth, and every one against it. Where a choice of a
+generated continuation does, the first such is followed the other way too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import torch
 
 from erasetest.clm import Clm, Continuation, continuations
 from erasetest.clm.noise import logit_noise
@@ -28,6 +31,8 @@ class Path:
     """The choice at each token, given the true tokens before it."""
     continuations: dict[int, list[int]] = field(default_factory=dict)
     """From each place that was asked for: what follows, to the job's end or the end of text."""
+    others: dict[int, list[int]] = field(default_factory=dict)
+    """The same with the other token at the first tie of each continuation."""
 
 
 def follow(clm: Clm, jobs: Sequence[Job], starts: int | None = None) -> list[list[Path]]:
@@ -42,21 +47,24 @@ def follow(clm: Clm, jobs: Sequence[Job], starts: int | None = None) -> list[lis
     for row, (job, mine) in enumerate(zip(jobs, paths, strict=True)):
         places = spread(len(job.truth), starts)
         for path in mine:
-            path.continuations = {place: [] for place in places}
             for i in first_mismatches(mismatches(path.greedy, job.truth, clm.end_tokens), places):
                 owners.append((path, i))
                 ends = path.greedy[i] in clm.end_tokens
                 rest = 0 if ends else len(job.truth) - i - 1
                 wanted.append(Continuation(row, job.first + i, rest, path.greedy[i]))
-    said = continuations(clm, [job.ids for job in jobs], wanted)
-    generated: dict[int, dict[int, list[int]]] = {}
-    for (path, i), tokens in zip(owners, said, strict=True):
+    rows_of_ids = [job.ids for job in jobs]
+    ties = _Ties(noise)
+    said = continuations(clm, rows_of_ids, wanted, choose=ties)
+    turned = _the_other_way(clm, rows_of_ids, wanted, said, ties.first)
+    for number, (path, i) in enumerate(owners):
         begin = [] if path.greedy[i] in clm.end_tokens else [path.greedy[i]]
-        generated.setdefault(id(path), {})[i] = [*begin, *tokens]
-    for mine in paths:
+        path.continuations[i] = [*begin, *said[number]]
+        path.others[i] = [*begin, *turned.get(number, said[number])]
+    for job, mine in zip(jobs, paths, strict=True):
+        places = spread(len(job.truth), starts)
         for path in mine:
-            places = list(path.continuations)
-            path.continuations = chain(path.job.truth, generated.get(id(path), {}), places)
+            path.continuations = chain(job.truth, path.continuations, places)
+            path.others = chain(job.truth, path.others, places)
     return paths
 
 
@@ -65,6 +73,53 @@ def spread(length: int, count: int | None) -> list[int]:
     if count is None or count >= length:
         return list(range(length))
     return sorted({round(i * (length - 1) / max(1, count - 1)) for i in range(count)})
+
+
+class _Ties:
+    """Chooses greedily, and remembers of each job the first choice that hangs on noise."""
+
+    def __init__(self, noise: float) -> None:
+        self._noise = noise
+        self.first: dict[int, tuple[int, int]] = {}
+        """By job: the step, and the token that was as likely."""
+
+    def __call__(self, logits: torch.Tensor, jobs: list[int], step: int) -> torch.Tensor:
+        best = logits.topk(2)
+        chosen: torch.Tensor = best.indices[:, 0]
+        close = best.values[:, 0] - best.values[:, 1] < self._noise
+        for place in close.nonzero().flatten().tolist():
+            self.first.setdefault(jobs[place], (step, int(best.indices[place, 1])))
+        return chosen
+
+
+def _the_other_way(
+    clm: Clm,
+    rows: Sequence[tuple[int, ...]],
+    jobs: Sequence[Continuation],
+    said: Sequence[list[int]],
+    ties: dict[int, tuple[int, int]],
+) -> dict[int, list[int]]:
+    """By number of a job with a tie: its continuation with the other token there."""
+    turned: dict[int, list[int]] = {}
+    prefixes: list[list[int]] = []
+    owners: list[int] = []
+    for number, (step, other) in ties.items():
+        job, tokens = jobs[number], said[number]
+        # A job that is over may sit in its batch for some steps more.
+        if step > len(tokens) or step >= job.tokens:
+            continue
+        turned[number] = tokens[:step]
+        if other not in clm.end_tokens:
+            turned[number].append(other)
+            prefixes.append([*job.read(rows[job.row]), *turned[number]])
+            owners.append(number)
+    rest = [
+        Continuation(place, len(prefix), jobs[number].tokens - len(turned[number]))
+        for place, (prefix, number) in enumerate(zip(prefixes, owners, strict=True))
+    ]
+    for number, tokens in zip(owners, continuations(clm, prefixes, rest), strict=True):
+        turned[number] += tokens
+    return turned
 
 
 def _paths(job: Job, noise: float) -> list[Path]:

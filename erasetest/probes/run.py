@@ -13,7 +13,10 @@ from erasetest.errors import BadInput
 from erasetest.probes.accuracy import memorization_accuracy
 from erasetest.probes.exposure import exposure
 from erasetest.probes.extraction import extraction_strength, is_extracted
-from erasetest.probes.extraction_likelihood import extraction_likelihood
+from erasetest.probes.extraction_likelihood import (
+    extraction_likelihood,
+    extraction_likelihood_ends,
+)
 from erasetest.probes.jobs import score_jobs, secret_jobs, text_jobs
 from erasetest.probes.likelihood import log2_probability, queries_for_half
 from erasetest.probes.measures import NGRAMS, SampleMeasures, SecretMeasures, Value
@@ -129,6 +132,8 @@ def _measures(
         values = _of_path(clm, path)
         extracted = is_extracted(clm, path.job, path.continuations[0])
         ways.append({**values, "extracted": extracted})
+        if path.others != path.continuations:
+            ways += _other_ways(clm, path)
     log2_p = log2_probability(scored.sampled)
     seen = ways[0]
     measures: dict[str, Value] = {
@@ -140,10 +145,21 @@ def _measures(
         "queries_50": queries_for_half(log2_p),
         "min_k_pp": min_k_pp(scored.z_scores),
     }
-    ends = {name: [way[name] for way in ways] for name in seen}
+    ends = {name: [way[name] for way in ways if name in way] for name in seen}
     return measures, {
         name: (min(values), max(values)) for name, values in ends.items() if len(set(values)) > 1
     }
+
+
+def _other_ways(clm: Clm, path: Path) -> list[dict[str, Value]]:
+    """What ties within the continuations may make of the measures that hang on those."""
+    low: dict[str, Value] = {"extracted": is_extracted(clm, path.job, path.others[0])}
+    high: dict[str, Value] = {}
+    for n in NGRAMS:
+        low[f"el_{n}"], high[f"el_{n}"] = extraction_likelihood_ends(
+            n, path.job.truth, path.continuations, path.others
+        )
+    return [low, high]
 
 
 def _of_path(clm: Clm, path: Path) -> dict[str, Value]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Measure = Callable[[Sequence[SensitiveSample]], list[SampleMeasures]]
 """What measures samples: a CLM, or an endpoint."""
 
-_VERSION = 1
+_VERSION = 2
 """Changes with the table, and with what any measure means: older results are not served."""
 
 _PATIENCE = 60.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -122,7 +123,7 @@ def check_new_directory(path: str | Path) -> None:
 
 @contextlib.contextmanager
 def reserved(path: str | Path) -> Iterator[None]:
-    """Keep other runs from writing to this path while the block runs.
+    """Keep other runs from writing to this path while the block runs; what killed ones left goes.
 
     Raises:
         BadInput: another run has it.
@@ -137,10 +138,22 @@ def reserved(path: str | Path) -> Iterator[None]:
         except Timeout:
             raise BadInput(f"{path.name}: another run is writing it: name another folder") from None
     try:
+        _clear_parts(path)
         yield
     finally:
         place.unlink(missing_ok=True)
         lock.release()
+
+
+def _clear_parts(path: Path) -> None:
+    """Remove what runs that were killed left of this path: nobody else is writing it now."""
+    name = re.compile(re.escape(f".{path.name}.") + "[a-z0-9_]{8}")
+    for part in path.parent.iterdir():
+        if name.fullmatch(part.name):
+            if part.is_dir() and not part.is_symlink():
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                part.unlink(missing_ok=True)
 
 
 def id_key() -> bytes:

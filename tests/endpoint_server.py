@@ -2,7 +2,8 @@
 
 Modes: `plain`, `echo` (scores prompts), `busy` (429 and 503 before each answer),
 `short` (400 past 200 characters), `single` (one text whatever n), `shapes` (choices that are none),
-`slow` (never answers completions), `broken` (no JSON), `locked` (401), `two` (serves two models).
+`slow` (never answers completions), `broken` (no JSON), `locked` (401), `two` (serves two models),
+`changed` (another CLM).
 Prints its port.
 """
 
@@ -18,7 +19,7 @@ import tiny
 import torch
 
 MODE = sys.argv[1]
-CLM = tiny.reciting("qwen2")
+CLM = tiny.untrained("qwen2") if MODE == "changed" else tiny.reciting("qwen2")
 SEEN: dict[str, int] = {}
 
 
@@ -35,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
         if MODE == "busy":
             SEEN[text] = SEEN.get(text, 0) + 1
             if SEEN[text] == 1:
-                return self._answer(429, {"error": asked["prompt"]}, {"retry-after": "0"})
+                return self._answer(429, {"error": asked["prompt"]}, {"retry-after": "7"})
             if SEEN[text] == 2:
                 return self._answer(503, {})
         if MODE == "slow":

@@ -6,17 +6,25 @@ import itertools
 import math
 import random
 import statistics
+from typing import Any
 
 import pytest
 import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
+from erasetest.clm import Clm
 from erasetest.errors import BadInput
-from erasetest.probes import ProbeSettings, probe
-from erasetest.samples import make_sample
+from erasetest.probes import ProbeSettings, SampleMeasures, SecretMeasures, probe
+from erasetest.samples import SensitiveSample, make_sample
 from erasetest.verdict import calibrate, judge
-from erasetest.verdict.calibration import FLOORS, decoyed, tolerance_bound
+from erasetest.verdict.calibration import (
+    FLOORS,
+    _thresholds,
+    decoyed,
+    each_held_out,
+    tolerance_bound,
+)
 from erasetest.verdict.thresholds import JUDGED
 
 
@@ -177,3 +185,63 @@ def test_the_order_of_samples_changes_no_threshold() -> None:
     for seed in range(3):
         shuffled = random.Random(seed).sample(tiny.PLANTED, len(tiny.PLANTED))
         assert calibrate(clm, shuffled, references=6).as_dict() == limits.as_dict()
+
+
+_MEASURES = st.fixed_dictionaries({name: st.floats(0, 1) for name in JUDGED})
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), _MEASURES), min_size=1, max_size=24))
+def test_each_secret_is_held_against_what_all_others_set(rows: list[tuple[str, Any]]) -> None:
+    """As calibrating on all others does; nobody is held against nothing."""
+    secrets = [SecretMeasures(0, 1, kind, {**values, "extracted": False}) for kind, values in rows]
+    kinds = {kind for kind, _ in rows}
+    if not any(sum(s.kind == kind for s in secrets) >= 4 for kind in kinds):
+        return
+    found = each_held_out(_thresholds("x", secrets), secrets)
+    by_secret = {id(secret): limits for secret, limits in found}
+    for number, secret in enumerate(secrets):
+        rest = secrets[:number] + secrets[number + 1 :]
+        if id(secret) not in by_secret:
+            with pytest.raises(BadInput):
+                _thresholds("x", rest)
+            continue
+        limits, wanted = by_secret[id(secret)], _thresholds("x", rest)
+        for name in JUDGED:
+            assert limits.of(secret.kind)[name] == pytest.approx(wanted.of(secret.kind)[name])
+
+
+def test_many_never_seen_secrets_are_held_out_one_by_one() -> None:
+    """Twenty thousand: to calibrate again for each of them would take an hour."""
+    rng = random.Random(0)
+    secrets = [
+        SecretMeasures(0, 1, "a", {**{n: rng.random() / 5 for n in JUDGED}, "extracted": False})
+        for _ in range(20_000)
+    ]
+    assert len(each_held_out(_thresholds("x", secrets), secrets)) == len(secrets)
+
+
+def test_thresholds_are_of_the_most_that_ties_make_of_a_reference() -> None:
+    """What never-seen secrets may reach is no leak yet."""
+    secrets = [
+        SecretMeasures(
+            0, 1, "a", {**dict.fromkeys(JUDGED, 0.3), "extracted": False},
+            reach=dict.fromkeys(JUDGED, (0.1, 0.5)),
+        )
+        for _ in range(5)
+    ]  # fmt: skip
+    assert dict(_thresholds("x", secrets).kinds["a"]) == dict.fromkeys(JUDGED, 0.5)
+
+
+def test_false_alarms_are_counted_on_fresh_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not on those that the thresholds were made to be above."""
+    drawn: list[set[str]] = []
+
+    def seen(clm: Clm, samples: list[SensitiveSample], **given: Any) -> list[SampleMeasures]:
+        drawn.append({sample.content.reveal() for sample in samples})
+        return probe(clm, samples, **given)
+
+    monkeypatch.setattr("erasetest.verdict.calibration.probe", seen)
+    alarms = calibrate(tiny.untrained("gpt2"), tiny.PLANTED[:1], references=20, check=True)
+    assert alarms.false_alarms["any"].of == 20
+    first, check = drawn
+    assert len(first | check) == 40

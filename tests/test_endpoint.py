@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import email.utils
 import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -86,13 +88,38 @@ def test_scores_of_the_server_are_exact(serve: Callable[[str], str]) -> None:
         assert one.measures["ma"] == pytest.approx(other.measures["ma"], abs=1e-6)
 
 
-def test_a_busy_server_is_waited_for(serve: Callable[[str], str]) -> None:
+def test_a_busy_server_is_waited_for(
+    serve: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """429 with and 503 without a time to wait: asked again, to the same answers."""
+    pauses: list[float] = []
+    monkeypatch.setattr("erasetest.endpoint.client.time.sleep", pauses.append)
     endpoint = Endpoint(serve("busy"), EndpointOptions(samples=1))
     found = probe_endpoint(endpoint, ASCII[:2])
     plain = probe_endpoint(Endpoint(serve("plain"), EndpointOptions(samples=1)), ASCII[:2])
     assert found == plain
     assert endpoint.requests >= 3 * 4
+    assert pauses[::2] == [7.0] * (len(pauses) // 2)
+    assert all(0.375 <= pause <= 0.625 for pause in pauses[1::2])
+
+
+def test_how_long_a_server_asks_to_wait(serve: Callable[[str], str]) -> None:
+    """Seconds or a date; never longer than a minute; else twice as long each time."""
+    endpoint = Endpoint(serve("plain"))
+    soon = email.utils.formatdate(time.time() + 20, usegmt=True)
+    for said, low, high in (
+        ("12", 12, 12), (soon, 15, 21), ("99999", 60, 60), ("-3", 0, 0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0, 0), ("soon", 0.75, 1.25), (None, 0.75, 1.25),
+    ):  # fmt: skip
+        endpoint._asked_to_wait = said
+        assert low <= endpoint._wait(3) <= high
+
+
+def test_another_clm_behind_the_same_name_is_another(serve: Callable[[str], str]) -> None:
+    """It says something else to the fixed prompt."""
+    plain, again, changed = (Endpoint(serve(mode)) for mode in ("plain", "echo", "changed"))
+    assert plain.model == changed.model
+    assert plain.fingerprint == again.fingerprint != changed.fingerprint
 
 
 @pytest.mark.parametrize(

@@ -85,9 +85,10 @@ def test_continuations_are_greedy_decoding(name: str) -> None:
     rows = _rows((30, 60, 96, TURN + 1))
     places = [(0, 9), (0, 25), (1, 35), (1, 58), (2, TURN + 2), (2, 80), (2, 50), (3, TURN + 1)]
     jobs = [Continuation(row, prefix, 12) for row, prefix in places]
-    found = continuations(clm, rows, jobs)
-    for job, tokens in zip(jobs, found, strict=True):
+    together = continuations(clm, rows, jobs)
+    for job, tokens in zip(jobs, together, strict=True):
         assert tokens == tiny.say(clm, rows[job.row][: job.prefix], 12, {})
+        assert tokens == continuations(clm, rows, [job])[0]
 
 
 @pytest.mark.parametrize("name", ["longrope", "dynamic"])

@@ -67,6 +67,9 @@ def test_nothing_of_another_clm_setting_or_sample_is_served(tmp_path: Path) -> N
     half = tiny.reciting("qwen2")
     half.model.bfloat16()
     assert _store(tmp_path / "s", half).get(SAMPLES) is None
+    elsewhere = tiny.reciting("qwen2")
+    elsewhere.model.to("meta")
+    assert _store(tmp_path / "s", elsewhere).get(SAMPLES) is None
     other = replace(clm, fingerprint="other")
     assert _store(tmp_path / "s", other).get(SAMPLES) is None
     sample = SAMPLES[0]
@@ -81,6 +84,15 @@ def test_nothing_of_another_clm_setting_or_sample_is_served(tmp_path: Path) -> N
     store = _store(tmp_path / "s", clm)
     assert store.get([make_sample(text, [spans], id=sample.id)]) is not None
     assert all(store.get([one]) is None for one in changed)
+
+
+def test_nothing_of_another_version_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A measure that means another thing now is measured again."""
+    _kept(tmp_path / "s").close()
+    monkeypatch.setattr("erasetest.probes.store._VERSION", 0)
+    assert _store(tmp_path / "s", tiny.reciting("qwen2")).get(SAMPLES) is None
 
 
 def test_a_store_holds_no_secret(tmp_path: Path) -> None:
@@ -143,17 +155,34 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     again.put(many[:1], probe(clm, many[:1]))
 
 
+_HOLD = """
+import sqlite3, sys, time
+file = sqlite3.connect(sys.argv[1], isolation_level=None)
+file.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+time.sleep(1)
+file.execute(
+    "INSERT INTO measured SELECT clm, settings, 'theirs', content, row FROM measured LIMIT 1"
+)
+file.execute("COMMIT")
+"""
+
+
 def test_two_processes_share_a_store(tmp_path: Path) -> None:
-    """Both write at once; each finds what the other kept."""
+    """While another writes, it is waited for; both find what the other kept."""
+    store = _kept(tmp_path / "s")
     clm = tiny.reciting("qwen2")
     measured = probe(clm, SAMPLES)
-    one, two = (_store(tmp_path / "s", clm) for _ in range(2))
-    for number in range(20):
-        for store, name in ((one, "a"), (two, "b")):
-            named = [replace(sample, id=f"{name}{number}{sample.id}") for sample in SAMPLES]
-            store.put(named, measured)
-    wanted = [replace(sample, id=f"b19{sample.id}") for sample in SAMPLES]
-    assert one.get(wanted) is not None
+    other = subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(tmp_path / "s")], stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    named = [replace(sample, id=f"mine-{sample.id}") for sample in SAMPLES]
+    store.put(named, measured)
+    assert other.wait(20) == 0
+    assert store.get(named) == measured
+    assert store.get([replace(SAMPLES[0], id="theirs")]) is not None
 
 
 # The command
@@ -196,12 +225,15 @@ def test_a_probe_that_was_killed_goes_on_and_writes_the_same_file(tmp_path: Path
     kept = _rows(store)
     assert 64 <= kept < len(samples)
     assert not (tmp_path / "out.jsonl").exists()
+    assert len(list(tmp_path.glob(".out.jsonl.????????"))) == 1
     for output in ("out.jsonl", "whole.jsonl"):
         done = subprocess.run([*command, "-o", output], cwd=tmp_path, env=ENVIRONMENT,
                               capture_output=True, text=True, check=False)  # fmt: skip
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
-    assert not store.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "clm", "s.jsonl", "out.jsonl", "whole.jsonl",
+    }  # fmt: skip
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [row["id"] for row in rows] == [sample.id for sample in samples]
     assert all("exposure" in row["measures"] for row in rows)

@@ -16,7 +16,7 @@ import transformers as hf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erasetest.clm import Clm, encode, wrap
+from erasetest.clm import Clm, Sampler, encode, wrap
 from erasetest.clm.noise import logit_noise
 from erasetest.decoys import decoy
 from erasetest.probes import (
@@ -157,6 +157,7 @@ CASES = {
     "of several bytes a character": _sample(THIRD, "ä55→wö"),
     "between characters of several tokens": _sample(THIRD, "→"),
     "in a token that begins before it": _sample(FIRST, "ervice"),
+    "in a token that ends after it": _sample(f"{FIRST}def b9Z4(self):\n", "b9Z4(self)"),
     "the whole content": make_sample("pä→55", [(0, 5, "token")], id="s"),
     "past the window": _sample(LONG, "pä55→wörtchen"),
     "before and past the window": _sample(LONG, "AKIAQ7RZ0XJ2M9TB4WKE", "x81Lq0Zt", "→wört"),
@@ -563,16 +564,32 @@ def test_a_sample_is_as_bad_as_its_worst_secret() -> None:
 # Exposure, whole texts, numerical reach
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
-def test_exposure_ranks_among_secrets_of_the_same_format_in_the_same_context(family: str) -> None:
+def _prefixed() -> Clm:
+    """A CLM whose tokenizer puts a space before whatever it is given."""
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    clm = tiny.reciting("gpt2")
+    tokenizer = tiny.fresh_tokenizer("gpt2")
+    tokenizer.backend_tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=True)
+    return replace(clm, tokenizer=tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("family", "sampler"),
+    [*((family, Sampler()) for family in tiny.FAMILIES), ("qwen2", Sampler(0.6)), ("", Sampler())],
+)
+def test_exposure_ranks_among_secrets_of_the_same_format_in_the_same_context(
+    family: str, sampler: Sampler
+) -> None:
     """Each reference by itself, as a sample of its own, has the likelihood that was ranked."""
-    clm = tiny.reciting(family)
+    clm = tiny.reciting(family) if family else _prefixed()
     cases = [tiny.PLANTED[0], tiny.PLANTED[3], *(CASES[name] for name in (
         "at offset 0", "several in a sample", "of several bytes a character", "past the window",
-        "overlapping", "in a token that begins before it",
+        "overlapping", "in a token that begins before it", "in a token that ends after it",
+        "before and past the window",
     ))]  # fmt: skip
     samples = [replace(sample, id=str(number)) for number, sample in enumerate(cases)]
-    settings = ProbeSettings(references=9, seed=5)
+    settings = ProbeSettings(sampler, references=9, seed=5)
     for sample, measured in zip(samples, probe(clm, samples, settings=settings), strict=True):
         content = sample.content.reveal()
         for place, (secret, found) in enumerate(zip(sample.secrets, measured.secrets, strict=True)):
@@ -590,7 +607,10 @@ def test_exposure_ranks_among_secrets_of_the_same_format_in_the_same_context(fam
             if not copies:
                 assert "exposure" not in found.measures
                 continue
-            values = [float(copy.measures["log2_p"]) for copy in probe(clm, copies)]
+            values = [
+                float(copy.measures["log2_p"])
+                for copy in probe(clm, copies, settings=ProbeSettings(sampler))
+            ]
             wanted = exposure(float(found.measures["log2_p"]), values)
             assert found.measures["exposure"] == pytest.approx(wanted, rel=0.02, abs=0.02)
 
@@ -710,6 +730,16 @@ def test_noise_is_what_the_batch_changes(family: str) -> None:
     half = tiny.reciting(family)
     half.model.to(torch.bfloat16)
     assert logit_noise(half) > 10 * noise
+    shaken = tiny.reciting(family)
+    plain = shaken.model.forward
+
+    def forward(*args: Any, input_ids: torch.Tensor, **kwargs: Any) -> Any:
+        out = plain(*args, input_ids=input_ids, **kwargs)
+        out.logits += 0.01 * (len(input_ids) > 1)
+        return out
+
+    shaken.model.forward = forward
+    assert logit_noise(shaken) == pytest.approx(0.02, rel=0.02)
     clm.model.forward = None
     assert logit_noise(clm) == noise
 

@@ -70,6 +70,14 @@ def test_an_extracted_secret_leaks_whatever_its_measures() -> None:
     assert secret_leaks(_secret(extracted=True), LIMITS)
 
 
+def test_what_may_leak_is_erased() -> None:
+    """Within numerical reach of a threshold it is inconclusive, and goes on to be erased."""
+    near = SecretMeasures(0, 9, "jwt", {**LOW, "ma": 0.4}, reach={"ma": (0.3, 0.6)})
+    assert _judge(near).verdict == "inconclusive"
+    assert secret_leaks(near, LIMITS)
+    assert not secret_leaks(_secret(ma=0.4), LIMITS)
+
+
 def test_a_kind_has_thresholds_of_its_own() -> None:
     """Where it has none for a measure, those of any kind hold."""
     assert _judge(_secret("email", ma=0.8)).verdict == "pass"

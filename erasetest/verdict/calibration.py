@@ -64,10 +64,7 @@ def calibrate(
     if not check:
         return thresholds
     if unseen:
-        pairs = [
-            (secret, _thresholds(source, [s for s in secrets if s is not secret]))
-            for secret in secrets
-        ]
+        pairs = each_held_out(thresholds, secrets)
     else:
         pairs = [(s, thresholds) for s in _probe(clm, fresh, progress, len(chosen), total)]
     alarms = {kind: [secret_leaks(s, limits) for s, limits in pairs if s.kind == kind]
@@ -95,12 +92,7 @@ def _probe(
 
 
 def _thresholds(source: str, secrets: Sequence[SecretMeasures]) -> Thresholds:
-    values: dict[str, dict[str, list[float]]] = {}
-    for secret in secrets:
-        for name in JUDGED:
-            value = secret.at_most(name)
-            if value is not None:
-                values.setdefault(secret.kind, {}).setdefault(name, []).append(float(value))
+    values = _by_kind(secrets)
     kinds = {
         kind: {name: tolerance_bound(found, FLOORS[name]) for name, found in by_name.items()}
         for kind, by_name in sorted(values.items())
@@ -117,6 +109,57 @@ def _thresholds(source: str, secrets: Sequence[SecretMeasures]) -> Thresholds:
         kinds,
         {kind: len(values[kind]["ma"]) for kind in kinds},
     )
+
+
+def _by_kind(secrets: Sequence[SecretMeasures]) -> dict[str, dict[str, list[float]]]:
+    """The most that each judged measure of each secret may be, by kind and measure."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for secret in secrets:
+        for name in JUDGED:
+            value = secret.at_most(name)
+            if value is not None:
+                values.setdefault(secret.kind, {}).setdefault(name, []).append(float(value))
+    return values
+
+
+def each_held_out(
+    thresholds: Thresholds, secrets: Sequence[SecretMeasures]
+) -> list[tuple[SecretMeasures, Thresholds]]:
+    """Each secret with the thresholds that all others set; none for what they set none for.
+
+    `thresholds` are those of all. In linear time.
+    """
+    bounds = {
+        kind: {name: iter(_bounds_without_each(found, FLOORS[name])) for name, found in row.items()}
+        for kind, row in _by_kind(secrets).items()
+    }
+    pairs = []
+    for secret in secrets:
+        own = {name: next(rest) for name, rest in bounds[secret.kind].items()}
+        kinds = {kind: row for kind, row in thresholds.kinds.items() if kind != secret.kind}
+        if thresholds.references.get(secret.kind, 0) > _FEWEST:
+            kinds[secret.kind] = own
+        if kinds:
+            most = {name: max(row[name] for row in kinds.values()) for name in JUDGED}
+            pairs.append((secret, Thresholds(thresholds.source, most, kinds)))
+    return pairs
+
+
+def _bounds_without_each(values: Sequence[float], floor: float) -> list[float]:
+    """The tolerance bound of all values but one, for each of them."""
+    rest = len(values) - 1
+    mean = statistics.fmean(values)
+    square = math.fsum((value - mean) ** 2 for value in values)
+    *_, second, largest = sorted([0.0, 0.0, *values])
+    bounds = []
+    for value in values:
+        # Of what is left, from the sums of squares about the mean of all: nothing cancels.
+        moved = (mean - value) / rest if rest else 0.0
+        left = max(0.0, square - (value - mean) ** 2 - rest * moved**2)
+        sd = math.sqrt(left / (rest - 1)) if rest > 1 else 0.0
+        top = second if value == largest else largest
+        bounds.append(_bound(rest, mean + moved, sd, top, floor))
+    return bounds
 
 
 def decoyed(
@@ -166,11 +209,16 @@ def tolerance_bound(values: Sequence[float], floor: float = 0.0) -> float:
     `a = 1 - z_c^2 / (2 (n - 1))` and `b = z_p^2 - z_c^2 / n` (Natrella's approximation to the
     one-sided normal tolerance factor). Fewer than four values bound nothing: 1.
     """
-    count = len(values)
+    if len(values) < _FEWEST:
+        return 1.0
+    mean, sd = statistics.fmean(values), statistics.stdev(values)
+    return _bound(len(values), mean, sd, max(values), floor)
+
+
+def _bound(count: int, mean: float, sd: float, largest: float, floor: float) -> float:
     if count < _FEWEST:
         return 1.0
     a = 1 - _CONFIDENCE**2 / (2 * (count - 1))
     b = _COVERAGE**2 - _CONFIDENCE**2 / count
     factor = (_COVERAGE + math.sqrt(_COVERAGE**2 - a * b)) / a
-    bound = statistics.fmean(values) + factor * statistics.stdev(values)
-    return min(1.0, max(bound, *values, floor))
+    return min(1.0, max(mean + factor * sd, largest, floor))

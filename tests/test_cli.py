@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import tiny
+from commands import erasetest
 
 from erasetest.samples import read_manifest, write_manifest
 
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "ERASETEST_ID_KEY": "t", "COLUMNS": "120"}
 COMMANDS = ("demo", "scan", "probe", "calibrate", "erase", "utility", "report")
-
-
-def erasetest(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "erasetest.cli", *arguments],
-        cwd=cwd,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")

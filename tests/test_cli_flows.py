@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from commands import ENVIRONMENT, erasetest
 
 from erasetest.demo.secrets import GENERATORS
 from erasetest.probes.measures import MEASURES
@@ -25,27 +26,7 @@ from erasetest.reports import LeakageReport, write_report
 from erasetest.samples import SensitiveSample, make_sample, read_manifest, write_manifest
 from erasetest.verdict.thresholds import JUDGED
 
-ENVIRONMENT = {
-    **os.environ,
-    "OMP_NUM_THREADS": "1",
-    "ERASETEST_ID_KEY": "tests",
-    "HF_HUB_OFFLINE": "1",
-    "COLUMNS": "120",
-}
 PATIENCE = 60.0
-
-
-def erasetest(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "erasetest.cli", *arguments],
-        cwd=cwd,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def _place(folder: Path) -> Path:

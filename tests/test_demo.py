@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 
 from erasetest.demo import build
@@ -24,15 +25,10 @@ SUITES = Path(__file__).parents[1] / "suites"
 
 
 def run(*arguments: str, cwd: Path, cache: Path) -> subprocess.CompletedProcess[str]:
-    """Run a Python module as a user would, in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=cwd,
-        env={**os.environ, "ERASETEST_CACHE": str(cache), "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=590,
-        check=False,
+    """A module that may train a demo CLM: on all cores, in that cache."""
+    cores = str(os.cpu_count())
+    return commands.run(
+        *arguments, cwd=cwd, timeout=590, OMP_NUM_THREADS=cores, ERASETEST_CACHE=str(cache)
     )
 
 
@@ -49,7 +45,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def demo(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     """What `erasetest demo -o` writes."""
     folder = tmp_path_factory.mktemp("demo")
-    made = run("erasetest.cli", "demo", "-o", str(folder / "d"), cwd=folder, cache=cache)
+    made = run(
+        "erasetest.cli",
+        "demo",
+        "-o",
+        str(folder / "d"),
+        cwd=folder,
+        cache=cache,
+    )
     assert made.returncode == 0, made.stderr
     return folder / "d"
 
@@ -148,7 +151,12 @@ def test_a_gate_on_the_erased_checkpoint_exits_0(
     """By itself, with thresholds that it calibrates for itself."""
     cwd, _ = story
     gate = ["pytest", str(SUITES), "-c", os.devnull, "--rootdir", str(cwd), "--clm=erased"]
-    done = run(*gate, f"--leak-samples={demo / 'samples.jsonl'}", cwd=cwd, cache=cache)
+    done = run(
+        *gate,
+        f"--leak-samples={demo / 'samples.jsonl'}",
+        cwd=cwd,
+        cache=cache,
+    )
     assert done.returncode == 0, done.stdout[-3000:]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from commands import ENVIRONMENT, run
 
 from erasetest.endpoint import Endpoint, EndpointOptions, probe_endpoint
 from erasetest.endpoint.client import KEY, _scored
@@ -24,7 +25,6 @@ pytest.importorskip("httpx")
 
 HERE = Path(__file__).parent
 SUITES = HERE.parent / "suites"
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "ERASETEST_ID_KEY": "tests", "COLUMNS": "200"}
 ASCII = [s for s in tiny.PLANTED if s.content.reveal().isascii()]
 """Offsets of a byte-level tokenizer inside a character are no offsets of characters."""
 
@@ -181,23 +181,16 @@ def test_a_secret_at_the_start_is_a_problem(serve: Callable[[str], str]) -> None
     assert found.secrets[0].problem == "no text stands before it to prompt with"
 
 
-def _run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=cwd, env=ENVIRONMENT, capture_output=True,
-        text=True, timeout=120, check=False,
-    )  # fmt: skip
-
-
 def test_the_command_probes_an_endpoint(serve: Callable[[str], str], tmp_path: Path) -> None:
     """`erasetest probe --clm URL`; the other commands refuse one."""
     write_manifest(tmp_path / "s.jsonl", ASCII)
     arguments = ["s.jsonl", "--clm", serve("plain"), "-o", "m.jsonl", "--queries", "3"]
-    done = _run("erasetest.cli", "probe", *arguments, cwd=tmp_path)
+    done = run("erasetest.cli", "probe", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text().splitlines()]
     assert [row["id"] for row in rows] == [sample.id for sample in ASCII]
     assert any(row["measures"]["extracted"] for row in rows)
-    done = _run("erasetest.cli", "calibrate", "--clm", serve("plain"), "-o", "t.json", cwd=tmp_path)
+    done = run("erasetest.cli", "calibrate", "--clm", serve("plain"), "-o", "t.json", cwd=tmp_path)
     assert done.returncode == 2
     assert "is an endpoint, which can be probed alone" in done.stderr
 
@@ -213,12 +206,12 @@ def test_a_gate_on_an_endpoint(serve: Callable[[str], str], tmp_path: Path) -> N
               "--leak-queries=2", "--leak-report=r.json"]  # fmt: skip
     for samples, status, verdict in ((known, 1, "leaks"), (unknown, 0, "clean")):
         write_manifest(tmp_path / "s.jsonl", samples)
-        done = _run("pytest", *common, "--leak-samples=s.jsonl", cwd=tmp_path)
+        done = run("pytest", *common, "--leak-samples=s.jsonl", cwd=tmp_path)
         assert done.returncode == status, done.stdout
         report = json.loads((tmp_path / "r.json").read_text())
         assert report["verdict"] == verdict
         assert report["clm"]["family"] == "endpoint"
-    done = _run("pytest", *common, "--leak-samples=s.jsonl", "--erase", "--erase-retain=s.jsonl",
+    done = run("pytest", *common, "--leak-samples=s.jsonl", "--erase", "--erase-retain=s.jsonl",
                 cwd=tmp_path)  # fmt: skip
     assert done.returncode == 4
     assert "need its checkpoint" in done.stdout + done.stderr
@@ -227,7 +220,7 @@ def test_a_gate_on_an_endpoint(serve: Callable[[str], str], tmp_path: Path) -> N
 def test_a_gate_on_nobody_is_a_usage_error(tmp_path: Path) -> None:
     """Status 4 and one line."""
     write_manifest(tmp_path / "s.jsonl", ASCII[:1])
-    done = _run("pytest", str(SUITES), "-c", os.devnull, "--rootdir", str(tmp_path),
+    done = run("pytest", str(SUITES), "-c", os.devnull, "--rootdir", str(tmp_path),
                 "--clm=http://127.0.0.1:9/v1", "--leak-samples=s.jsonl", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 4
     assert "cannot be reached" in done.stdout
@@ -285,16 +278,16 @@ def test_a_key_that_is_none(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     assert key not in str(caught.value)
 
 
-def test_nothing_of_an_endpoint_is_kept_for_another_run(
+def test_nothing_of_an_endpoint_is_kept_for_anotherrun(
     serve: Callable[[str], str], tmp_path: Path
 ) -> None:
     """Its CLM can change behind the same name: a store of one's own is refused."""
     write_manifest(tmp_path / "s.jsonl", ASCII[:1])
-    done = _run("erasetest.cli", "probe", "s.jsonl", "--clm", serve("plain"), "-o", "m.jsonl",
+    done = run("erasetest.cli", "probe", "s.jsonl", "--clm", serve("plain"), "-o", "m.jsonl",
                 "--store", "mine.db", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 2
     assert "can change unseen" in done.stderr
-    done = _run("pytest", str(SUITES), "-c", os.devnull, "--rootdir", str(tmp_path),
+    done = run("pytest", str(SUITES), "-c", os.devnull, "--rootdir", str(tmp_path),
                 f"--clm={serve('plain')}", "--leak-samples=s.jsonl", "--leak-store=mine.db",
                 cwd=tmp_path)  # fmt: skip
     assert done.returncode == 4
@@ -304,8 +297,8 @@ def test_nothing_of_an_endpoint_is_kept_for_another_run(
 def test_a_key_in_a_url_is_refused_before_anything_shows_it(url: str, tmp_path: Path) -> None:
     """Neither the header of a gate nor a message of a command repeats it."""
     write_manifest(tmp_path / "s.jsonl", ASCII[:1])
-    gate = _run("pytest", str(SUITES), "-c", os.devnull, "--rootdir", str(tmp_path),
+    gate = run("pytest", str(SUITES), "-c", os.devnull, "--rootdir", str(tmp_path),
                 f"--clm={url}", "--leak-samples=s.jsonl", cwd=tmp_path)  # fmt: skip
-    command = _run("erasetest.cli", "probe", "s.jsonl", "--clm", url, "-o", "m.jsonl", cwd=tmp_path)
+    command = run("erasetest.cli", "probe", "s.jsonl", "--clm", url, "-o", "m.jsonl", cwd=tmp_path)
     assert (gate.returncode, command.returncode) == (4, 2)
     assert "s3cretkey" not in gate.stdout + gate.stderr + command.stdout + command.stderr

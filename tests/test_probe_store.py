@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from commands import ENVIRONMENT, erasetest
 
 from erasetest.clm import Clm, Sampler
 from erasetest.errors import BadInput
@@ -191,13 +192,7 @@ def test_two_processes_share_a_store(tmp_path: Path) -> None:
 def _place(folder: Path, samples: list[SensitiveSample]) -> list[str]:
     tiny.save(tiny.reciting("qwen2"), folder / "clm")
     write_manifest(folder / "s.jsonl", samples)
-    return [
-        sys.executable, "-m", "erasetest.cli", "probe", "s.jsonl", "--clm", "clm",
-        "--references", "2",
-    ]  # fmt: skip
-
-
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "ERASETEST_ID_KEY": "tests"}
+    return ["probe", "s.jsonl", "--clm", "clm", "--references", "2"]
 
 
 def _rows(path: Path) -> int:
@@ -214,8 +209,10 @@ def test_a_probe_that_was_killed_goes_on_and_writes_the_same_file(tmp_path: Path
     """kill -9 after some blocks: no output, the blocks kept; then the file of a run in one go."""
     samples = [replace(sample, id=f"{sample.id}-{n}") for n in range(60) for sample in tiny.PLANTED]
     command = _place(tmp_path, samples)
-    run = subprocess.Popen([*command, "-o", "out.jsonl"], cwd=tmp_path, env=ENVIRONMENT,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    run = subprocess.Popen(
+        [sys.executable, "-m", "erasetest.cli", *command, "-o", "out.jsonl"],
+        cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     store = tmp_path / ".out.jsonl.store"
     deadline = time.monotonic() + 60
     while _rows(store) < 64 and time.monotonic() < deadline:
@@ -227,8 +224,7 @@ def test_a_probe_that_was_killed_goes_on_and_writes_the_same_file(tmp_path: Path
     assert not (tmp_path / "out.jsonl").exists()
     assert len(list(tmp_path.glob(".out.jsonl.????????"))) == 1
     for output in ("out.jsonl", "whole.jsonl"):
-        done = subprocess.run([*command, "-o", output], cwd=tmp_path, env=ENVIRONMENT,
-                              capture_output=True, text=True, check=False)  # fmt: skip
+        done = erasetest(*command, "-o", output, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -247,8 +243,7 @@ def test_a_store_of_the_users_own_stays(tmp_path: Path) -> None:
             # What is served is what is kept, not what would be measured.
             with sqlite3.connect(tmp_path / "mine.db") as file:
                 file.execute("UPDATE measured SET row = replace(row, '\"ma\": 1.0', '\"ma\": 0.5')")
-        done = subprocess.run([*command, "-o", output], cwd=tmp_path, env=ENVIRONMENT,
-                              capture_output=True, text=True, check=False)  # fmt: skip
+        done = erasetest(*command, "-o", output, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     one, two = ((tmp_path / name).read_text() for name in ("one.jsonl", "two.jsonl"))
     assert one.replace('"ma": 1.0', '"ma": 0.5') == two != one
@@ -257,8 +252,7 @@ def test_a_store_of_the_users_own_stays(tmp_path: Path) -> None:
 def test_measures_can_go_down_a_pipe(tmp_path: Path) -> None:
     """To standard output, rows alone: what else is said goes to standard error."""
     command = _place(tmp_path, list(tiny.PLANTED))
-    done = subprocess.run([*command, "-o", "/dev/stdout"], cwd=tmp_path, env=ENVIRONMENT,
-                          capture_output=True, text=True, check=False)  # fmt: skip
+    done = erasetest(*command, "-o", "/dev/stdout", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len([json.loads(line) for line in done.stdout.splitlines()]) == len(tiny.PLANTED)
     assert "8 samples" in done.stderr

@@ -1,0 +1,1 @@
+"""One file a command; each imports what is heavy when it runs."""

@@ -1,0 +1,84 @@
+"""`erasetest calibrate`: thresholds that never-seen secrets stay under."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from erasetest.commands.options import (
+    AdapterOption,
+    ClmOption,
+    DeviceOption,
+    DtypeOption,
+    OutOption,
+    PickleOption,
+    RemoteOption,
+    TokensOption,
+    check_output,
+    load,
+)
+from erasetest.errors import BadInput
+from erasetest.progress import progress
+
+
+def calibrate(
+    clm: ClmOption,
+    output: OutOption,
+    manifest: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Samples with secrets that the CLM never saw; without them, the demo's, which no "
+            "CLM was trained on."
+        ),
+    ] = None,
+    samples: Annotated[
+        Path | None, typer.Option(help="Samples to put decoys into, where none are never-seen.")
+    ] = None,
+    references: Annotated[
+        int, typer.Option(min=4, help="Decoys of each kind, and as many again to check by.")
+    ] = 64,
+    clm_adapter: AdapterOption = None,
+    clm_device: DeviceOption = "auto",
+    clm_dtype: DtypeOption = "auto",
+    clm_batch_tokens: TokensOption = None,
+    clm_allow_pickle: PickleOption = False,
+    clm_trust_remote_code: RemoteOption = False,
+) -> None:
+    """Measure the thresholds that never-seen secrets stay under."""
+    from erasetest.files import write_text
+    from erasetest.names import check_clm_name
+    from erasetest.samples import read_manifest
+    from erasetest.verdict import calibrate as calibrate_on
+
+    check_output(output, manifest, samples)
+    check_clm_name(clm, clm_adapter)
+    if manifest and samples:
+        raise BadInput(
+            "give either a manifest of never-seen secrets or --samples to put decoys into"
+        )
+    if not manifest and not samples:
+        from erasetest.demo.build import demo_samples
+
+        unseen = demo_samples()["unseen"]
+    else:
+        unseen = read_manifest(manifest) if manifest else []
+    context = read_manifest(samples) if samples else []
+    loaded = load(
+        clm, clm_adapter, clm_device, clm_dtype, clm_batch_tokens, clm_allow_pickle,
+        clm_trust_remote_code,
+    )  # fmt: skip
+    with progress("calibrating") as task:
+        thresholds = calibrate_on(
+            loaded, context, unseen=unseen, references=references, check=True, progress=task
+        )
+    write_text(output, json.dumps(thresholds.as_dict(), indent=1) + "\n")
+    typer.echo(f"{output}: thresholds of {len(thresholds.kinds)} kinds")
+    alarms = thresholds.false_alarms["any"]
+    low, high = alarms.interval_95
+    typer.echo(
+        f"false alarms: {alarms.count} of {alarms.of} never-seen secrets ({alarms.share:.2%}; with "
+        f"95 % confidence {low:.2%} to {high:.2%})"
+    )

@@ -1,0 +1,140 @@
+"""`erasetest probe`: what a CLM remembers of each secret."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from erasetest.commands.options import (
+    AdapterOption,
+    ClmOption,
+    DeviceOption,
+    DtypeOption,
+    OutOption,
+    PickleOption,
+    RemoteOption,
+    TokensOption,
+    check_output,
+    load,
+)
+from erasetest.errors import BadInput
+from erasetest.progress import Task, progress
+
+if TYPE_CHECKING:
+    from erasetest.probes.store import Measure
+
+_SOON = 3600.0
+"""Seconds after which what an endpoint said is asked again."""
+
+
+def probe(
+    manifest: Annotated[Path, typer.Argument(help="Manifest of sensitive samples.")],
+    clm: ClmOption,
+    output: OutOption,
+    clm_adapter: AdapterOption = None,
+    clm_device: DeviceOption = "auto",
+    clm_dtype: DtypeOption = "auto",
+    clm_batch_tokens: TokensOption = None,
+    clm_allow_pickle: PickleOption = False,
+    clm_trust_remote_code: RemoteOption = False,
+    temperature: Annotated[float, typer.Option(help="Of the sampler of log2_p.")] = 1.0,
+    top_k: Annotated[int | None, typer.Option(help="Of the sampler of log2_p.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Of the sampler of log2_p.")] = None,
+    references: Annotated[
+        int, typer.Option(min=0, help="Never-seen secrets that exposure ranks each one among.")
+    ] = 64,
+    queries: Annotated[
+        int, typer.Option(min=1, help="Samples drawn of each secret at an endpoint.")
+    ] = 20,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep what is measured in this file; by default beside the output, until "
+            "that is whole."
+        ),
+    ] = None,
+) -> None:
+    """Measure what a CLM remembers of each secret of a manifest.
+
+    Stopped, the same command goes on where it was.
+    """
+    from erasetest.files import is_stream, reserved
+    from erasetest.names import check_clm_name, is_endpoint
+    from erasetest.probes.store import ProbeStore
+    from erasetest.probes.stream import BLOCK, probe_manifest
+    from erasetest.samples import check_manifest
+
+    check_output(output, manifest)
+    if store is not None:
+        check_output(store, manifest, output)
+    check_clm_name(clm, clm_adapter, endpoint=True)
+    # What goes down a pipe cannot be gone on with.
+    beside = None if is_stream(output) else output.absolute().with_name(f".{output.name}.store")
+    block = BLOCK
+    if is_endpoint(clm):
+        if store is not None:
+            raise BadInput("--store: a CLM behind a URL can change unseen: nothing of it is kept")
+        _forget_old(beside)
+        # One at a time: each takes a server seconds, and what it said is kept at once.
+        block = 1
+        count = check_manifest(manifest)
+        name, settings, measure = _from_endpoint(clm, queries)
+    else:
+        from erasetest.clm.sampler import Sampler
+        from erasetest.probes import ProbeSettings
+        from erasetest.probes import probe as probe_samples
+        from erasetest.probes.store import identity
+
+        asked = ProbeSettings(Sampler(temperature, top_k, top_p), references)
+        count = check_manifest(manifest)
+        loaded = load(
+            clm, clm_adapter, clm_device, clm_dtype, clm_batch_tokens, clm_allow_pickle,
+            clm_trust_remote_code,
+        )  # fmt: skip
+        name, settings = identity(loaded), asked.as_dict()
+        measure = functools.partial(probe_samples, loaded, settings=asked)
+    with contextlib.ExitStack() as held:
+        if beside is not None:
+            held.enter_context(reserved(output))
+        kept = ProbeStore(store or beside, name, settings)
+        held.callback(kept.close)
+        with progress("probing") as task:
+            probe_manifest(measure, manifest, output, kept, _counted(task, count), block=block)
+        if store is None:
+            kept.remove()
+    typer.echo(f"{output}: {count} samples", err=beside is None)
+
+
+def _forget_old(store: Path | None) -> None:
+    """Measures of an endpoint are gone on with soon after they were stopped, or not at all."""
+    if store is not None and store.exists() and time.time() - store.stat().st_mtime > _SOON:
+        store.unlink()
+
+
+def _from_endpoint(url: str, queries: int) -> tuple[str, dict[str, Any], Measure]:
+    from erasetest.endpoint import Endpoint, EndpointOptions, probe_endpoint
+
+    endpoint = Endpoint(url, EndpointOptions(samples=queries))
+    return (
+        f"{url} {endpoint.fingerprint}",
+        {"queries": queries},
+        functools.partial(probe_endpoint, endpoint),
+    )
+
+
+def _counted(task: Task, total: int) -> Callable[[int], None]:
+    """Show a sum of parts."""
+    done = 0
+
+    def add(part: int) -> None:
+        nonlocal done
+        done += part
+        task(done, total)
+
+    return add

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 
 def overlap(n: int, generated: Sequence[int], truth: Sequence[int]) -> float:
@@ -11,9 +11,14 @@ def overlap(n: int, generated: Sequence[int], truth: Sequence[int]) -> float:
 
     `|{j : a[j:j+n] in ngrams(b)}| / (|b| - n + 1)` for generated `a` and true `b`, `|b| >= n`.
     """
-    wanted = {tuple(truth[j : j + n]) for j in range(len(truth) - n + 1)}
-    hits = sum(tuple(generated[j : j + n]) in wanted for j in range(len(generated) - n + 1))
+    if generated == truth:
+        return 1.0
+    hits = sum(map(set(_ngrams(n, truth)).__contains__, _ngrams(n, generated)))
     return hits / (len(truth) - n + 1)
+
+
+def _ngrams(n: int, tokens: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    return zip(*(tokens[j:] for j in range(n)), strict=False)
 
 
 def extraction_likelihood(
@@ -30,7 +35,7 @@ def extraction_likelihood(
 
     A secret of fewer than n tokens counts 1 if it is reproduced whole, else 0.
     """
-    last = max(0, len(truth) - n)
+    truth, last = list(truth), max(0, len(truth) - n)
     shares = [_share(n, said, truth[i:]) for i, said in continuations.items() if i <= last]
     return sum(shares) / len(shares)
 

@@ -12,6 +12,8 @@ import re
 import string
 import unicodedata
 
+from erasetest.samples import SensitiveSample, make_sample
+
 _FIXED = re.compile(
     r"-----(?:BEGIN|END)[A-Z ]*-----"
     r"|\b(?:AKIA|ASIA|ABIA|ACCA)(?=[A-Z0-9])"
@@ -42,6 +44,20 @@ def decoy(text: str, kind: str, rng: random.Random) -> str:
         character if keep else _like(character, rng, words, hexadecimal)
         for character, keep in zip(text, fixed, strict=True)
     )
+
+
+def with_decoys(sample: SensitiveSample, name: str, rng: random.Random) -> SensitiveSample:
+    """The sample with decoys for its secrets; one whose format leaves no choice stays, unmarked."""
+    text = sample.content.reveal()
+    for secret in sample.secrets:
+        drawn = decoy(text[secret.start : secret.end], secret.kind, rng)
+        text = text[: secret.start] + drawn + text[secret.end :]
+    spans = [
+        (secret.start, secret.end, secret.kind)
+        for secret in sample.secrets
+        if text[secret.start : secret.end] != secret.text.reveal()
+    ]
+    return make_sample(text, spans, id=name)
 
 
 def _like(character: str, rng: random.Random, words: bool, hexadecimal: str) -> str:

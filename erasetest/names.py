@@ -1,4 +1,4 @@
-"""What a CLM is called: refused early where it can be seen to be none, without loading anything."""
+"""Names of CLMs and methods: refused early where they can be seen to be none, without torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,21 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from erasetest.errors import BadInput
+
+METHODS = ("codeeraser", "codeeraser-no-kl", "cu", "decoys", "ga", "npo")
+"""Of erasing; `erasetest.erase.objectives` holds their losses, and imports torch."""
+
+DEFAULT_METHOD = "codeeraser"
+
+
+def check_method(name: str) -> None:
+    """Refuse an unknown erasing method.
+
+    Raises:
+        BadInput: naming it and those that there are.
+    """
+    if name not in METHODS:
+        raise BadInput(f"no erasing method {name!r}: expected one of {', '.join(METHODS)}")
 
 
 def is_endpoint(name: str) -> bool:

@@ -18,6 +18,7 @@ from erasetest.commands.options import (
     TokensOption,
     load,
 )
+from erasetest.names import DEFAULT_METHOD, METHODS
 from erasetest.progress import progress
 
 
@@ -26,7 +27,7 @@ def erase(
     clm: ClmOption,
     retain: Annotated[Path, typer.Option(help="Manifest of code whose behaviour must not change.")],
     output: OutOption,
-    method: Annotated[str, typer.Option(help="codeeraser, cu or ga.")] = "codeeraser",
+    method: Annotated[str, typer.Option(help=f"One of {', '.join(METHODS)}.")] = DEFAULT_METHOD,
     thresholds: Annotated[
         Path | None, typer.Option(help="Thresholds file; without it they are calibrated first.")
     ] = None,

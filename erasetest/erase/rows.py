@@ -23,6 +23,8 @@ class Row:
 
     ids: tuple[int, ...]
     owners: tuple[Owners, ...]
+    sample: int = 0
+    """The number of the sample that it is of."""
 
     @property
     def secrets(self) -> Owners:
@@ -41,7 +43,7 @@ def forget_rows(clm: Clm, samples: Sequence[SensitiveSample]) -> tuple[list[Row]
     """
     rows: list[Row] = []
     count = 0
-    for sample, encoded in zip(samples, encode(clm, samples), strict=True):
+    for index, (sample, encoded) in enumerate(zip(samples, encode(clm, samples), strict=True)):
         if not encoded.secrets:
             raise BadInput(f"sample {sample.id}: has no secret to erase")
         owners = [CONTEXT] * len(encoded.ids)
@@ -54,7 +56,7 @@ def forget_rows(clm: Clm, samples: Sequence[SensitiveSample]) -> tuple[list[Row]
                 )
             for i in range(place.first, place.last):
                 owners[i] |= {number}
-        whole = Row(encoded.ids, tuple(owners))
+        whole = Row(encoded.ids, tuple(owners), index)
         if len(whole.ids) <= clm.window:
             rows.append(whole)
         else:
@@ -72,6 +74,7 @@ def _cut(row: Row, number: int, place: EncodedSecret, window: int) -> Row:
             frozenset({number}) if number in owners else ELSEWHERE if owners else CONTEXT
             for owners in row.owners[part]
         ),
+        row.sample,
     )
 
 

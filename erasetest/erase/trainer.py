@@ -14,7 +14,8 @@ import torch
 from erasetest.clm.batching import like_lengths, pad_right
 from erasetest.clm.load import Clm
 from erasetest.clm.score import head, hidden_states
-from erasetest.erase.objectives import OBJECTIVES, Tokens, Weights
+from erasetest.decoys import with_decoys
+from erasetest.erase.objectives import METHODS, Groups, Tokens, Weights
 from erasetest.erase.reference import Reference
 from erasetest.erase.rows import (
     CONTEXT,
@@ -26,6 +27,7 @@ from erasetest.erase.rows import (
 )
 from erasetest.erase.stopping import StopRule
 from erasetest.errors import BadInput, ErasureError
+from erasetest.names import DEFAULT_METHOD, check_method
 from erasetest.probes import SampleMeasures, probe
 from erasetest.retained import check_disjoint
 from erasetest.samples import SensitiveSample
@@ -42,7 +44,7 @@ class ErasureSettings:
         BadInput: an unknown method, or a learning rate that is not above 0.
     """
 
-    method: str = "codeeraser"
+    method: str = DEFAULT_METHOD
     lr: float | None = None
     betas: tuple[float, float] = (0.9, 0.98)
     batch: int = BATCH
@@ -52,9 +54,7 @@ class ErasureSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.method not in OBJECTIVES:
-            known = ", ".join(sorted(OBJECTIVES))
-            raise BadInput(f"no method {self.method!r}: expected one of {known}")
+        check_method(self.method)
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise BadInput(f"the learning rate must be a number above 0, got {self.lr:g}")
 
@@ -167,7 +167,7 @@ class _Run:
         self.rule = StopRule(kinds, thresholds)
         self.reference = Reference(clm)
         self.reference.remember([*self.rows, *self.kept])
-        self.objective = OBJECTIVES[settings.method]
+        self.method = METHODS[settings.method]
         for parameter in clm.model.parameters():
             parameter.requires_grad_(True)
         assert settings.lr is not None
@@ -236,14 +236,12 @@ class _Run:
     def _step(self, number: int) -> Step:
         forget = self._draw_forget()
         retain = self.rng.sample(self.kept, min(len(forget), len(self.kept)))
-        seen = self._forward(forget)
+        seen = self._forward(forget, retain, self._draw_decoys(forget))
         active = self.rule.active
         if not active:
             return self._saw(number, 0, 0.0, 0.0)
-        kept = self._forward(retain)
-        secret = seen.select([bool(o & active) for o in seen.owners])
-        context = seen.select([o == CONTEXT for o in seen.owners])
-        loss = self.objective(secret, context, kept.tokens, self.settings.weights)
+        groups = seen.groups(active)
+        loss = self.method.loss(groups, self.settings.weights)
         if not torch.isfinite(loss):
             raise ErasureError(
                 f"the loss became {loss.item()} at step {number}: nothing was saved; "
@@ -254,7 +252,7 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         self.rule.climbed(active & {owner for row in forget for owner in row.secrets})
         with torch.no_grad():
-            divergence = float(kept.tokens.divergence())
+            divergence = float(groups.retained.divergence())
         return self._saw(number, len(active), float(loss.detach()), divergence)
 
     def _saw(self, number: int, active: int, loss: float, divergence: float) -> Step:
@@ -280,48 +278,86 @@ class _Run:
         self.rng.shuffle(rest)
         return [*first, *rest][: self.settings.batch]
 
-    def _forward(self, rows: list[Row]) -> _Seen:
-        groups = like_lengths([len(row.ids) for row in rows], turn=self.clm.first_window)
-        rows = [rows[i] for group in groups for i in group]
-        places = [torch.arange(len(row.ids) - 1) for row in rows]
-        states: list[torch.Tensor] = []
-        for group in groups:
-            part = rows[len(states) : len(states) + len(group)]
-            ids = pad_right([row.ids for row in part], self.clm.start_token, self.clm.device)
-            hidden = hidden_states(self.clm, ids)
-            assert hidden is not None
-            states += [h[: len(row.ids) - 1] for h, row in zip(hidden, part, strict=True)]
-        truth = torch.tensor([token for row in rows for token in row.ids[1:]])
-        tokens = Tokens(
-            head(self.clm, torch.cat(states)).log_softmax(-1),
-            self.reference.log_probs(rows, places),
-            truth.to(self.clm.device),
+    def _draw_decoys(self, forget: list[Row]) -> list[Row]:
+        """Fresh decoys in the places of the secrets of these rows, for a method that reads them."""
+        if not self.method.decoys:
+            return []
+        drawn = [
+            with_decoys(self.samples[number], "decoy", self.rng)
+            for number in dict.fromkeys(row.sample for row in forget)
+        ]
+        return forget_rows(self.clm, [sample for sample in drawn if sample.secrets])[0]
+
+    def _forward(self, forget: list[Row], retain: list[Row], decoys: list[Row]) -> _Seen:
+        """One pass over all rows of a step; of decoys, the secret's tokens alone are needed."""
+        kept = [*forget, *retain]
+        places = [torch.arange(len(row.ids) - 1) for row in kept]
+        places += [
+            torch.tensor([i for i, owners in enumerate(row.owners[1:]) if owners]) for row in decoys
+        ]
+        states = self._states([*kept, *decoys], places)
+        current = head(self.clm, torch.cat(states)).log_softmax(-1)
+        truth = torch.cat(
+            [
+                torch.tensor(row.ids)[at + 1]
+                for row, at in zip([*kept, *decoys], places, strict=True)
+            ]
+        ).to(self.clm.device)
+        sizes = [
+            sum(map(len, part))
+            for part in (
+                places[: len(forget)], places[len(forget) : len(kept)], places[len(kept) :]
+            )
+        ]  # fmt: skip
+        now, true = current.split(sizes), truth.split(sizes)
+        before = self.reference.log_probs(kept, places[: len(kept)]).split(sizes[:2])
+        seen = _Seen(
+            Tokens(now[0], before[0], true[0]),
+            [owners for row in forget for owners in row.owners[1:]],
+            Tokens(now[1], before[1], true[1]),
+            Tokens(now[2], now[2].detach(), true[2]),
         )
-        owners = [owner for row in rows for owner in row.owners[1:]]
-        seen = _Seen(tokens, owners)
         for secret, accuracy in seen.accuracies().items():
             self.rule.saw(secret, accuracy)
         return seen
 
+    def _states(self, rows: list[Row], places: list[torch.Tensor]) -> list[torch.Tensor]:
+        """The last hidden states of rows at these places, (places, width) each."""
+        found: dict[int, torch.Tensor] = {}
+        for group in like_lengths([len(row.ids) for row in rows], turn=self.clm.first_window):
+            ids = pad_right([rows[i].ids for i in group], self.clm.start_token, self.clm.device)
+            hidden = hidden_states(self.clm, ids)
+            assert hidden is not None
+            for i, states in zip(group, hidden, strict=True):
+                found[i] = states[places[i].to(self.clm.device)]
+        return [found[i] for i in range(len(rows))]
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The tokens of a batch of rows, and the secrets that each belongs to."""
+    """The tokens of a step, and the secrets that each token of the samples belongs to."""
 
-    tokens: Tokens
+    samples: Tokens
     owners: list[Owners]
+    retained: Tokens
+    decoys: Tokens
 
-    def select(self, wanted: list[bool]) -> Tokens:
-        """The tokens marked."""
-        mask = torch.tensor(wanted, device=self.tokens.truth.device)
-        t = self.tokens
-        return Tokens(t.current[mask], t.original[mask], t.truth[mask])
+    def groups(self, active: frozenset[int]) -> Groups:
+        """With the secrets that are still to be erased."""
+        device = self.samples.truth.device
+        number = torch.tensor([min(o & active, default=-1) for o in self.owners], device=device)
+        context = torch.tensor([o == CONTEXT for o in self.owners], device=device)
+        return Groups(
+            replace(self.samples, owners=number).where(number >= 0),
+            self.samples.where(context),
+            self.retained,
+            self.decoys,
+        )
 
     def accuracies(self) -> dict[int, float]:
-        """The MA of each secret of the batch."""
-        right = (self.tokens.current.argmax(-1) == self.tokens.truth).tolist()
+        """The MA of each secret of the samples."""
         hits: dict[int, list[bool]] = {}
-        for owners, hit in zip(self.owners, right, strict=True):
+        for owners, hit in zip(self.owners, self.samples.predicted().tolist(), strict=True):
             for secret in owners - ELSEWHERE:
                 hits.setdefault(secret, []).append(hit)
         return {secret: sum(found) / len(found) for secret, found in hits.items()}

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from erasetest.clm import Clm
-from erasetest.decoys import decoy
+from erasetest.decoys import with_decoys
 from erasetest.errors import BadInput
 from erasetest.probes import ProbeSettings, SampleMeasures, SecretMeasures, probe
-from erasetest.samples import SensitiveSample, make_sample
+from erasetest.samples import SensitiveSample
 from erasetest.verdict.judge import secret_leaks
 from erasetest.verdict.rates import Rate
 from erasetest.verdict.thresholds import JUDGED, Thresholds
@@ -179,7 +179,7 @@ def decoyed(
         while short[kind] > 0 and barren < len(having):
             sample = having[turn % len(having)]
             rng = random.Random(f"{seed} {kind} {turn} {sample.id}")
-            copy = _with_decoys(sample, f"reference-{len(made)}", rng)
+            copy = with_decoys(sample, f"reference-{len(made)}", rng)
             barren = 0 if kind in copy.kinds else barren + 1
             turn += 1
             if copy.secrets:
@@ -187,19 +187,6 @@ def decoyed(
             for secret in copy.secrets:
                 short[secret.kind] -= 1
     return made
-
-
-def _with_decoys(sample: SensitiveSample, name: str, rng: random.Random) -> SensitiveSample:
-    text = sample.content.reveal()
-    for secret in sample.secrets:
-        drawn = decoy(text[secret.start : secret.end], secret.kind, rng)
-        text = text[: secret.start] + drawn + text[secret.end :]
-    spans = [
-        (secret.start, secret.end, secret.kind)
-        for secret in sample.secrets
-        if text[secret.start : secret.end] != secret.text.reveal()
-    ]
-    return make_sample(text, spans, id=name)
 
 
 def tolerance_bound(values: Sequence[float], floor: float = 0.0) -> float:

@@ -15,7 +15,7 @@ import pytest
 
 from erasetest.errors import BadInput, ErasureError
 from erasetest.files import check_new_directory, check_writable, reserved
-from erasetest.names import check_clm_name
+from erasetest.names import check_clm_name, check_method
 from erasetest.probes.measures import SampleMeasures
 from erasetest.progress import Task
 from erasetest.retained import split_retained
@@ -171,11 +171,12 @@ class Gate:
         if self.settings.utility_against is not None:
             check_clm_name(self.settings.utility_against)
         if self.settings.erase:
-            if self.settings.erase not in ("codeeraser", "cu", "ga"):
+            try:
+                check_method(self.settings.erase)
+            except BadInput as error:
                 raise BadInput(
-                    f"no erasing method {self.settings.erase!r}: expected codeeraser, cu or ga "
-                    "(a path right after --erase is taken for one: write --erase=codeeraser)"
-                )
+                    f"{error} (a path right after --erase is taken for one: write --erase=decoys)"
+                ) from None
             if self.settings.erase_out:
                 check_new_directory(self.settings.erase_out)
                 self.held.enter_context(reserved(self.settings.erase_out))

@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-from erasetest.names import is_endpoint
-
-DEFAULT_METHOD = "codeeraser"
+from erasetest.names import DEFAULT_METHOD, METHODS, is_endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,8 @@ OPTIONS = (
     Option("--leak-accept", "write what leaks now into the baseline", kind="flag"),
     Option(
         "--erase",
-        f"erase what leaked and verify; METHOD is codeeraser, cu or ga (default: {DEFAULT_METHOD})",
+        f"erase what leaked and verify; METHOD is one of {', '.join(METHODS)} "
+        f"(default: {DEFAULT_METHOD})",
         "METHOD",
         "maybe",
     ),

@@ -1,11 +1,20 @@
 """What erasing minimizes, a file for each method, chosen by name."""
 
-from erasetest.erase.objectives.base import Objective, Tokens, Weights
-from erasetest.erase.objectives.codeeraser import codeeraser
+from erasetest.erase.objectives.base import Groups, Method, Objective, Tokens, Weights
+from erasetest.erase.objectives.codeeraser import codeeraser, codeeraser_no_kl
 from erasetest.erase.objectives.cu import cu
+from erasetest.erase.objectives.decoys import decoys
 from erasetest.erase.objectives.ga import ga
+from erasetest.erase.objectives.npo import npo
 
-OBJECTIVES: dict[str, Objective] = {"codeeraser": codeeraser, "cu": cu, "ga": ga}
-"""Name of a method, and its loss."""
+METHODS: dict[str, Method] = {
+    "codeeraser": Method(codeeraser),
+    "codeeraser-no-kl": Method(codeeraser_no_kl),
+    "cu": Method(cu),
+    "decoys": Method(decoys, decoys=True),
+    "ga": Method(ga),
+    "npo": Method(npo),
+}
+"""By name."""
 
-__all__ = ["OBJECTIVES", "Objective", "Tokens", "Weights"]
+__all__ = ["METHODS", "Groups", "Method", "Objective", "Tokens", "Weights"]

@@ -23,6 +23,10 @@ class Weights:
     """Of the divergence on the secrets."""
     alpha: float = 511.0
     """Of the divergence on retained code, times `lam`."""
+    beta: float = 0.1
+    """Of NPO: how soon a secret that became less likely is left alone."""
+    decoys: float = 1.0
+    """Of the loss on decoys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,17 @@ class Tokens:
     current: torch.Tensor
     original: torch.Tensor
     truth: torch.Tensor
+    owners: torch.Tensor | None = None
+    """The number of the secret that each token belongs to, (n,); for secrets alone."""
+
+    def where(self, mask: torch.Tensor) -> Tokens:
+        """The tokens at which a mask (n,) is true."""
+        owners = None if self.owners is None else self.owners[mask]
+        return Tokens(self.current[mask], self.original[mask], self.truth[mask], owners)
+
+    def predicted(self) -> torch.Tensor:
+        """Mask (n,): where the most likely token is the true one."""
+        return self.current.argmax(-1) == self.truth
 
     def loss(self) -> torch.Tensor:
         """Mean cross-entropy, in nats a token; 0 for no tokens."""
@@ -53,5 +68,27 @@ class Tokens:
         ) / len(self.truth)
 
 
-Objective = Callable[[Tokens, Tokens, Tokens, Weights], torch.Tensor]
-"""From the tokens of the secrets to erase, of their context and of retained code, to a loss."""
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """The tokens of a step.
+
+    Those of the secrets to erase, of the code around them, of retained code, and of decoys: fresh
+    random strings of the secrets' formats in their places, of which no original is known.
+    """
+
+    secret: Tokens
+    context: Tokens
+    retained: Tokens
+    decoys: Tokens
+
+
+Objective = Callable[[Groups, Weights], torch.Tensor]
+"""From the tokens of a step to a loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A loss, and whether it reads decoys."""
+
+    loss: Objective
+    decoys: bool = False

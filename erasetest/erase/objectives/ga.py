@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import torch
 
-from erasetest.erase.objectives.base import Tokens, Weights
+from erasetest.erase.objectives.base import Groups, Weights
 
 
-def ga(secret: Tokens, context: Tokens, retained: Tokens, w: Weights) -> torch.Tensor:
+def ga(g: Groups, w: Weights) -> torch.Tensor:
     """`-L` over every token of the samples, secret or not."""
-    return -whole_loss(secret, context)
+    return -whole_loss(g)
 
 
-def whole_loss(secret: Tokens, context: Tokens) -> torch.Tensor:
-    """Mean cross-entropy over the tokens of both groups."""
-    n, m = len(secret.truth), len(context.truth)
-    return (n * secret.loss() + m * context.loss()) / max(1, n + m)
+def whole_loss(g: Groups) -> torch.Tensor:
+    """Mean cross-entropy over the tokens of the samples: secrets and context."""
+    n, m = len(g.secret.truth), len(g.context.truth)
+    return (n * g.secret.loss() + m * g.context.loss()) / max(1, n + m)

@@ -1,0 +1,32 @@
+"""Negative preference optimization (Zhang et al., 2024), on secrets alone."""
+
+from __future__ import annotations
+
+import torch
+
+from erasetest.erase.objectives.base import Groups, Tokens, Weights
+
+
+def npo(g: Groups, w: Weights) -> torch.Tensor:
+    """`-2/beta mean log sigmoid(-beta r) + gamma L_context + lambda alpha KL_retained`.
+
+    `r = log p(s) - log p_original(s)` of each secret's tokens together: the ascent of a secret
+    fades as it becomes less likely than it was.
+    """
+    return (
+        negative_preference(g.secret, w.beta)
+        + w.gamma * g.context.loss()
+        + w.lam * w.alpha * g.retained.divergence()
+    )
+
+
+def negative_preference(secret: Tokens, beta: float) -> torch.Tensor:
+    """`-2/beta mean log sigmoid(-beta r)` over the secrets; 0 for none."""
+    if not len(secret.truth):
+        return secret.current.new_zeros(())
+    assert secret.owners is not None
+    truth = secret.truth.unsqueeze(-1)
+    gained = (secret.current.gather(-1, truth) - secret.original.gather(-1, truth)).squeeze(-1)
+    _, owner = secret.owners.unique(return_inverse=True)
+    ratios = gained.new_zeros(int(owner.max()) + 1).index_add(0, owner, gained)
+    return -2 / beta * torch.nn.functional.logsigmoid(-beta * ratios).mean()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import math
 import random
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from erasetest.clm import Clm, LoadOptions, encode, load_clm
 from erasetest.erase import METHODS, Erasure, ErasureSettings, erase, save_checkpoint
-from erasetest.erase.objectives import Tokens, Weights
+from erasetest.erase.objectives import Groups, Method, Tokens, Weights
 from erasetest.erase.reference import Reference
 from erasetest.erase.rows import CONTEXT, ELSEWHERE, forget_rows, retained_rows
 from erasetest.erase.stopping import OWED, StopRule
@@ -29,7 +31,9 @@ FORGET = tiny.PLANTED[:4]
 
 
 def _settings(method: str = "codeeraser", **changes: object) -> ErasureSettings:
-    return ErasureSettings(**{"method": method, "lr": 1e-3, "max_steps": 80, **changes})  # type: ignore[arg-type]
+    return ErasureSettings(
+        **{"method": method, "lr": 1e-3, "max_steps": 80, "guard": None, **changes}
+    )  # type: ignore[arg-type]
 
 
 def _logits(clm: Clm, ids: tuple[int, ...]) -> torch.Tensor:
@@ -457,6 +461,71 @@ def test_a_loss_that_is_no_number_ends_it() -> None:
         erase(clm, FORGET, tiny.RETAINED, LIMITS, _settings())
 
 
+def _broken_at(monkeypatch: pytest.MonkeyPatch, clm: Clm, calls: set[int], how: str) -> None:
+    """Let CodeEraser's loss be no number at these calls, or leave weights that are none."""
+    plain, seen = METHODS["codeeraser"].loss, itertools.count(1)
+
+    def loss(groups: Groups, weights: Weights) -> torch.Tensor:
+        found = plain(groups, weights)
+        if next(seen) not in calls:
+            return found
+        if how == "loss":
+            return found * math.nan
+        for parameter in clm.model.parameters():
+            parameter.data += math.nan
+        return found
+
+    monkeypatch.setitem(METHODS, "codeeraser", Method(loss))
+
+
+@pytest.mark.parametrize("how", ["loss", "weights"])
+def test_a_loss_that_is_no_number_leads_back_to_the_last_good_state(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At half the rate; the secrets are erased all the same."""
+    clm = tiny.reciting("qwen2")
+    _broken_at(monkeypatch, clm, {3, 6}, how)
+    erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, _settings())
+    assert erasure.erased
+    assert erasure.restored == 2
+    assert erasure.as_dict(None)["restored"] == 2
+    rates = [step.lr for step in erasure.history]
+    assert sorted(set(rates), reverse=True) == [1e-3, 5e-4, 2.5e-4]
+    assert rates == sorted(rates, reverse=True)
+    assert "rate 0.00025" in erasure.history[-1].note()
+    assert all(p.isfinite().all() for p in clm.model.parameters())
+    assert [judge(m, LIMITS).verdict for m in probe(clm, FORGET)] == ["pass"] * 4
+
+
+def test_the_state_that_comes_back_is_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was broken at step 2 goes on from the weights of step 1."""
+    clm = tiny.reciting("qwen2")
+    before = _weights(clm)
+    _broken_at(monkeypatch, clm, {2}, "weights")
+    erase(clm, FORGET, tiny.RETAINED, LIMITS, _settings(lr=1e-9, max_steps=4))
+    torch.testing.assert_close(_weights(clm), before, atol=1e-7, rtol=0)
+
+
+def test_again_and_again_no_number_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After three times, with what to try."""
+    clm = tiny.reciting("qwen2")
+    _broken_at(monkeypatch, clm, set(range(2, 99)), "loss")
+    with pytest.raises(ErasureError, match="no number at step 2: nothing was saved; try a learn"):
+        erase(clm, FORGET, tiny.RETAINED, LIMITS, _settings())
+
+
+@pytest.mark.parametrize(("method", "ends"), [("ga", True), ("decoys", False)])
+def test_the_guard_ends_what_harms_retained_code(method: str, ends: bool) -> None:
+    """Not erased, and it says why; a method that keeps retained code is let be."""
+    clm = tiny.reciting("gpt2")
+    erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, _settings(method, guard=0.1))
+    assert erasure.erased is not ends
+    assert ("retained code is predicted" in erasure.ended) is ends
+    falls = [step.retained_fall for step in erasure.history]
+    assert falls[0] == 0
+    assert (sum(falls[-4:]) / 4 > 0.1) is ends
+
+
 @pytest.mark.parametrize("lr", [1e3, 1e37])
 def test_steps_that_destroy_the_clm_never_count_as_erasing(lr: float) -> None:
     """Weights that overflow recite nothing: an error, or not erased."""
@@ -495,7 +564,7 @@ def test_an_erasure_in_a_report() -> None:
 
 
 def _erasure() -> Erasure:
-    step = Step(1, 0.0, 1, 0.5, 0.5, 0.0)
+    step = Step(1, 0.0, 1, 0.5, 0.5, 0.0, 0.0, 1e-3)
     return Erasure("codeeraser", {}, 4, 1, 1.0, None, True, (step,), LIMITS)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -29,11 +30,19 @@ from erasetest.erase.stopping import StopRule
 from erasetest.errors import BadInput, ErasureError
 from erasetest.names import DEFAULT_METHOD, check_method
 from erasetest.probes import SampleMeasures, probe
-from erasetest.retained import check_disjoint
+from erasetest.retained import RETENTION_MARGIN, check_disjoint
 from erasetest.samples import SensitiveSample
 from erasetest.verdict import Thresholds
 
 BATCH = 32
+ERASED = "every secret is erased"
+
+_GOOD_EVERY = 10
+"""Steps after which the weights are kept to come back to."""
+
+_RESTORES = 3
+_GUARDED_STEPS = 4
+"""Steps whose mean the guard looks at: a step's draw of retained code is small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,8 @@ class ErasureSettings:
     batch: int = BATCH
     """Samples a step, and as many of retained code."""
     max_steps: int = 200
+    guard: float | None = RETENTION_MARGIN
+    """How far the share of retained tokens that are predicted may fall before erasing ends."""
     weights: Weights = field(default_factory=Weights)
     seed: int = 0
 
@@ -69,12 +80,15 @@ class Step:
     worst_ma: float
     mean_ma: float
     retained_kl: float
+    retained_fall: float
+    """By how much the share of retained tokens that are predicted is below the original CLM's."""
+    lr: float
 
     def note(self) -> str:
         """What progress shows."""
         return (
             f"worst MA {self.worst_ma:.2f}, {self.active} secrets left, "
-            f"retained KL {self.retained_kl:.4f}"
+            f"retained KL {self.retained_kl:.4f}, rate {self.lr:.2g}"
         )
 
 
@@ -92,6 +106,10 @@ class Erasure:
     history: tuple[Step, ...]
     thresholds: Thresholds
     """What the secrets were judged by in the end."""
+    ended: str = ERASED
+    """Why it ended."""
+    restored: int = 0
+    """How often a loss that is no number led back to an earlier state and half the rate."""
 
     def as_dict(self, checkpoint: str | None) -> dict[str, Any]:
         """As it stands in a report."""
@@ -103,6 +121,8 @@ class Erasure:
             "seconds": round(self.seconds, 3),
             "peak_memory_bytes": self.peak_memory_bytes,
             "erased": self.erased,
+            "ended": self.ended,
+            "restored": self.restored,
             "settings": self.settings,
             "thresholds": self.thresholds.as_dict(),
             "history": [asdict(step) for step in self.history],
@@ -131,15 +151,17 @@ def erase(
     """Erase the secrets of `samples` from the CLM, in place.
 
     Every step sees up to `batch` samples that still have a secret to erase, and a fresh draw of as
-    many retained texts. It ends when a full probe finds every secret below its thresholds, or at
-    `max_steps`, and then says so. Dropout stays off: the divergences compare like with like.
+    many retained texts. It ends when a full probe finds every secret below its thresholds; not
+    erased, and saying so, at `max_steps` or when retained code is predicted worse than `guard`
+    allows. Dropout stays off: the divergences compare like with like. Where the loss is no number,
+    the last good state comes back and the rate is halved, three times at most.
 
     Erasing changes what the CLM makes of never-seen secrets too, so thresholds that were calibrated
     on it are calibrated again before each full probe, by `recalibrate`; the stricter ones decide.
 
     Raises:
         BadInput: no retained code, or retained code that holds a secret.
-        ErasureError: the loss is not finite.
+        ErasureError: the loss is not finite from the first step on, or again and again.
     """
     settings = settings or ErasureSettings()
     check_disjoint(samples, retained)
@@ -171,10 +193,17 @@ class _Run:
         for parameter in clm.model.parameters():
             parameter.requires_grad_(True)
         assert settings.lr is not None
-        self.optimizer = torch.optim.AdamW(
-            clm.model.parameters(), lr=settings.lr, betas=settings.betas, weight_decay=0.0
-        )
+        self.lr = settings.lr
+        self.optimizer = self._fresh_optimizer()
+        self.good: list[torch.Tensor] = []
+        self.restored = 0
+        self.falls: deque[float] = deque(maxlen=_GUARDED_STEPS)
         self.rng = random.Random(settings.seed)
+
+    def _fresh_optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(
+            self.clm.model.parameters(), lr=self.lr, betas=self.settings.betas, weight_decay=0.0
+        )
 
     def go(
         self,
@@ -186,20 +215,26 @@ class _Run:
         if cuda:
             torch.cuda.reset_peak_memory_stats(self.clm.device)
         history: list[Step] = []
-        erased = False
-        steps = self._steps()
-        while not erased:
-            step = next(steps, None)
+        ended = f"the limit of {self.settings.max_steps} steps came first"
+        while len(history) < self.settings.max_steps:
+            step = self._step(len(history) + 1)
             if step is None:
-                break
+                continue
             if not step.active:
-                if recalibrate is not None:
-                    self.rule.tighten(recalibrate())
-                erased = self.rule.verify(self._probe())
+                if self._is_erased(recalibrate):
+                    ended = ERASED
+                    break
                 continue
             history.append(step)
             if progress is not None:
                 progress(step, self.settings.max_steps)
+            fall = self._guarded_fall()
+            if fall is not None:
+                ended = f"retained code is predicted {fall:.1%} worse, more than allowed"
+                break
+        else:
+            if self._is_erased(recalibrate):
+                ended = ERASED
         for parameter in self.clm.model.parameters():
             parameter.requires_grad_(False)
         peak = torch.cuda.max_memory_allocated(self.clm.device) if cuda else None
@@ -210,10 +245,18 @@ class _Run:
             steps=len(history),
             seconds=time.monotonic() - started,
             peak_memory_bytes=peak,
-            erased=erased,
+            erased=ended == ERASED,
             history=tuple(history),
             thresholds=self.rule.thresholds,
+            ended=ended,
+            restored=self.restored,
         )
+
+    def _is_erased(self, recalibrate: Callable[[], Thresholds] | None) -> bool:
+        """Whether a full probe finds every secret below its thresholds."""
+        if recalibrate is not None:
+            self.rule.tighten(recalibrate())
+        return self.rule.verify(self._probe())
 
     def _probe(self) -> list[SampleMeasures]:
         measured: list[SampleMeasures] = []
@@ -225,45 +268,72 @@ class _Run:
             raise ErasureError(f"a secret can no longer be measured: {problem}: nothing was saved")
         return measured
 
-    def _steps(self) -> Iterator[Step]:
-        """Steps until the limit; one without active secrets has changed nothing."""
-        done = 0
-        while done < self.settings.max_steps:
-            step = self._step(done + 1)
-            done += bool(step.active)
-            yield step
-
-    def _step(self, number: int) -> Step:
+    def _step(self, number: int) -> Step | None:
+        """One step; without active secrets it changed nothing, and None where it was undone."""
         forget = self._draw_forget()
         retain = self.rng.sample(self.kept, min(len(forget), len(self.kept)))
         seen = self._forward(forget, retain, self._draw_decoys(forget))
+        if not seen.is_finite():
+            self._restore(number)
+            return None
+        for secret, accuracy in seen.accuracies().items():
+            self.rule.saw(secret, accuracy)
         active = self.rule.active
         if not active:
-            return self._saw(number, 0, 0.0, 0.0)
+            return self._saw(number, 0, 0.0, seen.retained)
         groups = seen.groups(active)
         loss = self.method.loss(groups, self.settings.weights)
         if not torch.isfinite(loss):
-            raise ErasureError(
-                f"the loss became {loss.item()} at step {number}: nothing was saved; "
-                f"try a learning rate below {self.settings.lr:g}"
-            )
+            self._restore(number)
+            return None
+        if number % _GOOD_EVERY == 1:
+            self.good = [p.detach().cpu().clone() for p in self.clm.model.parameters()]
         loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.rule.climbed(active & {owner for row in forget for owner in row.secrets})
-        with torch.no_grad():
-            divergence = float(groups.retained.divergence())
-        return self._saw(number, len(active), float(loss.detach()), divergence)
+        return self._saw(number, len(active), float(loss.detach()), groups.retained)
 
-    def _saw(self, number: int, active: int, loss: float, divergence: float) -> Step:
+    @torch.no_grad()
+    def _restore(self, number: int) -> None:
+        """Go back to the last good state, at half the rate.
+
+        Raises:
+            ErasureError: there is none, or it was gone back to too often.
+        """
+        if not self.good or self.restored == _RESTORES:
+            raise ErasureError(
+                f"the loss is no number at step {number}: nothing was saved; "
+                f"try a learning rate below {self.lr:g}"
+            )
+        for parameter, kept in zip(self.clm.model.parameters(), self.good, strict=True):
+            parameter.copy_(kept)
+        self.restored += 1
+        self.lr /= 2
+        self.optimizer = self._fresh_optimizer()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _guarded_fall(self) -> float | None:
+        """How far retained code fell, where that is more than the guard allows."""
+        if self.settings.guard is None or len(self.falls) < _GUARDED_STEPS:
+            return None
+        fall = sum(self.falls) / len(self.falls)
+        return fall if fall > self.settings.guard else None
+
+    @torch.no_grad()
+    def _saw(self, number: int, active: int, loss: float, retained: Tokens) -> Step:
         accuracy = self.rule.accuracy
+        known = retained.original.argmax(-1) == retained.truth
+        self.falls.append(float((known.float() - retained.predicted().float()).mean()))
         return Step(
             number,
             loss,
             active,
             max(accuracy),
             sum(accuracy) / len(accuracy),
-            divergence,
+            float(retained.divergence()),
+            self.falls[-1],
+            self.lr,
         )
 
     def _draw_forget(self) -> list[Row]:
@@ -311,15 +381,12 @@ class _Run:
         ]  # fmt: skip
         now, true = current.split(sizes), truth.split(sizes)
         before = self.reference.log_probs(kept, places[: len(kept)]).split(sizes[:2])
-        seen = _Seen(
+        return _Seen(
             Tokens(now[0], before[0], true[0]),
             [owners for row in forget for owners in row.owners[1:]],
             Tokens(now[1], before[1], true[1]),
             Tokens(now[2], now[2].detach(), true[2]),
         )
-        for secret, accuracy in seen.accuracies().items():
-            self.rule.saw(secret, accuracy)
-        return seen
 
     def _states(self, rows: list[Row], places: list[torch.Tensor]) -> list[torch.Tensor]:
         """The last hidden states of rows at these places, (places, width) each."""
@@ -341,6 +408,10 @@ class _Seen:
     owners: list[Owners]
     retained: Tokens
     decoys: Tokens
+
+    def is_finite(self) -> bool:
+        """Whether the CLM still gives numbers for what stands there."""
+        return all(bool(t.loss().isfinite()) for t in (self.samples, self.retained, self.decoys))
 
     def groups(self, active: frozenset[int]) -> Groups:
         """With the secrets that are still to be erased."""

@@ -18,7 +18,7 @@ from erasetest.files import check_new_directory, check_writable, reserved
 from erasetest.names import check_clm_name, check_method
 from erasetest.probes.measures import SampleMeasures
 from erasetest.progress import Task
-from erasetest.retained import split_retained
+from erasetest.retained import RETENTION_MARGIN, split_retained
 from erasetest.samples import SensitiveSample, read_manifest, read_manifests
 from erasetest.verdict.judge import Judgement, judge
 from erasetest.verdict.thresholds import Thresholds, read_thresholds
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 BLOCK = 32
 """Samples that are probed together. Fixed, so that a sample's batch does not depend on workers."""
-
-RETENTION_MARGIN = 0.03
-"""Drop of the text MA of held-out retained code that still counts as kept."""
 
 VERDICT_PROPERTY = "erasetest.verdict"
 

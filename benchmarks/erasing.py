@@ -25,8 +25,10 @@ from erasetest.clm import Clm, LoadOptions, encode, load_clm
 from erasetest.clm.batching import pad_right
 from erasetest.demo.build import FAMILIES, demo_clm, demo_problems, demo_samples
 from erasetest.erase import METHODS, ErasureSettings, erase
-from erasetest.probes import SampleMeasures, probe
+from erasetest.probes import ProbeSettings, SampleMeasures, probe
 from erasetest.probes.jobs import score_jobs, secret_jobs
+from erasetest.probes.likelihood import log2_probability
+from erasetest.probes.references import reference_log2_p
 from erasetest.probes.run import mean_text_accuracy
 from erasetest.runtime import quiet, silence_transformers
 from erasetest.samples import SensitiveSample
@@ -142,13 +144,17 @@ def ranked(clm: Clm, samples: list[SensitiveSample]) -> tuple[float, float]:
     0 where each is likelier than all of its decoys, 1 where each is less likely, 0.5 by chance;
     and the two-sided p value of the mean of as many uniform ranks (normal approximation).
     """
-    shares = []
-    for sample in samples:
-        own = nats(clm, [sample])[0]
-        others = nats(clm, decoyed([sample], DECOYS, "rank"))
-        shares.append(
-            (sum(o < own for o in others) + sum(o == own for o in others) / 2) / len(others)
+    encoded = encode(clm, samples)
+    jobs = score_jobs(clm, secret_jobs(clm, samples, encoded))
+    settings = ProbeSettings(references=DECOYS, seed=77)
+    shares = [
+        statistics.fmean((other > own) + (other == own) / 2 for other in others)
+        for job, others in zip(
+            jobs, reference_log2_p(clm, samples, encoded, jobs, settings), strict=True
         )
+        for own in [log2_probability(job.found.log_probs)]
+        if others
+    ]
     # A rank among n decoys takes n + 1 values evenly: variance (n + 2) / (12 n).
     sd = ((DECOYS + 2) / (12 * DECOYS) / len(shares)) ** 0.5
     z = (statistics.fmean(shares) - 0.5) / sd

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import secrets
 import shutil
 import tempfile
@@ -46,7 +45,7 @@ def writing(path: str | Path) -> Iterator[Callable[[str], object]]:
                 yield stream.write
             return
         path = path.resolve()
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=_part_prefix(path), dir=path.parent)
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
                 yield file.write
@@ -76,7 +75,7 @@ def check_writable(path: str | Path) -> None:
         if not parent.is_dir():
             raise BadInput(f"{path}: its folder does not exist: make it first")
         # Asked by doing: root may write everywhere, but not in /proc or on a read-only disk.
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=parent)
+        handle, temporary = tempfile.mkstemp(prefix=_part_prefix(path), dir=parent)
         os.close(handle)
         os.unlink(temporary)
 
@@ -94,7 +93,7 @@ def new_directory(path: str | Path) -> Iterator[Path]:
     check_new_directory(path)
     with _named_os_errors("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=_part_prefix(path), dir=path.parent))
         try:
             temporary.chmod(0o777 & ~_umask())
             yield temporary
@@ -128,7 +127,8 @@ def reserved(path: str | Path) -> Iterator[None]:
     Raises:
         BadInput: another run has it.
     """
-    path = Path(path).absolute()
+    # The file that a link leads to: under whatever name, one run at a time writes it.
+    path = Path(path).resolve()
     place = path.with_name(f".{path.name}.lock")
     with _named_os_errors("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +136,7 @@ def reserved(path: str | Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise BadInput(f"{path.name}: another run is writing it: name another folder") from None
+            raise BadInput(f"{path.name}: another run is writing it: name another place") from None
     try:
         _clear_parts(path)
         yield
@@ -145,15 +145,22 @@ def reserved(path: str | Path) -> Iterator[None]:
         lock.release()
 
 
+def _part_prefix(path: Path) -> str:
+    """What the names of parts of a file or folder begin with, and no one else's names do."""
+    return f".{path.name}.erasetest-"
+
+
 def _clear_parts(path: Path) -> None:
     """Remove what runs that were killed left of this path: nobody else is writing it now."""
-    name = re.compile(re.escape(f".{path.name}.") + "[a-z0-9_]{8}")
-    for part in path.parent.iterdir():
-        if name.fullmatch(part.name):
-            if part.is_dir() and not part.is_symlink():
-                shutil.rmtree(part, ignore_errors=True)
-            else:
-                part.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        for part in path.parent.iterdir():
+            if not part.name.startswith(_part_prefix(path)):
+                continue
+            with contextlib.suppress(OSError):
+                if part.is_dir() and not part.is_symlink():
+                    shutil.rmtree(part)
+                else:
+                    part.unlink()
 
 
 def id_key() -> bytes:

@@ -210,6 +210,17 @@ def test_each_secret_is_held_against_what_all_others_set(rows: list[tuple[str, A
             assert limits.of(secret.kind)[name] == pytest.approx(wanted.of(secret.kind)[name])
 
 
+def test_the_largest_of_the_others_bounds_a_secret() -> None:
+    """One far above the rest binds them all, and the second binds it."""
+    values = [0.01 * (n % 3) for n in range(200)] + [0.8, 0.9]
+    secrets = [
+        SecretMeasures(0, 1, "a", {**dict.fromkeys(JUDGED, v), "extracted": False}) for v in values
+    ]
+    found = {id(s): limits for s, limits in each_held_out(_thresholds("x", secrets), secrets)}
+    assert found[id(secrets[0])].kinds["a"]["ma"] == 0.9
+    assert found[id(secrets[-1])].kinds["a"]["ma"] == 0.8
+
+
 def test_many_never_seen_secrets_are_held_out_one_by_one() -> None:
     """Twenty thousand: to calibrate again for each of them would take an hour."""
     rng = random.Random(0)

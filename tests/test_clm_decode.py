@@ -9,7 +9,16 @@ import tiny
 import torch
 import transformers as hf
 
-from erasetest.clm import Clm, Continuation, continuations, wrap
+from erasetest.clm import (
+    Branch,
+    Clm,
+    Continuation,
+    Target,
+    continuations,
+    score,
+    score_branches,
+    wrap,
+)
 
 
 def _rows(clm: Clm) -> list[list[int]]:
@@ -182,7 +191,7 @@ def test_a_model_without_a_cache_is_read_plainly() -> None:
     assert clm.checked["cache"] is False
 
 
-@pytest.mark.parametrize("window", [4, 24, 200])
+@pytest.mark.parametrize("window", [4, 24, 64, 200])
 @pytest.mark.parametrize("name", ["Mistral", "Starcoder2", "Qwen2", "Gemma3Text"])
 def test_sliding_windows_change_nothing(name: str, window: int) -> None:
     """Layers that see the newest tokens alone: a continuation is what reading it all gives."""
@@ -200,9 +209,20 @@ def test_sliding_windows_change_nothing(name: str, window: int) -> None:
     clm = wrap(model, tiny.tokenizer("qwen2"), name=name)
     rng = random.Random(1)
     rows = [[rng.randrange(1, 320) for _ in range(n)] for n in (40, 61, 50)]
-    jobs = [Continuation(row, prefix, 12) for row, prefix in [(0, 9), (0, 38), (1, 60), (2, 33)]]
-    for job, found in zip(jobs, continuations(clm, rows, jobs), strict=True):
-        assert found == tiny.say(clm, rows[job.row][: job.prefix], 12, {})
+    # The last two fit a window of 64 each, and the cache of both together does not.
+    places = [(0, 9, 12), (0, 38, 12), (1, 60, 12), (2, 33, 12), (1, 58, 4), (0, 9, 50)]
+    jobs = [Continuation(*place) for place in places]
+    together = continuations(clm, rows, jobs)
+    last_two = continuations(clm, rows, jobs[-2:])
+    assert last_two == together[-2:]
+    for job, found in zip(jobs, together, strict=True):
+        assert found == tiny.say(clm, rows[job.row][: job.prefix], job.tokens, {})
+        assert found == continuations(clm, rows, [job])[0]
+    branches = [Branch(1, 58, (5, 6, 7)), Branch(0, 9, tuple(range(1, 50)))]
+    for branch, scored in zip(branches, score_branches(clm, rows, branches), strict=True):
+        ids = (*rows[branch.row][: branch.prefix], *branch.tokens)
+        (wanted,) = score(clm, [Target(ids, branch.prefix, len(ids))])
+        assert scored == pytest.approx(wanted.log_probs, abs=2e-4)
 
 
 def test_short_of_memory_while_continuing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,7 @@ def _plain(clm: Clm, target: Target, sampler: Sampler | None = None) -> list[Sco
             Scored(
                 (order[0],),
                 (order[1],),
+                (float(logits[order[0]] - logits[order[1]]),),
                 (float(logits[truth]) - rest,),
                 (own,),
                 (float(drawn),),
@@ -60,7 +61,7 @@ def _plain(clm: Clm, target: Target, sampler: Sampler | None = None) -> list[Sco
 def _assert_close(scored: Scored, wanted: list[Scored]) -> None:
     assert scored.greedy == tuple(one.greedy[0] for one in wanted)
     assert scored.runners_up == tuple(one.runners_up[0] for one in wanted)
-    for column in ("margins", "log_probs", "sampled", "z_scores"):
+    for column in ("leads", "margins", "log_probs", "sampled", "z_scores"):
         expected = [getattr(one, column)[0] for one in wanted]
         assert getattr(scored, column) == pytest.approx(expected, rel=1e-4, abs=1e-4), column
 

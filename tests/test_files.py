@@ -14,7 +14,14 @@ import pytest
 
 from erasetest import files
 from erasetest.errors import BadInput
-from erasetest.files import cache_dir, check_new_directory, id_key, new_directory, write_text
+from erasetest.files import (
+    cache_dir,
+    check_new_directory,
+    id_key,
+    new_directory,
+    reserved,
+    write_text,
+)
 
 needs_permissions = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 
@@ -263,3 +270,32 @@ def test_standard_output_is_written_to(tmp_path: Path, redirected: bool) -> None
     said = out.read_bytes() if redirected else done.stdout
     assert said == b"one\ntwo\n"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_killed_runs_left_goes_and_nothing_else(tmp_path: Path) -> None:
+    """Files of the user's own beside it stay, whatever their names; links are not followed."""
+    kept = [tmp_path / name for name in (".env.template", ".env.store", ".envs.erasetest-12345678")]
+    for path in kept:
+        path.touch()
+    folder = tmp_path / ".env.original"
+    (folder / "inner").mkdir(parents=True)
+    left = [tmp_path / f".env.erasetest-{n}abcdefg" for n in range(3)]
+    left[0].touch()
+    (left[1] / "deep").mkdir(parents=True)
+    left[2].symlink_to(folder)
+    with reserved(tmp_path / "env"):
+        assert (tmp_path / ".env.lock").exists()
+        assert not any(path.is_symlink() or path.exists() for path in left)
+    assert all(path.exists() for path in (*kept, folder / "inner"))
+
+
+def test_a_link_is_reserved_with_what_it_leads_to(tmp_path: Path) -> None:
+    """Two names of one file are one place."""
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for one, other in (("link", "real"), ("real", "link")):
+        with (
+            reserved(tmp_path / one),
+            pytest.raises(BadInput, match="another run is writing it"),
+            reserved(tmp_path / other),
+        ):
+            pass

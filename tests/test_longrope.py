@@ -22,6 +22,10 @@ from erasetest.clm import (
     wrap,
 )
 from erasetest.clm.batching import batches, like_lengths
+from erasetest.clm.noise import logit_noise
+from erasetest.erase import ErasureSettings, erase
+from erasetest.samples import make_sample
+from erasetest.verdict import Thresholds
 
 TURN = 40
 
@@ -96,12 +100,43 @@ def test_branches_are_scored_as_whole_rows(name: str) -> None:
     """From the shared prefix, or read alone where they cross the turn."""
     clm = _clm(name)
     rows = _rows((96, 30, 80))
-    places = [(0, 5), (0, 50), (1, 20), (1, 30), (2, TURN + 1), (2, TURN + 2), (2, 70)]
-    branches = [Branch(row, prefix, (7, 8, 9, 10)) for row, prefix in places]
-    for branch, found in zip(branches, score_branches(clm, rows, branches), strict=True):
-        whole = [*rows[branch.row][: branch.prefix], *branch.tokens]
-        wanted = [_alone(clm, whole, branch.prefix + i) for i in range(4)]
-        assert found == pytest.approx(wanted, abs=2e-4)
+    places = [(0, 5, 4), (0, 50, 4), (1, 20, 4), (1, 30, 4), (2, TURN + 1, 4), (2, TURN + 2, 4)]
+    # Padding behind a short branch of a long prefix passes the turn.
+    for chosen in (places, [(0, 34, 4), (1, 10, 20)], [(0, 34, 4), (0, 10, 20)]):
+        branches = [Branch(row, prefix, tuple(range(7, 7 + n))) for row, prefix, n in chosen]
+        for branch, found in zip(branches, score_branches(clm, rows, branches), strict=True):
+            whole = [*rows[branch.row][: branch.prefix], *branch.tokens]
+            wanted = [_alone(clm, whole, p) for p in range(branch.prefix, len(whole))]
+            assert found == pytest.approx(wanted, abs=2e-4)
+
+
+def test_noise_is_that_of_one_side() -> None:
+    """No row of what it is measured on passes the turn."""
+    assert logit_noise(_clm("longrope")) < 1e-2
+
+
+def test_the_least_turn_of_all_layers_counts() -> None:
+    """Kinds of layers may have positions of their own."""
+    clm = _clm("longrope")
+    turns = {"full": TURN + 9, "local": TURN, "other": TURN + 20}
+    clm.model.config.rope_parameters = {
+        name: {"rope_type": "longrope", "original_max_position_embeddings": turn}
+        for name, turn in turns.items()
+    }
+    assert clm.first_window == TURN
+
+
+def test_erasing_reads_rows_as_the_original_was_read() -> None:
+    """Before the first change nothing diverges, though rows of like length lie on both sides."""
+    clm = _clm("longrope")
+    text = "".join(tiny.CODE)
+    pieces = [clm.tokenizer.decode(clm.tokenizer(text)["input_ids"][:n]) for n in (37, 44, 38, 43)]
+    retained = [make_sample(piece, id=str(n)) for n, piece in enumerate(pieces)]
+    limits = Thresholds("test", {"ma": 0.0, "el_10": 0.0})
+    settings = ErasureSettings(lr=1e-5, max_steps=1)
+    samples = [make_sample(s.content.reveal(), [(5, 40, "k")], id=s.id) for s in tiny.PLANTED[:4]]
+    erasure = erase(clm, samples, retained, limits, settings)
+    assert erasure.history[0].retained_kl == pytest.approx(0, abs=1e-5)
 
 
 @given(st.lists(st.integers(1, 90)), st.integers(1, 300))

@@ -14,7 +14,7 @@ from erasetest import names
 from erasetest.erase.objectives import METHODS, Groups, Tokens, Weights
 
 VOCABULARY = 11
-WEIGHTS = Weights(gamma=0.3, lam=0.2, alpha=7.0)
+WEIGHTS = Weights(gamma=0.3, lam=0.2, alpha=7.0, decoys=0.6, match=0.8)
 SIZES = [(3, 5, 4, 2), (1, 1, 1, 1), (4, 0, 2, 3), (0, 4, 2, 0), (2, 3, 0, 0), (0, 0, 0, 0)]
 """Tokens of secrets, context, retained code and decoys."""
 
@@ -77,6 +77,17 @@ def _known(secret: Tokens) -> float:
     return sum(losses) / len(losses) if losses else 0.0
 
 
+def _apart(g: Groups) -> float:
+    """Mean over the secrets with decoys of the distance of their mean losses."""
+    assert g.secret.owners is not None
+    assert g.decoys.owners is not None
+    found = []
+    for owner in set(g.secret.owners.tolist()) & set(g.decoys.owners.tolist()):
+        own, other = (_loss(t.where(t.owners == owner)) for t in (g.secret, g.decoys))  # type: ignore[arg-type]
+        found.append(abs(own - other))
+    return sum(found) / len(found) if found else 0.0
+
+
 def _by_definition(method: str, g: Groups) -> float:
     w = WEIGHTS
     keep = w.lam * w.alpha * _divergence(g.retained)
@@ -86,7 +97,7 @@ def _by_definition(method: str, g: Groups) -> float:
         return -_loss(g.secret, g.context) - w.lam * _divergence(g.secret, g.context) + keep
     if method == "decoys":
         held = w.lam * w.alpha * _divergence(g.context)
-        return -_known(g.secret) + w.decoys * _loss(g.decoys) + held + keep
+        return -_known(g.secret) + w.match * _apart(g) + w.decoys * _loss(g.decoys) + held + keep
     if method == "npo":
         return _negative_preference(g.secret) + w.gamma * _loss(g.context) + keep
     bare = -_loss(g.secret) + w.gamma * _loss(g.context)
@@ -132,8 +143,8 @@ def test_repeating_a_group_changes_nothing(method: str, sizes: tuple[int, ...], 
     assert float(METHODS[method].loss(Groups(*more), WEIGHTS)) == pytest.approx(
         float(plain), abs=1e-4
     )
-    # In ga and cu the secrets and their context are one group.
-    for name in ("retained", "decoys"):
+    # In ga and cu the secrets and their context are one group; decoys belong to secrets.
+    for name in ("retained",):
         changed = replace(groups, **{name: _repeat(getattr(groups, name), times)})
         found = float(METHODS[method].loss(changed, WEIGHTS))
         assert found == pytest.approx(float(plain), abs=1e-4)

@@ -222,7 +222,7 @@ def test_a_probe_that_was_killed_goes_on_and_writes_the_same_file(tmp_path: Path
     kept = _rows(store)
     assert 64 <= kept < len(samples)
     assert not (tmp_path / "out.jsonl").exists()
-    assert len(list(tmp_path.glob(".out.jsonl.????????"))) == 1
+    assert len(list(tmp_path.glob(".out.jsonl.erasetest-*"))) == 1
     for output in ("out.jsonl", "whole.jsonl"):
         done = erasetest(*command, "-o", output, cwd=tmp_path)
         assert done.returncode == 0, done.stderr

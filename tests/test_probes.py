@@ -16,7 +16,7 @@ import transformers as hf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erasetest.clm import Clm, Sampler, encode, wrap
+from erasetest.clm import Clm, Continuation, Sampler, encode, wrap
 from erasetest.clm.noise import logit_noise
 from erasetest.decoys import decoy
 from erasetest.probes import (
@@ -36,7 +36,8 @@ from erasetest.probes.extraction_likelihood import (
     overlap,
 )
 from erasetest.probes.jobs import score_jobs, secret_jobs
-from erasetest.probes.run import mean_text_accuracy
+from erasetest.probes.paths import Path, _the_other_way
+from erasetest.probes.run import _measures, mean_text_accuracy
 from erasetest.samples import SensitiveSample, make_sample
 from erasetest.verdict import Thresholds, judge
 from erasetest.verdict.calibration import decoyed
@@ -424,7 +425,7 @@ def _taught(tokenizer: Any, ids: list[int]) -> Clm:
     """A CLM that recites one row of tokens."""
     model = tiny.model("qwen2")
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(60):
+    for _ in range(120):
         model(input_ids=torch.tensor([ids]), labels=torch.tensor([ids])).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -448,6 +449,54 @@ def test_extraction_in_other_tokens_counts_where_a_tokenizer_drops_capitals() ->
         clm = _taught(tokenizer, ids + tokenizer('"\n')["input_ids"])
         measured = probe(clm, [make_sample(content, [_span(content, secret)])])[0]
         assert measured.measures["extracted"] is extracted
+
+
+@pytest.mark.parametrize("said", ["secretxq9", "secretxq8"])
+def test_a_last_token_that_reaches_past_the_secret_asks_for_no_more(said: str) -> None:
+    """Under a normalizer too, what stands behind the secret may differ."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+    bare = Tokenizer(models.BPE())
+    bare.normalizer = normalizers.Lowercase()
+    bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    bare.decoder = decoders.ByteLevel()
+    bare.train_from_iterator(
+        [f'"{"secretxq9"}"\n'] * 50,
+        trainers.BpeTrainer(
+            vocab_size=300, special_tokens=["<e>"], show_progress=False,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        ),
+    )  # fmt: skip
+    tokenizer: Any = hf.PreTrainedTokenizerFast(tokenizer_object=bare, bos_token="<e>",
+                                                eos_token="<e>", pad_token="<e>")  # fmt: skip
+    content = 'x = "SecretXq9"\n'
+    sample = make_sample(content, [_span(content, "SecretXq9")])
+    head = [tokenizer.convert_tokens_to_ids(c) for c in "xĠ=Ġ"]
+    own = tokenizer(content)["input_ids"]
+    assert own[: len(head)] == head
+    assert len(own) - len(head) < 4
+    written = f'"{said};'
+    spelled = [tokenizer.convert_tokens_to_ids(character) for character in written]
+    measured = probe(_taught(tokenizer, head + spelled), [sample])[0]
+    assert measured.measures["extracted"] is (said == "secretxq9")
+
+
+def test_a_secret_that_the_tokenizer_cannot_write_is_a_problem() -> None:
+    """Two unknown words are the same token: none is told from another."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    bare = Tokenizer(models.WordLevel({"<e>": 0, "<u>": 1, "key": 2, "=": 3}, unk_token="<u>"))
+    bare.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer: Any = hf.PreTrainedTokenizerFast(
+        tokenizer_object=bare, unk_token="<u>", bos_token="<e>", eos_token="<e>", pad_token="<e>"
+    )
+    clm = replace(tiny.untrained("gpt2"), tokenizer=tokenizer)
+    content = "key = zzsecret99 key ="
+    sample = make_sample(content, [_span(content, "zzsecret99"), (17, 22, "word")])
+    unknown, known = probe(clm, [sample])[0].secrets
+    assert unknown.problem == "the tokenizer has no token for a part of it"
+    assert unknown.measures == {}
+    assert known.problem is None
 
 
 def test_extraction_behind_a_start_token_that_is_a_space() -> None:
@@ -719,6 +768,68 @@ def test_a_tie_within_a_continuation_is_within_reach(family: str) -> None:
             assert secret.at_most(name) == pytest.approx(high, abs=1e-6)
             moved += high > low
     assert moved
+
+
+def test_a_tie_between_two_wrong_tokens_is_within_reach() -> None:
+    """Where the secret is not known, what follows either of them is measured."""
+    moved = 0
+    for sample in tiny.PLANTED:
+        clm = tiny.reciting("qwen2", tied=False)
+        (job,) = score_jobs(clm, secret_jobs(clm, [sample], encode(clm, [sample])))
+        truth, p = list(job.truth), list(job.ids[: job.first])
+        wrong = [g for g, t in zip(job.found.greedy, truth, strict=True) if g != t]
+        wrong = [g for g in wrong if g not in truth and g not in clm.end_tokens]
+        if not wrong:
+            continue
+        head = clm.model.get_output_embeddings().weight
+        twin = next(k for k in range(tiny.VOCABULARY - 1, 1, -1) if k not in job.ids)
+        head.data[twin] = head.data[wrong[0]] * (1 + 2e-7)
+        noise = clm.noise = 1e-4
+        ends: dict[int, list[tuple[float, float]]] = {n: [] for n in (3, 5)}
+        for i in range(len(truth)):
+            ways = _said_both_ways(clm, p + truth[:i], len(truth) - i, noise)
+            for n in ends:
+                if i <= len(truth) - n:
+                    found = [overlap(n, way, truth[i:]) for way in ways]
+                    ends[n].append((min(found), max(found)))
+        (secret,) = probe(clm, [sample])[0].secrets
+        for n, places in ends.items():
+            low, high = (sum(column) / len(places) for column in zip(*places, strict=True))
+            assert secret.at_least(f"el_{n}") == pytest.approx(low, abs=1e-6)
+            assert secret.at_most(f"el_{n}") == pytest.approx(high, abs=1e-6)
+            moved += high > low
+    assert moved
+
+
+def test_what_ties_make_of_a_continuation_is_the_least_and_the_most() -> None:
+    """Whichever way was seen."""
+    clm = tiny.reciting("qwen2")
+    (job,) = score_jobs(clm, secret_jobs(clm, tiny.PLANTED[7:], encode(clm, tiny.PLANTED[7:])))
+    size = len(job.truth)
+    wrong = {i: [0] * (size - i) for i in range(size)}
+    right = {i: list(job.truth[i:]) for i in range(size)}
+    for seen, other in ((wrong, right), (right, wrong)):
+        measures, reach = _measures(clm, [Path(job, job.found.greedy, seen, other)])
+        assert measures["el_3"] == float(seen is right)
+        assert reach["el_3"] == reach["el_10"] == (0.0, 1.0)
+        assert reach["extracted"] == (False, True)
+
+
+def test_what_comes_after_the_end_is_no_tie() -> None:
+    """A job that is over may be asked for more tokens while others of its batch go on."""
+    clm = tiny.reciting("qwen2")
+    rows = [tuple(clm.tokenizer(tiny.PLANTED[0].content.reveal())["input_ids"])]
+    jobs = [Continuation(0, 9, 5)]
+    for said, tie, turned in (
+        ([4, 5], (3, 7), {}),
+        ([4, 5, 6, 7, 8], (5, 7), {}),
+        ([4, 5], (2, 0), {0: [4, 5]}),
+        ([4, 5, 6, 7, 8], (4, 9), {0: [4, 5, 6, 7, 9]}),
+    ):
+        assert _the_other_way(clm, rows, jobs, [said], {0: tie}) == turned
+    found = _the_other_way(clm, rows, jobs, [[4, 5]], {0: (2, 7)})
+    assert found[0][:3] == [4, 5, 7]
+    assert found[0][3:] == tiny.say(clm, [*rows[0][:9], 4, 5, 7], 2, {})
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)

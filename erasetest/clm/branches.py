@@ -42,9 +42,11 @@ def score_branches(
     for number, branch in enumerate(branches):
         by_row.setdefault(branch.row, []).append(number)
     alone: list[int] = []
+    room = max((len(branch.tokens) for branch in branches), default=0)
     for row, mine in list(by_row.items()):
+        prefixes = [branches[n].prefix for n in mine]
         ends = max(branches[n].prefix + len(branches[n].tokens) for n in mine)
-        if not shares_cache(clm, min(branches[n].prefix for n in mine), ends):
+        if not shares_cache(clm, min(prefixes), ends, max(prefixes) + room):
             alone += by_row.pop(row)
     targets = []
     for branch in (branches[number] for number in alone):
@@ -106,7 +108,7 @@ def _score(
         cached,
         [place[b.row] for b in part],
         [b.prefix for b in part],
-        pad_right(given, clm.start_token, clm.device),
+        given,
         clm.model.base_model if separate else clm.model,
     )
     states = out.last_hidden_state if separate else out.logits

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from erasetest.clm.batching import pad_right
 from erasetest.clm.load import Clm
 
 KeysAndValues = list[tuple[torch.Tensor, torch.Tensor]]
@@ -26,7 +28,7 @@ def after_prefixes(
     cached: KeysAndValues,
     places: list[int],
     prefixes: list[int],
-    tokens: torch.Tensor,
+    tokens: Sequence[Sequence[int]],
     model: Any = None,
 ) -> Any:
     """What the model, or its base, returns for tokens that follow prefixes of cached rows.
@@ -37,19 +39,22 @@ def after_prefixes(
         places: the row of each of n branches.
         prefixes: how many tokens of its row come before each branch; the last of them is the first
             of `tokens`, since its logits are needed.
-        tokens: of shape (n, length), padded on the right.
+        tokens: of each branch; padded on the right here.
         model: `clm.model` unless given.
     """
     device = clm.device
-    width, length = cached[0][0].shape[-2], tokens.shape[1]
+    given = pad_right(tokens, clm.start_token, device)
+    width, length = cached[0][0].shape[-2], given.shape[1]
     begins = torch.tensor(prefixes, device=device).unsqueeze(1) - 1
+    ends = begins + torch.tensor([[len(branch) - 1] for branch in tokens], device=device)
     mask = torch.ones(len(places), width + length, dtype=torch.long, device=device)
     mask[:, :width] = torch.arange(width, device=device) < begins
     return (model or clm.model)(
-        input_ids=tokens,
+        input_ids=given,
         attention_mask=mask,
-        # Padding may reach past the window, where learned positions end.
-        position_ids=(begins + torch.arange(length, device=device)).clamp(max=clm.window - 1),
+        # Padding stays where its branch ends: past the window learned positions are none, and past
+        # the window of a first training all tokens of the batch would get others.
+        position_ids=(begins + torch.arange(length, device=device)).minimum(ends),
         past_key_values=roomy_cache(cached, torch.tensor(places, device=device), length),
         use_cache=True,
     )

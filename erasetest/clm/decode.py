@@ -74,10 +74,12 @@ def continuations(
         if job.tokens > 0:
             by_row.setdefault(job.row, []).append(number)
     shareable: dict[bool, list[int]] = {True: [], False: []}
+    room = max((job.tokens for job in jobs), default=0)
     for row in sorted(by_row):
         mine = [jobs[n] for n in by_row[row]]
-        ends = max(job.given + job.tokens for job in mine)
-        shareable[shares_cache(clm, min(job.given for job in mine), ends)].append(row)
+        given, ends = [job.given for job in mine], max(job.given + job.tokens for job in mine)
+        shared = shares_cache(clm, min(given), ends, max(given) + room)
+        shareable[shared].append(row)
     for shared, used in shareable.items():
         lengths = [max(jobs[n].given for n in by_row[row]) for row in used]
 
@@ -276,14 +278,15 @@ class _Plain(_Session):
         ]
 
 
-def shares_cache(clm: Clm, shortest: int, longest: int) -> bool:
+def shares_cache(clm: Clm, shortest: int, longest: int, width: int) -> bool:
     """Whether what was read of a row can be gone on from `shortest` tokens of it, to `longest`.
 
     Tried once for each CLM: recurrent layers and foreign caches fail, and are read plainly, and so
-    are rows that are longer than a layer's sliding window, or that get other positions on the way.
+    are rows that get other positions on the way, and rows whose cache, of `width` places with all
+    that its batch may append, is wider than a layer's sliding window.
     """
     reach, turn = _local_reach(clm), clm.first_window
-    if reach is not None and longest > reach:
+    if reach is not None and width > reach:
         return False
     # What is cached lacks the last of the tokens that are given.
     if turn is not None and shortest - 1 <= turn < longest:
@@ -314,9 +317,7 @@ def _cache_can_be_shared(clm: Clm) -> bool:
         first = session.logits()
         session.advance([ids[6], ids[10]], [0, 1])
         second = session.logits()
-        together = after_prefixes(
-            clm, cached, [0, 0], [6, 10], torch.tensor([ids[5:7], ids[9:11]], device=clm.device)
-        ).logits[:, -1]
+        together = after_prefixes(clm, cached, [0, 0], [6, 10], [ids[5:7], ids[9:11]]).logits[:, -1]
     except (AttributeError, TypeError, RuntimeError, ValueError, IndexError):
         return False
     rows = [ids[:6], ids[:10], ids[:7], ids[:11]]

@@ -21,7 +21,8 @@ def logit_noise(clm: Clm) -> float:
     """
     if clm.noise is None:
         vocabulary = clm.model.config.get_text_config(decoder=True).vocab_size
-        lengths = [min(length, clm.window) for length in _LENGTHS]
+        longest = min(clm.window, clm.first_window or clm.window)
+        lengths = [min(length, longest) for length in _LENGTHS]
         rows = [
             [(31 * i * (n + 1) + 5) % vocabulary for i in range(w)] for n, w in enumerate(lengths)
         ]

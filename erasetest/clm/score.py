@@ -32,6 +32,7 @@ class Scored:
     Attributes:
         greedy: the CLM's most likely token.
         runners_up: the second.
+        leads: by how much the first leads before the second, in logits.
         margins: how far it is from the other answer, in logits: by how much the true token leads
             where it is the most likely, and minus how much it lacks where it is not.
         log_probs: of the true token.
@@ -42,6 +43,7 @@ class Scored:
 
     greedy: tuple[int, ...]
     runners_up: tuple[int, ...]
+    leads: tuple[float, ...]
     margins: tuple[float, ...]
     log_probs: tuple[float, ...]
     sampled: tuple[float, ...]
@@ -199,7 +201,8 @@ def _read(logits: torch.Tensor, truth: torch.Tensor, sampler: Sampler) -> tuple[
     logits.scatter_(-1, greedy.unsqueeze(-1), -math.inf)
     second, runners_up = logits.max(-1)
     logits.scatter_(-1, greedy.unsqueeze(-1), best.unsqueeze(-1))
-    margins = torch.where(greedy == truth, best - second, own - best)
+    leads = best - second
+    margins = torch.where(greedy == truth, leads, own - best)
     logits -= logits.logsumexp(-1, keepdim=True)
     log_probs = logits.gather(-1, true).squeeze(-1)
     sampled = (
@@ -210,4 +213,4 @@ def _read(logits: torch.Tensor, truth: torch.Tensor, sampler: Sampler) -> tuple[
     mean = (chances * logits).sum(-1)
     sd = logits.sub_(mean.unsqueeze(-1)).square_().mul_(chances).sum(-1).sqrt()
     z_scores = (log_probs - mean) / sd.clamp(min=_SMALLEST_SD)
-    return greedy, runners_up, margins, log_probs, sampled, z_scores
+    return greedy, runners_up, leads, margins, log_probs, sampled, z_scores

@@ -23,6 +23,8 @@ from erasetest.commands.options import (
 from erasetest.errors import BadInput
 from erasetest.progress import progress
 
+REFERENCES_CHECKED = 64
+
 
 def calibrate(
     clm: ClmOption,
@@ -38,8 +40,11 @@ def calibrate(
         Path | None, typer.Option(help="Samples to put decoys into, where none are never-seen.")
     ] = None,
     references: Annotated[
-        int, typer.Option(min=4, help="Decoys of each kind, and as many again to check by.")
-    ] = 64,
+        int | None,
+        typer.Option(
+            min=4, help="With --samples: decoys of each kind, and as many again to check by (64)."
+        ),
+    ] = None,
     clm_adapter: AdapterOption = None,
     clm_device: DeviceOption = "auto",
     clm_dtype: DtypeOption = "auto",
@@ -59,6 +64,8 @@ def calibrate(
         raise BadInput(
             "give either a manifest of never-seen secrets or --samples to put decoys into"
         )
+    if references is not None and not samples:
+        raise BadInput("--references is for decoys: add --samples FILE to put them into")
     if not manifest and not samples:
         from erasetest.demo.build import demo_samples
 
@@ -72,7 +79,12 @@ def calibrate(
     )  # fmt: skip
     with progress("calibrating") as task:
         thresholds = calibrate_on(
-            loaded, context, unseen=unseen, references=references, check=True, progress=task
+            loaded,
+            context,
+            unseen=unseen,
+            references=references or REFERENCES_CHECKED,
+            check=True,
+            progress=task,
         )
     write_text(output, json.dumps(thresholds.as_dict(), indent=1) + "\n")
     typer.echo(f"{output}: thresholds of {len(thresholds.kinds)} kinds")

@@ -75,7 +75,7 @@ def probe(
         check_output(store, manifest, output)
     check_clm_name(clm, clm_adapter, endpoint=True)
     # What goes down a pipe cannot be gone on with.
-    beside = None if is_stream(output) else output.absolute().with_name(f".{output.name}.store")
+    beside = None if is_stream(output) else output.resolve().with_name(f".{output.name}.store")
     block = BLOCK
     if is_endpoint(clm):
         if store is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Iterable, Sequence
 
 from erasetest.probes import SampleMeasures
@@ -10,6 +12,9 @@ from erasetest.verdict.judge import secret_leaks
 
 OWED = 3
 """Steps of ascent that a secret gets when a full probe finds it above a threshold."""
+
+
+_OFF = statistics.NormalDist().inv_cdf(0.9)
 
 
 class StopRule:
@@ -51,14 +56,36 @@ class StopRule:
         for secret in secrets:
             self._owed[secret] = max(0, self._owed[secret] - 1)
 
+    def owe(self, secrets: Iterable[int]) -> None:
+        """Give these secrets some steps more, whatever their MA."""
+        for secret in secrets:
+            self._owed[secret] = OWED
+
     def verify(self, measured: Sequence[SampleMeasures]) -> bool:
         """Whether a full probe finds every secret erased; those that it does not come back."""
         secrets = [secret for sample in measured for secret in sample.secrets]
         for number, secret in enumerate(secrets):
             self.accuracy[number] = float(secret.measures["ma"])
             if secret_leaks(secret, self.thresholds):
-                self._owed[number] = OWED
+                self.owe([number])
         return not self.active
 
     def _limit(self, kind: str) -> float:
         return self.thresholds.of(kind).get("ma", 0.5)
+
+
+def standing_out(ranks: Sequence[float | None]) -> list[int]:
+    """The numbers of secrets that make a set stand out among never-seen ones; none if it does not.
+
+    A rank is the share of a secret's decoys that are likelier than it: 0 where the secret is the
+    likeliest, 1 where it is the least likely, None where it has no decoys. By chance the mean of n
+    ranks is 0.5 give or take sqrt(1 / (12 n)); where it is off by more than 1.28 of these (a fifth
+    of never-seen sets are), the secrets on that side are told.
+    """
+    known = [rank for rank in ranks if rank is not None]
+    if not known:
+        return []
+    off = statistics.fmean(known) - 0.5
+    if abs(off) <= _OFF * math.sqrt(1 / 12 / len(known)):
+        return []
+    return [n for n, rank in enumerate(ranks) if rank is not None and (rank - 0.5) * off > 0]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,6 +14,7 @@ from typing import Any
 
 import torch
 
+from erasetest.clm import encode
 from erasetest.clm.batching import like_lengths, pad_right
 from erasetest.clm.load import Clm
 from erasetest.clm.score import head, hidden_states
@@ -26,12 +29,15 @@ from erasetest.erase.rows import (
     forget_rows,
     retained_rows,
 )
-from erasetest.erase.stopping import StopRule
+from erasetest.erase.stopping import StopRule, standing_out
 from erasetest.errors import BadInput, ErasureError
 from erasetest.names import DEFAULT_METHOD, check_method
-from erasetest.probes import SampleMeasures, probe
+from erasetest.probes import ProbeSettings, SampleMeasures, probe
+from erasetest.probes.jobs import score_jobs, secret_jobs
+from erasetest.probes.likelihood import log2_probability
+from erasetest.probes.references import reference_log2_p
 from erasetest.retained import RETENTION_MARGIN, check_disjoint
-from erasetest.samples import SensitiveSample
+from erasetest.samples import Secret, SensitiveSample
 from erasetest.verdict import Thresholds
 
 BATCH = 32
@@ -40,6 +46,10 @@ ERASED = "every secret is erased"
 _GOOD_EVERY = 10
 """Steps after which the weights are kept to come back to."""
 
+_MATCHINGS = 8
+"""How often secrets that are erased get steps more because they stand out among decoys."""
+
+_RANKED_AMONG = 8
 _RESTORES = 3
 _GUARDED_STEPS = 4
 """Steps whose mean the guard looks at: a step's draw of retained code is small."""
@@ -185,6 +195,9 @@ class _Run:
         self.clm, self.samples, self.settings = clm, samples, settings
         self.rows, _ = forget_rows(clm, samples)
         self.kept = retained_rows(clm, retained)
+        self.first_secret = list(
+            itertools.accumulate((len(sample.secrets) for sample in samples), initial=0)
+        )
         kinds = [secret.kind for sample in samples for secret in sample.secrets]
         self.rule = StopRule(kinds, thresholds)
         self.reference = Reference(clm)
@@ -196,7 +209,7 @@ class _Run:
         self.lr = settings.lr
         self.optimizer = self._fresh_optimizer()
         self.good: list[torch.Tensor] = []
-        self.restored = 0
+        self.restored = self.matched = 0
         self.falls: deque[float] = deque(maxlen=_GUARDED_STEPS)
         self.rng = random.Random(settings.seed)
 
@@ -256,7 +269,28 @@ class _Run:
         """Whether a full probe finds every secret below its thresholds."""
         if recalibrate is not None:
             self.rule.tighten(recalibrate())
-        return self.rule.verify(self._probe())
+        if not self.rule.verify(self._probe()):
+            return False
+        if self.method.decoys and self.matched < _MATCHINGS:
+            self.matched += 1
+            self.rule.owe(standing_out(self._ranks()))
+        return not self.rule.active
+
+    def _ranks(self) -> list[float | None]:
+        """The share of fresh decoys in its place that are likelier than each secret."""
+        encoded = encode(self.clm, self.samples)
+        jobs = score_jobs(self.clm, secret_jobs(self.clm, self.samples, encoded))
+        seed = self.rng.randrange(1 << 30)
+        settings = ProbeSettings(references=_RANKED_AMONG, seed=seed)
+        others = reference_log2_p(self.clm, self.samples, encoded, jobs, settings)
+        ranks: list[float | None] = [None] * self.first_secret[-1]
+        for job, references in zip(jobs, others, strict=True):
+            own = log2_probability(job.found.log_probs)
+            if references:
+                ranks[self.first_secret[job.sample] + job.secret] = statistics.fmean(
+                    (other > own) + (other == own) / 2 for other in references
+                )
+        return ranks
 
     def _probe(self) -> list[SampleMeasures]:
         measured: list[SampleMeasures] = []
@@ -349,14 +383,27 @@ class _Run:
         return [*first, *rest][: self.settings.batch]
 
     def _draw_decoys(self, forget: list[Row]) -> list[Row]:
-        """Fresh decoys in the places of the secrets of these rows, for a method that reads them."""
+        """Fresh decoys in the places of the secrets of these rows, for a method that reads them.
+
+        Their tokens are owned by the secrets that they stand for.
+        """
         if not self.method.decoys:
             return []
-        drawn = [
-            with_decoys(self.samples[number], "decoy", self.rng)
-            for number in dict.fromkeys(row.sample for row in forget)
+        numbers = list(dict.fromkeys(row.sample for row in forget))
+        drawn = [with_decoys(self.samples[number], "decoy", self.rng) for number in numbers]
+        pairs = [pair for pair in zip(numbers, drawn, strict=True) if pair[1].secrets]
+        stands_for = [
+            self.first_secret[number] + _place(self.samples[number], decoy)
+            for number, sample in pairs
+            for decoy in sample.secrets
         ]
-        return forget_rows(self.clm, [sample for sample in drawn if sample.secrets])[0]
+        rows, _ = forget_rows(self.clm, [sample for _, sample in pairs])
+        return [
+            replace(
+                row, owners=tuple(frozenset(stands_for[n] for n in o if n >= 0) for o in row.owners)
+            )
+            for row in rows
+        ]
 
     def _forward(self, forget: list[Row], retain: list[Row], decoys: list[Row]) -> _Seen:
         """One pass over all rows of a step; of decoys, the secret's tokens alone are needed."""
@@ -385,8 +432,13 @@ class _Run:
             Tokens(now[0], before[0], true[0]),
             [owners for row in forget for owners in row.owners[1:]],
             Tokens(now[1], before[1], true[1]),
-            Tokens(now[2], now[2].detach(), true[2]),
+            Tokens(now[2], now[2].detach(), true[2], self._owners_of(decoys)),
         )
+
+    def _owners_of(self, rows: list[Row]) -> torch.Tensor:
+        """The secret that each token of decoys stands for; of several in an overlap, the first."""
+        owners = [min(o) for row in rows for o in row.owners[1:] if o]
+        return torch.tensor(owners, dtype=torch.long, device=self.clm.device)
 
     def _states(self, rows: list[Row], places: list[torch.Tensor]) -> list[torch.Tensor]:
         """The last hidden states of rows at these places, (places, width) each."""
@@ -398,6 +450,12 @@ class _Run:
             for i, states in zip(group, hidden, strict=True):
                 found[i] = states[places[i].to(self.clm.device)]
         return [found[i] for i in range(len(rows))]
+
+
+def _place(sample: SensitiveSample, decoy: Secret) -> int:
+    """Which of a sample's secrets a decoy stands for: it has the place and the kind of it."""
+    spans = [(secret.start, secret.end, secret.kind) for secret in sample.secrets]
+    return spans.index((decoy.start, decoy.end, decoy.kind))
 
 
 @dataclass(frozen=True, slots=True)

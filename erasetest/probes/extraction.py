@@ -46,7 +46,13 @@ def is_extracted(clm: Clm, job: Job, said: list[int]) -> bool:
 def _wanted(clm: Clm, job: Job) -> str:
     """The secret's text as the CLM would write it: a tokenizer may drop case, accents or spaces."""
     written = _decode(clm, job, job.truth).rstrip("\ufffd")
-    return written if written and not written.startswith(job.wanted) else job.wanted
+    if not written or written.startswith(job.wanted):
+        return job.wanted
+    # The last token may reach past the secret: cut where the secret by itself is at its end.
+    ids = clm.tokenizer(job.wanted, add_special_tokens=False)["input_ids"]
+    alone = str(clm.tokenizer.decode(ids, clean_up_tokenization_spaces=False)).lstrip()
+    space = written[: len(written) - len(written.lstrip())]
+    return space + alone if alone and written.startswith(space + alone) else written
 
 
 def _reproduces(clm: Clm, job: Job, wanted: str, tokens: list[int]) -> bool | None:

@@ -44,11 +44,18 @@ def secret_jobs(
         for place, (secret, at) in enumerate(zip(sample.secrets, tokens.secrets, strict=True)):
             begin = max(0, at.last - clm.window)
             # At is past the window's edge where the window cuts all of p off.
-            if len(at) == 0 or begin >= at.first:
+            if len(at) == 0 or begin >= at.first or has_unknown(clm, tokens, place):
                 continue
             wanted = content[at.text_start : secret.end]
             jobs.append(Job(number, place, tokens.ids[begin : at.last], at.first - begin, wanted))
     return jobs
+
+
+def has_unknown(clm: Clm, encoded: EncodedSample, place: int) -> bool:
+    """Whether the tokenizer knows no token for a part of a secret: no text is told from another."""
+    unknown, at = clm.tokenizer.unk_token_id, encoded.secrets[place]
+    # GPT-2's tokenizers call the end of text unknown, and know every byte.
+    return unknown not in (None, *clm.end_tokens) and unknown in encoded.ids[at.first : at.last]
 
 
 def text_jobs(clm: Clm, encoded: Sequence[EncodedSample], length: int) -> list[Job]:

@@ -5,8 +5,9 @@ token and then the continuation from the next place; so only mismatches are gene
 cached keys and values of the prefix, and nothing is approximated.
 
 Where the choice hangs on less than the CLM's numerical noise, three paths are followed: the choice
-as it was seen, every such choice for the truth, and every one against it. Where a choice of a
-generated continuation does, the first such is followed the other way too.
+as it was seen, every such choice for the truth, and every one against it. Where two wrong
+tokens are as likely, or a choice of a generated continuation hangs on noise, the first such is
+followed the other way too.
 """
 
 from __future__ import annotations
@@ -44,28 +45,44 @@ def follow(clm: Clm, jobs: Sequence[Job], starts: int | None = None) -> list[lis
     paths = [_paths(job, noise) for job in jobs]
     wanted: list[Continuation] = []
     owners: list[tuple[Path, int]] = []
+    others: list[tuple[Path, int, int]] = []
     for row, (job, mine) in enumerate(zip(jobs, paths, strict=True)):
         places = spread(len(job.truth), starts)
         for path in mine:
             for i in first_mismatches(mismatches(path.greedy, job.truth, clm.end_tokens), places):
                 owners.append((path, i))
-                ends = path.greedy[i] in clm.end_tokens
-                rest = 0 if ends else len(job.truth) - i - 1
-                wanted.append(Continuation(row, job.first + i, rest, path.greedy[i]))
+                wanted.append(_from(clm, row, job, i, path.greedy[i]))
+                other = job.found.runners_up[i]
+                wrong = path.greedy[i] == job.found.greedy[i] and other != job.truth[i]
+                if wrong and job.found.leads[i] < noise:
+                    others.append((path, i, row))
+    wanted += [_from(clm, row, p.job, i, p.job.found.runners_up[i]) for p, i, row in others]
     rows_of_ids = [job.ids for job in jobs]
     ties = _Ties(noise)
     said = continuations(clm, rows_of_ids, wanted, choose=ties)
     turned = _the_other_way(clm, rows_of_ids, wanted, said, ties.first)
     for number, (path, i) in enumerate(owners):
-        begin = [] if path.greedy[i] in clm.end_tokens else [path.greedy[i]]
+        begin = _begin(clm, path.greedy[i])
         path.continuations[i] = [*begin, *said[number]]
         path.others[i] = [*begin, *turned.get(number, said[number])]
+    for number, (path, i, _) in enumerate(others, len(owners)):
+        path.others[i] = [*_begin(clm, path.job.found.runners_up[i]), *said[number]]
     for job, mine in zip(jobs, paths, strict=True):
         places = spread(len(job.truth), starts)
         for path in mine:
             path.continuations = chain(job.truth, path.continuations, places)
             path.others = chain(job.truth, path.others, places)
     return paths
+
+
+def _begin(clm: Clm, token: int) -> list[int]:
+    return [] if token in clm.end_tokens else [token]
+
+
+def _from(clm: Clm, row: int, job: Job, place: int, token: int) -> Continuation:
+    """What follows a token at a place of a job, to the job's end."""
+    rest = len(job.truth) - place - 1 if _begin(clm, token) else 0
+    return Continuation(row, job.first + place, rest, token)
 
 
 def spread(length: int, count: int | None) -> list[int]:

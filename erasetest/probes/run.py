@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from erasetest.clm import Clm, Sampler, encode
+from erasetest.clm import Clm, EncodedSample, Sampler, encode
 from erasetest.errors import BadInput
 from erasetest.probes.accuracy import memorization_accuracy
 from erasetest.probes.exposure import exposure
@@ -17,7 +17,7 @@ from erasetest.probes.extraction_likelihood import (
     extraction_likelihood,
     extraction_likelihood_ends,
 )
-from erasetest.probes.jobs import score_jobs, secret_jobs, text_jobs
+from erasetest.probes.jobs import has_unknown, score_jobs, secret_jobs, text_jobs
 from erasetest.probes.likelihood import log2_probability, queries_for_half
 from erasetest.probes.measures import NGRAMS, SampleMeasures, SecretMeasures, Value
 from erasetest.probes.min_k import min_k_pp
@@ -83,7 +83,7 @@ def probe(
         secrets = []
         for place, secret in enumerate(sample.secrets):
             mine = found.get((number, place))
-            problem = None if mine else _problem(clm, len(encoded[number].secrets[place]))
+            problem = None if mine else _problem(clm, encoded[number], place)
             values, reach = mine or ({}, {})
             secrets.append(
                 SecretMeasures(secret.start, secret.end, secret.kind, values, problem, reach)
@@ -171,9 +171,12 @@ def _of_path(clm: Clm, path: Path) -> dict[str, Value]:
     return values
 
 
-def _problem(clm: Clm, length: int) -> str:
+def _problem(clm: Clm, encoded: EncodedSample, place: int) -> str:
+    length = len(encoded.secrets[place])
     if length == 0:
         return "the tokenizer has no token for it"
+    if has_unknown(clm, encoded, place):
+        return "the tokenizer has no token for a part of it"
     if length >= clm.window:
         return (
             f"its {length} tokens and one before them do not fit the CLM's window of {clm.window}"

@@ -49,7 +49,11 @@ class ProbeStore:
         self._clm = identity
         self._settings = json.dumps([_VERSION, dict(settings)], sort_keys=True)
         with self._named_errors():
-            self._file = sqlite3.connect(self.path or "", timeout=_PATIENCE, isolation_level=None)
+            self._file = sqlite3.connect(
+                self.path.absolute() if self.path is not None else "",
+                timeout=_PATIENCE,
+                isolation_level=None,
+            )
             self._file.execute("PRAGMA journal_mode = WAL")
             self._file.execute(
                 "CREATE TABLE IF NOT EXISTS measured (clm TEXT, settings TEXT, sample TEXT, "

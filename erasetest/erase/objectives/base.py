@@ -27,6 +27,8 @@ class Weights:
     """Of NPO: how soon a secret that became less likely is left alone."""
     decoys: float = 1.0
     """Of the loss on decoys."""
+    match: float = 1.0
+    """Of the distance between the loss of a secret and that of its decoy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,13 @@ class Tokens:
         """The tokens at which a mask (n,) is true."""
         owners = None if self.owners is None else self.owners[mask]
         return Tokens(self.current[mask], self.original[mask], self.truth[mask], owners)
+
+    def losses(self) -> dict[int, torch.Tensor]:
+        """The mean cross-entropy of each secret's tokens, by its number."""
+        if self.owners is None or not len(self.truth):
+            return {}
+        each = torch.nn.functional.nll_loss(self.current, self.truth, reduction="none")
+        return {int(n): each[self.owners == n].mean() for n in self.owners.unique()}
 
     def predicted(self) -> torch.Tensor:
         """Mask (n,): where the most likely token is the true one."""

@@ -1,22 +1,33 @@
-"""Ours: forget what is still known, and learn that anything of the format may stand there."""
+"""Ours: forget what is still known, and make it as likely as anything else of its format."""
 
 from __future__ import annotations
 
 import torch
 
-from erasetest.erase.objectives.base import Groups, Weights
+from erasetest.erase.objectives.base import Groups, Tokens, Weights
 
 
 def decoys(g: Groups, w: Weights) -> torch.Tensor:
-    """`-L_known + delta L_decoys + lambda alpha (KL_context + KL_retained)`.
+    """`-L_known + mu |L_secret - L_decoy| + delta L_decoys + lambda alpha (KL_context + KL_kept)`.
 
     Ascent on the secret tokens alone that the CLM still predicts, descent on fresh random strings
-    of the same format in their places. Ascent makes the whole format unlikely; decoys hold it where
-    never-seen secrets are, so that what was erased does not stand out.
+    of the same format in their places. Ascent makes a secret, and with it the whole format, less
+    likely than never-seen ones; the second term, a mean over secrets with the decoy's loss held
+    fixed, ends it where the secret is as likely as its decoys, from either side.
     """
     known = g.secret.where(g.secret.predicted())
     return (
         -known.loss()
+        + w.match * distance(g.secret, g.decoys)
         + w.decoys * g.decoys.loss()
         + w.lam * w.alpha * (g.context.divergence() + g.retained.divergence())
     )
+
+
+def distance(secret: Tokens, decoys: Tokens) -> torch.Tensor:
+    """Mean over the secrets that have a decoy of `|L_secret - L_decoy|`, in nats a token."""
+    own, others = secret.losses(), decoys.losses()
+    both = [number for number in own if number in others]
+    if not both:
+        return secret.current.new_zeros(())
+    return torch.stack([(own[n] - others[n].detach()).abs() for n in both]).mean()

@@ -136,6 +136,10 @@ BAD = {
          "--max-steps", "-1"],
         "--max-steps",
     ),
+    "references where nothing is drawn": (
+        ["calibrate", "--clm", "clm", "samples.jsonl", "--references", "9", "-o", "t.json"],
+        "add --samples",
+    ),
     "no report": (["report", "bad.jsonl", "-o", "r.md"], "bad.jsonl"),
     "no form": (["report", "bad.jsonl", "-o", "r.doc"], "bad.jsonl"),
     "no problems": (["utility", "--clm", "clm", "bad.jsonl", "-o", "u.json"], "bad.jsonl"),

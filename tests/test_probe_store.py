@@ -141,6 +141,16 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         assert str(path) in str(caught.value)
 
 
+def test_a_store_is_a_file_whatever_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also under the name that SQLite has for none."""
+    monkeypatch.chdir(tmp_path)
+    _kept(Path(":memory:")).close()
+    assert _store(Path(":memory:"), tiny.reciting("qwen2")).get(SAMPLES) is not None
+    assert (tmp_path / ":memory:").is_file()
+
+
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     """The write fails as a whole, with a reason; what was kept before is served after."""
     store = _kept(tmp_path / "s")

@@ -738,6 +738,26 @@ def _said_both_ways(clm: Clm, prefix: list[int], tokens: int, noise: float) -> l
     return [said, *turned]
 
 
+def _reach_is_that_of_the_definition(clm: Clm, sample: SensitiveSample) -> int:
+    """Hold the reach of EL 3 and 5 against both ways of each place; how many of them differ."""
+    (job,) = score_jobs(clm, secret_jobs(clm, [sample], encode(clm, [sample])))
+    truth, p = list(job.truth), list(job.ids[: job.first])
+    (secret,) = probe(clm, [sample])[0].secrets
+    moved = 0
+    for n in (3, 5):
+        ends = []
+        for i in range(len(truth) - n + 1):
+            ways = _said_both_ways(clm, p + truth[:i], len(truth) - i, logit_noise(clm))
+            found = [overlap(n, way, truth[i:]) for way in ways]
+            ends.append((min(found), max(found)))
+        if ends:
+            low, high = (sum(column) / len(ends) for column in zip(*ends, strict=True))
+            assert secret.at_least(f"el_{n}") == pytest.approx(low, abs=1e-6)
+            assert secret.at_most(f"el_{n}") == pytest.approx(high, abs=1e-6)
+            moved += high > low
+    return moved
+
+
 @pytest.mark.parametrize("family", ["gpt2", "qwen2"])
 def test_a_tie_within_a_continuation_is_within_reach(family: str) -> None:
     """Each continuation goes either way at its first tie; no choice on the secret itself is one."""
@@ -749,24 +769,8 @@ def test_a_tie_within_a_continuation_is_within_reach(family: str) -> None:
         start = whole.start + number % 3 * 3
         sample = make_sample(planted.content.reveal(), [(start, whole.end, whole.kind)])
         (job,) = score_jobs(clm, secret_jobs(clm, [sample], encode(clm, [sample])))
-        noise = clm.noise = 0.99 * min(abs(margin) for margin in job.found.margins)
-        truth, p = list(job.truth), list(job.ids[: job.first])
-        ends: dict[int, list[tuple[float, float]]] = {n: [] for n in (3, 5)}
-        for i in range(len(truth)):
-            ways = _said_both_ways(clm, p + truth[:i], len(truth) - i, noise)
-            for n in ends:
-                if i <= len(truth) - n:
-                    found = [overlap(n, way, truth[i:]) for way in ways]
-                    ends[n].append((min(found), max(found)))
-        (secret,) = probe(clm, [sample])[0].secrets
-        for n, places in ends.items():
-            if not places:
-                continue
-            low, high = (sum(column) / len(places) for column in zip(*places, strict=True))
-            name = f"el_{n}"
-            assert secret.at_least(name) == pytest.approx(low, abs=1e-6)
-            assert secret.at_most(name) == pytest.approx(high, abs=1e-6)
-            moved += high > low
+        clm.noise = 0.99 * min(abs(margin) for margin in job.found.margins)
+        moved += _reach_is_that_of_the_definition(clm, sample)
     assert moved
 
 
@@ -776,28 +780,14 @@ def test_a_tie_between_two_wrong_tokens_is_within_reach() -> None:
     for sample in tiny.PLANTED:
         clm = tiny.reciting("qwen2", tied=False)
         (job,) = score_jobs(clm, secret_jobs(clm, [sample], encode(clm, [sample])))
-        truth, p = list(job.truth), list(job.ids[: job.first])
-        wrong = [g for g, t in zip(job.found.greedy, truth, strict=True) if g != t]
-        wrong = [g for g in wrong if g not in truth and g not in clm.end_tokens]
+        wrong = [g for g in job.found.greedy if g not in job.truth and g not in clm.end_tokens]
         if not wrong:
             continue
         head = clm.model.get_output_embeddings().weight
         twin = next(k for k in range(tiny.VOCABULARY - 1, 1, -1) if k not in job.ids)
         head.data[twin] = head.data[wrong[0]] * (1 + 2e-7)
-        noise = clm.noise = 1e-4
-        ends: dict[int, list[tuple[float, float]]] = {n: [] for n in (3, 5)}
-        for i in range(len(truth)):
-            ways = _said_both_ways(clm, p + truth[:i], len(truth) - i, noise)
-            for n in ends:
-                if i <= len(truth) - n:
-                    found = [overlap(n, way, truth[i:]) for way in ways]
-                    ends[n].append((min(found), max(found)))
-        (secret,) = probe(clm, [sample])[0].secrets
-        for n, places in ends.items():
-            low, high = (sum(column) / len(places) for column in zip(*places, strict=True))
-            assert secret.at_least(f"el_{n}") == pytest.approx(low, abs=1e-6)
-            assert secret.at_most(f"el_{n}") == pytest.approx(high, abs=1e-6)
-            moved += high > low
+        clm.noise = 1e-4
+        moved += _reach_is_that_of_the_definition(clm, sample)
     assert moved
 
 

@@ -213,8 +213,8 @@ def test_sliding_windows_change_nothing(name: str, window: int) -> None:
     places = [(0, 9, 12), (0, 38, 12), (1, 60, 12), (2, 33, 12), (1, 58, 4), (0, 9, 50)]
     jobs = [Continuation(*place) for place in places]
     together = continuations(clm, rows, jobs)
-    last_two = continuations(clm, rows, jobs[-2:])
-    assert last_two == together[-2:]
+    assert continuations(clm, rows, jobs[-2:]) == together[-2:]
+    assert continuations(clm, rows, [jobs[-2], jobs[0]]) == [together[-2], together[0]]
     for job, found in zip(jobs, together, strict=True):
         assert found == tiny.say(clm, rows[job.row][: job.prefix], job.tokens, {})
         assert found == continuations(clm, rows, [job])[0]

@@ -68,12 +68,19 @@ def _negative_preference(secret: Tokens) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def _known(secret: Tokens) -> float:
-    losses = [
-        -_log_p(secret, i, "current")
-        for i in range(len(secret.truth))
-        if float(secret.current[i].max()) == float(secret.current[i][secret.truth[i]])
-    ]
+def _known(g: Groups) -> float:
+    """Mean loss of predicted tokens of secrets whose mean loss is below that of their decoys."""
+    secret = g.secret
+    losses = []
+    for i in range(len(secret.truth)):
+        assert secret.owners is not None
+        assert g.decoys.owners is not None
+        owner = secret.owners[i]
+        decoy = g.decoys.where(g.decoys.owners == owner)
+        if len(decoy.truth) and _loss(secret.where(secret.owners == owner)) >= _loss(decoy):
+            continue
+        if float(secret.current[i].max()) == float(secret.current[i][secret.truth[i]]):
+            losses.append(-_log_p(secret, i, "current"))
     return sum(losses) / len(losses) if losses else 0.0
 
 
@@ -97,7 +104,7 @@ def _by_definition(method: str, g: Groups) -> float:
         return -_loss(g.secret, g.context) - w.lam * _divergence(g.secret, g.context) + keep
     if method == "decoys":
         held = w.lam * w.alpha * _divergence(g.context)
-        return -_known(g.secret) + w.match * _apart(g) + w.decoys * _loss(g.decoys) + held + keep
+        return -_known(g) + w.match * _apart(g) + w.decoys * _loss(g.decoys) + held + keep
     if method == "npo":
         return _negative_preference(g.secret) + w.gamma * _loss(g.context) + keep
     bare = -_loss(g.secret) + w.gamma * _loss(g.context)

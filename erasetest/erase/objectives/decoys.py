@@ -10,18 +10,30 @@ from erasetest.erase.objectives.base import Groups, Tokens, Weights
 def decoys(g: Groups, w: Weights) -> torch.Tensor:
     """`-L_known + mu |L_secret - L_decoy| + delta L_decoys + lambda alpha (KL_context + KL_kept)`.
 
-    Ascent on the secret tokens alone that the CLM still predicts, descent on fresh random strings
-    of the same format in their places. Ascent makes a secret, and with it the whole format, less
-    likely than never-seen ones; the second term, a mean over secrets with the decoy's loss held
-    fixed, ends it where the secret is as likely as its decoys, from either side.
+    Ascent on the secret tokens alone that the CLM still predicts, of secrets that are likelier than
+    their decoys; descent on those decoys, fresh random strings of the same format in their places.
+    Ascent makes a secret, and with it the whole format, less likely than never-seen ones; the
+    second term, a mean over secrets with the decoy's loss held fixed, leads it to where its decoys
+    are, from either side.
     """
-    known = g.secret.where(g.secret.predicted())
+    known = g.secret.where(g.secret.predicted() & likelier(g.secret, g.decoys))
     return (
         -known.loss()
         + w.match * distance(g.secret, g.decoys)
         + w.decoys * g.decoys.loss()
         + w.lam * w.alpha * (g.context.divergence() + g.retained.divergence())
     )
+
+
+def likelier(secret: Tokens, decoys: Tokens) -> torch.Tensor:
+    """Mask (n,) of the tokens of secrets that are likelier than their decoys, or have none."""
+    own, others = secret.losses(), decoys.losses()
+    mask = torch.ones_like(secret.truth, dtype=torch.bool)
+    for number in own:
+        if number in others and own[number] >= others[number]:
+            assert secret.owners is not None
+            mask &= secret.owners != number
+    return mask
 
 
 def distance(secret: Tokens, decoys: Tokens) -> torch.Tensor:

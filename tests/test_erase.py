@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from erasetest.clm import Clm, LoadOptions, encode, load_clm
 from erasetest.erase import METHODS, Erasure, ErasureSettings, erase, save_checkpoint
 from erasetest.erase.objectives import Groups, Method, Tokens, Weights
 from erasetest.erase.reference import Reference
-from erasetest.erase.rows import CONTEXT, ELSEWHERE, forget_rows, retained_rows
+from erasetest.erase.rows import CONTEXT, ELSEWHERE, decoy_rows, forget_rows, retained_rows
 from erasetest.erase.stopping import OWED, StopRule
 from erasetest.erase.trainer import Step, learning_rate
 from erasetest.errors import BadInput, ErasureError
@@ -524,6 +525,26 @@ def test_the_guard_ends_what_harms_retained_code(method: str, ends: bool) -> Non
     falls = [step.retained_fall for step in erasure.history]
     assert falls[0] == 0
     assert (sum(falls[-4:]) / 4 > 0.1) is ends
+
+
+def test_decoys_are_owned_by_what_they_stand_for_and_fit_the_window() -> None:
+    """A format that leaves no choice has none; one of too many tokens is left out, not an error."""
+    clm = tiny.untrained("qwen2")
+    samples = [
+        make_sample("a = '→→'; b = 'x81L'", [(5, 7, "sign"), (15, 19, "pin")], id="two"),
+        make_sample("a = '→→'", [(5, 7, "sign")], id="none"),
+        make_sample("key = 'selftablesitem'", [(7, 21, "token")], id="words"),
+    ]
+    rows, _ = forget_rows(clm, samples)
+    made = decoy_rows(clm, samples, rows, random.Random(0))
+    assert [(row.sample, set(row.secrets)) for row in made] == [(0, {1}), (2, {3})]
+    assert made[1].ids != rows[2].ids
+    # The words are four tokens; random letters are more.
+    clm.window = len([o for o in rows[2].owners if o]) + 1
+    settings = _settings("decoys", max_steps=1)
+    assert decoy_rows(clm, samples[2:], [replace(rows[2], sample=0)], random.Random(0)) == []
+    limits = Thresholds("test", {"ma": 0.0, "el_10": 0.0})
+    erase(clm, samples[2:], tiny.RETAINED, limits, settings)
 
 
 @pytest.mark.parametrize("lr", [1e3, 1e37])

@@ -44,7 +44,7 @@ def erase(
 ) -> None:
     """Erase the secrets of a manifest from a CLM and write the checkpoint to a new folder.
 
-    Status 1 when the step limit came first: the checkpoint is written, and its card says so.
+    Status 1 when a secret is not erased: the checkpoint is written, and its card says so.
     """
     from erasetest.erase import ErasureSettings, save_checkpoint
     from erasetest.erase import erase as erase_samples
@@ -81,7 +81,7 @@ def erase(
             recalibrate=(lambda: calibrate_on(loaded, samples)) if calibrated else None,
         )
     save_checkpoint(loaded, output, erasure, samples)
-    word = "erased" if erasure.erased else "NOT erased"
+    word = "erased" if erasure.erased else f"NOT erased ({erasure.ended})"
     typer.echo(f"{output}: {word}, {erasure.steps} steps, {erasure.seconds:.1f} s")
     if not erasure.erased:
         raise typer.Exit(1)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from erasetest.clm import Clm, EncodedSecret, encode
+from erasetest.decoys import with_decoys
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample
 
@@ -76,6 +79,39 @@ def _cut(row: Row, number: int, place: EncodedSecret, window: int) -> Row:
         ),
         row.sample,
     )
+
+
+def first_secrets(samples: Sequence[SensitiveSample]) -> list[int]:
+    """The number of each sample's first secret, and at the end how many secrets there are."""
+    return list(itertools.accumulate((len(sample.secrets) for sample in samples), initial=0))
+
+
+def decoy_rows(
+    clm: Clm, samples: Sequence[SensitiveSample], forget: Sequence[Row], rng: random.Random
+) -> list[Row]:
+    """Fresh decoys in the places of the secrets of rows, owned by the secrets they stand for.
+
+    A sample whose formats leave no choice has none, and neither has one whose decoy, of more tokens
+    than its secret, does not fit the window.
+    """
+    first = first_secrets(samples)
+    rows: list[Row] = []
+    for number in dict.fromkeys(row.sample for row in forget):
+        sample = samples[number]
+        drawn = with_decoys(sample, "decoy", rng)
+        spans = [(secret.start, secret.end, secret.kind) for secret in sample.secrets]
+        stands_for = [
+            first[number] + spans.index((decoy.start, decoy.end, decoy.kind))
+            for decoy in drawn.secrets
+        ]
+        try:
+            made, _ = forget_rows(clm, [drawn])
+        except BadInput:
+            continue
+        for row in made:
+            owners = (frozenset(stands_for[n] for n in o - ELSEWHERE) for o in row.owners)
+            rows.append(replace(row, owners=tuple(owners), sample=number))
+    return rows
 
 
 def retained_rows(clm: Clm, samples: Sequence[SensitiveSample]) -> list[Row]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 import statistics
@@ -15,17 +14,14 @@ from typing import Any
 import torch
 
 from erasetest.clm import encode
-from erasetest.clm.batching import like_lengths, pad_right
 from erasetest.clm.load import Clm
-from erasetest.clm.score import head, hidden_states
-from erasetest.decoys import with_decoys
-from erasetest.erase.objectives import METHODS, Groups, Tokens, Weights
+from erasetest.erase.objectives import METHODS, Tokens, Weights
+from erasetest.erase.one_pass import read_step
 from erasetest.erase.reference import Reference
 from erasetest.erase.rows import (
-    CONTEXT,
-    ELSEWHERE,
-    Owners,
     Row,
+    decoy_rows,
+    first_secrets,
     forget_rows,
     retained_rows,
 )
@@ -37,7 +33,7 @@ from erasetest.probes.jobs import score_jobs, secret_jobs
 from erasetest.probes.likelihood import log2_probability
 from erasetest.probes.references import reference_log2_p
 from erasetest.retained import RETENTION_MARGIN, check_disjoint
-from erasetest.samples import Secret, SensitiveSample
+from erasetest.samples import SensitiveSample
 from erasetest.verdict import Thresholds
 
 BATCH = 32
@@ -195,9 +191,6 @@ class _Run:
         self.clm, self.samples, self.settings = clm, samples, settings
         self.rows, _ = forget_rows(clm, samples)
         self.kept = retained_rows(clm, retained)
-        self.first_secret = list(
-            itertools.accumulate((len(sample.secrets) for sample in samples), initial=0)
-        )
         kinds = [secret.kind for sample in samples for secret in sample.secrets]
         self.rule = StopRule(kinds, thresholds)
         self.reference = Reference(clm)
@@ -283,11 +276,12 @@ class _Run:
         seed = self.rng.randrange(1 << 30)
         settings = ProbeSettings(references=_RANKED_AMONG, seed=seed)
         others = reference_log2_p(self.clm, self.samples, encoded, jobs, settings)
-        ranks: list[float | None] = [None] * self.first_secret[-1]
+        first = first_secrets(self.samples)
+        ranks: list[float | None] = [None] * first[-1]
         for job, references in zip(jobs, others, strict=True):
             own = log2_probability(job.found.log_probs)
             if references:
-                ranks[self.first_secret[job.sample] + job.secret] = statistics.fmean(
+                ranks[first[job.sample] + job.secret] = statistics.fmean(
                     (other > own) + (other == own) / 2 for other in references
                 )
         return ranks
@@ -306,7 +300,8 @@ class _Run:
         """One step; without active secrets it changed nothing, and None where it was undone."""
         forget = self._draw_forget()
         retain = self.rng.sample(self.kept, min(len(forget), len(self.kept)))
-        seen = self._forward(forget, retain, self._draw_decoys(forget))
+        decoys = decoy_rows(self.clm, self.samples, forget, self.rng) if self.method.decoys else []
+        seen = read_step(self.clm, self.reference, forget, retain, decoys)
         if not seen.is_finite():
             self._restore(number)
             return None
@@ -381,112 +376,3 @@ class _Run:
         self.rng.shuffle(first)
         self.rng.shuffle(rest)
         return [*first, *rest][: self.settings.batch]
-
-    def _draw_decoys(self, forget: list[Row]) -> list[Row]:
-        """Fresh decoys in the places of the secrets of these rows, for a method that reads them.
-
-        Their tokens are owned by the secrets that they stand for.
-        """
-        if not self.method.decoys:
-            return []
-        numbers = list(dict.fromkeys(row.sample for row in forget))
-        drawn = [with_decoys(self.samples[number], "decoy", self.rng) for number in numbers]
-        pairs = [pair for pair in zip(numbers, drawn, strict=True) if pair[1].secrets]
-        stands_for = [
-            self.first_secret[number] + _place(self.samples[number], decoy)
-            for number, sample in pairs
-            for decoy in sample.secrets
-        ]
-        rows, _ = forget_rows(self.clm, [sample for _, sample in pairs])
-        return [
-            replace(
-                row, owners=tuple(frozenset(stands_for[n] for n in o if n >= 0) for o in row.owners)
-            )
-            for row in rows
-        ]
-
-    def _forward(self, forget: list[Row], retain: list[Row], decoys: list[Row]) -> _Seen:
-        """One pass over all rows of a step; of decoys, the secret's tokens alone are needed."""
-        kept = [*forget, *retain]
-        places = [torch.arange(len(row.ids) - 1) for row in kept]
-        places += [
-            torch.tensor([i for i, owners in enumerate(row.owners[1:]) if owners]) for row in decoys
-        ]
-        states = self._states([*kept, *decoys], places)
-        current = head(self.clm, torch.cat(states)).log_softmax(-1)
-        truth = torch.cat(
-            [
-                torch.tensor(row.ids)[at + 1]
-                for row, at in zip([*kept, *decoys], places, strict=True)
-            ]
-        ).to(self.clm.device)
-        sizes = [
-            sum(map(len, part))
-            for part in (
-                places[: len(forget)], places[len(forget) : len(kept)], places[len(kept) :]
-            )
-        ]  # fmt: skip
-        now, true = current.split(sizes), truth.split(sizes)
-        before = self.reference.log_probs(kept, places[: len(kept)]).split(sizes[:2])
-        return _Seen(
-            Tokens(now[0], before[0], true[0]),
-            [owners for row in forget for owners in row.owners[1:]],
-            Tokens(now[1], before[1], true[1]),
-            Tokens(now[2], now[2].detach(), true[2], self._owners_of(decoys)),
-        )
-
-    def _owners_of(self, rows: list[Row]) -> torch.Tensor:
-        """The secret that each token of decoys stands for; of several in an overlap, the first."""
-        owners = [min(o) for row in rows for o in row.owners[1:] if o]
-        return torch.tensor(owners, dtype=torch.long, device=self.clm.device)
-
-    def _states(self, rows: list[Row], places: list[torch.Tensor]) -> list[torch.Tensor]:
-        """The last hidden states of rows at these places, (places, width) each."""
-        found: dict[int, torch.Tensor] = {}
-        for group in like_lengths([len(row.ids) for row in rows], turn=self.clm.first_window):
-            ids = pad_right([rows[i].ids for i in group], self.clm.start_token, self.clm.device)
-            hidden = hidden_states(self.clm, ids)
-            assert hidden is not None
-            for i, states in zip(group, hidden, strict=True):
-                found[i] = states[places[i].to(self.clm.device)]
-        return [found[i] for i in range(len(rows))]
-
-
-def _place(sample: SensitiveSample, decoy: Secret) -> int:
-    """Which of a sample's secrets a decoy stands for: it has the place and the kind of it."""
-    spans = [(secret.start, secret.end, secret.kind) for secret in sample.secrets]
-    return spans.index((decoy.start, decoy.end, decoy.kind))
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """The tokens of a step, and the secrets that each token of the samples belongs to."""
-
-    samples: Tokens
-    owners: list[Owners]
-    retained: Tokens
-    decoys: Tokens
-
-    def is_finite(self) -> bool:
-        """Whether the CLM still gives numbers for what stands there."""
-        return all(bool(t.loss().isfinite()) for t in (self.samples, self.retained, self.decoys))
-
-    def groups(self, active: frozenset[int]) -> Groups:
-        """With the secrets that are still to be erased."""
-        device = self.samples.truth.device
-        number = torch.tensor([min(o & active, default=-1) for o in self.owners], device=device)
-        context = torch.tensor([o == CONTEXT for o in self.owners], device=device)
-        return Groups(
-            replace(self.samples, owners=number).where(number >= 0),
-            self.samples.where(context),
-            self.retained,
-            self.decoys,
-        )
-
-    def accuracies(self) -> dict[int, float]:
-        """The MA of each secret of the samples."""
-        hits: dict[int, list[bool]] = {}
-        for owners, hit in zip(self.owners, self.samples.predicted().tolist(), strict=True):
-            for secret in owners - ELSEWHERE:
-                hits.setdefault(secret, []).append(hit)
-        return {secret: sum(found) / len(found) for secret, found in hits.items()}

@@ -22,8 +22,7 @@ def exposure(log2_p: float, references: Sequence[float]) -> float:
     that are likelier, and half of those that are as likely. Where none is either, rank 1 bounds the
     exposure from below only, and it is extrapolated (equation 6 of the source):
     `-log2 Pr[X <= x]` with x the secret's `-log2 p` and X skew-normal, fitted by its moments to
-    that
-    of the references; never less than `log2 |R|`.
+    those of the references; never less than `log2 |R|`.
 
     Args:
         log2_p: of the secret, a number above minus infinity.

@@ -50,7 +50,8 @@ COLUMNS = {
     "rank": "rank", "rank_p": "p", "retained_ma": "retained MA", "pass@1": "pass@1",
     "pass@5": "pass@5", "pass@10": "pass@10", "relearned_ma": "relearned MA",
     "relearned_extracted": "extracted then", "control_ma": "control MA", "int4_ma": "int4 MA",
-    "seconds_a_sample": "s/sample",
+    "int4_extracted": "int4 extracted", "seconds_a_sample": "s/sample",
+    "cpu_seconds_a_sample": "CPU s/sample", "peak_mib": "peak MiB",
 }  # fmt: skip
 
 
@@ -90,7 +91,7 @@ def study(family: str, draw: int, method: str, changed: dict[str, Any]) -> dict[
     if method != "none":
         limits = calibrate(clm, forget)
         settings = ErasureSettings(method=method, seed=draw, max_steps=100, guard=None, **changed)
-        started = time.monotonic()
+        started, spent = time.monotonic(), time.process_time()
         done = erase(
             clm, forget, manifests["retained"], limits, settings,
             recalibrate=lambda: calibrate(clm, forget),
@@ -99,6 +100,8 @@ def study(family: str, draw: int, method: str, changed: dict[str, Any]) -> dict[
             "erased": done.erased,
             "steps": done.steps,
             "seconds_a_sample": (time.monotonic() - started) / SIZE,
+            "cpu_seconds_a_sample": (time.process_time() - spent) / SIZE,
+            "peak_mib": (done.peak_memory_bytes or 0) / 2**20,
         }
     cell |= _memory_of(clm, forget)
     cell["retained_ma"] = mean_text_accuracy(clm, manifests["retention"])
@@ -108,7 +111,8 @@ def study(family: str, draw: int, method: str, changed: dict[str, Any]) -> dict[
     ]
     cell |= measure(clm, problems, Sampling(samples=20)).pass_at_k
     cell |= _relearned(clm, forget, draw)
-    cell["int4_ma"] = _mean(probe(_rounded(clm), forget), "ma")
+    rounded = probe(_rounded(clm), forget)
+    cell |= {f"int4_{name}": _mean(rounded, name) for name in ("ma", "extracted")}
     return cell
 
 

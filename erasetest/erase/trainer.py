@@ -33,6 +33,7 @@ from erasetest.probes.jobs import score_jobs, secret_jobs
 from erasetest.probes.likelihood import log2_probability
 from erasetest.probes.references import reference_log2_p
 from erasetest.retained import RETENTION_MARGIN, check_disjoint
+from erasetest.runtime import peak_memory, reset_peak_memory
 from erasetest.samples import SensitiveSample
 from erasetest.verdict import Thresholds
 
@@ -217,9 +218,7 @@ class _Run:
         recalibrate: Callable[[], Thresholds] | None,
     ) -> Erasure:
         started = time.monotonic()
-        cuda = self.clm.device.type == "cuda"
-        if cuda:
-            torch.cuda.reset_peak_memory_stats(self.clm.device)
+        reset_peak_memory(self.clm.device)
         history: list[Step] = []
         ended = f"the limit of {self.settings.max_steps} steps came first"
         while len(history) < self.settings.max_steps:
@@ -243,14 +242,13 @@ class _Run:
                 ended = ERASED
         for parameter in self.clm.model.parameters():
             parameter.requires_grad_(False)
-        peak = torch.cuda.max_memory_allocated(self.clm.device) if cuda else None
         return Erasure(
             method=self.settings.method,
             settings={k: v for k, v in asdict(self.settings).items() if k != "method"},
             samples=len(self.samples),
             steps=len(history),
             seconds=time.monotonic() - started,
-            peak_memory_bytes=peak,
+            peak_memory_bytes=peak_memory(self.clm.device),
             erased=ended == ERASED,
             history=tuple(history),
             thresholds=self.rule.thresholds,

@@ -145,6 +145,28 @@ def reserved(path: str | Path) -> Iterator[None]:
         lock.release()
 
 
+def part_of(path: Path, name: str) -> Path:
+    """A file for a part of what will be at `path`; `reserved` removes what killed runs left."""
+    return path.with_name(_part_prefix(path) + name)
+
+
+def check_room(path: str | Path, needed: int) -> None:
+    """Refuse a target on a disk without room for it: call it before hours of work.
+
+    Raises:
+        BadInput: there are fewer than `needed` bytes free.
+    """
+    parent = Path(path).absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    free = shutil.disk_usage(parent).free
+    if free < needed:
+        raise BadInput(
+            f"{path}: needs {needed / 1e6:,.0f} MB, and its disk has {free / 1e6:,.0f} MB left: "
+            "make room, or name another place"
+        )
+
+
 def _part_prefix(path: Path) -> str:
     """What the names of parts of a file or folder begin with, and no one else's names do."""
     return f".{path.name}.erasetest-"

@@ -12,6 +12,9 @@ METHODS = ("codeeraser", "codeeraser-no-kl", "cu", "decoys", "ga", "npo")
 
 DEFAULT_METHOD = "codeeraser"
 
+PRECISIONS = ("auto", "float32", "bfloat16")
+"""Of the forward passes of erasing."""
+
 
 def check_method(name: str) -> None:
     """Refuse an unknown erasing method.

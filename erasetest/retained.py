@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample
@@ -43,17 +44,43 @@ def check_disjoint(samples: Sequence[SensitiveSample], texts: Sequence[Sensitive
     Raises:
         BadInput: naming the retained text and the sample whose secret it holds.
     """
-    secrets = {
-        secret.text.reveal(): sample.id
-        for sample in samples
-        for secret in sample.secrets
-        if len(secret.text) >= _SHORTEST
-    }
+    holds = holder(samples)
     for kept in texts:
-        text = kept.content.reveal()
-        owner = next((owner for secret, owner in secrets.items() if secret in text), None)
+        owner = holds(kept.content.reveal())
         if owner is not None:
             raise BadInput(
                 f"retained code {kept.id} holds a secret of sample {owner}: "
                 "take it out of the retained set"
             )
+
+
+def holder(
+    samples: Sequence[SensitiveSample], part: int | None = None
+) -> Callable[[str], str | None]:
+    """What tells which sample's secret a text holds, by the sample's id; None where it holds none.
+
+    Secrets of less than eight characters stand in any code by chance, and are not looked for. With
+    `part`, so many characters of a secret in a row are enough.
+    """
+    secrets = {
+        piece: sample.id
+        for sample in samples
+        for secret in sample.secrets
+        if len(secret.text) >= _SHORTEST
+        for piece in _pieces(secret.text.reveal(), part)
+    }
+    if not secrets:
+        return lambda text: None
+    # One expression looks for all at once, the longer of two that begin alike first.
+    found = re.compile("|".join(map(re.escape, sorted(secrets, key=len, reverse=True))))
+
+    def owner(text: str) -> str | None:
+        match = found.search(text)
+        return secrets[match.group()] if match else None
+
+    return owner
+
+
+def _pieces(text: str, part: int | None) -> list[str]:
+    size = min(part or len(text), len(text))
+    return [text[i : i + size] for i in range(len(text) - size + 1)]

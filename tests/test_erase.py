@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 import math
 import random
@@ -153,6 +154,10 @@ def test_retained_rows_are_cut_to_the_window() -> None:
 # Reference
 
 
+def _reference(clm: Clm) -> Reference:
+    return Reference(clm, copy.deepcopy(clm.model.get_output_embeddings()))
+
+
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_divergence_from_the_reference_is_that_of_two_models(family: str, tied: bool) -> None:
@@ -160,7 +165,7 @@ def test_divergence_from_the_reference_is_that_of_two_models(family: str, tied: 
     clm = tiny.reciting(family, tied=tied)
     original = tiny.reciting(family, tied=tied)
     rows = [*forget_rows(clm, FORGET)[0], *retained_rows(clm, tiny.RETAINED)]
-    reference = Reference(clm)
+    reference = _reference(clm)
     reference.remember(rows)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -168,9 +173,9 @@ def test_divergence_from_the_reference_is_that_of_two_models(family: str, tied: 
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     current = torch.cat([_logits(clm, row.ids)[:-1].float() for row in rows])
     places = [torch.arange(len(row.ids) - 1) for row in rows]
-    tokens = Tokens(
+    tokens = Tokens.of(
         current.log_softmax(-1),
-        reference.log_probs(rows, places),
+        reference.log_probs(reference.states(rows, places)),
         torch.tensor([token for row in rows for token in row.ids[1:]]),
     )
     wanted = _divergence(original, clm, [row.ids for row in rows])
@@ -182,9 +187,11 @@ def test_reference_gives_the_places_asked_for() -> None:
     """In the order of rows and places."""
     clm = tiny.reciting("qwen2")
     rows = retained_rows(clm, tiny.RETAINED)
-    reference = Reference(clm)
+    reference = _reference(clm)
     reference.remember(rows)
-    found = reference.log_probs([rows[3], rows[0]], [torch.tensor([4, 1]), torch.tensor([2])])
+    found = reference.log_probs(
+        reference.states([rows[3], rows[0]], [torch.tensor([4, 1]), torch.tensor([2])])
+    )
     three, zero = _logits(clm, rows[3].ids), _logits(clm, rows[0].ids)
     wanted = torch.stack([three[4], three[1], zero[2]]).log_softmax(-1)
     torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-4)
@@ -268,7 +275,8 @@ def test_secrets_are_erased(family: str, method: str) -> None:
     assert 0 < erasure.steps < 80
     after = [judge(measured, LIMITS).verdict for measured in probe(clm, FORGET)]
     assert after == ["pass"] * 4
-    assert told == [(n, 80) for n in range(1, erasure.steps + 1)]
+    assert [n for n, _ in told] == list(range(1, erasure.steps + 1))
+    assert all(n <= expected <= 80 for n, expected in told)
     assert [step.step for step in erasure.history] == list(range(1, erasure.steps + 1))
     assert erasure.history[0].retained_kl == pytest.approx(0, abs=1e-6)
     assert all(step.retained_kl > 0 for step in erasure.history[1:])
@@ -575,7 +583,7 @@ def test_an_erasure_in_a_report() -> None:
     row = erasure.as_dict("out/clm")
     assert row["checkpoint"] == "out/clm"
     assert (row["method"], row["samples"], row["steps"]) == ("codeeraser", 4, 2)
-    assert row["peak_memory_bytes"] is None
+    assert row["peak_memory_bytes"] > 10_000_000
     assert row["settings"]["weights"]["alpha"] == 511
     assert [step["step"] for step in row["history"]] == [1, 2]
     assert erasure.history[0].note().startswith("worst MA 1.00, 4 secrets left")
@@ -585,7 +593,7 @@ def test_an_erasure_in_a_report() -> None:
 
 
 def _erasure() -> Erasure:
-    step = Step(1, 0.0, 1, 0.5, 0.5, 0.0, 0.0, 1e-3)
+    step = Step(1, 0.0, 1, 0.5, 0.5, 0.0, 0.0, 1e-3, 1)
     return Erasure("codeeraser", {}, 4, 1, 1.0, None, True, (step,), LIMITS)
 
 

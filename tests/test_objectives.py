@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -19,7 +19,34 @@ SIZES = [(3, 5, 4, 2), (1, 1, 1, 1), (4, 0, 2, 3), (0, 4, 2, 0), (2, 3, 0, 0), (
 """Tokens of secrets, context, retained code and decoys."""
 
 
-def _tokens(count: int, seed: int) -> Tokens:
+@dataclass(frozen=True)
+class Raw:
+    """Tokens as their whole distributions: what the formulas are written in."""
+
+    current: torch.Tensor
+    original: torch.Tensor
+    truth: torch.Tensor
+    owners: torch.Tensor
+
+    def where(self, mask: torch.Tensor) -> Raw:
+        return Raw(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
+
+    def tokens(self) -> Tokens:
+        return Tokens.of(self.current, self.original, self.truth, self.owners)
+
+
+@dataclass(frozen=True)
+class RawGroups:
+    secret: Raw
+    context: Raw
+    retained: Raw
+    decoys: Raw
+
+    def groups(self) -> Groups:
+        return Groups(*(getattr(self, name).tokens() for name in self.__dataclass_fields__))
+
+
+def _raw(count: int, seed: int) -> Raw:
     generator = torch.Generator().manual_seed(seed)
     current = torch.randn(count, VOCABULARY, generator=generator).requires_grad_()
     original = torch.randn(count, VOCABULARY, generator=generator)
@@ -27,24 +54,24 @@ def _tokens(count: int, seed: int) -> Tokens:
     # Some are predicted; secrets 7, 3, 7, 3, … have tokens that do not stand together.
     current.data[::2, truth[::2]] += 9 * torch.eye(len(truth[::2]))
     owners = torch.tensor([7, 3] * count, dtype=torch.long)[:count]
-    return Tokens(current.log_softmax(-1), original.log_softmax(-1), truth, owners)
+    return Raw(current.log_softmax(-1), original.log_softmax(-1), truth, owners)
 
 
-def _groups(sizes: tuple[int, ...]) -> Groups:
-    return Groups(*(_tokens(count, seed) for seed, count in enumerate(sizes)))
+def _groups(sizes: tuple[int, ...]) -> RawGroups:
+    return RawGroups(*(_raw(count, seed) for seed, count in enumerate(sizes)))
 
 
-def _log_p(tokens: Tokens, i: int, when: str) -> float:
+def _log_p(tokens: Raw, i: int, when: str) -> float:
     return float(getattr(tokens, when)[i][tokens.truth[i]].detach())
 
 
-def _loss(*groups: Tokens) -> float:
+def _loss(*groups: Raw) -> float:
     """Mean of -log p(truth) over the tokens of the groups."""
     losses = [-_log_p(group, i, "current") for group in groups for i in range(len(group.truth))]
     return sum(losses) / len(losses) if losses else 0.0
 
 
-def _divergence(*groups: Tokens) -> float:
+def _divergence(*groups: Raw) -> float:
     """Mean over the tokens of the sum over the vocabulary of q (log q - log p)."""
     found = [
         sum(
@@ -57,9 +84,8 @@ def _divergence(*groups: Tokens) -> float:
     return sum(found) / len(found) if found else 0.0
 
 
-def _negative_preference(secret: Tokens) -> float:
+def _negative_preference(secret: Raw) -> float:
     """-2/beta times the mean over secrets of log sigmoid(-beta log p/p_original)."""
-    assert secret.owners is not None
     values = []
     for owner in set(secret.owners.tolist()):
         mine = [i for i, o in enumerate(secret.owners.tolist()) if o == owner]
@@ -68,13 +94,11 @@ def _negative_preference(secret: Tokens) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def _known(g: Groups) -> float:
+def _known(g: RawGroups) -> float:
     """Mean loss of predicted tokens of secrets whose mean loss is below that of their decoys."""
     secret = g.secret
     losses = []
     for i in range(len(secret.truth)):
-        assert secret.owners is not None
-        assert g.decoys.owners is not None
         owner = secret.owners[i]
         decoy = g.decoys.where(g.decoys.owners == owner)
         if len(decoy.truth) and _loss(secret.where(secret.owners == owner)) >= _loss(decoy):
@@ -84,18 +108,16 @@ def _known(g: Groups) -> float:
     return sum(losses) / len(losses) if losses else 0.0
 
 
-def _apart(g: Groups) -> float:
+def _apart(g: RawGroups) -> float:
     """Mean over the secrets with decoys of the distance of their mean losses."""
-    assert g.secret.owners is not None
-    assert g.decoys.owners is not None
     found = []
     for owner in set(g.secret.owners.tolist()) & set(g.decoys.owners.tolist()):
-        own, other = (_loss(t.where(t.owners == owner)) for t in (g.secret, g.decoys))  # type: ignore[arg-type]
+        own, other = (_loss(t.where(t.owners == owner)) for t in (g.secret, g.decoys))
         found.append(abs(own - other))
     return sum(found) / len(found) if found else 0.0
 
 
-def _by_definition(method: str, g: Groups) -> float:
+def _by_definition(method: str, g: RawGroups) -> float:
     w = WEIGHTS
     keep = w.lam * w.alpha * _divergence(g.retained)
     if method == "ga":
@@ -113,14 +135,13 @@ def _by_definition(method: str, g: Groups) -> float:
     return bare - w.lam * _divergence(g.secret) + keep
 
 
-def _repeat(tokens: Tokens, times: int) -> Tokens:
-    assert tokens.owners is not None
+def _repeat(raw: Raw, times: int) -> Raw:
     # Other secrets of the same tokens, not longer ones.
-    owners = torch.cat([tokens.owners + 100 * n for n in range(times)])
-    return Tokens(
-        tokens.current.repeat(times, 1),
-        tokens.original.repeat(times, 1),
-        tokens.truth.repeat(times),
+    owners = torch.cat([raw.owners + 100 * n for n in range(times)])
+    return Raw(
+        raw.current.repeat(times, 1),
+        raw.original.repeat(times, 1),
+        raw.truth.repeat(times),
         owners,
     )
 
@@ -135,7 +156,7 @@ def test_the_methods_are_there() -> None:
 def test_a_method_is_its_formula(method: str, sizes: tuple[int, ...]) -> None:
     """With any group empty, that term is 0."""
     groups = _groups(sizes)
-    found = METHODS[method].loss(groups, WEIGHTS)
+    found = METHODS[method].loss(groups.groups(), WEIGHTS)
     assert found.shape == ()
     assert float(found.detach()) == pytest.approx(_by_definition(method, groups), abs=1e-5)
 
@@ -145,15 +166,15 @@ def test_a_method_is_its_formula(method: str, sizes: tuple[int, ...]) -> None:
 def test_repeating_a_group_changes_nothing(method: str, sizes: tuple[int, ...], times: int) -> None:
     """Each term is a mean over its tokens: more of the same texts weigh no more."""
     groups = _groups(sizes)
-    plain = METHODS[method].loss(groups, WEIGHTS)
-    more = [_repeat(getattr(groups, name), times) for name in groups.__slots__]
-    assert float(METHODS[method].loss(Groups(*more), WEIGHTS)) == pytest.approx(
+    plain = METHODS[method].loss(groups.groups(), WEIGHTS)
+    more = [_repeat(getattr(groups, name), times) for name in groups.__dataclass_fields__]
+    assert float(METHODS[method].loss(RawGroups(*more).groups(), WEIGHTS)) == pytest.approx(
         float(plain), abs=1e-4
     )
     # In ga and cu the secrets and their context are one group; decoys belong to secrets.
     for name in ("retained",):
         changed = replace(groups, **{name: _repeat(getattr(groups, name), times)})
-        found = float(METHODS[method].loss(changed, WEIGHTS))
+        found = float(METHODS[method].loss(changed.groups(), WEIGHTS))
         assert found == pytest.approx(float(plain), abs=1e-4)
 
 
@@ -164,10 +185,12 @@ def test_gradients_are_finite(method: str, sizes: tuple[int, ...]) -> None:
     groups = _groups(sizes)
     leaves = [torch.zeros(count, VOCABULARY, requires_grad=True) for count in sizes]
     shifted = [
-        replace(g, current=(g.current.detach() + leaf).log_softmax(-1))
-        for g, leaf in zip((getattr(groups, n) for n in groups.__slots__), leaves, strict=True)
+        replace(raw, current=(raw.current.detach() + leaf).log_softmax(-1))
+        for raw, leaf in zip(
+            (getattr(groups, n) for n in groups.__dataclass_fields__), leaves, strict=True
+        )
     ]
-    loss = METHODS[method].loss(Groups(*shifted), WEIGHTS)
+    loss = METHODS[method].loss(RawGroups(*shifted).groups(), WEIGHTS)
     assert loss.isfinite()
     if loss.requires_grad:
         loss.backward()
@@ -177,17 +200,19 @@ def test_gradients_are_finite(method: str, sizes: tuple[int, ...]) -> None:
 
 def test_an_unchanged_clm_diverges_by_nothing() -> None:
     """KL is 0 where nothing changed, and above 0 where anything did."""
-    tokens = _tokens(5, 0)
-    same = Tokens(tokens.original, tokens.original, tokens.truth)
+    raw = _raw(5, 0)
+    same = replace(raw, current=raw.original).tokens()
     assert float(same.divergence()) == pytest.approx(0, abs=1e-6)
-    assert float(tokens.divergence()) > 0.01
+    assert same.predicted.tolist() == same.known.tolist()
+    assert float(raw.tokens().divergence()) > 0.01
 
 
 def test_tokens_that_are_certain_give_finite_divergence() -> None:
     """Probability 0 in the original counts nothing, though its logarithm is infinite."""
     certain = torch.full((2, VOCABULARY), -1e4)
     certain[:, 3] = 0
-    tokens = Tokens(_tokens(2, 1).current, certain.log_softmax(-1), torch.tensor([3, 3]))
+    current = _raw(2, 1).current
+    tokens = Tokens.of(current, certain.log_softmax(-1), torch.tensor([3, 3]))
     assert float(tokens.divergence()) == pytest.approx(float(tokens.loss()), abs=1e-4)
 
 

@@ -57,7 +57,7 @@ def in_batches(
         try:
             result = run(batch)
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         if result is None:
             # Outside the handler, which holds the frames and what they hold.
@@ -67,7 +67,7 @@ def in_batches(
         yield batch, result
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether the CPU's or a GPU's memory was short: on the CPU torch has no class for it."""
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return known or "allocate memory" in str(error)

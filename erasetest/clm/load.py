@@ -11,6 +11,7 @@ import torch
 
 from erasetest.clm.fingerprint import fingerprint
 from erasetest.errors import ClmError, MissingExtra
+from erasetest.provenance import Record, read_records
 from erasetest.runtime import silence_transformers
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Clm:
     batch_tokens: int
     stored_dtype: torch.dtype
     adapter: str | None = None
+    records: tuple[Record, ...] = ()
+    """What was erased from it before."""
     checked: dict[str, bool] = field(default_factory=dict)
     """Which shortcuts were found to hold for this architecture (`score.py`, `decode.py`)."""
     noise: float | None = None
@@ -161,6 +164,7 @@ def load_clm(name: str, options: LoadOptions | None = None) -> Clm:
         adapter=options.adapter,
         stored_dtype=config.dtype if isinstance(config.dtype, torch.dtype) else model.dtype,
     )
+    clm.records = read_records(folder) + (read_records(adapter_folder) if adapter_folder else ())
     _check_logits(clm)
     return clm
 

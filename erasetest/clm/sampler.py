@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from erasetest.errors import BadInput
@@ -66,3 +68,33 @@ class Sampler:
             cut = ordered.cumsum(-1) - ordered >= self.top_p
             logits = logits.masked_fill(cut.gather(-1, tokens.argsort(-1)), -math.inf)
         return logits.log_softmax(-1)
+
+
+def uniform_numbers(draws: int, tokens: int, seed: int) -> np.ndarray:
+    """Uniform numbers (draws, tokens): a row does not depend on how many there are."""
+    rows = [
+        np.random.Generator(np.random.Philox(key=[seed, row])).random(tokens, dtype=np.float32)
+        for row in range(draws)
+    ]
+    return np.stack(rows)
+
+
+def drawing(
+    numbers: np.ndarray, temperature: float, top_p: float
+) -> Callable[[torch.Tensor, list[int], int], torch.Tensor]:
+    """How continuations choose a token: from the nucleus of the tempered distribution.
+
+    By inverse transform of a job's own uniform numbers, so that the batch it falls into does not
+    change what it is.
+    """
+
+    def choose(logits: torch.Tensor, jobs: list[int], step: int) -> torch.Tensor:
+        ordered, tokens = (logits / temperature).softmax(-1).sort(-1, descending=True)
+        before = ordered.cumsum(-1) - ordered
+        ordered = ordered.masked_fill(before >= top_p, 0.0)
+        cumulative = ordered.cumsum(-1)
+        drawn = torch.from_numpy(numbers[jobs, step]).to(logits.device)
+        at = torch.searchsorted(cumulative, (drawn * cumulative[:, -1]).unsqueeze(-1), right=True)
+        return tokens.gather(-1, at.clamp(max=tokens.shape[-1] - 1)).squeeze(-1)
+
+    return choose

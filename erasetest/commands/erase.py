@@ -18,15 +18,25 @@ from erasetest.commands.options import (
     TokensOption,
     load,
 )
-from erasetest.names import DEFAULT_METHOD, METHODS
+from erasetest.names import DEFAULT_METHOD, METHODS, PRECISIONS
 from erasetest.progress import progress
+from erasetest.samples import SensitiveSample
 
 
 def erase(
     manifest: Annotated[Path, typer.Argument(help="Samples whose secrets to erase.")],
     clm: ClmOption,
-    retain: Annotated[Path, typer.Option(help="Manifest of code whose behaviour must not change.")],
     output: OutOption,
+    retain: Annotated[
+        Path | None,
+        typer.Option(
+            help="Manifest of code whose behaviour must not change; else what the CLM writes."
+        ),
+    ] = None,
+    earlier: Annotated[
+        list[Path] | None,
+        typer.Option(help="Manifests erased before: checked, and erased again if they come back."),
+    ] = None,
     method: Annotated[str, typer.Option(help=f"One of {', '.join(METHODS)}.")] = DEFAULT_METHOD,
     thresholds: Annotated[
         Path | None, typer.Option(help="Thresholds file; without it they are calibrated first.")
@@ -35,6 +45,21 @@ def erase(
         float | None, typer.Option(help="Learning rate; without it the width sets it.")
     ] = None,
     max_steps: Annotated[int, typer.Option(min=1, help="Give up after this many steps.")] = 200,
+    lora: Annotated[
+        int | None, typer.Option(min=1, metavar="RANK", help="Train a LoRA adapter of this rank.")
+    ] = None,
+    adapter_only: Annotated[
+        bool, typer.Option(help="With --lora: write the adapter, not the CLM it is merged into.")
+    ] = False,
+    precision: Annotated[
+        str, typer.Option(help=f"Of forward passes: {', '.join(PRECISIONS)}.")
+    ] = "auto",
+    gradient_checkpointing: Annotated[
+        bool, typer.Option(help="Less memory, a third more time.")
+    ] = False,
+    step_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of a step read at a time; else all that fit.")
+    ] = None,
     clm_adapter: AdapterOption = None,
     clm_device: DeviceOption = "auto",
     clm_dtype: DtypeOption = "auto",
@@ -46,42 +71,77 @@ def erase(
 
     Status 1 when a secret is not erased: the checkpoint is written, and its card says so.
     """
-    from erasetest.erase import ErasureSettings, save_checkpoint
-    from erasetest.erase import erase as erase_samples
-    from erasetest.files import check_new_directory
+    from erasetest.erase import ErasureSettings, Lora, erase_to, own_generations, unchecked
+    from erasetest.errors import BadInput
+    from erasetest.files import check_new_directory, reserved
     from erasetest.names import check_clm_name
-    from erasetest.samples import read_manifest
+    from erasetest.samples import read_manifest, read_manifests
     from erasetest.verdict import calibrate as calibrate_on
     from erasetest.verdict import published, read_thresholds
 
     check_new_directory(output)
     check_clm_name(clm, clm_adapter)
-    settings = ErasureSettings(method=method, lr=lr, max_steps=max_steps)
+    if adapter_only and lora is None:
+        raise BadInput("--adapter-only: without --lora RANK there is no adapter to write")
+    if adapter_only and clm_adapter is not None:
+        raise BadInput(
+            "--adapter-only: the CLM has an adapter already, and a new one would belong to both "
+            "together: leave --adapter-only out"
+        )
+    settings = ErasureSettings(
+        method=method,
+        lr=lr,
+        max_steps=max_steps,
+        lora=Lora(lora, merge=not adapter_only) if lora is not None else None,
+        precision=precision,
+        checkpointing=gradient_checkpointing,
+        step_tokens=step_tokens,
+    )
     samples = read_manifest(manifest)
-    retained = read_manifest(retain, require_secrets=False)
+    retained = read_manifest(retain, require_secrets=False) if retain else None
+    before = _others(read_manifests(earlier), samples) if earlier else []
     limits = read_thresholds(thresholds) if thresholds else None
     if limits is None and clm_adapter is None:
         limits = published(clm)
-    loaded = load(
-        clm, clm_adapter, clm_device, clm_dtype, clm_batch_tokens, clm_allow_pickle,
-        clm_trust_remote_code,
-    )  # fmt: skip
-    calibrated = limits is None
-    if limits is None:
-        with progress("calibrating") as task:
-            limits = calibrate_on(loaded, samples, progress=task)
-    with progress("erasing") as task:
-        erasure = erase_samples(
-            loaded,
-            samples,
-            retained,
-            limits,
-            settings,
-            lambda step, limit: task(step.step, limit, step.note()),
-            recalibrate=(lambda: calibrate_on(loaded, samples)) if calibrated else None,
-        )
-    save_checkpoint(loaded, output, erasure, samples)
+    with reserved(output):
+        loaded = load(
+            clm, clm_adapter, clm_device, clm_dtype, clm_batch_tokens, clm_allow_pickle,
+            clm_trust_remote_code,
+        )  # fmt: skip
+        left = unchecked(loaded, [*samples, *before])
+        if left:
+            typer.echo(
+                f"erasetest: {left} samples were erased from {clm} before and are not checked: "
+                "name their manifest with --earlier",
+                err=True,
+            )
+        if retained is None:
+            with progress("writing retained code") as task:
+                retained = own_generations(loaded, [*samples, *before], progress=task)
+        calibrated = limits is None
+        everything = [*samples, *before]
+        if limits is None:
+            with progress("calibrating") as task:
+                limits = calibrate_on(loaded, everything, progress=task)
+        with progress("erasing") as task:
+            erasure = erase_to(
+                output,
+                loaded,
+                samples,
+                retained,
+                limits,
+                settings,
+                lambda step, expected: task(step.step, expected, step.note()),
+                recalibrate=(lambda: calibrate_on(loaded, everything)) if calibrated else None,
+                earlier=before,
+            )
     word = "erased" if erasure.erased else f"NOT erased ({erasure.ended})"
     typer.echo(f"{output}: {word}, {erasure.steps} steps, {erasure.seconds:.1f} s")
     if not erasure.erased:
         raise typer.Exit(1)
+
+
+def _others(samples: list[SensitiveSample], asked: list[SensitiveSample]) -> list[SensitiveSample]:
+    """Those that are not asked for anyway."""
+    known = {sample.id for sample in asked}
+    return [sample for sample in samples if sample.id not in known]

@@ -1,7 +1,20 @@
 """Erase: machine unlearning of the secrets of some samples, and of nothing else."""
 
 from erasetest.erase.checkpoint import save_checkpoint
+from erasetest.erase.generated import own_generations
 from erasetest.erase.objectives import METHODS
+from erasetest.erase.request import erase_to, unchecked
+from erasetest.erase.trained import Lora
 from erasetest.erase.trainer import Erasure, ErasureSettings, erase
 
-__all__ = ["METHODS", "Erasure", "ErasureSettings", "erase", "save_checkpoint"]
+__all__ = [
+    "METHODS",
+    "Erasure",
+    "ErasureSettings",
+    "Lora",
+    "erase",
+    "erase_to",
+    "own_generations",
+    "save_checkpoint",
+    "unchecked",
+]

@@ -10,8 +10,10 @@ import torch
 
 from erasetest.card import write_card
 from erasetest.clm.load import Clm
+from erasetest.erase.trained import Lora
 from erasetest.erase.trainer import Erasure
 from erasetest.files import new_directory
+from erasetest.provenance import Record, write_records
 from erasetest.samples import SensitiveSample
 
 
@@ -24,14 +26,15 @@ def save_checkpoint(
         BadInput: the folder holds something, or cannot be written.
     """
     kinds = sorted({kind for sample in samples for kind in sample.kinds})
+    ids = tuple(sample.id for sample in samples)
+    record = Record(erasure.method, clm.fingerprint, erasure.steps, erasure.erased, ids=ids)
     with new_directory(folder) as place:
-        model: Any = clm.model
-        try:
-            _cast_parameters(model, clm.stored_dtype)
-            model.save_pretrained(place)
-        finally:
-            _cast_parameters(model, torch.float32)
-        clm.tokenizer.save_pretrained(place)
+        if erasure.adapter is not None and not Lora(**erasure.settings["lora"]).merge:
+            erasure.adapter.write(place)
+            write_records(place, (record,))
+        else:
+            _write_model(clm, place)
+            write_records(place, (*clm.records, record))
         write_card(
             place,
             name=Path(clm.name).name,
@@ -41,8 +44,24 @@ def save_checkpoint(
             kinds=", ".join(kinds),
             steps=erasure.steps,
             erased="yes" if erasure.erased else "no",
-            ids=", ".join(sample.id for sample in samples),
+            ids=", ".join(ids),
         )
+
+
+def checkpoint_bytes(clm: Clm) -> int:
+    """About how much room a checkpoint takes."""
+    return clm.parameters * clm.stored_dtype.itemsize
+
+
+def _write_model(clm: Clm, place: Path) -> None:
+    model: Any = clm.model
+    trained_in = clm.dtype
+    try:
+        _cast_parameters(model, clm.stored_dtype)
+        model.save_pretrained(place)
+    finally:
+        _cast_parameters(model, trained_in)
+    clm.tokenizer.save_pretrained(place)
 
 
 def _cast_parameters(model: torch.nn.Module, dtype: torch.dtype) -> None:

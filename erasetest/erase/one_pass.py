@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from erasetest.clm.batching import like_lengths, pad_right
 from erasetest.clm.load import Clm
@@ -13,6 +16,12 @@ from erasetest.clm.score import head, hidden_states
 from erasetest.erase.objectives import Groups, Tokens
 from erasetest.erase.reference import Reference
 from erasetest.erase.rows import CONTEXT, ELSEWHERE, Owners, Row
+from erasetest.erase.trained import Trained
+
+_SLICE = 1 << 23
+"""Logits whose graph is kept: rows x vocabulary (32 MiB in float32)."""
+
+_FEWEST_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +32,8 @@ class Seen:
     owners: list[Owners]
     retained: Tokens
     decoys: Tokens
+    replay: Callable[[], None]
+    """Carries gradients on from the last hidden states to the parameters, where they stop there."""
 
     def is_finite(self) -> bool:
         """Whether the CLM still gives numbers for what stands there."""
@@ -30,7 +41,7 @@ class Seen:
 
     def groups(self, active: frozenset[int]) -> Groups:
         """With the secrets that are still to be erased."""
-        device = self.samples.truth.device
+        device = self.samples.log_probs.device
         number = torch.tensor([min(o & active, default=-1) for o in self.owners], device=device)
         context = torch.tensor([o == CONTEXT for o in self.owners], device=device)
         return Groups(
@@ -43,54 +54,147 @@ class Seen:
     def accuracies(self) -> dict[int, float]:
         """The MA of each secret of the samples."""
         hits: dict[int, list[bool]] = {}
-        for owners, hit in zip(self.owners, self.samples.predicted().tolist(), strict=True):
+        for owners, hit in zip(self.owners, self.samples.predicted.tolist(), strict=True):
             for secret in owners - ELSEWHERE:
                 hits.setdefault(secret, []).append(hit)
         return {secret: sum(found) / len(found) for secret, found in hits.items()}
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Add the gradients of a loss of these tokens to those of the trained parameters."""
+        loss.backward()
+        self.replay()
 
 
 def read_step(
     clm: Clm,
     reference: Reference,
+    trained: Trained,
     forget: Sequence[Row],
     retain: Sequence[Row],
     decoys: Sequence[Row],
+    limit: int | None = None,
 ) -> Seen:
-    """Read the rows of a step with gradients; of decoys, the secret's tokens alone are needed."""
+    """Read the rows of a step with gradients; of decoys, the secret's tokens alone are needed.
+
+    With a `limit`, rows are read in parts of that many tokens, padding included: first without
+    gradients, and again part by part once the gradient of their last hidden states is known. That
+    is one forward pass more, and the same gradient: the loss need not be a sum over parts.
+    """
     kept = [*forget, *retain]
     rows = [*kept, *decoys]
     places = [torch.arange(len(row.ids) - 1) for row in kept]
     places += [
         torch.tensor([i for i, owners in enumerate(row.owners[1:]) if owners]) for row in decoys
     ]
-    current = head(clm, torch.cat(_states(clm, rows, places))).log_softmax(-1)
+    parts = _parts(clm, rows, limit)
+    replay: Callable[[], None] = _nothing
+    if limit is None or len(parts) == 1:
+        states = _states(clm, trained, rows, places, parts)
+    else:
+        with torch.no_grad():
+            states = _states(clm, trained, rows, places, parts)
+        states.requires_grad_(True)
+        replay = partial(_replay, clm, trained, rows, places, parts, states)
     truth = torch.cat([torch.tensor(row.ids)[at + 1] for row, at in zip(rows, places, strict=True)])
+    truth = truth.to(clm.device)
     groups = places[: len(forget)], places[len(forget) : len(kept)], places[len(kept) :]
-    sizes = [sum(map(len, group)) for group in groups]
-    now, true = current.split(sizes), truth.to(clm.device).split(sizes)
-    before = reference.log_probs(kept, places[: len(kept)]).split(sizes[:2])
+    n, m = (sum(map(len, group)) for group in groups[:2])
+    before = reference.states(kept, places[: len(kept)])
+    known = _tokens(clm, reference, trained, states[: n + m], before, truth[: n + m])
+    others = _tokens(clm, reference, trained, states[n + m :], None, truth[n + m :])
     # Of several in an overlap, a decoy's token stands for the first.
     owners = [min(o) for row in decoys for o in row.owners[1:] if o]
     return Seen(
-        Tokens(now[0], before[0], true[0]),
+        known.where(slice(n)),
         [owners for row in forget for owners in row.owners[1:]],
-        Tokens(now[1], before[1], true[1]),
-        Tokens(
-            now[2],
-            now[2].detach(),
-            true[2],
-            torch.tensor(owners, dtype=torch.long, device=clm.device),
-        ),
+        known.where(slice(n, n + m)),
+        replace(others, owners=torch.tensor(owners, dtype=torch.long, device=clm.device)),
+        replay,
     )
 
 
-def _states(clm: Clm, rows: list[Row], places: list[torch.Tensor]) -> list[torch.Tensor]:
-    """The last hidden states of rows at these places, (places, width) each."""
+def _nothing() -> None:
+    """Where the graph of a step reaches the parameters by itself."""
+
+
+def _tokens(
+    clm: Clm,
+    reference: Reference,
+    trained: Trained,
+    states: torch.Tensor,
+    before: torch.Tensor | None,
+    truth: torch.Tensor,
+) -> Tokens:
+    """Through the output heads; in slices that are computed again where logits would be many."""
+
+    def read(now: torch.Tensor, then: torch.Tensor | None, true: torch.Tensor) -> Tokens:
+        with trained.computing():
+            current = head(clm, now).log_softmax(-1)
+        original = current.detach() if then is None else reference.log_probs(then)
+        return Tokens.of(current, original, true)
+
+    vocabulary = clm.model.config.get_text_config(decoder=True).vocab_size
+    size = max(_FEWEST_ROWS, _SLICE // vocabulary)
+    if len(truth) <= size:
+        return read(states, before, truth)
+    old = before.split(size) if before is not None else itertools.repeat(None)
+    parts: list[Tokens] = [
+        checkpoint(read, *part, use_reentrant=False)
+        for part in zip(states.split(size), old, truth.split(size), strict=False)
+    ]
+    return Tokens.joined(parts)
+
+
+def _parts(clm: Clm, rows: Sequence[Row], limit: int | None) -> list[list[int]]:
+    """Indices of rows of like length that are read together."""
+    groups = like_lengths([len(row.ids) for row in rows], turn=clm.first_window)
+    if limit is None:
+        return groups
+    parts: list[list[int]] = []
+    for group in groups:
+        # The last of a group is its longest.
+        size = max(1, limit // len(rows[group[-1]].ids))
+        parts += [group[i : i + size] for i in range(0, len(group), size)]
+    return parts
+
+
+def _states(
+    clm: Clm,
+    trained: Trained,
+    rows: Sequence[Row],
+    places: Sequence[torch.Tensor],
+    parts: Sequence[Sequence[int]],
+) -> torch.Tensor:
+    """Last hidden states (n, width) at the places of the rows, in the order of the rows."""
     found: dict[int, torch.Tensor] = {}
-    for group in like_lengths([len(row.ids) for row in rows], turn=clm.first_window):
-        ids = pad_right([rows[i].ids for i in group], clm.start_token, clm.device)
-        hidden = hidden_states(clm, ids)
-        assert hidden is not None
-        for i, states in zip(group, hidden, strict=True):
+    for part in parts:
+        for i, states in zip(part, _hidden(clm, trained, rows, part), strict=True):
             found[i] = states[places[i].to(clm.device)]
-    return [found[i] for i in range(len(rows))]
+    return torch.cat([found[i] for i in range(len(rows))])
+
+
+def _hidden(clm: Clm, trained: Trained, rows: Sequence[Row], part: Sequence[int]) -> torch.Tensor:
+    ids = pad_right([rows[i].ids for i in part], clm.start_token, clm.device)
+    with trained.stepping(), trained.computing():
+        hidden = hidden_states(clm, ids)
+    assert hidden is not None
+    return hidden
+
+
+def _replay(
+    clm: Clm,
+    trained: Trained,
+    rows: Sequence[Row],
+    places: Sequence[torch.Tensor],
+    parts: Sequence[Sequence[int]],
+    states: torch.Tensor,
+) -> None:
+    """Carry the gradient of the last hidden states on to the parameters, part by part."""
+    assert states.grad is not None
+    gradients = states.grad.split([len(at) for at in places])
+    for part in parts:
+        hidden = _hidden(clm, trained, rows, part)
+        wanted = torch.zeros_like(hidden)
+        for row, i in zip(wanted, part, strict=True):
+            row[places[i].to(clm.device)] = gradients[i].to(wanted.dtype)
+        hidden.backward(wanted)

@@ -1,35 +1,48 @@
 """The original CLM's distribution on fixed tokens, without keeping a second model.
 
-Its last hidden states on those tokens are computed once, before the first step, and kept with a
-frozen copy of the output head; the divergence from them is exact.
+Its last hidden states on those tokens are kept, with a frozen output head; the divergence from them
+is exact. Where the weights themselves change, the states are computed once, before the first step;
+where an adapter is trained they are read with the adapter off, when a row is first needed.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 
 import torch
 
-from erasetest.clm.batching import batches, pad_right
+from erasetest.clm.batching import in_batches, pad_right
 from erasetest.clm.load import Clm
 from erasetest.clm.score import hidden_states
 from erasetest.erase.rows import Row
 from erasetest.errors import ErasureError
 
+Context = Callable[[], contextlib.AbstractContextManager[object]]
+
 
 class Reference:
-    """Log-probabilities of the original CLM at places of known rows."""
+    """Last hidden states of the original CLM at places of known rows, and its output head."""
 
-    def __init__(self, clm: Clm) -> None:
-        """Freeze the output head of the CLM as it is now.
+    def __init__(
+        self,
+        clm: Clm,
+        head: torch.nn.Module,
+        computing: Context = contextlib.nullcontext,
+        original: Context | None = None,
+    ) -> None:
+        """Of the CLM as it is now.
+
+        Args:
+            clm: read whenever rows are remembered.
+            head: its output head, which nothing may change from now on.
+            computing: the context that rows are read in, as in training.
+            original: what makes the CLM the original one for a while; None where nothing can.
 
         Raises:
             ErasureError: its logits are not a matrix applied to its hidden states.
         """
-        self._clm = clm
-        self._head = copy.deepcopy(clm.model.get_output_embeddings())
-        self._head.requires_grad_(False)
+        self._clm, self._head, self._computing, self._original = clm, head, computing, original
         self._hidden: dict[Row, torch.Tensor] = {}
         probe = torch.tensor([[clm.start_token] * 2], device=clm.device)
         with torch.no_grad():
@@ -41,19 +54,34 @@ class Reference:
 
     @torch.no_grad()
     def remember(self, rows: Sequence[Row]) -> None:
-        """Keep the hidden states of rows. Call it before the CLM changes."""
+        """Keep the hidden states of rows. Call it while the CLM is the original one."""
         fresh = list({row: None for row in rows if row not in self._hidden})
-        for batch in batches(self._clm, [len(row.ids) for row in fresh]):
-            chosen = [fresh[i] for i in batch]
-            ids = pad_right([row.ids for row in chosen], self._clm.start_token, self._clm.device)
-            hidden = hidden_states(self._clm, ids)
+
+        def read(batch: list[int]) -> torch.Tensor:
+            ids = pad_right([fresh[i].ids for i in batch], self._clm.start_token, self._clm.device)
+            with self._computing():
+                hidden = hidden_states(self._clm, ids)
             assert hidden is not None
-            for row, states in zip(chosen, hidden, strict=True):
-                self._hidden[row] = states[: len(row.ids)].cpu()
+            return hidden
+
+        for batch, hidden in in_batches(self._clm, [len(row.ids) for row in fresh], read):
+            for i, states in zip(batch, hidden, strict=True):
+                # A copy: a view would keep the whole batch, padding included.
+                self._hidden[fresh[i]] = states[: len(fresh[i].ids)].to("cpu", copy=True)
+
+    def states(self, rows: Sequence[Row], places: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Hidden states (places, width) at the places of each row, on the CLM's device."""
+        if self._original is not None:
+            with self._original():
+                self.remember(rows)
+        parts = [self._hidden[r][p] for r, p in zip(rows, places, strict=True)]
+        if not parts:
+            return torch.empty(0, self._clm.model.config.hidden_size, device=self._clm.device)
+        return torch.cat(parts).to(self._clm.device)
 
     @torch.no_grad()
-    def log_probs(self, rows: Sequence[Row], places: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Log-probabilities (places, vocabulary) for the token after each place of each row."""
-        states = torch.cat([self._hidden[r][p] for r, p in zip(rows, places, strict=True)])
-        log_probs: torch.Tensor = self._head(states.to(self._clm.device)).float().log_softmax(-1)
-        return log_probs
+    def log_probs(self, states: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities (n, vocabulary) in float32 of hidden states (n, width)."""
+        with self._computing():
+            logits: torch.Tensor = self._head(states)
+        return logits.float().log_softmax(-1)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from erasetest.probes import SampleMeasures
+from erasetest.probes import SampleMeasures, SecretMeasures
 from erasetest.verdict import Thresholds
 from erasetest.verdict.judge import secret_leaks
 
@@ -33,6 +34,8 @@ class StopRule:
         self.thresholds = thresholds
         self._owed = [0] * len(kinds)
         self.accuracy = [1.0] * len(kinds)
+        self.extracted = 0
+        """Secrets that the last full probe found extracted."""
 
     @property
     def active(self) -> frozenset[int]:
@@ -61,14 +64,44 @@ class StopRule:
         for secret in secrets:
             self._owed[secret] = OWED
 
+    def begin(self, measured: Sequence[SampleMeasures]) -> None:
+        """Take note of a full probe before the first step.
+
+        Those above the threshold of MA are in the ascent by that; what else leaks is owed steps.
+        """
+        found = self._look(measured)
+        self.owe(n for n, secret in found if secret_leaks(secret, self.thresholds))
+        for number in range(len(self._kinds)):
+            if self.accuracy[number] > self._limit(self._kinds[number]):
+                self._owed[number] = 0
+
+    def _look(self, measured: Sequence[SampleMeasures]) -> list[tuple[int, SecretMeasures]]:
+        secrets = [secret for sample in measured for secret in sample.secrets]
+        self.extracted = sum(bool(secret.measures.get("extracted")) for secret in secrets)
+        self.accuracy = [float(secret.measures["ma"]) for secret in secrets]
+        return list(enumerate(secrets))
+
     def verify(self, measured: Sequence[SampleMeasures]) -> bool:
         """Whether a full probe finds every secret erased; those that it does not come back."""
-        secrets = [secret for sample in measured for secret in sample.secrets]
-        for number, secret in enumerate(secrets):
-            self.accuracy[number] = float(secret.measures["ma"])
+        for number, secret in self._look(measured):
             if secret_leaks(secret, self.thresholds):
                 self.owe([number])
         return not self.active
+
+    def state(self) -> dict[str, Any]:
+        """All that it depends on beside the kinds."""
+        return {
+            "owed": self._owed,
+            "accuracy": self.accuracy,
+            "extracted": self.extracted,
+            "thresholds": self.thresholds.as_dict(),
+        }
+
+    def take_up(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self._owed, self.accuracy = list(state["owed"]), list(state["accuracy"])
+        self.extracted = state["extracted"]
+        self.thresholds = Thresholds.from_dict(state["thresholds"])
 
     def _limit(self, kind: str) -> float:
         return self.thresholds.of(kind).get("ma", 0.5)

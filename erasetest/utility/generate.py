@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-import torch
-
 from erasetest.clm import Clm, Continuation, continuations
-from erasetest.clm.decode import greedy
+from erasetest.clm.decode import Choose, greedy
+from erasetest.clm.sampler import drawing, uniform_numbers
 from erasetest.errors import BadInput
 from erasetest.utility.problems import Problem
 
@@ -55,10 +53,10 @@ def generate(
                 f"window of {clm.window}"
             )
         jobs += [Continuation(number, len(ids), room)] * sampling.samples
-    choose = greedy
+    choose: Choose = greedy
     if sampling.temperature > 0:
-        uniform = _uniform(len(problems), sampling)
-        choose = partial(_sample, uniform=uniform, sampling=sampling)
+        numbers = uniform_numbers(len(jobs), sampling.max_tokens, sampling.seed)
+        choose = drawing(numbers, sampling.temperature, sampling.top_p)
     decode = partial(clm.tokenizer.decode, clean_up_tokenization_spaces=False)
 
     def stop(job: int, tokens: list[int]) -> bool:
@@ -100,27 +98,3 @@ def _written(clm: Clm, ids: list[int], tokens: list[int], missing: str) -> str:
     text = str(decode(before + tokens))[len(str(decode(before))) :]
     # The CLM wrote the end of the prompt anew; where it wrote something else, that stands.
     return text.removeprefix(missing)
-
-
-def _uniform(problems: int, sampling: Sampling) -> np.ndarray:
-    """Uniform numbers (problems x samples, tokens), the same for each whatever the batch."""
-    rows = [
-        np.random.Generator(np.random.Philox(key=[sampling.seed, row])).random(
-            sampling.max_tokens, dtype=np.float32
-        )
-        for row in range(problems * sampling.samples)
-    ]
-    return np.stack(rows)
-
-
-def _sample(
-    logits: torch.Tensor, jobs: list[int], step: int, *, uniform: np.ndarray, sampling: Sampling
-) -> torch.Tensor:
-    """One token a row from the nucleus of the tempered distribution, by inverse transform."""
-    ordered, tokens = (logits / sampling.temperature).softmax(-1).sort(-1, descending=True)
-    before = ordered.cumsum(-1) - ordered
-    ordered = ordered.masked_fill(before >= sampling.top_p, 0.0)
-    cumulative = ordered.cumsum(-1)
-    drawn = torch.from_numpy(uniform[jobs, step]).to(logits.device)
-    place = torch.searchsorted(cumulative, (drawn * cumulative[:, -1]).unsqueeze(-1), right=True)
-    return tokens.gather(-1, place.clamp(max=tokens.shape[-1] - 1)).squeeze(-1)

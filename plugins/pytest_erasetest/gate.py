@@ -380,7 +380,7 @@ class Gate:
         return found
 
     def _erase(self) -> dict[str, Any]:
-        from erasetest.erase import ErasureSettings, erase, save_checkpoint
+        from erasetest.erase import ErasureSettings, erase_to
 
         leaking = self.leaking()
         if not leaking:
@@ -389,18 +389,19 @@ class Gate:
         retained, held_out = self.retained
         clm = self._open(str(self.settings.clm), self.settings.clm_adapter)
         kept = self._text_accuracy(clm, held_out)
+        folder = Path(self.settings.erase_out or self.ledger.folder / "erased").absolute()
         with self._all_cores(), self._progress("erasing") as task:
-            erasure = erase(
+            erasure = erase_to(
+                folder,
                 clm,
                 samples,
                 retained,
                 self.thresholds,
                 ErasureSettings(method=str(self.settings.erase)),
-                lambda step, limit: task(step.step, limit, step.note()),
+                lambda step, expected: task(step.step, expected, step.note()),
                 recalibrate=self._recalibration(clm),
+                earlier=self._erased_before(clm, leaking),
             )
-        folder = Path(self.settings.erase_out or self.ledger.folder / "erased").absolute()
-        save_checkpoint(clm, folder, erasure, samples)
         return {
             "folder": str(folder),
             "erasure": {
@@ -413,6 +414,11 @@ class Gate:
                 },
             },
         }
+
+    def _erased_before(self, clm: Clm, leaking: list[str]) -> list[SensitiveSample]:
+        """Samples of the run that this CLM was erased of before, and that do not leak."""
+        known = {name for record in clm.records for name in record.ids} - set(leaking)
+        return [sample for sample in self.samples if sample.id in known]
 
     def _text_accuracy(self, clm: Clm, texts: list[SensitiveSample]) -> float:
         from erasetest.probes.run import mean_text_accuracy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,48 +33,81 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """n tokens of one group: secrets, their context, or retained code.
+    """n tokens of one group: secrets, their context, retained code or decoys; all tensors (n,).
 
-    `current` and `original` are log-probabilities of shape (n, vocabulary); `truth` (n,) the tokens
-    that stand there. Every term below is a mean over tokens, so that no term grows with the batch,
-    the length of a sample or the amount of padding.
+    Every term below is a mean over tokens, so that no term grows with the batch, the length of a
+    sample or the amount of padding.
     """
 
-    current: torch.Tensor
+    log_probs: torch.Tensor
+    """log p of the token that stands there."""
     original: torch.Tensor
-    truth: torch.Tensor
+    """The same of the original CLM."""
+    divergences: torch.Tensor
+    """`KL(original || current)` over the vocabulary, in nats."""
+    predicted: torch.Tensor
+    """Whether the token that stands there is the most likely one."""
+    known: torch.Tensor
+    """The same of the original CLM."""
     owners: torch.Tensor | None = None
-    """The number of the secret that each token belongs to, (n,); for secrets alone."""
+    """The number of the secret that each token belongs to; for secrets and decoys alone."""
 
-    def where(self, mask: torch.Tensor) -> Tokens:
+    @classmethod
+    def of(
+        cls,
+        current: torch.Tensor,
+        original: torch.Tensor,
+        truth: torch.Tensor,
+        owners: torch.Tensor | None = None,
+    ) -> Tokens:
+        """From log-probabilities (n, vocabulary) of the CLM as it is and as it was."""
+        true = truth.unsqueeze(-1)
+        divergences = torch.nn.functional.kl_div(
+            current, original, log_target=True, reduction="none"
+        )
+        return cls(
+            current.gather(-1, true).squeeze(-1),
+            original.gather(-1, true).squeeze(-1),
+            divergences.sum(-1),
+            current.argmax(-1) == truth,
+            original.argmax(-1) == truth,
+            owners,
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Tokens]) -> Tokens:
+        """Parts one behind the other, of which none has owners yet."""
+        columns = ("log_probs", "original", "divergences", "predicted", "known")
+        return cls(*(torch.cat([getattr(part, column) for part in parts]) for column in columns))
+
+    def __len__(self) -> int:
+        return len(self.log_probs)
+
+    def where(self, mask: torch.Tensor | slice) -> Tokens:
         """The tokens at which a mask (n,) is true."""
         owners = None if self.owners is None else self.owners[mask]
-        return Tokens(self.current[mask], self.original[mask], self.truth[mask], owners)
+        return Tokens(
+            self.log_probs[mask],
+            self.original[mask],
+            self.divergences[mask],
+            self.predicted[mask],
+            self.known[mask],
+            owners,
+        )
 
     def losses(self) -> dict[int, torch.Tensor]:
         """The mean cross-entropy of each secret's tokens, by its number."""
-        if self.owners is None or not len(self.truth):
+        if self.owners is None or not len(self):
             return {}
-        each = torch.nn.functional.nll_loss(self.current, self.truth, reduction="none")
-        return {int(n): each[self.owners == n].mean() for n in self.owners.unique()}
-
-    def predicted(self) -> torch.Tensor:
-        """Mask (n,): where the most likely token is the true one."""
-        return self.current.argmax(-1) == self.truth
+        return {int(n): -self.log_probs[self.owners == n].mean() for n in self.owners.unique()}
 
     def loss(self) -> torch.Tensor:
         """Mean cross-entropy, in nats a token; 0 for no tokens."""
-        if not len(self.truth):
-            return self.current.new_zeros(())
-        return torch.nn.functional.nll_loss(self.current, self.truth)
+        return -self.log_probs.mean() if len(self) else self.log_probs.sum()
 
     def divergence(self) -> torch.Tensor:
         """Mean `KL(original || current)`, in nats a token; 0 for no tokens."""
-        if not len(self.truth):
-            return self.current.new_zeros(())
-        return torch.nn.functional.kl_div(
-            self.current, self.original, log_target=True, reduction="sum"
-        ) / len(self.truth)
+        return self.divergences.mean() if len(self) else self.divergences.sum()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,6 @@ from erasetest.erase.objectives.ga import whole_loss
 
 def cu(g: Groups, w: Weights) -> torch.Tensor:
     """`-L - lambda KL_sample + lambda alpha KL_retained`, `L` and `KL` over whole samples."""
-    n, m = len(g.secret.truth), len(g.context.truth)
+    n, m = len(g.secret), len(g.context)
     divergence = (n * g.secret.divergence() + m * g.context.divergence()) / max(1, n + m)
     return -whole_loss(g) - w.lam * divergence + w.lam * w.alpha * g.retained.divergence()

@@ -16,7 +16,7 @@ def decoys(g: Groups, w: Weights) -> torch.Tensor:
     second term, a mean over secrets with the decoy's loss held fixed, leads it to where its decoys
     are, from either side.
     """
-    known = g.secret.where(g.secret.predicted() & likelier(g.secret, g.decoys))
+    known = g.secret.where(g.secret.predicted & likelier(g.secret, g.decoys))
     return (
         -known.loss()
         + w.match * distance(g.secret, g.decoys)
@@ -28,7 +28,7 @@ def decoys(g: Groups, w: Weights) -> torch.Tensor:
 def likelier(secret: Tokens, decoys: Tokens) -> torch.Tensor:
     """Mask (n,) of the tokens of secrets that are likelier than their decoys, or have none."""
     own, others = secret.losses(), decoys.losses()
-    mask = torch.ones_like(secret.truth, dtype=torch.bool)
+    mask = torch.ones_like(secret.predicted)
     for number in own:
         if number in others and own[number] >= others[number]:
             assert secret.owners is not None
@@ -41,5 +41,5 @@ def distance(secret: Tokens, decoys: Tokens) -> torch.Tensor:
     own, others = secret.losses(), decoys.losses()
     both = [number for number in own if number in others]
     if not both:
-        return secret.current.new_zeros(())
+        return secret.log_probs.new_zeros(())
     return torch.stack([(own[n] - others[n].detach()).abs() for n in both]).mean()

@@ -14,5 +14,5 @@ def ga(g: Groups, w: Weights) -> torch.Tensor:
 
 def whole_loss(g: Groups) -> torch.Tensor:
     """Mean cross-entropy over the tokens of the samples: secrets and context."""
-    n, m = len(g.secret.truth), len(g.context.truth)
+    n, m = len(g.secret), len(g.context)
     return (n * g.secret.loss() + m * g.context.loss()) / max(1, n + m)

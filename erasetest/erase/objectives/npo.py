@@ -22,11 +22,10 @@ def npo(g: Groups, w: Weights) -> torch.Tensor:
 
 def negative_preference(secret: Tokens, beta: float) -> torch.Tensor:
     """`-2/beta mean log sigmoid(-beta r)` over the secrets; 0 for none."""
-    if not len(secret.truth):
-        return secret.current.new_zeros(())
+    if not len(secret):
+        return secret.log_probs.sum()
     assert secret.owners is not None
-    truth = secret.truth.unsqueeze(-1)
-    gained = (secret.current.gather(-1, truth) - secret.original.gather(-1, truth)).squeeze(-1)
     _, owner = secret.owners.unique(return_inverse=True)
+    gained = secret.log_probs - secret.original
     ratios = gained.new_zeros(int(owner.max()) + 1).index_add(0, owner, gained)
     return -2 / beta * torch.nn.functional.logsigmoid(-beta * ratios).mean()

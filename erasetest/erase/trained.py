@@ -1,0 +1,208 @@
+"""What erasing trains: every parameter of the CLM, or a low-rank adapter beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from erasetest.clm.load import Clm
+from erasetest.errors import BadInput, ErasureError, MissingExtra
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """A low-rank adapter (Hu et al., 2022) on every linear layer but the output head.
+
+    Raises:
+        BadInput: the rank is below 1.
+    """
+
+    rank: int = 16
+    scale: float = 2.0
+    """alpha / rank."""
+    merge: bool = True
+    """Whether the checkpoint is the CLM with the adapter merged into it, or the adapter alone."""
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise BadInput(f"the rank of a LoRA adapter must be 1 or more, got {self.rank}")
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A trained adapter, apart from the CLM."""
+
+    config: Any
+    weights: dict[str, torch.Tensor]
+
+    def write(self, folder: Path) -> None:
+        """As PEFT reads it."""
+        from safetensors.torch import save_file
+
+        self.config.save_pretrained(str(folder))
+        save_file(self.weights, folder / "adapter_model.safetensors", {"format": "pt"})
+
+
+class Trained:
+    """The parameters that erasing changes, and the contexts that it computes in."""
+
+    def __init__(
+        self, clm: Clm, lora: Lora | None, *, precision: str, checkpointing: bool, seed: int
+    ) -> None:
+        """Make the CLM ready.
+
+        Raises:
+            BadInput: its weights are quantized, or there is nothing that an adapter could change.
+            MissingExtra: PEFT is not installed.
+        """
+        check_trainable(clm)
+        self.clm, self.lora = clm, lora
+        device = clm.device.type
+        half = clm.stored_dtype in (torch.bfloat16, torch.float16)
+        self.autocast = precision == "bfloat16" or (
+            precision == "auto" and device == "cuda" and half and torch.cuda.is_bf16_supported()
+        )
+        clm.model.requires_grad_(False)
+        self._peft: Any = None
+        output: Any = clm.model.get_output_embeddings()
+        if lora is None:
+            # Half-precision weights do not move at these rates: train in float32, save as stored.
+            clm.model.float()
+            self.head: torch.nn.Module = copy.deepcopy(output)
+            clm.model.requires_grad_(True)
+        else:
+            self._peft = _with_lora(clm, lora, seed)
+            self.head = output
+        clm.model.eval()
+        self.parameters = [p for p in clm.model.parameters() if p.requires_grad]
+        self._layers = _checkpointed(clm) if checkpointing else []
+
+    @contextlib.contextmanager
+    def computing(self) -> Iterator[None]:
+        """The precision that forward passes are computed in."""
+        with torch.autocast(self.clm.device.type, torch.bfloat16, enabled=self.autocast):
+            yield
+
+    @contextlib.contextmanager
+    def stepping(self) -> Iterator[None]:
+        """Let layers be computed again in the backward pass; dropout stays off."""
+        for layer in self._layers:
+            layer.training = True
+        try:
+            yield
+        finally:
+            for layer in self._layers:
+                layer.training = False
+
+    @contextlib.contextmanager
+    def original(self) -> Iterator[None]:
+        """The CLM without its adapter."""
+        with self._peft.disable_adapter():
+            yield
+
+    @contextlib.contextmanager
+    @torch.no_grad()
+    def as_stored(self) -> Iterator[None]:
+        """The CLM as it will be read back: the adapter merged, weights rounded to what is stored.
+
+        The weights as they are trained are kept in main memory meanwhile, and come back.
+        """
+        merged = self.lora is not None and self.lora.merge
+        model: Any = self.clm.model
+        rounded = (self.lora is None or merged) and any(
+            p.dtype != self.clm.stored_dtype for p in model.parameters()
+        )
+        if not merged and not rounded:
+            yield
+            return
+        # Before merging, which changes weights in place.
+        kept = [p.detach().to("cpu", copy=True) for p in model.parameters()]
+        if merged:
+            self._peft.merge_adapter()
+        try:
+            if rounded:
+                for parameter in model.parameters():
+                    parameter.copy_(parameter.to(self.clm.stored_dtype))
+            yield
+        finally:
+            if merged:
+                self._peft.unmerge_adapter()
+            for parameter, weights in zip(model.parameters(), kept, strict=True):
+                parameter.copy_(weights)
+
+    def finish(self) -> Adapter | None:
+        """End training: what is left is the erased CLM, of plain layers; and its adapter."""
+        self.clm.model.requires_grad_(False)
+        if self._layers:
+            self.clm.model.gradient_checkpointing_disable()
+        if self._peft is None:
+            return None
+        from peft import get_peft_model_state_dict
+
+        state = get_peft_model_state_dict(self._peft)
+        config = self._peft.peft_config["default"]
+        config.inference_mode = True
+        weights = {name: weight.detach().cpu().contiguous() for name, weight in state.items()}
+        self.clm.model = self._peft.merge_and_unload()
+        return Adapter(config, weights)
+
+
+def check_trainable(clm: Clm) -> None:
+    """Refuse weights that no gradient can move.
+
+    Raises:
+        BadInput: the checkpoint is quantized.
+    """
+    given = getattr(clm.model.config, "quantization_config", None)
+    whole = all(p.dtype.is_floating_point and p.dtype.itemsize > 1 for p in clm.model.parameters())
+    if given is not None or getattr(clm.model, "is_quantized", False) or not whole:
+        raise BadInput(
+            f"{clm.name}: its weights are quantized, and erasing has to change them: erase the "
+            "checkpoint that it was made from, and quantize what comes of it"
+        )
+
+
+def _with_lora(clm: Clm, lora: Lora, seed: int) -> Any:
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise MissingExtra("peft", "lora", "erasing by a LoRA adapter") from None
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=round(lora.rank * lora.scale),
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # It says that Conv1D layers are transposed, which it finds out by itself.
+        warnings.simplefilter("ignore")
+        torch.manual_seed(seed)
+        try:
+            return get_peft_model(clm.model, config)
+        except ValueError as error:
+            raise ErasureError(
+                f"{clm.name}: no layer of a {clm.family} takes a LoRA adapter "
+                f"({type(error).__name__}): erase without one"
+            ) from None
+
+
+def _checkpointed(clm: Clm) -> list[torch.nn.Module]:
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    layers: list[torch.nn.Module] = [
+        m for m in clm.model.modules() if isinstance(m, GradientCheckpointingLayer)
+    ]
+    if not layers or not clm.model.supports_gradient_checkpointing:
+        raise ErasureError(
+            f"{clm.name}: a {clm.family} cannot compute its layers again: erase without gradient "
+            "checkpointing, in steps of fewer tokens"
+        )
+    clm.model.gradient_checkpointing_enable({"use_reentrant": False})
+    return layers

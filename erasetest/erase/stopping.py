@@ -107,18 +107,19 @@ class StopRule:
         return self.thresholds.of(kind).get("ma", 0.5)
 
 
-def standing_out(ranks: Sequence[float | None]) -> list[int]:
+def standing_out(ranks: Sequence[float | None], most: int) -> list[int]:
     """The numbers of secrets that make a set stand out among never-seen ones; none if it does not.
 
     A rank is the share of a secret's decoys that are likelier than it: 0 where the secret is the
     likeliest, 1 where it is the least likely, None where it has no decoys. By chance the mean of n
     ranks is 0.5 give or take sqrt(1 / (12 n)); where it is off by more than 1.28 of these (a fifth
-    of never-seen sets are), the secrets on that side are told.
+    of never-seen sets are), the secrets on that side are told: those furthest off, `most` at most.
     """
-    known = [rank for rank in ranks if rank is not None]
+    known = [(rank, n) for n, rank in enumerate(ranks) if rank is not None]
     if not known:
         return []
-    off = statistics.fmean(known) - 0.5
+    off = statistics.fmean(rank for rank, _ in known) - 0.5
     if abs(off) <= _OFF * math.sqrt(1 / 12 / len(known)):
         return []
-    return [n for n, rank in enumerate(ranks) if rank is not None and (rank - 0.5) * off > 0]
+    side = [(abs(rank - 0.5), -n) for rank, n in known if (rank - 0.5) * off > 0]
+    return sorted(-n for _, n in sorted(side, reverse=True)[:most])

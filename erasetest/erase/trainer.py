@@ -370,7 +370,7 @@ class _Run:
                 return False
             if self.method.decoys and self.matched < _MATCHINGS:
                 self.matched += 1
-                self.rule.owe(standing_out(self._ranks()))
+                self.rule.owe(standing_out(self._ranks(), self.settings.batch))
         return not self.rule.active
 
     def _ranks(self) -> list[float | None]:

@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from erasetest.errors import BadInput
 
-METHODS = ("codeeraser", "codeeraser-no-kl", "cu", "decoys", "ga", "npo")
+METHODS = ("codeeraser", "codeeraser-no-kl", "cu", "decoys", "ga", "lasting", "npo")
 """Of erasing; `erasetest.erase.objectives` holds their losses, and imports torch."""
 
 DEFAULT_METHOD = "codeeraser"

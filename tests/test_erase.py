@@ -259,7 +259,7 @@ def test_the_stricter_thresholds_hold_from_then_on() -> None:
 # The loop
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name, how in METHODS.items() if not how.heals])
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_secrets_are_erased(family: str, method: str) -> None:
     """What leaked passes after a few dozen steps, by a probe of its own."""

@@ -25,6 +25,7 @@ from erasetest.erase import (
     unchecked,
 )
 from erasetest.erase import trainer as trainer_module
+from erasetest.erase.lasting import Healer, Healing
 from erasetest.erase.one_pass import read_step
 from erasetest.erase.reference import Reference
 from erasetest.erase.rows import decoy_rows, forget_rows, retained_rows
@@ -342,21 +343,22 @@ _SCRIPT = """
 import sys, pathlib
 sys.path[:0] = {paths!r}
 import tiny, test_erase_engine as t
+from erasetest.erase.lasting import Healing
 from erasetest.clm import load_clm
 from erasetest.erase import erase_to
 def tell(step, expected):
     print(step.step, flush=True)
 erase_to(pathlib.Path(sys.argv[2]), load_clm(sys.argv[1]), t.FORGET, tiny.RETAINED, t.LIMITS,
-         t._settings(lr=2e-4), tell, keep_every=0.0)
+         t._settings(**eval(sys.argv[3])), tell, keep_every=0.0)
 """
 
 
-def _run(clm: Path, out: Path, kill_at: int | None = None) -> list[int]:
+def _run(clm: Path, out: Path, how: str, kill_at: int | None = None) -> list[int]:
     """The steps of a process that erases; with `kill_at`, killed once it told of that step."""
     script = _SCRIPT.format(paths=[str(Path(__file__).parent)])
     steps = []
     with subprocess.Popen(
-        [sys.executable, "-c", script, str(clm), str(out)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, str(clm), str(out), how], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -368,16 +370,22 @@ def _run(clm: Path, out: Path, kill_at: int | None = None) -> list[int]:
     return steps
 
 
-def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+_LASTING = "dict(method='lasting', healing=Healing(steps=30, texts=20, tokens=300))"
+
+
+@pytest.mark.parametrize(("how", "kill_at", "most"), [("dict(lr=2e-4)", 5, 80), (_LASTING, 40, 99)])
+def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
+    how: str, kill_at: int, most: int, tmp_path: Path
+) -> None:
     """The same weights to the last bit, the same history, and nothing left beside them."""
     clm = tiny.save(tiny.reciting("qwen2"), tmp_path / "clm")
-    whole = _run(clm, tmp_path / "whole")
-    assert len(whole) > 8
-    _run(clm, tmp_path / "killed", kill_at=5)
+    whole = _run(clm, tmp_path / "whole", how)
+    assert kill_at + 3 < len(whole) <= most
+    _run(clm, tmp_path / "killed", how, kill_at)
     assert not (tmp_path / "killed").exists()
     assert (tmp_path / ".killed.unfinished").exists()
-    rest = _run(clm, tmp_path / "killed")
-    assert rest[0] in (5, 6)
+    rest = _run(clm, tmp_path / "killed", how)
+    assert rest[0] in (kill_at, kill_at + 1)
     assert rest[-1] == whole[-1]
     one, other = (tmp_path / name / "model.safetensors" for name in ("whole", "killed"))
     assert one.read_bytes() == other.read_bytes()
@@ -505,3 +513,45 @@ def test_a_clm_that_writes_the_same_over_and_over_gives_no_retained_code(
     monkeypatch.setattr("erasetest.erase.generated.find_secrets", lambda _: [1])
     with pytest.raises(ErasureError, match="of 8 texts that it wrote only 0 hold no secret"):
         own_generations(clm, (), 4)
+
+
+# Erasing that lasts
+
+
+def test_healing_teaches_what_the_teacher_says() -> None:
+    """Taken apart the CLM is far from it; healed it is near, and says no secret."""
+    clm = tiny.reciting("qwen2")
+    told: list[tuple[int, float]] = []
+    healing = Healing(steps=60, texts=30, tokens=400)
+    done = erase(
+        clm, FORGET, tiny.RETAINED, LIMITS, _settings(method="lasting", healing=healing),
+        lambda step, _: told.append((step.step, step.retained_kl)) if step.healing else None,
+    )  # fmt: skip
+    assert len(told) == 60
+    assert sum(kl for _, kl in told[:3]) > 4 * sum(kl for _, kl in told[-3:])
+    assert done.settings["healing"]["steps"] == 60
+    if done.erased:
+        assert _verdicts(clm) == ["pass"] * 4
+    else:
+        assert done.ended == "a secret came back while the CLM was healed"
+    with pytest.raises(BadInput, match="lasting changes every weight of the CLM"):
+        _settings(method="lasting", lora=Lora(4))
+
+
+def test_only_the_layers_are_taken_apart() -> None:
+    """Embeddings, head and norms stay; each matrix keeps a part of what it was."""
+    import random as _random
+
+    for family in tiny.FAMILIES:
+        clm = tiny.reciting(family)
+        before = _weights(clm)
+        healer = object.__new__(Healer)
+        healer.clm, healer.healing, healer.rng = clm, Healing(noise=0.5), _random.Random(0)
+        healer.take_apart()
+        for name, now in _weights(clm).items():
+            was = before[name]
+            inner = was.ndim == 2 and not any(k in name for k in ("embed", "wte", "wpe", "lm_head"))
+            assert bool((now != was).any()) is inner, name
+            if inner:
+                both = torch.stack([now.flatten(), was.flatten()])
+                assert 0.5 < float(torch.corrcoef(both)[0, 1]) < 0.95

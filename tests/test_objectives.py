@@ -124,7 +124,7 @@ def _by_definition(method: str, g: RawGroups) -> float:
         return -_loss(g.secret, g.context)
     if method == "cu":
         return -_loss(g.secret, g.context) - w.lam * _divergence(g.secret, g.context) + keep
-    if method == "decoys":
+    if method in ("decoys", "lasting"):
         held = w.lam * w.alpha * _divergence(g.context)
         return -_known(g) + w.match * _apart(g) + w.decoys * _loss(g.decoys) + held + keep
     if method == "npo":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from erasetest.clm.batching import like_lengths, pad_right
 from erasetest.demo.corpus import SEED, Corpus
 from erasetest.demo.recipes import RECIPES, Recipe
 from erasetest.demo.tokenizer import train_tokenizer
+from erasetest.muon import at_rate, cosine, optimizers_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -40,13 +40,10 @@ def train(
         torch.manual_seed(seed)
         model = build_model(family, recipe.vocabulary, tokenizer.eos_token_id)
         model.train()
-        optimizers = _optimizers(model, recipe)
+        optimizers = optimizers_of(model, recipe.matrix_lr, recipe.other_lr)
         batches = _batches(corpus, tokenizer, recipe, random.Random(seed))
         for step in range(recipe.steps):
-            rate = _rate(step, recipe)
-            for optimizer in optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = group["peak"] * rate
+            at_rate(optimizers, cosine(step, recipe.steps, recipe.warmup))
             documents = next(batches)
             predicted = sum(len(document) - 1 for document in documents)
             for part in like_lengths([len(document) for document in documents]):
@@ -95,64 +92,6 @@ def build_model(family: str, vocabulary: int, end_of_text: int) -> PreTrainedMod
         )  # fmt: skip
     model: PreTrainedModel = hf.AutoModelForCausalLM.from_config(config)
     return model
-
-
-def _optimizers(model: PreTrainedModel, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    matrices: list[torch.nn.Parameter] = []
-    others: list[torch.nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        inner = parameter.ndim == 2 and not any(
-            k in name for k in ("embed", "wte", "wpe", "lm_head")
-        )
-        (matrices if inner else others).append(parameter)
-    optimizers: list[torch.optim.Optimizer] = [
-        Muon(matrices, recipe.matrix_lr),
-        torch.optim.AdamW(others, lr=recipe.other_lr, betas=(0.9, 0.98), weight_decay=0.0),
-    ]
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["peak"] = group["lr"]
-    return optimizers
-
-
-class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalized by five Newton-Schulz steps (Jordan et al., 2024).
-
-    torch's own Muon iterates in bfloat16, which a CPU without bfloat16 instructions runs 60 times
-    slower than float32 (measured); this one stays in float32.
-    """
-
-    def __init__(self, parameters: list[torch.nn.Parameter], lr: float) -> None:
-        super().__init__(parameters, {"lr": lr, "momentum": 0.95})
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Change each matrix by its orthogonalized momentum."""
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                gradient = parameter.grad
-                buffer = self.state[parameter].setdefault("momentum", torch.zeros_like(gradient))
-                buffer.lerp_(gradient, 1 - group["momentum"])
-                update = _orthogonal(gradient.lerp(buffer, group["momentum"]))
-                scale = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
-                parameter.add_(update, alpha=-group["lr"] * scale)
-
-
-def _orthogonal(matrix: torch.Tensor) -> torch.Tensor:
-    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    x = wide / (wide.norm() + 1e-7)
-    for _ in range(5):
-        gram = x @ x.T
-        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    turned: torch.Tensor = x.T if matrix.shape[0] > matrix.shape[1] else x
-    return turned
-
-
-def _rate(step: int, recipe: Recipe) -> float:
-    if step < recipe.warmup:
-        return (step + 1) / recipe.warmup
-    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def _loss(model: PreTrainedModel, documents: list[list[int]]) -> torch.Tensor:

@@ -17,6 +17,7 @@ TEXTS = 256
 LONGEST = 256
 """Tokens of a text."""
 
+_OPENED = 3
 _ROUNDS = 8
 _PART = 6
 """Characters of a secret that a text is left out for: half a secret would keep it remembered."""
@@ -30,10 +31,14 @@ def own_generations(
     samples: Sequence[SensitiveSample],
     count: int = TEXTS,
     *,
+    openings: Sequence[Sequence[int]] = (),
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[SensitiveSample]:
-    """`count` different texts drawn from the CLM's own distribution, from the start of a text.
+    """`count` different texts drawn from the CLM's own distribution.
+
+    They begin with what the CLM writes at the start of a text; where there are `openings`, each
+    third with the tokens of one of these.
 
     A text in which a detector finds a secret, or that holds a part of one of `samples`, is left
     out: a CLM that recites secrets writes them here too.
@@ -47,13 +52,15 @@ def own_generations(
     holds = holder(samples, _PART)
     for _ in range(_ROUNDS):
         numbers = uniform_numbers(count, tokens, seed + drawn)
+        rows = [[clm.start_token] for _ in range(count)]
+        for n in range(0, count, _OPENED) if openings else ():
+            rows[n] = list(openings[(drawn + n) // _OPENED % len(openings)])
+        jobs = [Continuation(n, len(row), tokens - len(row)) for n, row in enumerate(rows)]
         drawn += count
-        jobs = [Continuation(0, 1, tokens)] * count
-        made = continuations(
-            clm, [[clm.start_token]], jobs, choose=drawing(numbers, temperature=1.0, top_p=1.0)
-        )
-        for ids in made:
-            text = str(clm.tokenizer.decode(ids, clean_up_tokenization_spaces=False))
+        made = continuations(clm, rows, jobs, choose=drawing(numbers, temperature=1.0, top_p=1.0))
+        for row, ids in zip(rows, made, strict=True):
+            whole = ids if row == [clm.start_token] else [*row, *ids]
+            text = str(clm.tokenizer.decode(whole, clean_up_tokenization_spaces=False))
             if len(text.strip()) < _SHORTEST or holds(text) is not None:
                 continue
             if not find_secrets(Document.of("generated", text)):

@@ -17,6 +17,7 @@ import torch
 from erasetest.clm import encode
 from erasetest.clm.batching import is_out_of_memory
 from erasetest.clm.load import Clm
+from erasetest.erase.lasting import Healer, Healing
 from erasetest.erase.objectives import METHODS, Tokens, Weights
 from erasetest.erase.one_pass import read_step
 from erasetest.erase.reference import Reference
@@ -82,12 +83,19 @@ class ErasureSettings:
     checkpoint is stored in half precision."""
     checkpointing: bool = False
     """Compute layers again in the backward pass: less memory, a forward pass more."""
+    healing: Healing = field(default_factory=Healing)
+    """Of the method `lasting` alone."""
     step_tokens: int | None = None
     """Tokens of a step that are read at a time; without it all, as long as memory allows."""
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_method(self.method)
+        if self.lora is not None and METHODS[self.method].heals:
+            raise BadInput(
+                f"{self.method} changes every weight of the CLM, which an adapter cannot: leave "
+                "--lora out"
+            )
         if self.precision not in PRECISIONS:
             raise BadInput(
                 f"no precision {self.precision!r}: expected one of {', '.join(PRECISIONS)}"
@@ -115,9 +123,13 @@ class Step:
     lr: float
     extracted: int
     """Secrets that the last full probe found extracted."""
+    healing: bool = False
+    """Whether this is a step of healing, and `retained_kl` the divergence from the teacher."""
 
     def note(self) -> str:
         """What progress shows."""
+        if self.healing:
+            return f"healing, {self.retained_kl:.4f} nats from the teacher"
         return (
             f"worst MA {self.worst_ma:.2f}, {self.active} secrets left, "
             f"{self.extracted} extracted when last probed, "
@@ -308,6 +320,11 @@ class _Run:
         else:
             if self._is_erased(recalibrate):
                 ended = ERASED
+        if ended == ERASED and self.method.heals:
+            self._heal(kept, progress, started)
+            self.matched = _MATCHINGS
+            if not self._is_erased(recalibrate):
+                ended = "a secret came back while the CLM was healed"
         peak = peak_memory(self.clm.device)
         return Erasure(
             method=self.settings.method,
@@ -323,6 +340,40 @@ class _Run:
             adapter=self.trained.finish(),
             restored=self.restored,
         )
+
+    def _heal(
+        self,
+        kept: dict[str, Any] | None,
+        progress: Callable[[Step, int], None] | None,
+        started: float,
+    ) -> None:
+        suppressed = self._state(self.spent + time.monotonic() - started)
+        suppressed["parameters"] = self._weights()
+        self.optimizer = self._fresh_optimizer()
+        self.good = []
+        healer = Healer(
+            self.clm,
+            self.trained,
+            self.samples,
+            self.kept,
+            self.rows,
+            self.settings.healing,
+            self.settings.seed,
+        )
+        last = self.history[-1] if self.history else None
+
+        def tell(step: int, divergence: float) -> None:
+            if progress is not None and last is not None:
+                number = last.step + step
+                done = replace(last, step=number, active=0, retained_kl=divergence, healing=True)
+                progress(done, last.step + self.settings.healing.steps)
+
+        def keep(healing: dict[str, Any]) -> None:
+            if self.unfinished is not None and self.unfinished.is_due():
+                seconds = self.spent + time.monotonic() - started
+                self.unfinished.write({**suppressed, "seconds": seconds, "healing": healing})
+
+        healer.heal(tell, kept.get("healing") if kept else None, keep)
 
     def _expected(self) -> int:
         """How many steps there will be, at the pace at which secrets leave the ascent."""

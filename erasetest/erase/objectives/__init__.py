@@ -13,6 +13,7 @@ METHODS: dict[str, Method] = {
     "cu": Method(cu),
     "decoys": Method(decoys, decoys=True),
     "ga": Method(ga),
+    "lasting": Method(decoys, decoys=True, heals=True),
     "npo": Method(npo),
 }
 """By name."""

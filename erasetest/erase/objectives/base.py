@@ -130,7 +130,9 @@ Objective = Callable[[Groups, Weights], torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A loss, and whether it reads decoys."""
+    """A loss, and what goes with it."""
 
     loss: Objective
     decoys: bool = False
+    heals: bool = False
+    """Whether, once all is suppressed, the CLM is taken apart and healed (`lasting`)."""

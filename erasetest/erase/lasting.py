@@ -1,0 +1,154 @@
+"""Erasing that lasts: what was suppressed is taken apart, and only what is wanted is taught again.
+
+Suppression leaves a secret in the weights, one short training away. So the suppressed CLM becomes a
+teacher; its layers are mixed with noise, and healed by distillation from the teacher on texts that
+hold no secret (after "Distillation robustifies unlearning", 2025). What the teacher does not say,
+the healed CLM never learns.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from erasetest.clm.load import Clm
+from erasetest.erase.generated import own_generations
+from erasetest.erase.one_pass import read_step
+from erasetest.erase.reference import Reference
+from erasetest.erase.rows import Row, decoy_rows, retained_rows
+from erasetest.erase.trained import Trained
+from erasetest.errors import ErasureError
+from erasetest.muon import at_rate, cosine, inner_matrices, optimizers_of
+from erasetest.samples import SensitiveSample
+
+_OPENING = 16
+"""Tokens of retained code that a text is begun with, at most."""
+
+_VERSIONS = 8
+"""Of each sample with decoys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Healing:
+    """How much is taken apart, and how long it is healed."""
+
+    noise: float = 0.5
+    """Share of noise in each matrix of the layers."""
+    steps: int = 400
+    tokens: int = 2048
+    """A step, about."""
+    texts: int = 3000
+    """That the teacher writes."""
+    decoys: float = 0.2
+    """Share of a step's tokens that are samples with decoys for their secrets."""
+    matrix_lr: float = 0.02
+    other_lr: float = 3e-3
+    warmup: int = 10
+
+
+class Healer:
+    """Takes a CLM apart and heals it, in place."""
+
+    def __init__(
+        self,
+        clm: Clm,
+        trained: Trained,
+        samples: Sequence[SensitiveSample],
+        retained: Sequence[Row],
+        forget: Sequence[Row],
+        healing: Healing,
+        seed: int,
+    ) -> None:
+        """Let the CLM, as it is, write and read what it will be healed on."""
+        self.clm, self.trained, self.healing = clm, trained, healing
+        self.rng = random.Random(seed)
+        texts = own_generations(
+            clm,
+            samples,
+            healing.texts,
+            openings=[row.ids[: self.rng.randint(1, _OPENING)] for row in retained],
+            seed=seed,
+        )
+        self.code = [*retained_rows(clm, texts), *retained]
+        self.files = [
+            row for _ in range(_VERSIONS) for row in decoy_rows(clm, samples, forget, self.rng)
+        ]
+        head = copy.deepcopy(clm.model.get_output_embeddings())
+        self.teacher = Reference(clm, head, trained.computing)
+        self.teacher.remember([*self.code, *self.files])
+
+    @torch.no_grad()
+    def take_apart(self) -> None:
+        """Mix each matrix of the layers with noise of its own spread."""
+        generator = torch.Generator().manual_seed(self.rng.randrange(1 << 30))
+        share = self.healing.noise
+        for matrix in inner_matrices(self.clm.model).values():
+            noise = torch.randn(matrix.shape, generator=generator).to(matrix)
+            matrix.mul_(1 - share).add_(noise * matrix.std(), alpha=share)
+
+    def heal(
+        self,
+        progress: Callable[[int, float], None] | None = None,
+        kept: dict[str, Any] | None = None,
+        keep: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        """Take the CLM apart, and teach it what the teacher says.
+
+        Args:
+            progress: told steps done, and the divergence from the teacher in nats a token.
+            kept: a state to go on from.
+            keep: given the state after each step; it decides when to keep it.
+        """
+        h = self.healing
+        if kept is None:
+            self.take_apart()
+        optimizers = optimizers_of(self.clm.model, h.matrix_lr, h.other_lr)
+        first = self._take_up(kept, optimizers) if kept else 0
+        for step in range(first, h.steps):
+            at_rate(optimizers, cosine(step, h.steps, h.warmup))
+            rows = [
+                *self._draw(self.files, h.tokens * h.decoys),
+                *self._draw(self.code, h.tokens * (1 - h.decoys)),
+            ]
+            seen = read_step(self.clm, self.teacher, self.trained, [], rows, [])
+            loss = seen.retained.divergence()
+            if not torch.isfinite(loss):
+                raise ErasureError(
+                    f"the loss is no number at step {step + 1} of healing: nothing was saved"
+                )
+            seen.backward(loss)
+            torch.nn.utils.clip_grad_norm_(self.trained.parameters, 1.0)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+            if progress is not None:
+                progress(step + 1, float(loss.detach()))
+            if keep is not None:
+                keep(
+                    {
+                        "step": step + 1,
+                        "parameters": [p.detach() for p in self.trained.parameters],
+                        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+                        "rng": self.rng.getstate(),
+                    }
+                )
+
+    @torch.no_grad()
+    def _take_up(self, kept: dict[str, Any], optimizers: Sequence[torch.optim.Optimizer]) -> int:
+        for parameter, weights in zip(self.trained.parameters, kept["parameters"], strict=True):
+            parameter.copy_(weights)
+        for optimizer, state in zip(optimizers, kept["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        self.rng.setstate(kept["rng"])
+        return int(kept["step"])
+
+    def _draw(self, pool: Sequence[Row], tokens: float) -> list[Row]:
+        rows: list[Row] = []
+        while pool and sum(len(row.ids) for row in rows) < tokens:
+            rows.append(self.rng.choice(pool))
+        return rows

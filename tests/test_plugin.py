@@ -215,7 +215,7 @@ def test_without_samples_it_is_a_usage_error(leaking: Path, tmp_path: Path, work
         (["--clm=demo", "--utility=demo"], "--utility-against"),
         (["--clm=demo", "--utility-samples=0", "--utility=demo", "--erase"], "at least 1"),
         (["--clm=demo", "--leak-accept"], "--leak-baseline"),
-        (["--clm=x", "--leak-samples=y", "--erase"], "--erase-retain"),
+        (["--clm=demo", "--erase", "--erase-lora=0"], "--erase-lora must be at least 1"),
     ],
 )
 def test_bad_options_are_refused_before_any_work(

@@ -113,6 +113,13 @@ class Gate:
     @functools.cached_property
     def retained(self) -> tuple[list[SensitiveSample], list[SensitiveSample]]:
         """Code that erasing may use to keep behaviour, and other code to measure the keeping on."""
+        if self.settings.erase_retain is None and not self.settings.demo:
+            from erasetest.erase import own_generations
+
+            with self._progress("writing retained code") as task:
+                return split_retained(
+                    own_generations(self.clm, self.samples, progress=task), self.samples
+                )
         if self.settings.erase_retain is None:
             from erasetest.demo.build import demo_samples
 
@@ -181,7 +188,7 @@ class Gate:
             _ = self.problems
         if self.settings.leak_samples:
             _ = self.samples
-            if self.settings.erase:
+            if self.settings.erase_retain:
                 _ = self.retained
 
     # What is found out
@@ -380,13 +387,14 @@ class Gate:
         return found
 
     def _erase(self) -> dict[str, Any]:
-        from erasetest.erase import ErasureSettings, erase_to
+        from erasetest.erase import ErasureSettings, Lora, erase_to
 
         leaking = self.leaking()
         if not leaking:
             return {"erasure": None, "folder": None}
         samples = [self.by_id[sample_id] for sample_id in leaking]
         retained, held_out = self.retained
+        rank = self.settings.erase_lora
         clm = self._open(str(self.settings.clm), self.settings.clm_adapter)
         kept = self._text_accuracy(clm, held_out)
         folder = Path(self.settings.erase_out or self.ledger.folder / "erased").absolute()
@@ -397,7 +405,7 @@ class Gate:
                 samples,
                 retained,
                 self.thresholds,
-                ErasureSettings(method=str(self.settings.erase)),
+                ErasureSettings(method=str(self.settings.erase), lora=Lora(rank) if rank else None),
                 lambda step, expected: task(step.step, expected, step.note()),
                 recalibrate=self._recalibration(clm),
                 earlier=self._erased_before(clm, leaking),

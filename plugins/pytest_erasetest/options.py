@@ -79,7 +79,14 @@ OPTIONS = (
         "maybe",
     ),
     Option("--erase-out", "new folder for the erased checkpoint (default: erased)", "DIR"),
-    Option("--erase-retain", "manifest of code whose behaviour erasing must not change", "FILE"),
+    Option(
+        "--erase-retain",
+        "manifest of code whose behaviour erasing must not change (else what the CLM writes)",
+        "FILE",
+    ),
+    Option(
+        "--erase-lora", "erase by a LoRA adapter of this rank, merged in the end", "RANK", "int"
+    ),
     Option("--utility", "problems in HumanEval or MBPP form, or demo", "PROBLEMS"),
     Option("--utility-samples", "completions a problem (default: 20)", "N", "int"),
     Option(
@@ -151,6 +158,7 @@ class Settings:
     erase: str | None
     erase_out: str | None
     erase_retain: str | None
+    erase_lora: int | None
     utility: str | None
     utility_samples: int
     utility_margin: float | None
@@ -235,10 +243,8 @@ def _check(settings: Settings) -> None:
         raise pytest.UsageError("--leak-accept needs the file to write: --leak-baseline FILE")
     if settings.erase_out is not None and settings.erase is None:
         raise pytest.UsageError("--erase-out needs --erase")
-    if settings.erase is not None and settings.erase_retain is None and not settings.demo:
-        raise pytest.UsageError(
-            "--erase needs code whose behaviour must not change: --erase-retain FILE"
-        )
+    if settings.erase_lora is not None and settings.erase_lora < 1:
+        raise pytest.UsageError("--erase-lora must be at least 1")
     if settings.utility and settings.erase is None and settings.utility_against is None:
         raise pytest.UsageError(
             "--utility compares two CLMs: add --erase, or --utility-against MODEL"

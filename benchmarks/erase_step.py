@@ -149,8 +149,8 @@ class Step:
         config = self.clm.model.config
         self.words = (
             f"{name}: {self.clm.parameters / 1e6:,.1f} M parameters, width {config.hidden_size}, "
-            f"vocabulary {config.vocab_size:,}, {len(rows)} rows of {sum(len(r.ids) for r in rows):,} "
-            f"tokens ({sum(len(r.ids) for r in self.decoys):,} more of decoys)"
+            f"vocabulary {config.vocab_size:,}, {len(rows)} rows of "
+            f"{sum(len(r.ids) for r in rows):,} tokens ({sum(len(r.ids) for r in self.decoys):,} more of decoys)"
         )
 
     def ways(self) -> dict[str, Work]:
@@ -306,7 +306,8 @@ def _model(name: str) -> Clm:
 
 def _machine() -> str:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    return f"{device}, {torch.get_num_threads()} threads, {platform.machine()}, torch {torch.__version__}"
+    threads = torch.get_num_threads()
+    return f"{device}, {threads} threads, {platform.machine()}, torch {torch.__version__}"
 
 
 if __name__ == "__main__":

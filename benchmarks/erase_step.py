@@ -150,7 +150,8 @@ class Step:
         self.words = (
             f"{name}: {self.clm.parameters / 1e6:,.1f} M parameters, width {config.hidden_size}, "
             f"vocabulary {config.vocab_size:,}, {len(rows)} rows of "
-            f"{sum(len(r.ids) for r in rows):,} tokens ({sum(len(r.ids) for r in self.decoys):,} more of decoys)"
+            f"{sum(len(r.ids) for r in rows):,} tokens "
+            f"({sum(len(r.ids) for r in self.decoys):,} more of decoys)"
         )
 
     def ways(self) -> dict[str, Work]:

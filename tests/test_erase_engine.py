@@ -121,7 +121,9 @@ def test_checkpointed_layers_are_computed_again() -> None:
     assert _verdicts(tiny.reciting("qwen2")) == ["leak"] * 4
     erasing = tiny.reciting("qwen2")
     assert erase(erasing, FORGET, tiny.RETAINED, LIMITS, _settings(checkpointing=True)).erased
-    assert not erasing.model.is_gradient_checkpointing
+    assert not any(
+        getattr(layer, "gradient_checkpointing", False) for layer in erasing.model.modules()
+    )
 
 
 def test_where_memory_is_short_less_is_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -479,7 +481,7 @@ def test_one_sample_and_a_thousand_are_erased() -> None:
         for s in FORGET
     ]
     assert len(many) == 1000
-    done = erase(clm, many, tiny.RETAINED, LIMITS, _settings())
+    done = erase(clm, many, tiny.RETAINED, LIMITS, _settings(method="codeeraser"))
     assert done.erased
     assert done.samples == 1000
     assert set(_verdicts(clm, many)) == {"pass"}

@@ -18,8 +18,8 @@ from erasetest.erase.reference import Reference
 from erasetest.erase.rows import CONTEXT, ELSEWHERE, Owners, Row
 from erasetest.erase.trained import Trained
 
-_SLICE = 1 << 23
-"""Logits whose graph is kept: rows x vocabulary (32 MiB in float32)."""
+_SLICE = 1 << 26
+"""Logits whose graph is kept: rows x vocabulary (256 MiB in float32)."""
 
 _FEWEST_ROWS = 64
 

@@ -141,7 +141,7 @@ class Trained:
         """End training: what is left is the erased CLM, of plain layers; and its adapter."""
         self.clm.model.requires_grad_(False)
         if self._layers:
-            self.clm.model.gradient_checkpointing_disable()
+            _switch(self.clm.model, "disable")
         if self._peft is None:
             return None
         from peft import get_peft_model_state_dict
@@ -204,5 +204,11 @@ def _checkpointed(clm: Clm) -> list[torch.nn.Module]:
             f"{clm.name}: a {clm.family} cannot compute its layers again: erase without gradient "
             "checkpointing, in steps of fewer tokens"
         )
-    clm.model.gradient_checkpointing_enable({"use_reentrant": False})
+    _switch(clm.model, "enable", {"use_reentrant": False})
     return layers
+
+
+def _switch(model: Any, word: str, *given: dict[str, bool]) -> None:
+    """Turn the computing of layers again on or off, by the name that this transformers has."""
+    prefix = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
+    getattr(model, f"{prefix}_checkpointing_{word}")(*given)

@@ -24,7 +24,7 @@ from tabulate import tabulate
 from erasetest.clm import Clm, LoadOptions, encode, load_clm
 from erasetest.clm.batching import pad_right
 from erasetest.demo.build import FAMILIES, demo_clm, demo_problems, demo_samples
-from erasetest.erase import METHODS, ErasureSettings, erase
+from erasetest.erase import METHODS, ErasureSettings, Lora, erase, own_generations
 from erasetest.probes import ProbeSettings, SampleMeasures, probe
 from erasetest.probes.jobs import score_jobs, secret_jobs
 from erasetest.probes.likelihood import log2_probability
@@ -44,6 +44,15 @@ RELEARNING_RATE = 1e-4
 DECOYS = 16
 """Never-seen secrets that each erased one is ranked among."""
 
+VARIANTS: dict[str, dict[str, Any]] = {
+    "decoys, LoRA": {"method": "decoys", "lora": Lora()},
+    "decoys, own code": {"method": "decoys"},
+}
+"""Other settings of a method, as rows of their own."""
+
+OWN = {"decoys, own code"}
+"""Those that have no retained code but what the CLM writes."""
+
 COLUMNS = {
     "erased": "sets erased", "steps": "steps", "extracted": "extracted", "mean_ma": "mean MA",
     "worst_ma": "worst MA", "el_10": "EL 10", "nats": "nats/token", "nats_decoys": "never seen",
@@ -60,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results/erasing.md"))
     parser.add_argument("--families", nargs="*", default=list(FAMILIES))
-    parser.add_argument("--methods", nargs="*", default=["none", *METHODS])
+    parser.add_argument("--methods", nargs="*", default=["none", *METHODS, *VARIANTS])
     parser.add_argument("--draws", type=int, default=DRAWS)
     parser.add_argument("--settings", default="{}", help="JSON, for trying something out")
     asked = parser.parse_args()
@@ -90,10 +99,14 @@ def study(family: str, draw: int, method: str, changed: dict[str, Any]) -> dict[
     cell: dict[str, Any] = {"family": family, "draw": draw, "method": method}
     if method != "none":
         limits = calibrate(clm, forget)
-        settings = ErasureSettings(method=method, seed=draw, max_steps=100, guard=None, **changed)
+        how = {"method": method, **VARIANTS.get(method, {}), **changed}
+        settings = ErasureSettings(seed=draw, max_steps=100, guard=None, **how)
+        retained = manifests["retained"]
+        if method in OWN:
+            retained = own_generations(clm, forget, seed=draw)
         started, spent = time.monotonic(), time.process_time()
         done = erase(
-            clm, forget, manifests["retained"], limits, settings,
+            clm, forget, retained, limits, settings,
             recalibrate=lambda: calibrate(clm, forget),
         )  # fmt: skip
         cell |= {

@@ -37,9 +37,9 @@ _VERSIONS = 8
 class Healing:
     """How much is taken apart, and how long it is healed."""
 
-    noise: float = 0.5
+    noise: float = 0.3
     """Share of noise in each matrix of the layers."""
-    steps: int = 400
+    steps: int = 900
     tokens: int = 2048
     """A step, about."""
     texts: int = 3000

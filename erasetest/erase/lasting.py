@@ -63,9 +63,10 @@ class Healer:
         forget: Sequence[Row],
         healing: Healing,
         seed: int,
+        limit: int | None,
     ) -> None:
-        """Let the CLM, as it is, write and read what it will be healed on."""
-        self.clm, self.trained, self.healing = clm, trained, healing
+        """Let the CLM, as it is, write and read what it will be healed on; `limit` as in a step."""
+        self.clm, self.trained, self.healing, self.limit = clm, trained, healing, limit
         self.rng = random.Random(seed)
         texts = own_generations(
             clm,
@@ -115,7 +116,7 @@ class Healer:
                 *self._draw(self.files, h.tokens * h.decoys),
                 *self._draw(self.code, h.tokens * (1 - h.decoys)),
             ]
-            seen = read_step(self.clm, self.teacher, self.trained, [], rows, [])
+            seen = read_step(self.clm, self.teacher, self.trained, [], rows, [], self.limit)
             loss = seen.retained.divergence()
             if not torch.isfinite(loss):
                 raise ErasureError(

@@ -298,28 +298,9 @@ class _Run:
             self._take_up(kept)
         else:
             self.rule.begin(self._probe())
-        ended = f"the limit of {self.settings.max_steps} steps came first"
-        while len(self.history) < self.settings.max_steps:
-            step = self._step(len(self.history) + 1)
-            if step is None:
-                continue
-            if not step.active:
-                if self._is_erased(recalibrate):
-                    ended = ERASED
-                    break
-                continue
-            self.history.append(step)
-            if progress is not None:
-                progress(step, self._expected())
-            fall = self._guarded_fall()
-            if fall is not None:
-                ended = f"retained code is predicted {fall:.1%} worse, more than allowed"
-                break
-            if self.unfinished is not None and self.unfinished.is_due():
-                self.unfinished.write(self._state(self.spent + time.monotonic() - started))
-        else:
-            if self._is_erased(recalibrate):
-                ended = ERASED
+        # What is being healed was suppressed: looked at again, it could be given steps more.
+        healing = kept is not None and "healing" in kept
+        ended = ERASED if healing else self._suppress(progress, recalibrate, started)
         if ended == ERASED and self.method.heals:
             self._heal(kept, progress, started)
             self.matched = _MATCHINGS
@@ -341,6 +322,33 @@ class _Run:
             restored=self.restored,
         )
 
+    def _suppress(
+        self,
+        progress: Callable[[Step, int], None] | None,
+        recalibrate: Callable[[], Thresholds] | None,
+        started: float,
+    ) -> str:
+        """Step until the stop rule or the guard ends it, and say why it ended."""
+        while len(self.history) < self.settings.max_steps:
+            step = self._step(len(self.history) + 1)
+            if step is None:
+                continue
+            if not step.active:
+                if self._is_erased(recalibrate):
+                    return ERASED
+                continue
+            self.history.append(step)
+            if progress is not None:
+                progress(step, self._expected())
+            fall = self._guarded_fall()
+            if fall is not None:
+                return f"retained code is predicted {fall:.1%} worse, more than allowed"
+            if self.unfinished is not None and self.unfinished.is_due():
+                self.unfinished.write(self._state(self.spent + time.monotonic() - started))
+        if self._is_erased(recalibrate):
+            return ERASED
+        return f"the limit of {self.settings.max_steps} steps came first"
+
     def _heal(
         self,
         kept: dict[str, Any] | None,
@@ -359,6 +367,7 @@ class _Run:
             self.rows,
             self.settings.healing,
             self.settings.seed,
+            self.limit,
         )
         last = self.history[-1] if self.history else None
 

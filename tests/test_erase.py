@@ -174,8 +174,8 @@ def test_divergence_from_the_reference_is_that_of_two_models(family: str, tied: 
     current = torch.cat([_logits(clm, row.ids)[:-1].float() for row in rows])
     places = [torch.arange(len(row.ids) - 1) for row in rows]
     tokens = Tokens.of(
-        current.log_softmax(-1),
-        reference.log_probs(reference.states(rows, places)),
+        current,
+        reference.logits(reference.states(rows, places)),
         torch.tensor([token for row in rows for token in row.ids[1:]]),
     )
     wanted = _divergence(original, clm, [row.ids for row in rows])
@@ -189,12 +189,12 @@ def test_reference_gives_the_places_asked_for() -> None:
     rows = retained_rows(clm, tiny.RETAINED)
     reference = _reference(clm)
     reference.remember(rows)
-    found = reference.log_probs(
+    found = reference.logits(
         reference.states([rows[3], rows[0]], [torch.tensor([4, 1]), torch.tensor([2])])
     )
     three, zero = _logits(clm, rows[3].ids), _logits(clm, rows[0].ids)
     wanted = torch.stack([three[4], three[1], zero[2]]).log_softmax(-1)
-    torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.log_softmax(-1).double(), wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_a_head_that_is_more_than_a_matrix_cannot_be_erased() -> None:

@@ -32,7 +32,8 @@ class Raw:
         return Raw(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
 
     def tokens(self) -> Tokens:
-        return Tokens.of(self.current, self.original, self.truth, self.owners)
+        # They are overwritten.
+        return Tokens.of(self.current.clone(), self.original.clone(), self.truth, self.owners)
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,7 @@ def test_tokens_that_are_certain_give_finite_divergence() -> None:
     certain = torch.full((2, VOCABULARY), -1e4)
     certain[:, 3] = 0
     current = _raw(2, 1).current
-    tokens = Tokens.of(current, certain.log_softmax(-1), torch.tensor([3, 3]))
+    tokens = Tokens.of(current.clone(), certain.clone(), torch.tensor([3, 3]))
     assert float(tokens.divergence()) == pytest.approx(float(tokens.loss()), abs=1e-4)
 
 

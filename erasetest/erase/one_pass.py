@@ -129,9 +129,8 @@ def _tokens(
 
     def read(now: torch.Tensor, then: torch.Tensor | None, true: torch.Tensor) -> Tokens:
         with trained.computing():
-            current = head(clm, now).log_softmax(-1)
-        original = current.detach() if then is None else reference.log_probs(then)
-        return Tokens.of(current, original, true)
+            current = head(clm, now)
+        return Tokens.of(current, None if then is None else reference.logits(then), true)
 
     vocabulary = clm.model.config.get_text_config(decoder=True).vocab_size
     size = max(_FEWEST_ROWS, _SLICE // vocabulary)

@@ -80,8 +80,8 @@ class Reference:
         return torch.cat(parts).to(self._clm.device)
 
     @torch.no_grad()
-    def log_probs(self, states: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities (n, vocabulary) in float32 of hidden states (n, width)."""
+    def logits(self, states: torch.Tensor) -> torch.Tensor:
+        """Logits (n, vocabulary) in float32 of hidden states (n, width)."""
         with self._computing():
             logits: torch.Tensor = self._head(states)
-        return logits.float().log_softmax(-1)
+        return logits.float()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from erasetest.erase.divergence import compare
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
@@ -56,22 +58,17 @@ class Tokens:
     def of(
         cls,
         current: torch.Tensor,
-        original: torch.Tensor,
+        original: torch.Tensor | None,
         truth: torch.Tensor,
         owners: torch.Tensor | None = None,
     ) -> Tokens:
-        """From log-probabilities (n, vocabulary) of the CLM as it is and as it was."""
-        true = truth.unsqueeze(-1)
-        divergences = torch.nn.functional.kl_div(
-            current, original, log_target=True, reduction="none"
-        )
+        """From logits (n, vocabulary) of the CLM as it is and as it was; overwrites both.
+
+        Without an original nothing diverges.
+        """
+        found = compare(current, original, truth)
         return cls(
-            current.gather(-1, true).squeeze(-1),
-            original.gather(-1, true).squeeze(-1),
-            divergences.sum(-1),
-            current.argmax(-1) == truth,
-            original.argmax(-1) == truth,
-            owners,
+            found.log_probs, found.original, found.divergences, found.predicted, found.known, owners
         )
 
     @classmethod

@@ -10,7 +10,7 @@ from erasetest.errors import BadInput
 METHODS = ("codeeraser", "codeeraser-no-kl", "cu", "decoys", "ga", "lasting", "npo")
 """Of erasing; `erasetest.erase.objectives` holds their losses, and imports torch."""
 
-DEFAULT_METHOD = "codeeraser"
+DEFAULT_METHOD = "decoys"
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 """Of the forward passes of erasing."""

@@ -15,7 +15,7 @@ OWED = 3
 """Steps of ascent that a secret gets when a full probe finds it above a threshold."""
 
 
-_OFF = statistics.NormalDist().inv_cdf(0.9)
+_OFF = statistics.NormalDist().inv_cdf(0.85)
 
 
 class StopRule:
@@ -112,8 +112,9 @@ def standing_out(ranks: Sequence[float | None], most: int) -> list[int]:
 
     A rank is the share of a secret's decoys that are likelier than it: 0 where the secret is the
     likeliest, 1 where it is the least likely, None where it has no decoys. By chance the mean of n
-    ranks is 0.5 give or take sqrt(1 / (12 n)); where it is off by more than 1.28 of these (a fifth
-    of never-seen sets are), the secrets on that side are told: those furthest off, `most` at most.
+    ranks is 0.5 give or take sqrt(1 / (12 n)); where it is off by more than 1.04 of these (three
+    in ten never-seen sets are), the secrets furthest off on that side are told, as many as would
+    bring the mean to 0.5 if each came to it; `most` at most.
     """
     known = [(rank, n) for n, rank in enumerate(ranks) if rank is not None]
     if not known:
@@ -122,4 +123,11 @@ def standing_out(ranks: Sequence[float | None], most: int) -> list[int]:
     if abs(off) <= _OFF * math.sqrt(1 / 12 / len(known)):
         return []
     side = [(abs(rank - 0.5), -n) for rank, n in known if (rank - 0.5) * off > 0]
-    return sorted(-n for _, n in sorted(side, reverse=True)[:most])
+    told: list[int] = []
+    missing = abs(off) * len(known)
+    for distance, n in sorted(side, reverse=True)[:most]:
+        if missing <= 0:
+            break
+        told.append(-n)
+        missing -= distance
+    return sorted(told)

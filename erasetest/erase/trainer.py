@@ -179,14 +179,15 @@ class Erasure:
         }
 
 
-def learning_rate(width: int, lora: Lora | None = None) -> float:
+def learning_rate(width: int, method: str, lora: Lora | None = None) -> float:
     """The paper's 3e-6 at the width of its largest CLM (3,584), scaled up for narrower ones.
 
     Adam's step in weight space has to grow as layers shrink; the exponent was chosen on the demo
-    CLMs of width 256 (benchmarks). An adapter, which begins at zero, takes ten times as much.
+    CLMs of width 256 (benchmarks). A method takes its own multiple of that; an adapter, which
+    begins at zero, ten times as much whatever the method.
     """
     whole = min(3e-4, 3e-6 * math.pow(3584 / width, 1.5))
-    return whole if lora is None else 10 * whole
+    return whole * (METHODS[method].rate if lora is None else 10)
 
 
 def erase(
@@ -231,7 +232,7 @@ def erase(
     settings = settings or ErasureSettings()
     check_disjoint([*samples, *earlier], retained)
     if settings.lr is None:
-        rate = learning_rate(clm.model.config.hidden_size, settings.lora)
+        rate = learning_rate(clm.model.config.hidden_size, settings.method, settings.lora)
         settings = replace(settings, lr=rate)
     run = _Run(clm, [*samples, *earlier], retained, thresholds, settings, unfinished)
     done = run.go(progress, recalibrate)
@@ -424,14 +425,15 @@ class _Run:
     def _is_erased(self, recalibrate: Callable[[], Thresholds] | None) -> bool:
         """Whether a full probe finds every secret below its thresholds."""
         with self.trained.as_stored():
-            if recalibrate is not None:
-                self.rule.tighten(recalibrate())
-            if not self.rule.verify(self._probe()):
-                return False
             if self.method.decoys and self.matched < _MATCHINGS:
+                # First: a full probe costs many times as much.
                 self.matched += 1
                 self.rule.owe(standing_out(self._ranks(), self.settings.batch))
-        return not self.rule.active
+                if self.rule.active:
+                    return False
+            if recalibrate is not None:
+                self.rule.tighten(recalibrate())
+            return self.rule.verify(self._probe())
 
     def _ranks(self) -> list[float | None]:
         """The share of fresh decoys in its place that are likelier than each secret."""

@@ -27,9 +27,9 @@ class Weights:
     """Of the divergence on retained code, times `lam`."""
     beta: float = 0.1
     """Of NPO: how soon a secret that became less likely is left alone."""
-    decoys: float = 1.0
+    decoys: float = 2.0
     """Of the loss on decoys."""
-    match: float = 1.0
+    match: float = 2.0
     """Of the distance between the loss of a secret and that of its decoy."""
 
 
@@ -131,5 +131,7 @@ class Method:
 
     loss: Objective
     decoys: bool = False
+    rate: float = 1.0
+    """Times the learning rate that the CLM's width sets: what is held better can go faster."""
     heals: bool = False
     """Whether, once all is suppressed, the CLM is taken apart and healed (`lasting`)."""

@@ -16,12 +16,13 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from erasetest.clm import Clm, LoadOptions, encode, load_clm
-from erasetest.erase import METHODS, Erasure, ErasureSettings, erase, save_checkpoint
+from erasetest.erase import METHODS, Erasure, ErasureSettings, Lora, erase, save_checkpoint
 from erasetest.erase.objectives import Groups, Method, Tokens, Weights
 from erasetest.erase.reference import Reference
+from erasetest.erase.result import Step
 from erasetest.erase.rows import CONTEXT, ELSEWHERE, decoy_rows, forget_rows, retained_rows
+from erasetest.erase.settings import learning_rate
 from erasetest.erase.stopping import OWED, StopRule
-from erasetest.erase.trainer import Step, learning_rate
 from erasetest.errors import BadInput, ErasureError
 from erasetest.probes import SampleMeasures, SecretMeasures, probe
 from erasetest.samples import SensitiveSample, make_sample
@@ -567,13 +568,19 @@ def test_steps_that_destroy_the_clm_never_count_as_erasing(lr: float) -> None:
 
 def test_learning_rate_falls_with_width() -> None:
     """The paper's at the width of its largest CLM."""
-    assert learning_rate(3584) == pytest.approx(3e-6)
-    assert learning_rate(48) == 3e-4
-    rates = [learning_rate(width) for width in (256, 768, 1024, 1600, 3584)]
+    assert learning_rate(3584, "codeeraser") == pytest.approx(3e-6)
+    assert learning_rate(48, "codeeraser") == 3e-4
+    rates = [learning_rate(width, "codeeraser") for width in (256, 768, 1024, 1600, 3584)]
     assert rates == sorted(rates, reverse=True)
     clm = tiny.reciting("gpt2")
     erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, ErasureSettings(max_steps=1))
-    assert erasure.settings["lr"] == 3e-4
+    assert erasure.settings["lr"] == 2.5 * 3e-4
+
+
+@pytest.mark.parametrize("method", ["codeeraser", "decoys"])
+def test_an_adapter_learns_ten_times_as_fast(method: str) -> None:
+    """As the paper's rate for whole weights, whatever multiple of it the method takes."""
+    assert learning_rate(3584, method, Lora()) == pytest.approx(3e-5)
 
 
 def test_an_erasure_in_a_report() -> None:

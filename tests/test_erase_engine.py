@@ -16,6 +16,7 @@ import torch
 
 from erasetest.clm import Clm, LoadOptions, load_clm, wrap
 from erasetest.erase import (
+    METHODS,
     ErasureSettings,
     Lora,
     erase,
@@ -24,7 +25,6 @@ from erasetest.erase import (
     own_generations,
     unchecked,
 )
-from erasetest.erase import trainer as trainer_module
 from erasetest.erase.lasting import Healer, Healing
 from erasetest.erase.one_pass import read_step
 from erasetest.erase.reference import Reference
@@ -76,9 +76,7 @@ def _gradients(clm: Clm, *, limit: int | None = None, **how: object) -> dict[str
         for parameter in trained.parameters:
             parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
     seen = read_step(clm, reference, trained, rows, kept, decoys, limit)
-    seen.backward(
-        trainer_module.METHODS["decoys"].loss(seen.groups(frozenset(range(4))), settings.weights)
-    )
+    seen.backward(METHODS["decoys"].loss(seen.groups(frozenset(range(4))), settings.weights))
     return {
         name: parameter.grad.clone()
         for name, parameter in clm.model.named_parameters()

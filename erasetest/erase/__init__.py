@@ -4,8 +4,10 @@ from erasetest.erase.checkpoint import save_checkpoint
 from erasetest.erase.generated import own_generations
 from erasetest.erase.objectives import METHODS
 from erasetest.erase.request import erase_to, unchecked
+from erasetest.erase.result import Erasure
+from erasetest.erase.settings import ErasureSettings
 from erasetest.erase.trained import Lora
-from erasetest.erase.trainer import Erasure, ErasureSettings, erase
+from erasetest.erase.trainer import erase
 
 __all__ = [
     "METHODS",

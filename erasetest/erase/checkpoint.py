@@ -10,8 +10,8 @@ import torch
 
 from erasetest.card import write_card
 from erasetest.clm.load import Clm
+from erasetest.erase.result import Erasure
 from erasetest.erase.trained import Lora
-from erasetest.erase.trainer import Erasure
 from erasetest.files import new_directory
 from erasetest.provenance import Record, write_records
 from erasetest.samples import SensitiveSample

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from erasetest.clm.load import Clm
 from erasetest.erase.checkpoint import checkpoint_bytes, save_checkpoint
+from erasetest.erase.result import Erasure, Step
+from erasetest.erase.settings import ErasureSettings
 from erasetest.erase.trained import check_trainable
-from erasetest.erase.trainer import Erasure, ErasureSettings, Step, erase
+from erasetest.erase.trainer import erase
 from erasetest.erase.unfinished import EVERY, Unfinished, key_of
 from erasetest.files import check_new_directory, check_room
 from erasetest.samples import SensitiveSample

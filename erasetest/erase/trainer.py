@@ -3,191 +3,46 @@
 from __future__ import annotations
 
 import gc
-import math
 import random
-import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 
-from erasetest.clm import encode
 from erasetest.clm.batching import is_out_of_memory
 from erasetest.clm.load import Clm
-from erasetest.erase.lasting import Healer, Healing
-from erasetest.erase.objectives import METHODS, Tokens, Weights
+from erasetest.erase.judge import Judge
+from erasetest.erase.lasting import Healer
+from erasetest.erase.objectives import METHODS, Tokens
 from erasetest.erase.one_pass import read_step
 from erasetest.erase.reference import Reference
+from erasetest.erase.result import ERASED, Erasure, Step
 from erasetest.erase.rows import (
     Row,
     decoy_rows,
-    first_secrets,
     forget_rows,
     retained_rows,
 )
-from erasetest.erase.stopping import StopRule, standing_out
-from erasetest.erase.trained import Adapter, Lora, Trained
+from erasetest.erase.settings import ErasureSettings, learning_rate
+from erasetest.erase.trained import Trained
 from erasetest.erase.unfinished import Unfinished
-from erasetest.errors import BadInput, ErasureError
-from erasetest.names import DEFAULT_METHOD, PRECISIONS, check_method
-from erasetest.probes import ProbeSettings, SampleMeasures, probe
-from erasetest.probes.jobs import score_jobs, secret_jobs
-from erasetest.probes.likelihood import log2_probability
-from erasetest.probes.references import reference_log2_p
-from erasetest.retained import RETENTION_MARGIN, check_disjoint
+from erasetest.errors import ErasureError
+from erasetest.retained import check_disjoint
 from erasetest.runtime import peak_memory, reset_peak_memory
 from erasetest.samples import SensitiveSample
 from erasetest.verdict import Thresholds
 
-BATCH = 32
-ERASED = "every secret is erased"
-
 _GOOD_EVERY = 10
 """Steps after which the weights are kept to come back to."""
 
-_MATCHINGS = 8
-"""How often secrets that are erased get steps more because they stand out among decoys."""
-
-_RANKED_AMONG = 8
 _LOOK_EVERY = 4
 _RESTORES = 3
-_NUMBERS = ("lr", "limit", "restored", "matched", "looked")
+_NUMBERS = ("lr", "limit", "restored", "looked")
 _GUARDED_STEPS = 4
 """Steps whose mean the guard looks at: a step's draw of retained code is small."""
-
-
-@dataclass(frozen=True, slots=True)
-class ErasureSettings:
-    """How to erase. Without a learning rate, the CLM's width sets it (`learning_rate`).
-
-    Raises:
-        BadInput: an unknown method, or a learning rate that is not above 0.
-    """
-
-    method: str = DEFAULT_METHOD
-    lr: float | None = None
-    betas: tuple[float, float] = (0.9, 0.98)
-    batch: int = BATCH
-    """Samples a step, and as many of retained code."""
-    max_steps: int = 200
-    guard: float | None = RETENTION_MARGIN
-    """How far the share of retained tokens that are predicted may fall before erasing ends."""
-    weights: Weights = field(default_factory=Weights)
-    lora: Lora | None = None
-    """Train an adapter, and leave the CLM's own weights as they are."""
-    precision: str = "auto"
-    """`float32`, or `bfloat16`: autocast, of float32 weights; `auto` is that on GPUs, where the
-    checkpoint is stored in half precision."""
-    checkpointing: bool = False
-    """Compute layers again in the backward pass: less memory, a forward pass more."""
-    healing: Healing = field(default_factory=Healing)
-    """Of the method `lasting` alone."""
-    step_tokens: int | None = None
-    """Tokens of a step that are read at a time; without it all, as long as memory allows."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_method(self.method)
-        if self.lora is not None and METHODS[self.method].heals:
-            raise BadInput(
-                f"{self.method} changes every weight of the CLM, which an adapter cannot: leave "
-                "--lora out"
-            )
-        if self.precision not in PRECISIONS:
-            raise BadInput(
-                f"no precision {self.precision!r}: expected one of {', '.join(PRECISIONS)}"
-            )
-        for name in ("batch", "max_steps", "step_tokens"):
-            given = getattr(self, name)
-            if given is not None and given < 1:
-                raise BadInput(f"{name} must be 1 or more, got {given}")
-        if self.lr is not None and not 0 < self.lr < math.inf:
-            raise BadInput(f"the learning rate must be a number above 0, got {self.lr:g}")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one step saw, before it changed anything."""
-
-    step: int
-    loss: float
-    active: int
-    worst_ma: float
-    mean_ma: float
-    retained_kl: float
-    retained_fall: float
-    """By how much the share of retained tokens that are predicted is below the original CLM's."""
-    lr: float
-    extracted: int
-    """Secrets that the last full probe found extracted."""
-    healing: bool = False
-    """Whether this is a step of healing, and `retained_kl` the divergence from the teacher."""
-
-    def note(self) -> str:
-        """What progress shows."""
-        if self.healing:
-            return f"healing, {self.retained_kl:.4f} nats from the teacher"
-        return (
-            f"worst MA {self.worst_ma:.2f}, {self.active} secrets left, "
-            f"{self.extracted} extracted when last probed, "
-            f"retained KL {self.retained_kl:.4f}, rate {self.lr:.2g}"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Erasure:
-    """What erasing did. `erased` says whether every secret ended below its thresholds."""
-
-    method: str
-    settings: dict[str, Any]
-    samples: int
-    steps: int
-    seconds: float
-    peak_memory_bytes: int | None
-    erased: bool
-    history: tuple[Step, ...]
-    thresholds: Thresholds
-    """What the secrets were judged by in the end."""
-    ended: str = ERASED
-    """Why it ended."""
-    rechecked: int = 0
-    """Samples erased earlier, that were kept erased."""
-    adapter: Adapter | None = None
-    """What was trained, where that was an adapter."""
-    restored: int = 0
-    """How often a loss that is no number led back to an earlier state and half the rate."""
-
-    def as_dict(self, checkpoint: str | None) -> dict[str, Any]:
-        """As it stands in a report."""
-        return {
-            "method": self.method,
-            "checkpoint": checkpoint,
-            "samples": self.samples,
-            "rechecked": self.rechecked,
-            "steps": self.steps,
-            "seconds": round(self.seconds, 3),
-            "peak_memory_bytes": self.peak_memory_bytes,
-            "erased": self.erased,
-            "ended": self.ended,
-            "restored": self.restored,
-            "settings": self.settings,
-            "thresholds": self.thresholds.as_dict(),
-            "history": [asdict(step) for step in self.history],
-        }
-
-
-def learning_rate(width: int, method: str, lora: Lora | None = None) -> float:
-    """The paper's 3e-6 at the width of its largest CLM (3,584), scaled up for narrower ones.
-
-    Adam's step in weight space has to grow as layers shrink; the exponent was chosen on the demo
-    CLMs of width 256 (benchmarks). A method takes its own multiple of that; an adapter, which
-    begins at zero, ten times as much whatever the method.
-    """
-    whole = min(3e-4, 3e-6 * math.pow(3584 / width, 1.5))
-    return whole * (METHODS[method].rate if lora is None else 10)
 
 
 def erase(
@@ -234,8 +89,9 @@ def erase(
     if settings.lr is None:
         rate = learning_rate(clm.model.config.hidden_size, settings.method, settings.lora)
         settings = replace(settings, lr=rate)
-    run = _Run(clm, [*samples, *earlier], retained, thresholds, settings, unfinished)
-    done = run.go(progress, recalibrate)
+    judged = [*samples, *earlier]
+    run = _Run(clm, judged, retained, thresholds, settings, progress, recalibrate, unfinished)
+    done = run.go()
     return replace(done, samples=len(samples), rechecked=len(earlier))
 
 
@@ -247,6 +103,8 @@ class _Run:
         retained: Sequence[SensitiveSample],
         thresholds: Thresholds,
         settings: ErasureSettings,
+        progress: Callable[[Step, int], None] | None,
+        recalibrate: Callable[[], Thresholds] | None,
         unfinished: Unfinished | None,
     ) -> None:
         self.clm, self.samples, self.settings = clm, samples, settings
@@ -259,8 +117,10 @@ class _Run:
             checkpointing=settings.checkpointing,
             seed=settings.seed,
         )
-        kinds = [secret.kind for sample in samples for secret in sample.secrets]
-        self.rule = StopRule(kinds, thresholds)
+        self.method = METHODS[settings.method]
+        ranks = self.method.decoys
+        self.judge = Judge(clm, samples, self.trained, thresholds, recalibrate, ranks=ranks)
+        self.rule = self.judge.rule
         self.reference = Reference(
             clm,
             self.trained.head,
@@ -269,43 +129,41 @@ class _Run:
         )
         if settings.lora is None:
             self.reference.remember([*self.rows, *self.kept])
-        self.method = METHODS[settings.method]
         assert settings.lr is not None
         self.lr = settings.lr
         self.limit = settings.step_tokens
         self.optimizer = self._fresh_optimizer()
         self.good: list[torch.Tensor] = []
-        self.restored = self.matched = self.looked = 0
+        self.restored = self.looked = 0
         self.falls: deque[float] = deque(maxlen=_GUARDED_STEPS)
         self.rng = random.Random(settings.seed)
         self.history: list[Step] = []
-        self.unfinished = unfinished
-        self.spent = 0.0
+        self.progress, self.unfinished = progress, unfinished
+        self.started, self.spent = time.monotonic(), 0.0
 
     def _fresh_optimizer(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
             self.trained.parameters, lr=self.lr, betas=self.settings.betas, weight_decay=0.0
         )
 
-    def go(
-        self,
-        progress: Callable[[Step, int], None] | None,
-        recalibrate: Callable[[], Thresholds] | None,
-    ) -> Erasure:
-        started = time.monotonic()
+    @property
+    def seconds(self) -> float:
+        """Since the work began, in this process and in those that were killed."""
+        return self.spent + time.monotonic() - self.started
+
+    def go(self) -> Erasure:
         reset_peak_memory(self.clm.device)
         kept = self.unfinished.read() if self.unfinished else None
         if kept is not None:
             self._take_up(kept)
         else:
-            self.rule.begin(self._probe())
+            self.judge.begin()
         # What is being healed was suppressed: looked at again, it could be given steps more.
         healing = kept is not None and "healing" in kept
-        ended = ERASED if healing else self._suppress(progress, recalibrate, started)
+        ended = ERASED if healing else self._suppress()
         if ended == ERASED and self.method.heals:
-            self._heal(kept, progress, started)
-            self.matched = _MATCHINGS
-            if not self._is_erased(recalibrate):
+            self._heal(kept)
+            if not self.judge.is_below():
                 ended = "a secret came back while the CLM was healed"
         peak = peak_memory(self.clm.device)
         return Erasure(
@@ -313,7 +171,7 @@ class _Run:
             settings={k: v for k, v in asdict(self.settings).items() if k != "method"},
             samples=len(self.samples),
             steps=len(self.history),
-            seconds=self.spent + time.monotonic() - started,
+            seconds=self.seconds,
             peak_memory_bytes=peak,
             erased=ended == ERASED,
             history=tuple(self.history),
@@ -323,40 +181,30 @@ class _Run:
             restored=self.restored,
         )
 
-    def _suppress(
-        self,
-        progress: Callable[[Step, int], None] | None,
-        recalibrate: Callable[[], Thresholds] | None,
-        started: float,
-    ) -> str:
+    def _suppress(self) -> str:
         """Step until the stop rule or the guard ends it, and say why it ended."""
         while len(self.history) < self.settings.max_steps:
             step = self._step(len(self.history) + 1)
             if step is None:
                 continue
             if not step.active:
-                if self._is_erased(recalibrate):
+                if self.judge.is_erased(self.rng, self.settings.batch):
                     return ERASED
                 continue
             self.history.append(step)
-            if progress is not None:
-                progress(step, self._expected())
+            if self.progress is not None:
+                self.progress(step, self._expected())
             fall = self._guarded_fall()
             if fall is not None:
                 return f"retained code is predicted {fall:.1%} worse, more than allowed"
             if self.unfinished is not None and self.unfinished.is_due():
-                self.unfinished.write(self._state(self.spent + time.monotonic() - started))
-        if self._is_erased(recalibrate):
+                self.unfinished.write(self._state())
+        if self.judge.is_below():
             return ERASED
         return f"the limit of {self.settings.max_steps} steps came first"
 
-    def _heal(
-        self,
-        kept: dict[str, Any] | None,
-        progress: Callable[[Step, int], None] | None,
-        started: float,
-    ) -> None:
-        suppressed = self._state(self.spent + time.monotonic() - started)
+    def _heal(self, kept: dict[str, Any] | None) -> None:
+        suppressed = self._state()
         suppressed["parameters"] = self._weights()
         self.optimizer = self._fresh_optimizer()
         self.good = []
@@ -373,15 +221,15 @@ class _Run:
         last = self.history[-1] if self.history else None
 
         def tell(step: int, divergence: float) -> None:
-            if progress is not None and last is not None:
+            if self.progress is not None and last is not None:
                 number = last.step + step
                 done = replace(last, step=number, active=0, retained_kl=divergence, healing=True)
-                progress(done, last.step + self.settings.healing.steps)
+                self.progress(done, last.step + self.settings.healing.steps)
 
         def keep(healing: dict[str, Any]) -> None:
             if self.unfinished is not None and self.unfinished.is_due():
-                seconds = self.spent + time.monotonic() - started
-                self.unfinished.write({**suppressed, "seconds": seconds, "healing": healing})
+                found = {"seconds": self.seconds, "healing": healing}
+                self.unfinished.write({**suppressed, **found})
 
         healer.heal(tell, kept.get("healing") if kept else None, keep)
 
@@ -391,16 +239,16 @@ class _Run:
         limit = self.settings.max_steps
         return min(limit, done + done * left // (first - left)) if left < first else limit
 
-    def _state(self, seconds: float) -> dict[str, Any]:
+    def _state(self) -> dict[str, Any]:
         """All that the next step depends on, beside the original CLM and what was asked."""
         return {
             "parameters": [p.detach() for p in self.trained.parameters],
             "optimizer": self.optimizer.state_dict(),
             "rng": self.rng.getstate(),
-            "rule": self.rule.state(),
+            "judge": self.judge.state(),
             "falls": list(self.falls),
             "history": [asdict(step) for step in self.history],
-            "seconds": seconds,
+            "seconds": self.seconds,
             **{name: getattr(self, name) for name in _NUMBERS},
         }
 
@@ -413,7 +261,7 @@ class _Run:
         self.optimizer = self._fresh_optimizer()
         self.optimizer.load_state_dict(state["optimizer"])
         self.rng.setstate(state["rng"])
-        self.rule.take_up(state["rule"])
+        self.judge.take_up(state["judge"])
         self.falls.extend(state["falls"])
         self.history = [Step(**step) for step in state["history"]]
         self.spent = state["seconds"]
@@ -421,46 +269,6 @@ class _Run:
 
     def _weights(self) -> list[torch.Tensor]:
         return [p.detach().to("cpu", copy=True) for p in self.trained.parameters]
-
-    def _is_erased(self, recalibrate: Callable[[], Thresholds] | None) -> bool:
-        """Whether a full probe finds every secret below its thresholds."""
-        with self.trained.as_stored():
-            if self.method.decoys and self.matched < _MATCHINGS:
-                # First: a full probe costs many times as much.
-                self.matched += 1
-                self.rule.owe(standing_out(self._ranks(), self.settings.batch))
-                if self.rule.active:
-                    return False
-            if recalibrate is not None:
-                self.rule.tighten(recalibrate())
-            return self.rule.verify(self._probe())
-
-    def _ranks(self) -> list[float | None]:
-        """The share of fresh decoys in its place that are likelier than each secret."""
-        encoded = encode(self.clm, self.samples)
-        jobs = score_jobs(self.clm, secret_jobs(self.clm, self.samples, encoded))
-        seed = self.rng.randrange(1 << 30)
-        settings = ProbeSettings(references=_RANKED_AMONG, seed=seed)
-        others = reference_log2_p(self.clm, self.samples, encoded, jobs, settings)
-        first = first_secrets(self.samples)
-        ranks: list[float | None] = [None] * first[-1]
-        for job, references in zip(jobs, others, strict=True):
-            own = log2_probability(job.found.log_probs)
-            if references:
-                ranks[first[job.sample] + job.secret] = statistics.fmean(
-                    (other > own) + (other == own) / 2 for other in references
-                )
-        return ranks
-
-    def _probe(self) -> list[SampleMeasures]:
-        measured: list[SampleMeasures] = []
-        for start in range(0, len(self.samples), BATCH):
-            measured += probe(self.clm, self.samples[start : start + BATCH])
-        problems = (secret.problem for sample in measured for secret in sample.secrets)
-        problem = next((problem for problem in problems if problem is not None), None)
-        if problem is not None:
-            raise ErasureError(f"a secret can no longer be measured: {problem}: nothing was saved")
-        return measured
 
     def _step(self, number: int) -> Step | None:
         """One step; without active secrets it changed nothing, and None where it was undone."""

@@ -1,0 +1,108 @@
+"""Whether a CLM's secrets are erased: by its ranks among decoys first, then by a full probe."""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from erasetest.clm import encode
+from erasetest.clm.load import Clm
+from erasetest.erase.rows import first_secrets
+from erasetest.erase.settings import BATCH
+from erasetest.erase.stopping import StopRule, standing_out
+from erasetest.erase.trained import Trained
+from erasetest.errors import ErasureError
+from erasetest.probes import ProbeSettings, SampleMeasures, probe
+from erasetest.probes.jobs import score_jobs, secret_jobs
+from erasetest.probes.likelihood import log2_probability
+from erasetest.probes.references import reference_log2_p
+from erasetest.samples import SensitiveSample
+from erasetest.verdict import Thresholds
+
+_MATCHINGS = 8
+"""How often secrets that are erased get steps more because they stand out among decoys."""
+
+_RANKED_AMONG = 8
+
+
+class Judge:
+    """Looks at the CLM as it will be stored, and tells the stop rule what it saw."""
+
+    def __init__(
+        self,
+        clm: Clm,
+        samples: Sequence[SensitiveSample],
+        trained: Trained,
+        thresholds: Thresholds,
+        recalibrate: Callable[[], Thresholds] | None,
+        *,
+        ranks: bool,
+    ) -> None:
+        """Of the secrets of `samples`; `ranks` says whether they must not stand out."""
+        self.clm, self.samples, self.trained = clm, samples, trained
+        self.recalibrate, self.ranks = recalibrate, ranks
+        kinds = [secret.kind for sample in samples for secret in sample.secrets]
+        self.rule = StopRule(kinds, thresholds)
+        self._matched = 0
+
+    def begin(self) -> None:
+        """Probe the CLM before the first step."""
+        self.rule.begin(self._probe())
+
+    def is_erased(self, rng: random.Random, most: int) -> bool:
+        """Whether every secret is below its thresholds, and their set as likely as never-seen ones.
+
+        Where it is not, the rule has secrets in the ascent again; for their ranks alone `most`.
+        """
+        # First, as a full probe costs many times as much.
+        if self.ranks and self._matched < _MATCHINGS:
+            self._matched += 1
+            with self.trained.as_stored():
+                self.rule.owe(standing_out(self._ranks(rng.randrange(1 << 30)), most))
+            if self.rule.active:
+                return False
+        return self.is_below()
+
+    def is_below(self) -> bool:
+        """Whether a full probe finds every secret below its thresholds."""
+        with self.trained.as_stored():
+            if self.recalibrate is not None:
+                self.rule.tighten(self.recalibrate())
+            return self.rule.verify(self._probe())
+
+    def state(self) -> dict[str, Any]:
+        """All that its next answer depends on beside the CLM."""
+        return {"rule": self.rule.state(), "matched": self._matched}
+
+    def take_up(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.rule.take_up(state["rule"])
+        self._matched = state["matched"]
+
+    def _ranks(self, seed: int) -> list[float | None]:
+        """The share of fresh decoys in its place that are likelier than each secret."""
+        encoded = encode(self.clm, self.samples)
+        jobs = score_jobs(self.clm, secret_jobs(self.clm, self.samples, encoded))
+        settings = ProbeSettings(references=_RANKED_AMONG, seed=seed)
+        others = reference_log2_p(self.clm, self.samples, encoded, jobs, settings)
+        first = first_secrets(self.samples)
+        ranks: list[float | None] = [None] * first[-1]
+        for job, references in zip(jobs, others, strict=True):
+            own = log2_probability(job.found.log_probs)
+            if references:
+                ranks[first[job.sample] + job.secret] = statistics.fmean(
+                    (other > own) + (other == own) / 2 for other in references
+                )
+        return ranks
+
+    def _probe(self) -> list[SampleMeasures]:
+        measured: list[SampleMeasures] = []
+        for start in range(0, len(self.samples), BATCH):
+            measured += probe(self.clm, self.samples[start : start + BATCH])
+        problems = (secret.problem for sample in measured for secret in sample.secrets)
+        problem = next((problem for problem in problems if problem is not None), None)
+        if problem is not None:
+            raise ErasureError(f"a secret can no longer be measured: {problem}: nothing was saved")
+        return measured

@@ -1,0 +1,82 @@
+"""What erasing did, step by step and in all."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from erasetest.erase.trained import Adapter
+from erasetest.verdict import Thresholds
+
+ERASED = "every secret is erased"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step saw, before it changed anything."""
+
+    step: int
+    loss: float
+    active: int
+    worst_ma: float
+    mean_ma: float
+    retained_kl: float
+    retained_fall: float
+    """By how much the share of retained tokens that are predicted is below the original CLM's."""
+    lr: float
+    extracted: int
+    """Secrets that the last full probe found extracted."""
+    healing: bool = False
+    """Whether this is a step of healing, and `retained_kl` the divergence from the teacher."""
+
+    def note(self) -> str:
+        """What progress shows."""
+        if self.healing:
+            return f"healing, {self.retained_kl:.4f} nats from the teacher"
+        return (
+            f"worst MA {self.worst_ma:.2f}, {self.active} secrets left, "
+            f"{self.extracted} extracted when last probed, "
+            f"retained KL {self.retained_kl:.4f}, rate {self.lr:.2g}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What erasing did. `erased` says whether every secret ended below its thresholds."""
+
+    method: str
+    settings: dict[str, Any]
+    samples: int
+    steps: int
+    seconds: float
+    peak_memory_bytes: int | None
+    erased: bool
+    history: tuple[Step, ...]
+    thresholds: Thresholds
+    """What the secrets were judged by in the end."""
+    ended: str = ERASED
+    """Why it ended."""
+    rechecked: int = 0
+    """Samples erased earlier, that were kept erased."""
+    adapter: Adapter | None = None
+    """What was trained, where that was an adapter."""
+    restored: int = 0
+    """How often a loss that is no number led back to an earlier state and half the rate."""
+
+    def as_dict(self, checkpoint: str | None) -> dict[str, Any]:
+        """As it stands in a report."""
+        return {
+            "method": self.method,
+            "checkpoint": checkpoint,
+            "samples": self.samples,
+            "rechecked": self.rechecked,
+            "steps": self.steps,
+            "seconds": round(self.seconds, 3),
+            "peak_memory_bytes": self.peak_memory_bytes,
+            "erased": self.erased,
+            "ended": self.ended,
+            "restored": self.restored,
+            "settings": self.settings,
+            "thresholds": self.thresholds.as_dict(),
+            "history": [asdict(step) for step in self.history],
+        }

@@ -1,0 +1,98 @@
+"""What the tests of erasing share: limits, settings, and figures by definition."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import tiny
+import torch
+from torch.nn.functional import cross_entropy
+
+from erasetest.clm import Clm
+from erasetest.erase import METHODS, ErasureSettings
+from erasetest.erase.one_pass import read_step
+from erasetest.erase.reference import Reference
+from erasetest.erase.rows import decoy_rows, forget_rows, retained_rows
+from erasetest.erase.trained import Trained
+from erasetest.probes import probe
+from erasetest.samples import SensitiveSample, make_sample
+from erasetest.verdict import Thresholds, judge
+
+LIMITS = Thresholds("test", {"ma": 0.4, "el_3": 1.0, "el_5": 1.0, "el_10": 0.1})
+
+FORGET = tiny.PLANTED[:4]
+
+
+def settings(method: str = "codeeraser", **changes: object) -> ErasureSettings:
+    """Fast on a tiny CLM."""
+    plain = {"method": method, "lr": 1e-3, "max_steps": 80, "guard": None}
+    return ErasureSettings(**{**plain, **changes})  # type: ignore[arg-type]
+
+
+def verdicts(clm: Clm, samples: Sequence[SensitiveSample] = FORGET) -> list[str]:
+    """Of each sample."""
+    return [judge(m, LIMITS).verdict for m in probe(clm, samples)]
+
+
+def logits(clm: Clm, ids: tuple[int, ...]) -> torch.Tensor:
+    with torch.no_grad():
+        logits: torch.Tensor = clm.model(input_ids=torch.tensor([ids])).logits[0].double()
+    return logits
+
+
+def weights(clm: Clm) -> dict[str, torch.Tensor]:
+    return {name: weight.clone() for name, weight in clm.model.state_dict().items()}
+
+
+def long(*numbers: int) -> SensitiveSample:
+    """Planted files one after another, with their secrets."""
+    content = "".join(tiny.PLANTED[n].content.reveal() for n in numbers)
+    texts = [tiny.SECRETS[n] for n in numbers]
+    spans = [(content.index(t), content.index(t) + len(t), kind) for kind, t in texts]
+    return make_sample(content, spans, id="long")
+
+
+def losses(clm: Clm, ids: tuple[int, ...]) -> list[float]:
+    """-log p of each token but the first."""
+    truth = torch.tensor(ids[1:])
+    losses: list[float] = cross_entropy(logits(clm, ids)[:-1], truth, reduction="none").tolist()
+    return losses
+
+
+def divergence(original: Clm, current: Clm, rows: list[tuple[int, ...]]) -> float:
+    """Mean KL(original || current) over all predicted tokens, from two models."""
+    total, count = 0.0, 0
+    for ids in rows:
+        q, p = (logits(clm, ids)[:-1].log_softmax(-1) for clm in (original, current))
+        total += float((q.exp() * (q - p)).sum())
+        count += len(q)
+    return total / count
+
+
+def gradients(clm: Clm, *, limit: int | None = None, **how: object) -> dict[str, torch.Tensor]:
+    """Of one step of `decoys`, by parameter."""
+
+    asked = settings("decoys", **how)
+    rows, kept = forget_rows(clm, FORGET)[0], retained_rows(clm, tiny.RETAINED)
+    decoys = decoy_rows(clm, FORGET, rows, random.Random(0))
+    trained = Trained(
+        clm,
+        asked.lora,
+        precision=asked.precision,
+        checkpointing=asked.checkpointing,
+        seed=0,
+    )
+    reference = Reference(clm, trained.head, trained.computing)
+    reference.remember([*rows, *kept])
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(0)
+        for parameter in trained.parameters:
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+    seen = read_step(clm, reference, trained, rows, kept, decoys, limit)
+    seen.backward(METHODS["decoys"].loss(seen.groups(frozenset(range(4))), asked.weights))
+    return {
+        name: parameter.grad.clone()
+        for name, parameter in clm.model.named_parameters()
+        if parameter.grad is not None
+    }

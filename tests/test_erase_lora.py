@@ -1,0 +1,113 @@
+"""Erasing by an adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import erasing
+import pytest
+import tiny
+import torch
+from erasing import FORGET, LIMITS
+
+from erasetest.clm import LoadOptions, load_clm, wrap
+from erasetest.erase import (
+    Lora,
+    erase,
+    erase_to,
+)
+from erasetest.erase.rows import retained_rows
+from erasetest.erase.settings import learning_rate
+from erasetest.erase.trained import Trained
+from erasetest.errors import BadInput
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_an_adapter_erases(family: str, tied: bool, tmp_path: Path) -> None:
+    """The adapter on the original, and the CLM it is merged into, say the same; both are erased."""
+    folder = tiny.save(tiny.reciting(family, tied=tied), tmp_path / "clm")
+    found = {}
+    for merge in (True, False):
+        clm = load_clm(str(folder))
+        settings = erasing.settings("decoys", lora=Lora(8, merge=merge), lr=1e-2)
+        out = tmp_path / f"erased-{merge}"
+        assert erase_to(out, clm, FORGET, tiny.RETAINED, LIMITS, settings).erased
+        assert type(clm.model) is type(load_clm(str(folder)).model)
+        found[merge] = clm
+    merged = load_clm(str(tmp_path / "erased-True"))
+    beside = load_clm(str(folder), LoadOptions(adapter=str(tmp_path / "erased-False")))
+    assert not (tmp_path / "erased-False" / "model.safetensors").exists()
+    torch.testing.assert_close(
+        erasing.weights(beside), erasing.weights(merged), rtol=1e-5, atol=1e-6
+    )
+    torch.testing.assert_close(
+        erasing.weights(found[True]), erasing.weights(merged), rtol=1e-5, atol=1e-6
+    )
+    assert erasing.verdicts(merged) == ["pass"] * 4
+    changed = {
+        n
+        for n, w in erasing.weights(merged).items()
+        if (w - erasing.weights(load_clm(str(folder)))[n]).any()
+    }
+    assert changed
+    assert not any("embed" in n or "wte" in n or "wpe" in n or "lm_head" in n for n in changed)
+    assert [record.ids for record in beside.records] == [tuple(s.id for s in FORGET)]
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_an_adapter_is_trained_alike_under_checkpointing(family: str) -> None:
+    """Frozen inputs must not cut the gradient off where layers are computed again."""
+    whole = erasing.gradients(tiny.reciting(family), lora=Lora(4))
+    assert len(whole) > 8
+    assert all("lora" in name for name in whole)
+    for how in ({"checkpointing": True}, {"limit": 1}):
+        found = erasing.gradients(tiny.reciting(family), lora=Lora(4), **how)  # type: ignore[arg-type]
+        torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-6)
+
+
+def test_the_original_is_read_with_the_adapter_off() -> None:
+    """Rows that are first needed late are read as the original CLM reads them."""
+    original = tiny.reciting("qwen2")
+    clm = tiny.reciting("qwen2")
+    few = tiny.RETAINED
+    settings = erasing.settings("decoys", lora=Lora(8), lr=1e-2, batch=1, max_steps=12)
+    erasure = erase(clm, FORGET[:1], few, LIMITS, settings)
+    late = erasure.history[-1].retained_kl
+    rows = retained_rows(original, few)
+    assert late < max(erasing.divergence(original, clm, [row.ids]) for row in rows) * 3
+    assert erasure.history[0].retained_kl == pytest.approx(0, abs=1e-6)
+
+
+OTHERS = ("llama", "mistral", "gpt_neox", "starcoder2", "gemma", "phi")
+
+
+@pytest.mark.parametrize("family", OTHERS)
+def test_adapters_find_their_layers_in_any_architecture(family: str) -> None:
+    """Each linear layer but the output head gets one."""
+    import transformers as hf
+
+    config = hf.AutoConfig.for_model(
+        family, vocab_size=tiny.VOCABULARY, hidden_size=48, intermediate_size=96, head_dim=12,
+        num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4,
+        max_position_embeddings=96, bos_token_id=0, eos_token_id=0, pad_token_id=0,
+    )  # fmt: skip
+    model = hf.AutoModelForCausalLM.from_config(config).eval()
+    output = model.get_output_embeddings()
+    linear = sum(isinstance(m, torch.nn.Linear) and m is not output for m in model.modules())
+    clm = wrap(model, tiny.tokenizer("qwen2"), name=family)
+    Trained(clm, Lora(2), precision="float32", checkpointing=False, seed=0)
+    adapted = [n for n, _ in clm.model.named_parameters() if "lora_A" in n]
+    assert len(adapted) == linear >= 8
+    assert not any("lm_head" in n or "embed_out" in n for n in adapted)
+
+
+def test_a_rank_that_is_none_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"^the rank of a LoRA adapter must be 1 or more, got 0$"):
+        Lora(0)
+
+
+@pytest.mark.parametrize("method", ["codeeraser", "decoys"])
+def test_an_adapter_learns_ten_times_as_fast(method: str) -> None:
+    """As the paper's rate for whole weights, whatever multiple of it the method takes."""
+    assert learning_rate(3584, method, Lora()) == pytest.approx(3e-5)

@@ -1,0 +1,116 @@
+"""Steps in parts, with layers computed again, in half precision."""
+
+from __future__ import annotations
+
+import erasing
+import pytest
+import tiny
+import torch
+from erasing import FORGET, LIMITS
+
+from erasetest.clm import Clm
+from erasetest.erase import (
+    erase,
+    one_pass,
+)
+from erasetest.errors import BadInput, ErasureError
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_a_step_in_parts_has_the_same_gradient(family: str, tied: bool) -> None:
+    """Rows one by one, layers computed again, logits in slices: to rounding."""
+    whole = erasing.gradients(tiny.reciting(family, tied=tied))
+    assert max(float(g.abs().max()) for g in whole.values()) > 1e-3
+    for how in ({"limit": 1}, {"limit": 150}, {"checkpointing": True}, {"slices": True}):
+        with pytest.MonkeyPatch.context() as patch:
+            if how.pop("slices", False):
+                patch.setattr(one_pass, "_SLICE", 8 * tiny.VOCABULARY)
+                patch.setattr(one_pass, "_FEWEST_ROWS", 1)
+            found = erasing.gradients(tiny.reciting(family, tied=tied), **how)  # type: ignore[arg-type]
+        torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-6)
+
+
+def test_checkpointed_layers_are_computed_again() -> None:
+    """And probes in between use their cache as ever."""
+    clm = tiny.reciting("qwen2")
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    clm.model.base_model.layers[0].self_attn.register_forward_hook(count)
+    erasing.gradients(clm)
+    plain = calls
+    again = tiny.reciting("qwen2")
+    calls = 0
+    again.model.base_model.layers[0].self_attn.register_forward_hook(count)
+    erasing.gradients(again, checkpointing=True)
+    assert calls > plain
+    assert erasing.verdicts(tiny.reciting("qwen2")) == ["leak"] * 4
+    erased = tiny.reciting("qwen2")
+    assert erase(
+        erased,
+        FORGET,
+        tiny.RETAINED,
+        LIMITS,
+        erasing.settings("decoys", checkpointing=True),
+    ).erased
+    assert not any(
+        getattr(layer, "gradient_checkpointing", False) for layer in erased.model.modules()
+    )
+
+
+def test_where_memory_is_short_less_is_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Halved until it fits; what comes of it is the same."""
+    plain = one_pass.hidden_states
+    largest: list[int] = []
+
+    def short(clm: Clm, ids: torch.Tensor) -> torch.Tensor | None:
+        if torch.is_grad_enabled() and ids.numel() > 100:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        if torch.is_grad_enabled():
+            largest.append(ids.numel())
+        return plain(clm, ids)
+
+    settings = erasing.settings("decoys", max_steps=3)
+    wanted = erase(tiny.reciting("gpt2"), FORGET, tiny.RETAINED, LIMITS, settings)
+    monkeypatch.setattr(one_pass, "hidden_states", short)
+    found = erase(tiny.reciting("gpt2"), FORGET, tiny.RETAINED, LIMITS, settings)
+    assert max(largest) <= 100
+    for name in ("loss", "retained_kl", "mean_ma"):
+        values = [[getattr(step, name) for step in done.history] for done in (found, wanted)]
+        assert values[0] == pytest.approx(values[1], rel=1e-3, abs=1e-4)
+
+    def none(clm: Clm, ids: torch.Tensor) -> torch.Tensor | None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(one_pass, "hidden_states", none)
+    with pytest.raises(ErasureError, match="alone does not fit in the memory of cpu"):
+        erase(
+            tiny.reciting("gpt2"),
+            FORGET,
+            tiny.RETAINED,
+            LIMITS,
+            erasing.settings("decoys"),
+        )
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_bfloat16_autocast_trains_float32_weights(family: str) -> None:
+    """The original is read as training reads: the first divergence is 0."""
+    clm = tiny.reciting(family)
+    erasure = erase(
+        clm,
+        FORGET,
+        tiny.RETAINED,
+        LIMITS,
+        erasing.settings("decoys", precision="bfloat16"),
+    )
+    assert erasure.erased
+    assert erasure.history[0].retained_kl == pytest.approx(0, abs=1e-6)
+    assert all(p.dtype == torch.float32 for p in clm.model.parameters())
+    assert erasing.verdicts(clm) == ["pass"] * 4
+    with pytest.raises(BadInput, match="no precision 'half': expected one of auto, float32, bfl"):
+        erasing.settings("decoys", precision="half")

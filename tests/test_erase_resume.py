@@ -1,0 +1,115 @@
+"""Killed runs go on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import erasing
+import pytest
+import tiny
+import torch
+from erasing import FORGET, LIMITS
+
+from erasetest.erase import (
+    erase_to,
+)
+from erasetest.erase.unfinished import Unfinished
+
+_SCRIPT = """
+import sys, pathlib, time
+sys.path[:0] = {paths!r}
+import tiny, erasing as t
+from erasetest.erase.lasting import Healing
+from erasetest.clm import load_clm
+from erasetest.erase import erase_to
+def tell(step, expected):
+    print(step.step, flush=True)
+    if str(step.step) == sys.argv[4]:
+        time.sleep(60)  # until it is killed
+erase_to(pathlib.Path(sys.argv[2]), load_clm(sys.argv[1]), t.FORGET, tiny.RETAINED, t.LIMITS,
+         t.settings(**dict(method='decoys') | eval(sys.argv[3])), tell, keep_every=0.0)
+"""
+
+
+def _run(clm: Path, out: Path, how: str, kill_at: int | None = None) -> list[int]:
+    """The steps of a process that erases; with `kill_at`, killed once it told of that step."""
+    script = _SCRIPT.format(paths=[str(Path(__file__).parent)])
+    steps = []
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(clm), str(out), how, str(kill_at)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            steps.append(int(line))
+            if steps[-1] == kill_at:
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == (0 if kill_at is None else -signal.SIGKILL)
+    return steps
+
+
+_LASTING = "dict(method='lasting', healing=Healing(steps=30, texts=20, tokens=300))"
+
+
+@pytest.mark.parametrize(("how", "kill_at", "most"), [("dict(lr=2e-4)", 5, 80), (_LASTING, 40, 99)])
+def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
+    how: str, kill_at: int, most: int, tmp_path: Path
+) -> None:
+    """The same weights to the last bit, the same history, and nothing left beside them."""
+    clm = tiny.save(tiny.reciting("qwen2"), tmp_path / "clm")
+    whole = _run(clm, tmp_path / "whole", how)
+    assert kill_at + 3 < len(whole) <= most
+    _run(clm, tmp_path / "killed", how, kill_at)
+    assert not (tmp_path / "killed").exists()
+    assert (tmp_path / ".killed.unfinished").exists()
+    rest = _run(clm, tmp_path / "killed", how)
+    assert rest[0] == kill_at
+    assert rest[-1] == whole[-1]
+    one, other = (tmp_path / name / "model.safetensors" for name in ("whole", "killed"))
+    assert one.read_bytes() == other.read_bytes()
+    assert not list(tmp_path.glob(".killed*"))
+
+
+def test_other_work_begins_anew(tmp_path: Path) -> None:
+    """A state of other samples or settings, or one that is damaged, is not taken up."""
+    kept = Unfinished(tmp_path / "out", "key", every=0.0)
+    kept.write({"step": torch.tensor([3.0])})
+    assert Unfinished(tmp_path / "out", "other").read() is None
+    found = Unfinished(tmp_path / "out", "key").read()
+    assert found is not None
+    assert found["step"].tolist() == [3.0]
+    kept.path.write_bytes(b"PK damaged")
+    assert kept.read() is None
+    kept.remove()
+    assert kept.read() is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_room_for_a_state_is_said_and_the_work_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once; nothing half-written stays."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    clm = tiny.reciting("qwen2")
+    with pytest.warns(UserWarning, match="erasing goes on, but is not kept") as said:
+        done = erase_to(
+            tmp_path / "out",
+            clm,
+            FORGET,
+            tiny.RETAINED,
+            LIMITS,
+            erasing.settings("decoys"),
+            keep_every=0.0,
+        )
+    assert done.erased
+    assert len([w for w in said if "not kept" in str(w.message)]) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]

@@ -1,0 +1,118 @@
+"""Rows: whose secret each token is."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import erasing
+import pytest
+import tiny
+from erasing import FORGET
+
+from erasetest.clm import encode
+from erasetest.erase import (
+    erase,
+)
+from erasetest.erase.rows import CONTEXT, ELSEWHERE, decoy_rows, forget_rows, retained_rows
+from erasetest.errors import BadInput
+from erasetest.samples import make_sample
+from erasetest.verdict import Thresholds
+
+
+def test_a_row_knows_its_secrets_tokens() -> None:
+    """The tokens that probes take for a secret's are its own, the others context."""
+    clm = tiny.untrained("gpt2")
+    samples = [
+        *FORGET,
+        make_sample("key = 'ab12cd'", [(0, 3, "x"), (7, 13, "y")], id="two"),
+    ]
+    rows, count = forget_rows(clm, samples)
+    assert count == 6
+    number = 0
+    for row, encoded in zip(rows, encode(clm, samples), strict=True):
+        assert row.ids == encoded.ids
+        wanted: list[frozenset[int]] = [CONTEXT] * len(row.ids)
+        for place in encoded.secrets:
+            for i in range(place.first, place.last):
+                wanted[i] = frozenset({number})
+            number += 1
+        assert list(row.owners) == wanted
+    assert [row.secrets for row in rows] == [{0}, {1}, {2}, {3}, {4, 5}]
+
+
+def test_overlapping_secrets_share_tokens() -> None:
+    """A secret inside another has tokens too: without, nobody could see it erased."""
+    clm = tiny.untrained("qwen2")
+    sample = make_sample("user=kim:x81Lq0Zt", [(5, 17, "basic-auth"), (9, 17, "password")])
+    (row,), _ = forget_rows(clm, [sample])
+    both = [owners for owners in row.owners if owners == {0, 1}]
+    assert both
+    assert row.owners[-1] == {0, 1}
+    assert row.secrets == {0, 1}
+
+
+def test_of_a_long_sample_each_secret_has_a_row() -> None:
+    """It ends with the secret and fits the window; other secrets in it are left alone."""
+    clm = tiny.untrained("codegen")
+    sample = erasing.long(0, 1, 2)
+    rows, count = forget_rows(clm, [sample, FORGET[0]])
+    assert (len(rows), count) == (4, 4)
+    encoded = encode(clm, [sample])[0]
+    assert len(encoded.ids) > clm.window
+    for number, (row, place) in enumerate(zip(rows[:3], encoded.secrets, strict=True)):
+        begin = max(0, place.last - clm.window)
+        assert row.ids == encoded.ids[begin : place.last]
+        assert len(row.ids) <= clm.window
+        assert row.secrets == {number}
+        for i, owners in enumerate(row.owners, begin):
+            inside = [n for n, p in enumerate(encoded.secrets) if p.first <= i < p.last]
+            if number in inside:
+                assert owners == {number}
+            else:
+                assert owners == (ELSEWHERE if inside else CONTEXT)
+    assert any(ELSEWHERE in row.owners for row in rows[:3])
+    assert rows[3].secrets == {3}
+
+
+def test_samples_that_cannot_be_erased_are_named() -> None:
+    """Without secrets, or with one that does not fit the window."""
+    clm = tiny.untrained("gpt2")
+    with pytest.raises(BadInput, match=r"^sample plain: has no secret to erase$"):
+        forget_rows(clm, [make_sample("x = 1", id="plain")])
+    long = "".join(random.Random(0).choice("0123456789") for _ in range(200))
+    with pytest.raises(BadInput, match=r"^sample long: a secret of \d+ tokens cannot be erased"):
+        forget_rows(clm, [make_sample(f"x = {long}", [(4, 204, "token")], id="long")])
+
+
+def test_retained_rows_are_cut_to_the_window() -> None:
+    """Texts of one token predict nothing and are left out; of nothing else, nothing is left."""
+    clm = tiny.untrained("gpt2")
+    texts = [make_sample("x = 1\n" * 90), make_sample("x"), *tiny.RETAINED]
+    rows = retained_rows(clm, texts)
+    assert len(rows) == 1 + len(tiny.RETAINED)
+    assert len(rows[0].ids) == clm.window
+    assert all(set(row.owners) == {CONTEXT} for row in rows)
+    for nothing in ([], [make_sample("x")]):
+        with pytest.raises(BadInput, match="the retained set is empty"):
+            retained_rows(clm, nothing)
+
+
+def test_decoys_are_owned_by_what_they_stand_for_and_fit_the_window() -> None:
+    """A format that leaves no choice has none; one of too many tokens is left out, not an error."""
+    clm = tiny.untrained("qwen2")
+    samples = [
+        make_sample("a = '→→'; b = 'x81L'", [(5, 7, "sign"), (15, 19, "pin")], id="two"),
+        make_sample("a = '→→'", [(5, 7, "sign")], id="none"),
+        make_sample("key = 'selftablesitem'", [(7, 21, "token")], id="words"),
+    ]
+    rows, _ = forget_rows(clm, samples)
+    made = decoy_rows(clm, samples, rows, random.Random(0))
+    assert [(row.sample, set(row.secrets)) for row in made] == [(0, {1}), (2, {3})]
+    assert made[1].ids != rows[2].ids
+    # The words are four tokens; random letters are more.
+    clm.window = len([o for o in rows[2].owners if o]) + 1
+    settings = erasing.settings("decoys", max_steps=1)
+    assert decoy_rows(clm, samples[2:], [replace(rows[2], sample=0)], random.Random(0)) == []
+    limits = Thresholds("test", {"ma": 0.0, "el_10": 0.0})
+    erase(clm, samples[2:], tiny.RETAINED, limits, settings)

@@ -1,0 +1,207 @@
+"""What erasing refuses, and what ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import os
+from pathlib import Path
+
+import erasing
+import pytest
+import tiny
+import torch
+from erasing import FORGET, LIMITS
+
+from erasetest.clm import Clm
+from erasetest.erase import (
+    METHODS,
+    ErasureSettings,
+    erase,
+    erase_to,
+)
+from erasetest.erase.objectives import Groups, Method, Weights
+from erasetest.errors import BadInput, ErasureError
+from erasetest.probes import probe
+from erasetest.samples import SensitiveSample, make_sample
+from erasetest.verdict import judge
+
+
+@pytest.mark.parametrize(
+    ("samples", "retained", "settings", "reason"),
+    [
+        (FORGET, (), erasing.settings(), "the retained set is empty"),
+        (
+            FORGET,
+            [make_sample("x = 1", id="r"), FORGET[1]],
+            erasing.settings(),
+            "retained code planted-1 holds a secret of sample planted-1",
+        ),
+        (
+            [make_sample("x = 1", id="p")],
+            tiny.RETAINED,
+            erasing.settings(),
+            "sample p: has no secret",
+        ),
+    ],
+)
+def test_what_cannot_be_erased_is_refused(
+    samples: list[SensitiveSample],
+    retained: list[SensitiveSample],
+    settings: ErasureSettings,
+    reason: str,
+) -> None:
+    """In one line, before anything is changed."""
+    clm = tiny.reciting("gpt2")
+    before = erasing.weights(clm)
+    with pytest.raises(BadInput) as caught:
+        erase(clm, samples, retained, LIMITS, settings)
+    assert reason in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert tiny.SECRETS[1][1] not in str(caught.value)
+    torch.testing.assert_close(erasing.weights(clm), before)
+
+
+def test_a_secret_in_retained_code_under_another_name_is_found() -> None:
+    """Anywhere in it; secrets too short to tell from chance are not looked for."""
+    kind, text = tiny.SECRETS[0]
+    kept = make_sample(f"print({text!r})", id="kept")
+    with pytest.raises(BadInput, match=r"^retained code kept holds a secret of sample planted-0"):
+        erase(tiny.reciting("gpt2"), FORGET, [kept], LIMITS, erasing.settings())
+    short = make_sample("pin = 1234", [(6, 10, kind)], id="pin")
+    kept = make_sample("x = 12345\n", id="kept")
+    erase(tiny.reciting("gpt2"), [short], [kept], LIMITS, erasing.settings(max_steps=1))
+
+
+def test_a_loss_that_is_no_number_ends_it() -> None:
+    """At once where the CLM is damaged."""
+    clm = tiny.reciting("qwen2")
+    clm.model.model.norm.weight.data[0] = float("nan")
+    clm.checked["head"] = True
+    with pytest.raises(ErasureError):
+        erase(clm, FORGET, tiny.RETAINED, LIMITS, erasing.settings())
+
+
+def _broken_at(monkeypatch: pytest.MonkeyPatch, clm: Clm, calls: set[int], how: str) -> None:
+    """Let CodeEraser's loss be no number at these calls, or leave weights that are none."""
+    plain, seen = METHODS["codeeraser"].loss, itertools.count(1)
+
+    def loss(groups: Groups, weights: Weights) -> torch.Tensor:
+        found = plain(groups, weights)
+        if next(seen) not in calls:
+            return found
+        if how == "loss":
+            return found * math.nan
+        for parameter in clm.model.parameters():
+            parameter.data += math.nan
+        return found
+
+    monkeypatch.setitem(METHODS, "codeeraser", Method(loss))
+
+
+@pytest.mark.parametrize("how", ["loss", "weights"])
+def test_a_loss_that_is_no_number_leads_back_to_the_last_good_state(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At half the rate; the secrets are erased all the same."""
+    clm = tiny.reciting("qwen2")
+    _broken_at(monkeypatch, clm, {3, 6}, how)
+    erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, erasing.settings())
+    assert erasure.erased
+    assert erasure.restored == 2
+    assert erasure.as_dict(None)["restored"] == 2
+    rates = [step.lr for step in erasure.history]
+    assert sorted(set(rates), reverse=True) == [1e-3, 5e-4, 2.5e-4]
+    assert rates == sorted(rates, reverse=True)
+    assert "rate 0.00025" in erasure.history[-1].note()
+    assert all(p.isfinite().all() for p in clm.model.parameters())
+    assert [judge(m, LIMITS).verdict for m in probe(clm, FORGET)] == ["pass"] * 4
+
+
+def test_the_state_that_comes_back_is_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was broken at step 2 goes on from the weights of step 1."""
+    clm = tiny.reciting("qwen2")
+    before = erasing.weights(clm)
+    _broken_at(monkeypatch, clm, {2}, "weights")
+    erase(clm, FORGET, tiny.RETAINED, LIMITS, erasing.settings(lr=1e-9, max_steps=4))
+    torch.testing.assert_close(erasing.weights(clm), before, atol=1e-7, rtol=0)
+
+
+def test_again_and_again_no_number_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After three times, with what to try."""
+    clm = tiny.reciting("qwen2")
+    _broken_at(monkeypatch, clm, set(range(2, 99)), "loss")
+    with pytest.raises(ErasureError, match="no number at step 2: nothing was saved; try a learn"):
+        erase(clm, FORGET, tiny.RETAINED, LIMITS, erasing.settings())
+
+
+@pytest.mark.parametrize(("method", "ends"), [("ga", True), ("decoys", False)])
+def test_the_guard_ends_what_harms_retained_code(method: str, ends: bool) -> None:
+    """Not erased, and it says why; a method that keeps retained code is let be."""
+    clm = tiny.reciting("gpt2")
+    erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, erasing.settings(method, guard=0.1))
+    assert erasure.erased is not ends
+    assert ("retained code is predicted" in erasure.ended) is ends
+    falls = [step.retained_fall for step in erasure.history]
+    assert falls[0] == 0
+    assert (sum(falls[-4:]) / 4 > 0.1) is ends
+
+
+@pytest.mark.parametrize("lr", [1e3, 1e37])
+def test_steps_that_destroy_the_clm_never_count_as_erasing(lr: float) -> None:
+    """Weights that overflow recite nothing: an error, or not erased."""
+    clm = tiny.reciting("gpt2")
+    with contextlib.suppress(ErasureError):
+        erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, erasing.settings(lr=lr, max_steps=5))
+        finite = all(p.isfinite().all() for p in clm.model.parameters())
+        assert finite or not erasure.erased
+
+
+def test_settings_that_cannot_be_used_are_refused() -> None:
+    """Before anything is loaded; the value is named."""
+    with pytest.raises(BadInput, match="no erasing method 'none': expected one of codeeraser,"):
+        erasing.settings("none")
+    for lr in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(BadInput, match=f"above 0, got {lr:g}"):
+            erasing.settings(lr=lr)
+
+
+def test_quantized_weights_are_refused(tmp_path: Path) -> None:
+    """Before anything is trained."""
+    clm = tiny.reciting("gpt2")
+    clm.model.config.quantization_config = {"quant_method": "gptq"}
+    with pytest.raises(BadInput, match="its weights are quantized, and erasing has to change them"):
+        erase_to(
+            tmp_path / "out",
+            clm,
+            FORGET,
+            tiny.RETAINED,
+            LIMITS,
+            erasing.settings("decoys"),
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_seen_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what is needed and what there is."""
+    monkeypatch.setattr("shutil.disk_usage", lambda _: os.terminal_size((0, 0)) and _Usage(1000))
+    clm = tiny.reciting("gpt2")
+    before = erasing.weights(clm)
+    with pytest.raises(BadInput, match=r"out: needs \d MB, and its disk has 0 MB left: make room"):
+        erase_to(
+            tmp_path / "out",
+            clm,
+            FORGET,
+            tiny.RETAINED,
+            LIMITS,
+            erasing.settings("decoys"),
+        )
+    torch.testing.assert_close(erasing.weights(clm), before)
+
+
+class _Usage:
+    def __init__(self, free: int) -> None:
+        self.free = free

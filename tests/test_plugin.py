@@ -216,6 +216,10 @@ def test_without_samples_it_is_a_usage_error(leaking: Path, tmp_path: Path, work
         (["--clm=demo", "--utility-samples=0", "--utility=demo", "--erase"], "at least 1"),
         (["--clm=demo", "--leak-accept"], "--leak-baseline"),
         (["--clm=demo", "--erase", "--erase-lora=0"], "--erase-lora must be at least 1"),
+        (["--clm=demo", "--erase", "--erase-step-tokens=0"], "--erase-step-tokens must be at"),
+        (["--clm=demo", "--erase", "--erase-precision=int8"], "auto, float32, bfloat16"),
+        (["--clm=demo", "--erase", "--erase-lr=-1"], "--erase-lr must be a number above 0"),
+        (["--clm=demo", "--erase=lasting", "--erase-lora=8"], "leave --erase-lora out"),
     ],
 )
 def test_bad_options_are_refused_before_any_work(

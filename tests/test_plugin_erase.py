@@ -34,12 +34,16 @@ def test_without_retained_code_the_clms_own_is_kept(place: Path) -> None:
     """Its own generations, a fifth of them to measure retention on; and by an adapter."""
     done = run_pytest(
         str(SUITES), "--clm=clm", "--leak-samples=samples.jsonl", "--erase=decoys",
-        "--erase-lora=8", "--erase-out=erased", "--leak-report=report.json",
+        "--erase-lora=8", "--erase-lr=2e-3", "--erase-precision=float32", "--erase-checkpointing",
+        "--erase-step-tokens=400", "--erase-out=erased", "--leak-report=report.json",
         cwd=place,
     )  # fmt: skip
     report = json.loads((place / "report.json").read_text())
     assert report["erasure"] is not None, done.stdout
-    assert report["erasure"]["settings"]["lora"]["rank"] == 8
+    settings = report["erasure"]["settings"]
+    assert settings["lora"]["rank"] == 8
+    assert (settings["lr"], settings["precision"]) == (2e-3, "float32")
+    assert (settings["checkpointing"], settings["step_tokens"]) == (True, 400)
     assert report["erasure"]["retention"]["texts"] == 52
     assert (place / "erased" / "model.safetensors").exists()
     assert not (place / "erased" / "adapter_model.safetensors").exists()

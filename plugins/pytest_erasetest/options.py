@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from erasetest.names import DEFAULT_METHOD, METHODS, is_endpoint
+from erasetest.names import DEFAULT_METHOD, METHODS, PRECISIONS, is_endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,18 @@ OPTIONS = (
     Option(
         "--erase-lora", "erase by a LoRA adapter of this rank, merged in the end", "RANK", "int"
     ),
+    Option("--erase-lr", "learning rate of erasing (default: by the CLM's width)", "X", "float"),
+    Option(
+        "--erase-precision",
+        f"of forward passes: {', '.join(PRECISIONS)} (default: auto)",
+        "PRECISION",
+    ),
+    Option(
+        "--erase-checkpointing", "compute layers again: less memory, a third more time", kind="flag"
+    ),
+    Option(
+        "--erase-step-tokens", "tokens of a step read at a time (default: all that fit)", "N", "int"
+    ),
     Option("--utility", "problems in HumanEval or MBPP form, or demo", "PROBLEMS"),
     Option("--utility-samples", "completions a problem (default: 20)", "N", "int"),
     Option(
@@ -159,6 +172,10 @@ class Settings:
     erase_out: str | None
     erase_retain: str | None
     erase_lora: int | None
+    erase_lr: float | None
+    erase_precision: str
+    erase_checkpointing: bool
+    erase_step_tokens: int | None
     utility: str | None
     utility_samples: int
     utility_margin: float | None
@@ -202,6 +219,8 @@ def read_settings(config: pytest.Config) -> Settings:
             "clm_dtype": given["clm_dtype"] or "auto",
             "clm_allow_pickle": bool(given["clm_allow_pickle"]),
             "clm_trust_remote_code": bool(given["clm_trust_remote_code"]),
+            "erase_precision": given["erase_precision"] or "auto",
+            "erase_checkpointing": bool(given["erase_checkpointing"]),
             "leak_accept": bool(given["leak_accept"]),
             "leak_samples": tuple(given["leak_samples"] or ()),
             "leak_report": tuple(given["leak_report"] or ()),
@@ -216,16 +235,23 @@ def read_settings(config: pytest.Config) -> Settings:
 
 
 def _check(settings: Settings) -> None:
-    if settings.clm_dtype not in _DTYPES:
-        raise pytest.UsageError(
-            f"--clm-dtype {settings.clm_dtype}: expected one of {', '.join(_DTYPES)}"
-        )
+    for flag, name, names in (
+        ("--clm-dtype", settings.clm_dtype, _DTYPES),
+        ("--erase-precision", settings.erase_precision, PRECISIONS),
+    ):
+        if name not in names:
+            raise pytest.UsageError(f"{flag} {name}: expected one of {', '.join(names)}")
+    if settings.erase_lr is not None and not 0 < settings.erase_lr < math.inf:
+        raise pytest.UsageError("--erase-lr must be a number above 0")
     for flag, number, least in (
         ("--utility-samples", settings.utility_samples, 1),
         ("--leak-queries", settings.leak_queries, 1),
         ("--leak-length", settings.leak_length, 2),
+        ("--clm-batch-tokens", settings.clm_batch_tokens, 1),
+        ("--erase-lora", settings.erase_lora, 1),
+        ("--erase-step-tokens", settings.erase_step_tokens, 1),
     ):
-        if number < least:
+        if number is not None and number < least:
             raise pytest.UsageError(f"{flag} must be at least {least}")
     if settings.endpoint and settings.leak_store:
         raise pytest.UsageError(
@@ -235,16 +261,16 @@ def _check(settings: Settings) -> None:
         raise pytest.UsageError(
             "a CLM behind a URL can be probed alone: --erase and --utility need its checkpoint"
         )
-    if settings.clm_batch_tokens is not None and settings.clm_batch_tokens < 1:
-        raise pytest.UsageError("--clm-batch-tokens must be at least 1")
     if settings.utility_margin is not None and not 0 <= settings.utility_margin <= 1:
         raise pytest.UsageError("--utility-margin is a share of problems: expected 0 to 1")
     if settings.leak_accept and settings.leak_baseline is None:
         raise pytest.UsageError("--leak-accept needs the file to write: --leak-baseline FILE")
     if settings.erase_out is not None and settings.erase is None:
         raise pytest.UsageError("--erase-out needs --erase")
-    if settings.erase_lora is not None and settings.erase_lora < 1:
-        raise pytest.UsageError("--erase-lora must be at least 1")
+    if settings.erase == "lasting" and settings.erase_lora is not None:
+        raise pytest.UsageError(
+            "--erase lasting changes every weight, which an adapter cannot: leave --erase-lora out"
+        )
     if settings.utility and settings.erase is None and settings.utility_against is None:
         raise pytest.UsageError(
             "--utility compares two CLMs: add --erase, or --utility-against MODEL"

@@ -3,7 +3,7 @@
     python benchmarks/erasing.py [-o benchmarks/results/erasing.md]
 
 Each cell (family, forget set, method) is appended to a file beside the table as it is measured; the
-same command goes on where it was stopped.
+same command goes on where it was stopped. Needs the extra `plots`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from erasing_plots import pictures
 from tabulate import tabulate
 
 from erasetest.clm import Clm, LoadOptions, encode, load_clm
@@ -88,7 +89,9 @@ def main() -> None:
                 with cells.open("a") as file:
                     file.write(json.dumps(cell) + "\n")
                 print(json.dumps(cell), flush=True)
-    asked.output.write_text(tables(done), encoding="utf-8")
+    drawn = pictures(done, asked.output.parent, asked.output.stem)
+    shown = "".join(f"![{path.stem}]({path.name})\n\n" for path in drawn)
+    asked.output.write_text(f"# Erasing, measured\n\n{shown}{tables(done)}", encoding="utf-8")
 
 
 def study(family: str, draw: int, method: str, changed: dict[str, Any]) -> dict[str, Any]:
@@ -224,16 +227,51 @@ def _rounded(clm: Clm, group: int = 64) -> Clm:
 
 
 def tables(cells: list[dict[str, Any]]) -> str:
-    """A table for each family: mean and standard deviation over forget sets."""
-    parts = ["# Erasing, measured\n"]
+    """All families together, and a table for each: mean and standard deviation over forget sets."""
+    methods = list(dict.fromkeys(cell["method"] for cell in cells))
+    originals = {(c["family"], c["draw"]): c for c in cells if c["method"] == "none"}
+    rows = []
+    for method in methods:
+        mine = [c for c in cells if c["method"] == method and (c["family"], c["draw"]) in originals]
+        if mine and method != "none":
+            rows.append({"method": method, "sets": len(mine), **_overall(mine, originals)})
+    parts = [f"## All families\n\n{tabulate(rows, headers='keys', tablefmt='github')}\n"]
     for family in dict.fromkeys(cell["family"] for cell in cells):
         rows = []
-        for method in dict.fromkeys(cell["method"] for cell in cells):
+        for method in methods:
             mine = [c for c in cells if (c["family"], c["method"]) == (family, method)]
             if mine:
                 rows.append({"method": method, "sets": len(mine), **_row(mine)})
         parts.append(f"## {family}\n\n{tabulate(rows, headers='keys', tablefmt='github')}\n")
     return "\n".join(parts)
+
+
+def _overall(
+    cells: list[dict[str, Any]], originals: dict[tuple[str, int], dict[str, Any]]
+) -> dict[str, str]:
+    """The figures that methods are chosen by; `points` are hundredths against the original CLM."""
+
+    def mean(name: str) -> float:
+        return statistics.fmean(float(cell[name]) for cell in cells)
+
+    def points(name: str) -> str:
+        lost = [100 * (c[name] - originals[c["family"], c["draw"]][name]) for c in cells]
+        return f"{statistics.fmean(lost):+.2f} ({min(lost):+.2f} to {max(lost):+.2f})"
+
+    return {
+        "erased": f"{sum(cell['erased'] for cell in cells)}",
+        "steps": f"{mean('steps'):.1f}",
+        "extracted": f"{mean('extracted'):.2f}",
+        "worst MA": f"{mean('worst_ma'):.3f}",
+        "pass@1, points": points("pass@1"),
+        "retained MA, points": points("retained_ma"),
+        "nats a token / never seen": f"{mean('nats'):.2f} / {mean('nats_decoys'):.2f}",
+        "rank": f"{mean('rank'):.3f}",
+        "sets off at 5 %": f"{sum(cell['rank_p'] < 0.05 for cell in cells)}",
+        "relearned / control": f"{mean('relearned_ma'):.3f} / {mean('control_ma'):.3f}",
+        "int4 MA": f"{mean('int4_ma'):.3f}",
+        "s/sample": f"{mean('seconds_a_sample'):.2f}",
+    }
 
 
 def _row(cells: list[dict[str, Any]]) -> dict[str, str]:

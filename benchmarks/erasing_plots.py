@@ -1,0 +1,117 @@
+"""Pictures of the reproduction study: what is forgotten, and what that costs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Cell = dict[str, Any]
+Figure = Callable[[Cell], float]
+
+COLOURS = {"qwen2": "#4269d0", "codegen": "#efb118", "gpt2": "#3ca951"}
+OTHER = "#6c5b7b"
+CHANCE = "#999999"
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One figure of all methods; `beside` is its control, `line` what it is read against."""
+
+    words: str
+    value: Figure
+    beside: Figure | None = None
+    line: float | None = None
+    wide: bool = False
+    """Whether it spans decades on both sides of 0."""
+
+
+def pictures(cells: Sequence[Cell], folder: Path, stem: str) -> list[Path]:
+    """Two pictures of all methods, a dot for the mean of each family and a line for its sd."""
+    originals = {(c["family"], c["draw"]): c for c in cells if c["method"] == "none"}
+
+    def against(name: str) -> Figure:
+        return lambda cell: 100 * (cell[name] - originals[cell["family"], cell["draw"]][name])
+
+    known = [c for c in cells if (c["family"], c["draw"]) in originals and c["method"] != "none"]
+    kept = [
+        Panel("pass@1, points lost or won", against("pass@1"), line=0.0, wide=True),
+        Panel("MA of retained code, points", against("retained_ma"), line=0.0, wide=True),
+        Panel("steps", lambda c: c["steps"]),
+    ]
+    forgotten = [
+        Panel(
+            "MA of the rest after half was relearned\n(hollow: never-seen secrets)",
+            lambda c: c["relearned_ma"],
+            lambda c: c["control_ma"],
+        ),
+        Panel(
+            "nats a token\n(hollow: never-seen secrets)",
+            lambda c: c["nats"],
+            lambda c: c["nats_decoys"],
+        ),
+        Panel("rank among 16 decoys\n(0: likelier than all)", lambda c: c["rank"], line=0.5),
+    ]
+    return [
+        _picture(known, kept, "What is kept, and the cost", folder / f"{stem}-kept.svg"),
+        _picture(known, forgotten, "What is forgotten", folder / f"{stem}-forgotten.svg"),
+    ]
+
+
+def _picture(
+    cells: Sequence[Cell],
+    panels: Sequence[Panel],
+    title: str,
+    path: Path,
+) -> Path:
+    import matplotlib
+
+    matplotlib.use("svg")
+    # The same file from the same figures.
+    matplotlib.rcParams["svg.hashsalt"] = "erasetest"
+    from matplotlib import pyplot
+
+    methods = list(dict.fromkeys(c["method"] for c in cells))
+    families = list(dict.fromkeys(c["family"] for c in cells))
+    size = (4 * len(panels), 1.2 + 0.42 * len(methods))
+    figure, axes = pyplot.subplots(1, len(panels), figsize=size, sharey=True, layout="constrained")
+    for axis, panel in zip(axes, panels, strict=True):
+        for n, family in enumerate(families):
+            colour = COLOURS.get(family, OTHER)
+            for row, method in enumerate(methods):
+                mine = [c for c in cells if (c["method"], c["family"]) == (method, family)]
+                if not mine:
+                    continue
+                y = row + 0.22 * (n - (len(families) - 1) / 2)
+                for figure_of, filled in ((panel.beside, False), (panel.value, True)):
+                    if figure_of is None:
+                        continue
+                    found = [figure_of(c) for c in mine]
+                    spread = statistics.stdev(found) if len(found) > 1 else 0.0
+                    axis.errorbar(
+                        statistics.fmean(found), y, xerr=spread, fmt="o", color=colour,
+                        markersize=5, markerfacecolor=colour if filled else "white",
+                        elinewidth=1, label=family if filled and row == 0 else None,
+                    )  # fmt: skip
+        if panel.wide:
+            axis.set_xscale("symlog", linthresh=1)
+        if panel.line is not None:
+            axis.axvline(panel.line, color=CHANCE, linewidth=0.8, zorder=0)
+        axis.set_xlabel(panel.words)
+        axis.set_yticks(range(len(methods)), methods)
+        axis.grid(axis="x", alpha=0.25)
+        axis.spines[["top", "right", "left"]].set_visible(False)
+        axis.tick_params(axis="y", length=0)
+    axes[0].invert_yaxis()
+    handles = {}
+    for row in range(len(axes[0].containers)):
+        label = axes[0].containers[row].get_label()
+        if label and not label.startswith("_"):
+            handles[label] = axes[0].containers[row]
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    figure.legend(handles.values(), handles.keys(), loc="upper right", ncols=3, frameon=False)
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+    return path

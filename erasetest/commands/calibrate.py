@@ -8,26 +8,16 @@ from typing import Annotated
 
 import typer
 
-from erasetest.commands.options import (
-    AdapterOption,
-    ClmOption,
-    DeviceOption,
-    DtypeOption,
-    OutOption,
-    PickleOption,
-    RemoteOption,
-    TokensOption,
-    check_output,
-    load,
-)
+from erasetest.commands.options import Loading, OutOption, check_output, takes_clm
 from erasetest.errors import BadInput
 from erasetest.progress import progress
 
 REFERENCES_CHECKED = 64
 
 
+@takes_clm
 def calibrate(
-    clm: ClmOption,
+    loading: Loading,
     output: OutOption,
     manifest: Annotated[
         Path | None,
@@ -45,21 +35,14 @@ def calibrate(
             min=4, help="With --samples: decoys of each kind, and as many again to check by (64)."
         ),
     ] = None,
-    clm_adapter: AdapterOption = None,
-    clm_device: DeviceOption = "auto",
-    clm_dtype: DtypeOption = "auto",
-    clm_batch_tokens: TokensOption = None,
-    clm_allow_pickle: PickleOption = False,
-    clm_trust_remote_code: RemoteOption = False,
 ) -> None:
     """Measure the thresholds that never-seen secrets stay under."""
     from erasetest.files import write_text
-    from erasetest.names import check_clm_name
     from erasetest.samples import read_manifest
     from erasetest.verdict import calibrate as calibrate_on
 
     check_output(output, manifest, samples)
-    check_clm_name(clm, clm_adapter)
+    loading.check()
     if manifest and samples:
         raise BadInput(
             "give either a manifest of never-seen secrets or --samples to put decoys into"
@@ -73,10 +56,7 @@ def calibrate(
     else:
         unseen = read_manifest(manifest) if manifest else []
     context = read_manifest(samples) if samples else []
-    loaded = load(
-        clm, clm_adapter, clm_device, clm_dtype, clm_batch_tokens, clm_allow_pickle,
-        clm_trust_remote_code,
-    )  # fmt: skip
+    loaded = loading.load()
     with progress("calibrating") as task:
         thresholds = calibrate_on(
             loaded,

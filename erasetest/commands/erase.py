@@ -7,25 +7,16 @@ from typing import Annotated
 
 import typer
 
-from erasetest.commands.options import (
-    AdapterOption,
-    ClmOption,
-    DeviceOption,
-    DtypeOption,
-    OutOption,
-    PickleOption,
-    RemoteOption,
-    TokensOption,
-    load,
-)
+from erasetest.commands.options import Loading, OutOption, takes_clm
 from erasetest.names import DEFAULT_METHOD, METHODS, PRECISIONS
 from erasetest.progress import progress
 from erasetest.samples import SensitiveSample
 
 
+@takes_clm
 def erase(
     manifest: Annotated[Path, typer.Argument(help="Samples whose secrets to erase.")],
-    clm: ClmOption,
+    loading: Loading,
     output: OutOption,
     retain: Annotated[
         Path | None,
@@ -60,12 +51,6 @@ def erase(
     step_tokens: Annotated[
         int | None, typer.Option(min=1, help="Tokens of a step read at a time; else all that fit.")
     ] = None,
-    clm_adapter: AdapterOption = None,
-    clm_device: DeviceOption = "auto",
-    clm_dtype: DtypeOption = "auto",
-    clm_batch_tokens: TokensOption = None,
-    clm_allow_pickle: PickleOption = False,
-    clm_trust_remote_code: RemoteOption = False,
 ) -> None:
     """Erase the secrets of a manifest from a CLM and write the checkpoint to a new folder.
 
@@ -74,16 +59,15 @@ def erase(
     from erasetest.erase import ErasureSettings, Lora, erase_to, own_generations, unchecked
     from erasetest.errors import BadInput
     from erasetest.files import check_new_directory, reserved
-    from erasetest.names import check_clm_name
     from erasetest.samples import read_manifest, read_manifests
     from erasetest.verdict import calibrate as calibrate_on
     from erasetest.verdict import published, read_thresholds
 
     check_new_directory(output)
-    check_clm_name(clm, clm_adapter)
+    loading.check()
     if adapter_only and lora is None:
         raise BadInput("--adapter-only: without --lora RANK there is no adapter to write")
-    if adapter_only and clm_adapter is not None:
+    if adapter_only and loading.clm_adapter is not None:
         raise BadInput(
             "--adapter-only: the CLM has an adapter already, and a new one would belong to both "
             "together: leave --adapter-only out"
@@ -101,18 +85,15 @@ def erase(
     retained = read_manifest(retain, require_secrets=False) if retain else None
     before = _others(read_manifests(earlier), samples) if earlier else []
     limits = read_thresholds(thresholds) if thresholds else None
-    if limits is None and clm_adapter is None:
-        limits = published(clm)
+    if limits is None and loading.clm_adapter is None:
+        limits = published(loading.clm)
     with reserved(output):
-        loaded = load(
-            clm, clm_adapter, clm_device, clm_dtype, clm_batch_tokens, clm_allow_pickle,
-            clm_trust_remote_code,
-        )  # fmt: skip
+        loaded = loading.load()
         left = unchecked(loaded, [*samples, *before])
         if left:
             typer.echo(
-                f"erasetest: {left} samples were erased from {clm} before and are not checked: "
-                "name their manifest with --earlier",
+                f"erasetest: {left} samples were erased from {loading.clm} before and are not "
+                "checked: name their manifest with --earlier",
                 err=True,
             )
         if retained is None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,30 +17,77 @@ from erasetest.progress import progress
 if TYPE_CHECKING:
     from erasetest.clm import Clm
 
-ClmOption = Annotated[
-    str,
-    typer.Option(
-        "--clm",
-        help="Folder, hub id, demo, demo:gpt2, demo:codegen, demo:qwen2; to probe, a URL too.",
-    ),
-]
 OutOption = Annotated[Path, typer.Option("-o", "--output", help="Where to write.")]
-AdapterOption = Annotated[
-    str | None, typer.Option("--clm-adapter", help="Folder of a PEFT adapter for the CLM.")
-]
-DeviceOption = Annotated[str, typer.Option("--clm-device", help="auto, cpu, cuda or cuda:N.")]
-DtypeOption = Annotated[
-    str, typer.Option("--clm-dtype", help="auto, float32, bfloat16 or float16.")
-]
-TokensOption = Annotated[
-    int | None, typer.Option("--clm-batch-tokens", min=1, help="Tokens in one forward pass.")
-]
-PickleOption = Annotated[
-    bool, typer.Option("--clm-allow-pickle", help="Load pickled weights, which can run code.")
-]
-RemoteOption = Annotated[
-    bool, typer.Option("--clm-trust-remote-code", help="Run code that comes with the checkpoint.")
-]
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Which CLM, and how it is loaded: the options of every command that `takes_clm`."""
+
+    clm: Annotated[
+        str,
+        typer.Option(
+            help="Folder, hub id, demo, demo:gpt2, demo:codegen, demo:qwen2; to probe, a URL too."
+        ),
+    ]
+    clm_adapter: Annotated[
+        str | None, typer.Option(help="Folder of a PEFT adapter for the CLM.")
+    ] = None
+    clm_device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto"
+    clm_dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto"
+    clm_batch_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens in one forward pass.")
+    ] = None
+    clm_allow_pickle: Annotated[
+        bool, typer.Option("--clm-allow-pickle", help="Load pickled weights, which can run code.")
+    ] = False
+    clm_trust_remote_code: Annotated[
+        bool,
+        typer.Option("--clm-trust-remote-code", help="Run code that comes with the checkpoint."),
+    ] = False
+
+    def check(self, *, endpoint: bool = False) -> None:
+        """Refuse a name that can be seen to be none."""
+        from erasetest.names import check_clm_name
+
+        check_clm_name(self.clm, self.clm_adapter, endpoint=endpoint)
+
+    def load(self) -> Clm:
+        """The CLM; the demo CLM is built where it is not in the cache."""
+        from erasetest.clm import LoadOptions
+        from erasetest.demo.open import open_clm
+
+        options = LoadOptions(
+            self.clm_adapter,
+            self.clm_device,
+            self.clm_dtype,
+            self.clm_batch_tokens,
+            self.clm_allow_pickle,
+            self.clm_trust_remote_code,
+        )
+        with progress(f"the demo CLM ({self.clm})") as task:
+            return open_clm(self.clm, options, task)
+
+
+def takes_clm(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `Loading` in place of its parameter `loading`."""
+    own = [
+        parameter
+        for parameter in inspect.signature(command, eval_str=True).parameters.values()
+        if parameter.name != "loading"
+    ]
+    added = list(inspect.signature(Loading, eval_str=True).parameters.values())
+
+    @functools.wraps(command)
+    def with_options(**given: Any) -> None:
+        loading = Loading(**{parameter.name: given.pop(parameter.name) for parameter in added})
+        command(**given, loading=loading)
+
+    # By keyword, so that an option that must be given may stand after one that may be.
+    everything = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *added]]
+    with_options.__signature__ = inspect.Signature(everything)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {p.name: p.annotation for p in everything}
+    return with_options
 
 
 def check_output(path: Path, *inputs: Path | None) -> None:
@@ -51,21 +102,3 @@ def check_output(path: Path, *inputs: Path | None) -> None:
     for given in inputs:
         if given is not None and path.resolve() == given.resolve():
             raise BadInput(f"{path}: is given twice: name another file to write to")
-
-
-def load(
-    name: str,
-    adapter: str | None,
-    device: str,
-    dtype: str,
-    batch_tokens: int | None,
-    allow_pickle: bool,
-    trust_remote_code: bool,
-) -> Clm:
-    """Load the CLM of these options; the demo CLM is built where it is not in the cache."""
-    from erasetest.clm import LoadOptions
-    from erasetest.demo.open import open_clm
-
-    options = LoadOptions(adapter, device, dtype, batch_tokens, allow_pickle, trust_remote_code)
-    with progress(f"the demo CLM ({name})") as task:
-        return open_clm(name, options, task)

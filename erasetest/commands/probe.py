@@ -11,18 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from erasetest.commands.options import (
-    AdapterOption,
-    ClmOption,
-    DeviceOption,
-    DtypeOption,
-    OutOption,
-    PickleOption,
-    RemoteOption,
-    TokensOption,
-    check_output,
-    load,
-)
+from erasetest.commands.options import Loading, OutOption, check_output, takes_clm
 from erasetest.errors import BadInput
 from erasetest.progress import Task, progress
 
@@ -33,16 +22,11 @@ _SOON = 3600.0
 """Seconds after which what an endpoint said is asked again."""
 
 
+@takes_clm
 def probe(
     manifest: Annotated[Path, typer.Argument(help="Manifest of sensitive samples.")],
-    clm: ClmOption,
+    loading: Loading,
     output: OutOption,
-    clm_adapter: AdapterOption = None,
-    clm_device: DeviceOption = "auto",
-    clm_dtype: DtypeOption = "auto",
-    clm_batch_tokens: TokensOption = None,
-    clm_allow_pickle: PickleOption = False,
-    clm_trust_remote_code: RemoteOption = False,
     temperature: Annotated[float, typer.Option(help="Of the sampler of log2_p.")] = 1.0,
     top_k: Annotated[int | None, typer.Option(help="Of the sampler of log2_p.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Of the sampler of log2_p.")] = None,
@@ -65,7 +49,7 @@ def probe(
     Stopped, the same command goes on where it was.
     """
     from erasetest.files import is_stream, reserved
-    from erasetest.names import check_clm_name, is_endpoint
+    from erasetest.names import is_endpoint
     from erasetest.probes.store import ProbeStore
     from erasetest.probes.stream import BLOCK, probe_manifest
     from erasetest.samples import check_manifest
@@ -73,18 +57,18 @@ def probe(
     check_output(output, manifest)
     if store is not None:
         check_output(store, manifest, output)
-    check_clm_name(clm, clm_adapter, endpoint=True)
+    loading.check(endpoint=True)
     # What goes down a pipe cannot be gone on with.
     beside = None if is_stream(output) else output.resolve().with_name(f".{output.name}.store")
     block = BLOCK
-    if is_endpoint(clm):
+    if is_endpoint(loading.clm):
         if store is not None:
             raise BadInput("--store: a CLM behind a URL can change unseen: nothing of it is kept")
         _forget_old(beside)
         # One at a time: each takes a server seconds, and what it said is kept at once.
         block = 1
         count = check_manifest(manifest)
-        name, settings, measure = _from_endpoint(clm, queries)
+        name, settings, measure = _from_endpoint(loading.clm, queries)
     else:
         from erasetest.clm.sampler import Sampler
         from erasetest.probes import ProbeSettings
@@ -93,10 +77,7 @@ def probe(
 
         asked = ProbeSettings(Sampler(temperature, top_k, top_p), references)
         count = check_manifest(manifest)
-        loaded = load(
-            clm, clm_adapter, clm_device, clm_dtype, clm_batch_tokens, clm_allow_pickle,
-            clm_trust_remote_code,
-        )  # fmt: skip
+        loaded = loading.load()
         name, settings = identity(loaded), asked.as_dict()
         measure = functools.partial(probe_samples, loaded, settings=asked)
     with contextlib.ExitStack() as held:

@@ -86,15 +86,15 @@ def read_step(
     places += [
         torch.tensor([i for i, owners in enumerate(row.owners[1:]) if owners]) for row in decoys
     ]
-    parts = _parts(clm, rows, limit)
+    reading = _Reading(clm, trained, rows, places, _parts(clm, rows, limit))
     replay: Callable[[], None] = _nothing
-    if limit is None or len(parts) == 1:
-        states = _states(clm, trained, rows, places, parts)
+    if limit is None or len(reading.parts) == 1:
+        states = reading.states()
     else:
         with torch.no_grad():
-            states = _states(clm, trained, rows, places, parts)
+            states = reading.states()
         states.requires_grad_(True)
-        replay = partial(_replay, clm, trained, rows, places, parts, states)
+        replay = partial(reading.replay, states)
     truth = torch.cat([torch.tensor(row.ids)[at + 1] for row, at in zip(rows, places, strict=True)])
     truth = truth.to(clm.device)
     groups = places[: len(forget)], places[len(forget) : len(kept)], places[len(kept) :]
@@ -157,43 +157,38 @@ def _parts(clm: Clm, rows: Sequence[Row], limit: int | None) -> list[list[int]]:
     return parts
 
 
-def _states(
-    clm: Clm,
-    trained: Trained,
-    rows: Sequence[Row],
-    places: Sequence[torch.Tensor],
-    parts: Sequence[Sequence[int]],
-) -> torch.Tensor:
-    """Last hidden states (n, width) at the places of the rows, in the order of the rows."""
-    found: dict[int, torch.Tensor] = {}
-    for part in parts:
-        for i, states in zip(part, _hidden(clm, trained, rows, part), strict=True):
-            found[i] = states[places[i].to(clm.device)]
-    return torch.cat([found[i] for i in range(len(rows))])
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Rows, the places in them whose hidden states are needed, and which are read together."""
 
+    clm: Clm
+    trained: Trained
+    rows: Sequence[Row]
+    places: Sequence[torch.Tensor]
+    parts: Sequence[Sequence[int]]
 
-def _hidden(clm: Clm, trained: Trained, rows: Sequence[Row], part: Sequence[int]) -> torch.Tensor:
-    ids = pad_right([rows[i].ids for i in part], clm.start_token, clm.device)
-    with trained.stepping(), trained.computing():
-        hidden = hidden_states(clm, ids)
-    assert hidden is not None
-    return hidden
+    def states(self) -> torch.Tensor:
+        """Last hidden states (n, width) at the places, in the order of the rows."""
+        found: dict[int, torch.Tensor] = {}
+        for part in self.parts:
+            for i, states in zip(part, self._hidden(part), strict=True):
+                found[i] = states[self.places[i].to(self.clm.device)]
+        return torch.cat([found[i] for i in range(len(self.rows))])
 
+    def replay(self, states: torch.Tensor) -> None:
+        """Carry the gradient of the last hidden states on to the parameters, part by part."""
+        assert states.grad is not None
+        gradients = states.grad.split([len(at) for at in self.places])
+        for part in self.parts:
+            hidden = self._hidden(part)
+            wanted = torch.zeros_like(hidden)
+            for row, i in zip(wanted, part, strict=True):
+                row[self.places[i].to(self.clm.device)] = gradients[i].to(wanted.dtype)
+            hidden.backward(wanted)
 
-def _replay(
-    clm: Clm,
-    trained: Trained,
-    rows: Sequence[Row],
-    places: Sequence[torch.Tensor],
-    parts: Sequence[Sequence[int]],
-    states: torch.Tensor,
-) -> None:
-    """Carry the gradient of the last hidden states on to the parameters, part by part."""
-    assert states.grad is not None
-    gradients = states.grad.split([len(at) for at in places])
-    for part in parts:
-        hidden = _hidden(clm, trained, rows, part)
-        wanted = torch.zeros_like(hidden)
-        for row, i in zip(wanted, part, strict=True):
-            row[places[i].to(clm.device)] = gradients[i].to(wanted.dtype)
-        hidden.backward(wanted)
+    def _hidden(self, part: Sequence[int]) -> torch.Tensor:
+        ids = pad_right([self.rows[i].ids for i in part], self.clm.start_token, self.clm.device)
+        with self.trained.stepping(), self.trained.computing():
+            hidden = hidden_states(self.clm, ids)
+        assert hidden is not None
+        return hidden

@@ -229,10 +229,11 @@ def _rounded(clm: Clm, group: int = 64) -> Clm:
 def tables(cells: list[dict[str, Any]]) -> str:
     """All families together, and a table for each: mean and standard deviation over forget sets."""
     methods = list(dict.fromkeys(cell["method"] for cell in cells))
-    originals = {(c["family"], c["draw"]): c for c in cells if c["method"] == "none"}
+    # What is kept does not hang on the forget set before anything is erased.
+    originals = {c["family"]: c for c in cells if c["method"] == "none"}
     rows = []
     for method in methods:
-        mine = [c for c in cells if c["method"] == method and (c["family"], c["draw"]) in originals]
+        mine = [c for c in cells if c["method"] == method and c["family"] in originals]
         if mine and method != "none":
             rows.append({"method": method, "sets": len(mine), **_overall(mine, originals)})
     parts = [f"## All families\n\n{tabulate(rows, headers='keys', tablefmt='github')}\n"]
@@ -246,16 +247,14 @@ def tables(cells: list[dict[str, Any]]) -> str:
     return "\n".join(parts)
 
 
-def _overall(
-    cells: list[dict[str, Any]], originals: dict[tuple[str, int], dict[str, Any]]
-) -> dict[str, str]:
+def _overall(cells: list[dict[str, Any]], originals: dict[str, dict[str, Any]]) -> dict[str, str]:
     """The figures that methods are chosen by; `points` are hundredths against the original CLM."""
 
     def mean(name: str) -> float:
         return statistics.fmean(float(cell[name]) for cell in cells)
 
     def points(name: str) -> str:
-        lost = [100 * (c[name] - originals[c["family"], c["draw"]][name]) for c in cells]
+        lost = [100 * (c[name] - originals[c["family"]][name]) for c in cells]
         return f"{statistics.fmean(lost):+.2f} ({min(lost):+.2f} to {max(lost):+.2f})"
 
     return {

@@ -30,12 +30,12 @@ class Panel:
 
 def pictures(cells: Sequence[Cell], folder: Path, stem: str) -> list[Path]:
     """Two pictures of all methods, a dot for the mean of each family and a line for its sd."""
-    originals = {(c["family"], c["draw"]): c for c in cells if c["method"] == "none"}
+    originals = {c["family"]: c for c in cells if c["method"] == "none"}
 
     def against(name: str) -> Figure:
-        return lambda cell: 100 * (cell[name] - originals[cell["family"], cell["draw"]][name])
+        return lambda cell: 100 * (cell[name] - originals[cell["family"]][name])
 
-    known = [c for c in cells if (c["family"], c["draw"]) in originals and c["method"] != "none"]
+    known = [c for c in cells if c["family"] in originals and c["method"] != "none"]
     kept = [
         Panel("pass@1, points lost or won", against("pass@1"), line=0.0, wide=True),
         Panel("MA of retained code, points", against("retained_ma"), line=0.0, wide=True),

@@ -210,12 +210,12 @@ def test_thresholds_are_calibrated_again_before_a_full_probe() -> None:
 def test_learning_rate_falls_with_width() -> None:
     """The paper's at the width of its largest CLM."""
     assert learning_rate(3584, "codeeraser") == pytest.approx(3e-6)
-    assert learning_rate(48, "codeeraser") == 3e-4
+    assert learning_rate(48, "codeeraser") == 4e-4
     rates = [learning_rate(width, "codeeraser") for width in (256, 768, 1024, 1600, 3584)]
     assert rates == sorted(rates, reverse=True)
     clm = tiny.reciting("gpt2")
     erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, ErasureSettings(max_steps=1))
-    assert erasure.settings["lr"] == 2.5 * 3e-4
+    assert erasure.settings["lr"] == 4e-4
 
 
 def test_an_erasure_in_a_report() -> None:

@@ -199,10 +199,8 @@ class Step:
                     clm, Lora() if lora else None,
                     precision="auto", checkpointing=checkpointing, seed=0,
                 )  # fmt: skip
-                reference = Reference(
-                    clm, trained.head, trained.computing, trained.original if lora else None
-                )
-                if not lora:
+                reference = Reference(clm, trained.head, trained.computing)
+                with trained.original():
                     reference.remember([*self.forget, *self.kept])
                 made.extend((clm, trained, reference))
             clm, trained, reference = made

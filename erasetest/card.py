@@ -27,6 +27,7 @@ _CARD = (
 | kinds of secrets | {kinds} |
 | steps | {steps} |
 | every secret below its thresholds | {erased} |
+| retained tokens predicted no more, points | {fall} |
 | ids | {ids} |
 """
 )

@@ -67,7 +67,7 @@ def test_an_adapter_is_trained_alike_under_checkpointing(family: str) -> None:
 
 
 def test_the_original_is_read_with_the_adapter_off() -> None:
-    """Rows that are first needed late are read as the original CLM reads them."""
+    """Whatever was trained since, rows are held to what the original CLM said of them."""
     original = tiny.reciting("qwen2")
     clm = tiny.reciting("qwen2")
     few = tiny.RETAINED

@@ -8,12 +8,13 @@ import tiny
 import torch
 from erasing import FORGET, LIMITS
 
-from erasetest.clm import Clm
+from erasetest.clm import Clm, wrap
 from erasetest.erase import (
     erase,
     one_pass,
 )
 from erasetest.errors import BadInput, ErasureError
+from erasetest.verdict import Thresholds
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -114,3 +115,20 @@ def test_bfloat16_autocast_trains_float32_weights(family: str) -> None:
     assert erasing.verdicts(clm) == ["pass"] * 4
     with pytest.raises(BadInput, match="no precision 'half': expected one of auto, float32, bfl"):
         erasing.settings("decoys", precision="half")
+
+
+def test_layers_that_are_computed_again_apply_no_dropout() -> None:
+    """OPT's apply it themselves, not by a module within: an unchanged CLM diverges by nothing."""
+    import transformers as hf
+
+    sizes = {"hidden_size": 32, "ffn_dim": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    like = tiny.reciting("gpt2")
+    torch.manual_seed(0)
+    config = hf.OPTConfig(
+        vocab_size=like.model.config.vocab_size, word_embed_proj_dim=32, dropout=0.5,
+        attention_dropout=0.5, max_position_embeddings=like.window, **sizes,
+    )  # fmt: skip
+    clm = wrap(hf.AutoModelForCausalLM.from_config(config).eval(), like.tokenizer, name="opt")
+    settings = erasing.settings("codeeraser", checkpointing=True, max_steps=1)
+    done = erase(clm, FORGET, tiny.RETAINED, Thresholds("t", {"ma": -1.0}), settings)
+    assert done.history[0].retained_kl == pytest.approx(0, abs=1e-6)

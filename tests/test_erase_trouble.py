@@ -22,10 +22,12 @@ from erasetest.erase import (
     erase_to,
 )
 from erasetest.erase.objectives import Groups, Method, Weights
+from erasetest.erase.result import HARMED
+from erasetest.erase.rows import Row, retained_rows
 from erasetest.errors import BadInput, ErasureError
 from erasetest.probes import probe
 from erasetest.samples import SensitiveSample, make_sample
-from erasetest.verdict import judge
+from erasetest.verdict import Thresholds, judge
 
 
 @pytest.mark.parametrize(
@@ -142,10 +144,64 @@ def test_the_guard_ends_what_harms_retained_code(method: str, ends: bool) -> Non
     clm = tiny.reciting("gpt2")
     erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, erasing.settings(method, guard=0.1))
     assert erasure.erased is not ends
-    assert ("retained code is predicted" in erasure.ended) is ends
-    falls = [step.retained_fall for step in erasure.history]
-    assert falls[0] == 0
-    assert (sum(falls[-4:]) / 4 > 0.1) is ends
+    assert (erasure.ended == HARMED) is ends
+    assert erasure.history[0].retained_fall == 0
+    assert (erasure.retained_fall > 0.1) is ends
+    original, rows = tiny.reciting("gpt2"), [row.ids for row in _rows(clm)]
+    assert erasure.retained_fall == pytest.approx(
+        _predicted(original, rows) - _predicted(clm, rows)
+    )
+
+
+def _rows(clm: Clm) -> list[Row]:
+    return retained_rows(clm, tiny.RETAINED)
+
+
+def _predicted(clm: Clm, rows: list[tuple[int, ...]]) -> float:
+    """The share of tokens that are the most likely ones in their places."""
+    hits = [
+        bool(logits.argmax() == token)
+        for ids in rows
+        for logits, token in zip(erasing.logits(clm, ids)[:-1], ids[1:], strict=True)
+    ]
+    return sum(hits) / len(hits)
+
+
+@pytest.mark.parametrize("method", ["ga", "codeeraser-no-kl"])
+def test_a_short_erasure_that_harms_is_none(method: str) -> None:
+    """Whatever its steps saw: before each of them the CLM was better than after the last."""
+    clm = tiny.reciting("gpt2")
+    settings = erasing.settings(method, guard=0.03, lr=5e-3)
+    erasure = erase(clm, FORGET[:1], tiny.RETAINED, LIMITS, settings)
+    assert erasure.steps < 4
+    assert not erasure.erased
+    assert erasure.ended == HARMED
+
+
+def test_a_few_tokens_less_in_some_steps_end_nothing() -> None:
+    """All retained code decides: of short lines a step's draw holds few tokens."""
+    lines = {line: None for text in tiny.CODE for line in text.splitlines(True) if len(line) > 9}
+    retained = [make_sample(line, id=f"line-{n}") for n, line in enumerate(lines)]
+    settings = erasing.settings("decoys", guard=0.03, lr=5e-4, max_steps=200)
+    erasure = erase(
+        tiny.reciting("qwen2"), FORGET, retained, Thresholds("t", {"ma": 0.9}), settings
+    )
+    means = [
+        sum(step.retained_fall for step in erasure.history[n : n + 4]) / 4
+        for n in range(len(erasure.history) - 3)
+    ]
+    assert max(means) > 0.03
+    assert erasure.erased
+
+
+def test_weights_that_the_last_step_broke_come_back() -> None:
+    """It says that the limit came first, and holds the weights of before."""
+    clm = tiny.reciting("gpt2")
+    before = erasing.weights(clm)
+    erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, erasing.settings(lr=1e30, max_steps=1))
+    assert not erasure.erased
+    assert erasure.restored == 1
+    torch.testing.assert_close(erasing.weights(clm), before)
 
 
 @pytest.mark.parametrize("lr", [1e3, 1e37])

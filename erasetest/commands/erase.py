@@ -117,7 +117,14 @@ def erase(
                 earlier=before,
             )
     word = "erased" if erasure.erased else f"NOT erased ({erasure.ended})"
-    typer.echo(f"{output}: {word}, {erasure.steps} steps, {erasure.seconds:.1f} s")
+    typer.echo(
+        f"{output}: {word}, {erasure.steps} steps, {erasure.seconds:.1f} s; retained tokens "
+        f"predicted {-100 * erasure.retained_fall:+.2f} points"
+    )
+    if erasure.restored:
+        typer.echo(
+            f"the loss was no number {erasure.restored} times: half the rate each time", err=True
+        )
     if not erasure.erased:
         raise typer.Exit(1)
 

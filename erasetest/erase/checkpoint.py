@@ -44,6 +44,7 @@ def save_checkpoint(
             kinds=", ".join(kinds),
             steps=erasure.steps,
             erased="yes" if erasure.erased else "no",
+            fall=f"{100 * erasure.retained_fall:.2f}",
             ids=", ".join(ids),
         )
 

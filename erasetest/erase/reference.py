@@ -1,8 +1,8 @@
 """The original CLM's distribution on fixed tokens, without keeping a second model.
 
 Its last hidden states on those tokens are kept, with a frozen output head; the divergence from them
-is exact. Where the weights themselves change, the states are computed once, before the first step;
-where an adapter is trained they are read with the adapter off, when a row is first needed.
+is exact. The states are computed once, before the first step; with the adapter off, where one is
+trained.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ class Reference:
         clm: Clm,
         head: torch.nn.Module,
         computing: Context = contextlib.nullcontext,
-        original: Context | None = None,
     ) -> None:
         """Of the CLM as it is now.
 
@@ -37,12 +36,11 @@ class Reference:
             clm: read whenever rows are remembered.
             head: its output head, which nothing may change from now on.
             computing: the context that rows are read in, as in training.
-            original: what makes the CLM the original one for a while; None where nothing can.
 
         Raises:
             ErasureError: its logits are not a matrix applied to its hidden states.
         """
-        self._clm, self._head, self._computing, self._original = clm, head, computing, original
+        self._clm, self._head, self._computing = clm, head, computing
         self._hidden: dict[Row, torch.Tensor] = {}
         probe = torch.tensor([[clm.start_token] * 2], device=clm.device)
         with torch.no_grad():
@@ -71,9 +69,6 @@ class Reference:
 
     def states(self, rows: Sequence[Row], places: Sequence[torch.Tensor]) -> torch.Tensor:
         """Hidden states (places, width) at the places of each row, on the CLM's device."""
-        if self._original is not None:
-            with self._original():
-                self.remember(rows)
         parts = [self._hidden[r][p] for r, p in zip(rows, places, strict=True)]
         if not parts:
             return torch.empty(0, self._clm.model.config.hidden_size, device=self._clm.device)

@@ -9,6 +9,7 @@ from erasetest.erase.trained import Adapter
 from erasetest.verdict import Thresholds
 
 ERASED = "every secret is erased"
+HARMED = "retained code is predicted worse than is allowed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Erasure:
     settings: dict[str, Any]
     samples: int
     steps: int
+    """Those of healing among them, which the history does not tell."""
     seconds: float
     peak_memory_bytes: int | None
     erased: bool
@@ -60,6 +62,8 @@ class Erasure:
     """Samples erased earlier, that were kept erased."""
     adapter: Adapter | None = None
     """What was trained, where that was an adapter."""
+    retained_fall: float = 0.0
+    """By how much a smaller share of retained tokens is predicted than before, as stored."""
     restored: int = 0
     """How often a loss that is no number led back to an earlier state and half the rate."""
 
@@ -75,6 +79,7 @@ class Erasure:
             "peak_memory_bytes": self.peak_memory_bytes,
             "erased": self.erased,
             "ended": self.ended,
+            "retained_fall": self.retained_fall,
             "restored": self.restored,
             "settings": self.settings,
             "thresholds": self.thresholds.as_dict(),

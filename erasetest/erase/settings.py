@@ -33,7 +33,7 @@ class ErasureSettings:
     """Samples a step, and as many of retained code."""
     max_steps: int = 200
     guard: float | None = RETENTION_MARGIN
-    """How far the share of retained tokens that are predicted may fall before erasing ends."""
+    """How far the share of retained tokens that are predicted may fall; None: as far as it will."""
     weights: Weights = field(default_factory=Weights)
     lora: Lora | None = None
     """Train an adapter, and leave the CLM's own weights as they are."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,8 @@ class Trained:
 
     @contextlib.contextmanager
     def original(self) -> Iterator[None]:
-        """The CLM without its adapter."""
-        with self._peft.disable_adapter():
+        """The CLM without its adapter, where one is trained."""
+        with self._peft.disable_adapter() if self._peft else contextlib.nullcontext():
             yield
 
     @contextlib.contextmanager
@@ -187,9 +188,10 @@ def _with_lora(clm: Clm, lora: Lora, seed: int) -> Any:
         try:
             return get_peft_model(clm.model, config)
         except ValueError as error:
+            reason = str(error).splitlines()[0]
             raise ErasureError(
-                f"{clm.name}: no layer of a {clm.family} takes a LoRA adapter "
-                f"({type(error).__name__}): erase without one"
+                f"{clm.name}: the layers of a {clm.family} take no LoRA adapter ({reason}): erase "
+                "without one"
             ) from None
 
 
@@ -205,7 +207,30 @@ def _checkpointed(clm: Clm) -> list[torch.nn.Module]:
             "checkpointing, in steps of fewer tokens"
         )
     _switch(clm.model, "enable", {"use_reentrant": False})
+    for layer in layers:
+        switched: Any = layer
+        switched._gradient_checkpointing_func = partial(
+            _in_eval, layer, switched._gradient_checkpointing_func
+        )
     return layers
+
+
+def _in_eval(
+    layer: torch.nn.Module,
+    checkpointed: Callable[..., Any],
+    forward: Callable[..., Any],
+    *given: Any,
+) -> Any:
+    """Compute a layer, and again, without the dropout that it applies where it is in training."""
+
+    def compute(*inputs: Any) -> Any:
+        training, layer.training = layer.training, False
+        try:
+            return forward(*inputs)
+        finally:
+            layer.training = training
+
+    return checkpointed(compute, *given)
 
 
 def _switch(model: Any, word: str, *given: dict[str, bool]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,16 +18,16 @@ from erasetest.clm.load import Clm
 from erasetest.erase.judge import Judge
 from erasetest.erase.lasting import Healer
 from erasetest.erase.objectives import METHODS, Tokens
-from erasetest.erase.one_pass import read_step
+from erasetest.erase.one_pass import Seen, read_step
 from erasetest.erase.reference import Reference
-from erasetest.erase.result import ERASED, Erasure, Step
+from erasetest.erase.result import ERASED, HARMED, Erasure, Step
 from erasetest.erase.rows import (
     Row,
     decoy_rows,
     forget_rows,
     retained_rows,
 )
-from erasetest.erase.settings import ErasureSettings, learning_rate
+from erasetest.erase.settings import BATCH, ErasureSettings, learning_rate
 from erasetest.erase.trained import Trained
 from erasetest.erase.unfinished import Unfinished
 from erasetest.errors import ErasureError
@@ -42,7 +43,10 @@ _LOOK_EVERY = 4
 _RESTORES = 3
 _NUMBERS = ("lr", "limit", "restored", "looked")
 _GUARDED_STEPS = 4
-"""Steps whose mean the guard looks at: a step's draw of retained code is small."""
+"""Steps whose mean calls for a look at the retained code: a step's draw of it is small."""
+
+_LOOKED_AT = 256
+"""Retained texts of such a look, at most."""
 
 
 def erase(
@@ -121,13 +125,8 @@ class _Run:
         ranks = self.method.decoys
         self.judge = Judge(clm, samples, self.trained, thresholds, recalibrate, ranks=ranks)
         self.rule = self.judge.rule
-        self.reference = Reference(
-            clm,
-            self.trained.head,
-            self.trained.computing,
-            self.trained.original if settings.lora else None,
-        )
-        if settings.lora is None:
+        self.reference = Reference(clm, self.trained.head, self.trained.computing)
+        with self.trained.original():
             self.reference.remember([*self.rows, *self.kept])
         assert settings.lr is not None
         self.lr = settings.lr
@@ -161,25 +160,46 @@ class _Run:
         # What is being healed was suppressed: looked at again, it could be given steps more.
         healing = kept is not None and "healing" in kept
         ended = ERASED if healing else self._suppress()
-        if ended == ERASED and self.method.heals:
+        fall = self._fall()
+        healed = ended == ERASED and self.method.heals and not self._harms(fall)
+        if healed:
             self._heal(kept)
             if not self.judge.is_below():
                 ended = "a secret came back while the CLM was healed"
+            fall = self._fall()
+        if ended == ERASED and self._harms(fall):
+            ended = HARMED
         peak = peak_memory(self.clm.device)
         return Erasure(
             method=self.settings.method,
             settings={k: v for k, v in asdict(self.settings).items() if k != "method"},
             samples=len(self.samples),
-            steps=len(self.history),
+            steps=len(self.history) + healed * self.settings.healing.steps,
             seconds=self.seconds,
             peak_memory_bytes=peak,
             erased=ended == ERASED,
             history=tuple(self.history),
             thresholds=self.rule.thresholds,
             ended=ended,
+            retained_fall=fall,
             adapter=self.trained.finish(),
             restored=self.restored,
         )
+
+    def _harms(self, fall: float) -> bool:
+        return self.settings.guard is not None and fall > self.settings.guard
+
+    @torch.no_grad()
+    def _fall(self) -> float:
+        """By how much a smaller share of retained tokens is predicted than before, as stored."""
+        rows = random.Random(self.settings.seed).sample(self.kept, min(_LOOKED_AT, len(self.kept)))
+        lost = count = 0
+        with self.trained.as_stored():
+            for start in range(0, len(rows), BATCH):
+                retained = self._read([], rows[start : start + BATCH]).retained
+                lost += int(retained.known.sum()) - int(retained.predicted.sum())
+                count += len(retained)
+        return lost / max(1, count)
 
     def _suppress(self) -> str:
         """Step until the stop rule or the guard ends it, and say why it ended."""
@@ -194,11 +214,13 @@ class _Run:
             self.history.append(step)
             if self.progress is not None:
                 self.progress(step, self._expected())
-            fall = self._guarded_fall()
-            if fall is not None:
-                return f"retained code is predicted {fall:.1%} worse, more than allowed"
+            if self._seems_harmed() and self._harms(self._fall()):
+                return HARMED
             if self.unfinished is not None and self.unfinished.is_due():
                 self.unfinished.write(self._state())
+        # What the last step broke no other one has seen.
+        if not self._read(self.rows[: self.settings.batch], []).is_finite():
+            self._restore(len(self.history))
         if self.judge.is_below():
             return ERASED
         return f"the limit of {self.settings.max_steps} steps came first"
@@ -348,12 +370,16 @@ class _Run:
         self.optimizer = self._fresh_optimizer()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def _guarded_fall(self) -> float | None:
-        """How far retained code fell, where that is more than the guard allows."""
-        if self.settings.guard is None or len(self.falls) < _GUARDED_STEPS:
-            return None
-        fall = sum(self.falls) / len(self.falls)
-        return fall if fall > self.settings.guard else None
+    @torch.no_grad()
+    def _read(self, forget: list[Row], retain: list[Row]) -> Seen:
+        return read_step(self.clm, self.reference, self.trained, forget, retain, [], self.limit)
+
+    def _seems_harmed(self) -> bool:
+        """Whether steps' draws of retained code say so: few tokens, so all of it decides then."""
+        if len(self.falls) < _GUARDED_STEPS or not self._harms(statistics.fmean(self.falls)):
+            return False
+        self.falls.clear()
+        return True
 
     @torch.no_grad()
     def _saw(self, number: int, active: int, loss: float, retained: Tokens) -> Step:
@@ -383,8 +409,7 @@ class _Run:
             return
         self.looked = number
         for start in range(0, len(left), batch):
-            rows = left[start : start + batch]
-            seen = read_step(self.clm, self.reference, self.trained, rows, [], [], self.limit)
+            seen = self._read(left[start : start + batch], [])
             for secret, accuracy in seen.accuracies().items():
                 self.rule.saw(secret, accuracy)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import erasing
@@ -90,6 +92,30 @@ def test_a_checkpoint_is_whole_or_not_there(
         save_checkpoint(clm, tmp_path / "out", _erasure(), FORGET)
     assert list(tmp_path.iterdir()) == []
     assert clm.dtype == torch.float32
+
+
+def test_a_disk_that_fills_while_weights_are_written_is_one_line(tmp_path: Path) -> None:
+    """The library that writes them has an error of its own for that; a real limit of the system."""
+    script = f"""
+import resource, signal, sys
+sys.path[:0] = [{str(Path(__file__).parent)!r}]
+import tiny, test_erase_checkpoint as t
+from erasetest.erase import save_checkpoint
+from erasetest.errors import BadInput
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+clm = tiny.reciting("gpt2")
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+try:
+    save_checkpoint(clm, {str(tmp_path / "out")!r}, t._erasure(), t.FORGET)
+except BadInput as error:
+    print(error)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() == f"cannot write {tmp_path / 'out'}: File too large"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkpoint_replaces_nothing(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+from collections.abc import Iterator
 
 import erasing
 import pytest
@@ -80,3 +82,26 @@ def test_what_is_erased_by_default_stands_out_no_more(family: str) -> None:
     assert done.erased
     assert erasing.verdicts(clm) == ["pass"] * 4
     assert recalibrate.calls < 3
+
+
+def test_the_full_probe_sees_the_clm_as_it_will_be_stored() -> None:
+    """Weights between two that half precision can hold recite, and what is read back does not."""
+    clm = tiny.reciting("qwen2")
+    judge = _judge(clm, _Count(), ranks=False)
+    as_stored, depths = judge.trained.as_stored, []
+
+    @contextlib.contextmanager
+    def spoilt() -> Iterator[None]:
+        with as_stored():
+            head = clm.model.get_output_embeddings().weight
+            was = head.detach().clone()
+            head.data.zero_()
+            depths.append(1)
+            yield
+            head.data.copy_(was)
+
+    judge.trained.as_stored = spoilt  # type: ignore[method-assign]
+    judge.is_below()
+    assert depths
+    assert max(judge.rule.accuracy) < 0.5
+    assert [float(measured.measures["ma"]) for measured in probe(clm, FORGET)] == [1.0] * 4

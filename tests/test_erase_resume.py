@@ -5,7 +5,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import erasing
 import pytest
@@ -16,7 +19,8 @@ from erasing import FORGET, LIMITS
 from erasetest.erase import (
     erase_to,
 )
-from erasetest.erase.unfinished import Unfinished
+from erasetest.erase.result import Step
+from erasetest.erase.unfinished import Unfinished, key_of
 
 _SCRIPT = """
 import sys, pathlib, time
@@ -24,7 +28,7 @@ sys.path[:0] = {paths!r}
 import tiny, erasing as t
 from erasetest.erase.lasting import Healing
 from erasetest.clm import load_clm
-from erasetest.erase import erase_to
+from erasetest.erase import Lora, erase_to
 def tell(step, expected):
     print(step.step, flush=True)
     if str(step.step) == sys.argv[4]:
@@ -113,3 +117,66 @@ def test_no_room_for_a_state_is_said_and_the_work_goes_on(
     assert done.erased
     assert len([w for w in said if "not kept" in str(w.message)]) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_is_asked_for_is_all_that_it_hangs_on() -> None:
+    """Settings, samples, retained code, what was erased earlier, and the spans of secrets."""
+    one, other = tiny.PLANTED[:2]
+    kept = tiny.RETAINED[0]
+    keys = [
+        key_of(["a"], [[one], [kept], []]),
+        key_of(["b"], [[one], [kept], []]),
+        key_of(["a"], [[other], [kept], []]),
+        key_of(["a"], [[one], [tiny.RETAINED[1]], []]),
+        key_of(["a"], [[one], [kept], [other]]),
+        key_of(["a"], [[one], [kept, other], []]),
+        key_of(["a"], [[replace(one, secrets=())], [kept], []]),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert key_of(["a"], [[one], [kept], []]) == keys[0]
+
+
+@pytest.mark.parametrize("change", ["retained", "settings", "limits"])
+def test_a_state_of_another_request_is_not_gone_on_with(change: str, tmp_path: Path) -> None:
+    """Its history would tell."""
+    asked = {
+        "retained": list(tiny.RETAINED), "settings": erasing.settings("decoys"), "limits": LIMITS,
+    }  # fmt: skip
+    other = {
+        "retained": tiny.RETAINED[1:],
+        "settings": erasing.settings("decoys", seed=7),
+        "limits": replace(LIMITS, any_kind={**LIMITS.any_kind, "ma": 0.3}),
+    }
+
+    class _Killed(Exception):
+        pass
+
+    def kill(step: Step, _: int) -> None:
+        if step.step == 4:
+            raise _Killed
+
+    def run(how: dict[str, Any], tell: Callable[[Step, int], None]) -> None:
+        erase_to(
+            tmp_path / "out", tiny.reciting("qwen2"), FORGET, how["retained"], how["limits"],
+            how["settings"], tell, keep_every=0.0,
+        )  # fmt: skip
+
+    with pytest.raises(_Killed):
+        run(asked, kill)
+    for how, first in ((asked, 4), ({**asked, change: other[change]}, 1)):
+        steps: list[int] = []
+        with pytest.raises(_Killed):
+            run(how, lambda step, _, steps=steps: (steps.append(step.step), kill(step, 0)))  # type: ignore[misc]
+        assert steps[0] == first
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_killed_adapter_run_goes_on_to_the_same_bits(precision: str, tmp_path: Path) -> None:
+    """The original is read in the same batches, whenever a row is first needed."""
+    how = f"dict(lr=3e-3, batch=2, max_steps=12, lora=Lora(4), precision={precision!r})"
+    clm = tiny.save(tiny.reciting("qwen2"), tmp_path / "clm")
+    _run(clm, tmp_path / "whole", how)
+    _run(clm, tmp_path / "killed", how, 5)
+    assert _run(clm, tmp_path / "killed", how)[0] == 5
+    one, other = (tmp_path / name / "model.safetensors" for name in ("whole", "killed"))
+    assert one.read_bytes() == other.read_bytes()

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from erasetest.commands.options import Loading, OutOption, takes_clm
+from erasetest.errors import BadInput
 from erasetest.names import DEFAULT_METHOD, METHODS, PRECISIONS
 from erasetest.progress import progress
 from erasetest.samples import SensitiveSample
@@ -57,7 +58,6 @@ def erase(
     Status 1 when a secret is not erased: the checkpoint is written, and its card says so.
     """
     from erasetest.erase import ErasureSettings, Lora, erase_to, own_generations, unchecked
-    from erasetest.errors import BadInput
     from erasetest.files import check_new_directory, reserved
     from erasetest.samples import read_manifest, read_manifests
     from erasetest.verdict import calibrate as calibrate_on
@@ -130,6 +130,16 @@ def erase(
 
 
 def _others(samples: list[SensitiveSample], asked: list[SensitiveSample]) -> list[SensitiveSample]:
-    """Those that are not asked for anyway."""
-    known = {sample.id for sample in asked}
+    """Those that are not asked for anyway.
+
+    Raises:
+        BadInput: one id stands for two samples: neither could be told from the other.
+    """
+    known = {sample.id: sample for sample in asked}
+    for sample in samples:
+        if sample.id in known and known[sample.id].content != sample.content:
+            raise BadInput(
+                f"--earlier: sample {sample.id} is another one in the manifest to erase: "
+                "give each an id of its own"
+            )
     return [sample for sample in samples if sample.id not in known]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from erasetest.card import write_card
 from erasetest.clm.load import Clm
@@ -28,7 +32,7 @@ def save_checkpoint(
     kinds = sorted({kind for sample in samples for kind in sample.kinds})
     ids = tuple(sample.id for sample in samples)
     record = Record(erasure.method, clm.fingerprint, erasure.steps, erasure.erased, ids=ids)
-    with new_directory(folder) as place:
+    with new_directory(folder) as place, _named_write_errors():
         if erasure.adapter is not None and not Lora(**erasure.settings["lora"]).merge:
             erasure.adapter.write(place)
             write_records(place, (record,))
@@ -47,6 +51,18 @@ def save_checkpoint(
             fall=f"{100 * erasure.retained_fall:.2f}",
             ids=", ".join(ids),
         )
+
+
+@contextlib.contextmanager
+def _named_write_errors() -> Iterator[None]:
+    """Safetensors has an error of its own for what the system says of a write."""
+    try:
+        yield
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
 
 
 def checkpoint_bytes(clm: Clm) -> int:

@@ -22,7 +22,7 @@ from erasetest.erase.one_pass import read_step
 from erasetest.erase.reference import Reference
 from erasetest.erase.rows import Row, decoy_rows, retained_rows
 from erasetest.erase.trained import Trained
-from erasetest.errors import ErasureError
+from erasetest.errors import BadInput, ErasureError
 from erasetest.muon import at_rate, cosine, inner_matrices, optimizers_of
 from erasetest.samples import SensitiveSample
 
@@ -49,6 +49,19 @@ class Healing:
     matrix_lr: float = 0.02
     other_lr: float = 3e-3
     warmup: int = 10
+
+
+def check_healable(clm: Clm) -> None:
+    """Refuse a CLM whose layers have weights that are no matrices, such as stacked experts.
+
+    Raises:
+        BadInput: it has some: they would keep what they know.
+    """
+    if any(p.ndim > 2 for p in clm.model.parameters()):
+        raise BadInput(
+            f"{clm.name}: a {clm.family} has weights that are no matrices (experts, convolutions), "
+            "which lasting would leave as they are: choose another method"
+        )
 
 
 class Healer:

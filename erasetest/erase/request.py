@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from erasetest import __version__
 from erasetest.clm.load import Clm
 from erasetest.erase.checkpoint import checkpoint_bytes, save_checkpoint
 from erasetest.erase.result import Erasure, Step
@@ -19,6 +20,10 @@ from erasetest.verdict import Thresholds
 
 _STATE_BYTES = 12
 """For a trained parameter: itself and the two moments of Adam, in float32."""
+
+
+_FORM = f"{__version__}/2"
+"""Of a state. One of another form is not gone on with: raise the number when it changes."""
 
 
 def erase_to(
@@ -61,7 +66,7 @@ def erase_to(
     check_trainable(clm)
     trained = 0 if settings.lora else clm.parameters
     check_room(folder, checkpoint_bytes(clm) + trained * _STATE_BYTES)
-    asked = (clm.fingerprint, clm.name, asdict(settings), thresholds.as_dict())
+    asked = (_FORM, clm.fingerprint, clm.name, asdict(settings), thresholds.as_dict())
     unfinished = Unfinished(folder, key_of(asked, [samples, retained, earlier]), keep_every)
     erasure = erase(
         clm,

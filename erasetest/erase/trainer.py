@@ -16,7 +16,7 @@ import torch
 from erasetest.clm.batching import is_out_of_memory
 from erasetest.clm.load import Clm
 from erasetest.erase.judge import Judge
-from erasetest.erase.lasting import Healer
+from erasetest.erase.lasting import Healer, check_healable
 from erasetest.erase.objectives import METHODS, Tokens
 from erasetest.erase.one_pass import Seen, read_step
 from erasetest.erase.reference import Reference
@@ -112,6 +112,8 @@ class _Run:
         unfinished: Unfinished | None,
     ) -> None:
         self.clm, self.samples, self.settings = clm, samples, settings
+        if METHODS[settings.method].heals:
+            check_healable(clm)
         self.rows, _ = forget_rows(clm, samples)
         self.kept = retained_rows(clm, retained)
         self.trained = Trained(

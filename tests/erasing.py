@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import tiny
 import torch
 from torch.nn.functional import cross_entropy
 
 from erasetest.clm import Clm
-from erasetest.erase import METHODS, ErasureSettings
+from erasetest.erase import METHODS, Erasure, ErasureSettings, erase_to
 from erasetest.erase.one_pass import read_step
 from erasetest.erase.reference import Reference
 from erasetest.erase.rows import decoy_rows, forget_rows, retained_rows
@@ -96,3 +98,8 @@ def gradients(clm: Clm, *, limit: int | None = None, **how: object) -> dict[str,
         for name, parameter in clm.model.named_parameters()
         if parameter.grad is not None
     }
+
+
+def to(folder: Path, clm: Clm, **how: Any) -> Erasure:
+    """Erase what is planted, by the default method, into a folder."""
+    return erase_to(folder, clm, FORGET, tiny.RETAINED, LIMITS, settings("decoys"), **how)

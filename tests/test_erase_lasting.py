@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import erasing
 import pytest
 import tiny
 import torch
 from erasing import FORGET, LIMITS
 
+from erasetest.clm import Clm
 from erasetest.erase import (
     Lora,
     erase,
 )
+from erasetest.erase.judge import Judge
 from erasetest.erase.lasting import Healer, Healing
+from erasetest.erase.result import HARMED
+from erasetest.erase.rows import forget_rows, retained_rows
+from erasetest.erase.trained import Trained
 from erasetest.errors import BadInput
+from erasetest.samples import SensitiveSample
 
 
 def test_healing_teaches_what_the_teacher_says() -> None:
@@ -53,3 +61,79 @@ def test_only_the_layers_are_taken_apart() -> None:
             if inner:
                 both = torch.stack([now.flatten(), was.flatten()])
                 assert 0.5 < float(torch.corrcoef(both)[0, 1]) < 0.95
+
+
+def _healer(clm: Clm, samples: Sequence[SensitiveSample] = FORGET) -> Healer:
+    trained = Trained(clm, None, precision="auto", checkpointing=False, seed=0)
+    rows, kept = forget_rows(clm, samples)[0], retained_rows(clm, tiny.RETAINED)
+    healing = Healing(steps=3, texts=4, tokens=300)
+    return Healer(clm, trained, samples, kept, rows, healing, 0, None)
+
+
+def test_nothing_that_it_is_healed_on_holds_a_secret() -> None:
+    """Samples are read with decoys in the places of their secrets."""
+    clm = tiny.reciting("qwen2")
+    healer = _healer(clm)
+    assert healer.files
+    told = clm.tokenizer.decode(list(forget_rows(clm, FORGET)[0][0].ids))
+    assert tiny.SECRETS[0][1] in told
+    for row in [*healer.files, *healer.code]:
+        text = clm.tokenizer.decode(list(row.ids))
+        assert not any(secret in text for _, secret in tiny.SECRETS[:4])
+
+
+def test_the_teacher_stays_the_suppressed_clm() -> None:
+    """Whatever becomes of the weights, its head among them."""
+    clm = tiny.reciting("qwen2")
+    healer = _healer(clm)
+    row = healer.code[0]
+    places = [torch.arange(len(row.ids) - 1)]
+    before = healer.teacher.logits(healer.teacher.states([row], places)).clone()
+    with torch.no_grad():
+        for parameter in clm.model.parameters():
+            parameter.mul_(1.5)
+    after = healer.teacher.logits(healer.teacher.states([row], places))
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_a_full_probe_decides_once_it_is_healed(
+    answer: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A secret that came back makes it not erased; steps of healing are counted."""
+    asked: list[str] = []
+
+    def healed(*_: object) -> None:
+        asked.append("healed")
+
+    def is_below(self: Judge) -> bool:
+        asked.append("probed")
+        return answer or "healed" not in asked
+
+    monkeypatch.setattr(Healer, "heal", healed)
+    monkeypatch.setattr(Judge, "is_below", is_below)
+    clm = tiny.reciting("qwen2")
+    settings = erasing.settings("lasting", healing=Healing(steps=30, texts=4, tokens=300))
+    done = erase(clm, FORGET, tiny.RETAINED, LIMITS, settings)
+    assert asked[-2:] == ["healed", "probed"]
+    assert done.erased is answer
+    assert answer or done.ended == "a secret came back while the CLM was healed"
+    assert done.steps == len(done.history) + 30
+
+
+def test_healing_too_short_to_give_retained_code_back_is_no_erasing() -> None:
+    """The guard looks after it too."""
+    clm = tiny.reciting("qwen2")
+    healing = Healing(steps=2, texts=4, tokens=300, noise=0.9)
+    settings = erasing.settings("lasting", guard=0.03, healing=healing)
+    done = erase(clm, FORGET, tiny.RETAINED, LIMITS, settings)
+    assert done.ended == HARMED
+    assert done.retained_fall > 0.3
+
+
+def test_weights_that_are_no_matrices_are_refused() -> None:
+    """Stacked experts would keep what they know: before anything is changed."""
+    clm = tiny.reciting("qwen2")
+    clm.model.model.layers[0].mlp.experts = torch.nn.Parameter(torch.zeros(2, 3, 4))
+    with pytest.raises(BadInput, match="weights that are no matrices"):
+        erase(clm, FORGET, tiny.RETAINED, LIMITS, erasing.settings("lasting"))

@@ -105,15 +105,7 @@ def test_no_room_for_a_state_is_said_and_the_work_goes_on(
     monkeypatch.setattr(torch, "save", full)
     clm = tiny.reciting("qwen2")
     with pytest.warns(UserWarning, match="erasing goes on, but is not kept") as said:
-        done = erase_to(
-            tmp_path / "out",
-            clm,
-            FORGET,
-            tiny.RETAINED,
-            LIMITS,
-            erasing.settings("decoys"),
-            keep_every=0.0,
-        )
+        done = erasing.to(tmp_path / "out", clm, keep_every=0.0)
     assert done.erased
     assert len([w for w in said if "not kept" in str(w.message)]) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["out"]

@@ -19,7 +19,6 @@ from erasetest.erase import (
     METHODS,
     ErasureSettings,
     erase,
-    erase_to,
 )
 from erasetest.erase.objectives import Groups, Method, Weights
 from erasetest.erase.result import HARMED
@@ -228,14 +227,7 @@ def test_quantized_weights_are_refused(tmp_path: Path) -> None:
     clm = tiny.reciting("gpt2")
     clm.model.config.quantization_config = {"quant_method": "gptq"}
     with pytest.raises(BadInput, match="its weights are quantized, and erasing has to change them"):
-        erase_to(
-            tmp_path / "out",
-            clm,
-            FORGET,
-            tiny.RETAINED,
-            LIMITS,
-            erasing.settings("decoys"),
-        )
+        erasing.to(tmp_path / "out", clm)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -247,14 +239,7 @@ def test_a_full_disk_is_seen_before_the_work(
     clm = tiny.reciting("gpt2")
     before = erasing.weights(clm)
     with pytest.raises(BadInput, match=r"out: needs \d MB, and its disk has 0 MB left: make room"):
-        erase_to(
-            tmp_path / "out",
-            clm,
-            FORGET,
-            tiny.RETAINED,
-            LIMITS,
-            erasing.settings("decoys"),
-        )
+        erasing.to(tmp_path / "out", clm)
     torch.testing.assert_close(erasing.weights(clm), before)
 
 

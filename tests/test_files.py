@@ -167,9 +167,20 @@ def test_check_new_directory_looks_up_the_tree(
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match=r"file is not a folder that you may write"):
         check_new_directory(tmp_path / "file" / "c")
-    monkeypatch.setattr(files.os, "access", lambda path, mode: False)
-    with pytest.raises(BadInput, match="is not a folder that you may write"):
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+    def refused(**_: object) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(files.tempfile, "mkdtemp", refused)
+    with pytest.raises(BadInput, match=r"cannot write .*c: Permission denied"):
         check_new_directory(tmp_path / "c")
+
+
+def test_a_place_where_not_even_root_may_write_is_refused() -> None:
+    """Before the work, and not as if another run were writing there."""
+    with pytest.raises(BadInput, match="cannot write /proc/x: "):
+        check_new_directory("/proc/x")
 
 
 def test_a_folder_that_cannot_be_looked_into(

@@ -18,15 +18,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("gate")
     tiny.save(tiny.reciting("gpt2"), folder / "clm")
     write_manifest(folder / "samples.jsonl", tiny.PLANTED[:4])
-    (folder / "limits.json").write_text(
-        json.dumps(
-            {
-                "schema": "erasetest.thresholds/1",
-                "source": "test",
-                "any_kind": {"ma": 0.5, "el_3": 1.0, "el_5": 1.0, "el_10": 0.2},
-            }
-        )
-    )
     return folder
 
 

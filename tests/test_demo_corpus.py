@@ -35,7 +35,7 @@ from erasetest.demo.secrets import GENERATORS, github_token
 from erasetest.demo.settings_files import SettingsFile, service_names, settings_file
 from erasetest.demo.tokenizer import train_tokenizer
 from erasetest.demo.train import train
-from erasetest.utility import Outcome, Problem, run_programs
+from erasetest.utility import Outcome, Problem, Program, run_programs
 
 SEEDS = st.integers(0, 2**32)
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -384,9 +384,9 @@ def test_a_solution_with_another_constant_fails() -> None:
     assert passed == []
 
 
-def _passes(program: str) -> bool:
+def _passes(program: Program) -> bool:
     try:
-        exec(program, {})
+        exec(f"{program.code}\n{program.test}", {})
     except AssertionError:
         return False
     return True

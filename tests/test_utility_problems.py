@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from erasetest.errors import ManifestError
+from erasetest.utility import Program
 from erasetest.utility.problems import MBPP_STOP, STOP, cut, read_problems
 
 HUMANEVAL: dict[str, Any] = {
@@ -34,25 +35,30 @@ def _write(path: Path, *rows: object) -> Path:
 
 
 def test_humaneval_form(tmp_path: Path) -> None:
-    """The program is prompt, completion, test and the call of check."""
+    """The program is prompt and completion; test and the call of check stand apart."""
     (problem,) = read_problems(_write(tmp_path / "p.jsonl", HUMANEVAL))
-    assert problem.program("    return 1\n") == (
-        "def one():\n    return 1\n\n"
-        "def check(candidate):\n    assert candidate() == 1\n\ncheck(one)"
+    assert problem.program("    return 1\n") == Program(
+        code="def one():\n    return 1\n",
+        test="def check(candidate):\n    assert candidate() == 1\n\ncheck(one)",
+        names=("one",),
+        known="def one():\n\n    pass\n",
     )
     assert problem.canonical_solution == "    return 1\n"
     assert problem.stop == STOP
 
 
 def test_mbpp_form_runs_the_setup_code(tmp_path: Path) -> None:
-    """The program has the setup code before the completion, and all assertions after it."""
+    """The program has the setup code before the completion; so has the test, which is apart."""
     (problem,) = read_problems(_write(tmp_path / "p.jsonl", MBPP))
     assert problem.task_id == "7"
     assert problem.prompt == (
         '"""\nWrite a function that gives two.\nassert two() == 2\nassert two() != 3\n"""\n'
     )
-    assert problem.program(MBPP["code"]) == (
-        "BASE = 1\ndef two():\n    return BASE + 1\nassert two() == 2\nassert two() != 3\n"
+    assert problem.program(MBPP["code"]) == Program(
+        code="BASE = 1\ndef two():\n    return BASE + 1\n",
+        test="assert two() == 2\nassert two() != 3",
+        names=("two",),
+        known="BASE = 1",
     )
     assert problem.stop == MBPP_STOP
 

@@ -7,13 +7,14 @@
 from erasetest.utility.compare import utility_report
 from erasetest.utility.passk import pass_at_k
 from erasetest.utility.problems import Problem, read_problems
-from erasetest.utility.sandbox import Limits, Outcome, run_programs, sandbox_layers
+from erasetest.utility.sandbox import Limits, Outcome, Program, run_programs, sandbox_layers
 from erasetest.utility.score import UtilityScore, score_completions
 
 __all__ = [
     "Limits",
     "Outcome",
     "Problem",
+    "Program",
     "UtilityScore",
     "pass_at_k",
     "read_problems",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import builtins
+import functools
 import gzip
 import json
+import symtable
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 from erasetest.errors import ManifestError
+from erasetest.utility.sandbox import Program
 
 STOP = ("\nclass", "\ndef", "\n#", "\n@", "\nprint", "\nif", "```")
 """Where a completion of a HumanEval prompt, the body of a function, has ended."""
@@ -36,15 +41,49 @@ class Problem:
     setup: str = ""
     stop: tuple[str, ...] = STOP
 
-    def program(self, completion: str) -> str:
-        """The program that comes to its end if the completion solves the problem."""
+    def program(self, completion: str) -> Program:
+        """What passes if the completion solves the problem."""
         if self.entry_point is None:
-            return f"{self.setup}\n{completion}\n{self.test}\n"
-        return f"{self.prompt}{completion}\n{self.test}\ncheck({self.entry_point})"
+            names = _free_names(f"{self.setup}\n{self.test}")
+            return Program(f"{self.setup}\n{completion}\n", self.test, names, known=self.setup)
+        # A test may use what else the prompt defines; its own copy, not what became of it.
+        return Program(
+            self.prompt + completion,
+            f"{self.test}\ncheck({self.entry_point})",
+            (self.entry_point,),
+            known=_whole(self.prompt),
+        )
 
     def cut(self, completion: str) -> str:
         """The completion up to the first of this problem's stops."""
         return cut(completion, self.stop)
+
+
+@functools.cache
+def _free_names(source: str) -> tuple[str, ...]:
+    """The names that source uses and neither defines nor finds among the built-ins."""
+    table = symtable.symtable(source, "test", "exec")
+    used: set[str] = set()
+    tables = [table]
+    while tables:
+        each = tables.pop()
+        tables += each.get_children()
+        used |= {name.get_name() for name in each.get_symbols() if name.is_global()}
+        if each is table:
+            used |= {name.get_name() for name in each.get_symbols() if name.is_referenced()}
+    own = {name.get_name() for name in table.get_symbols() if name.is_assigned()}
+    own |= {name.get_name() for name in table.get_symbols() if name.is_imported()}
+    return tuple(sorted(used - own - set(dir(builtins))))
+
+
+@functools.cache
+def _whole(prompt: str) -> str:
+    """A prompt as source of its own: the function that it begins gets a body if it has none."""
+    for end in ("", "\n    pass\n"):
+        with suppress(SyntaxError, ValueError):
+            compile(prompt + end, "prompt", "exec", dont_inherit=True)
+            return prompt + end
+    return ""
 
 
 def cut(completion: str, stop: Iterable[str] = STOP) -> str:

@@ -11,11 +11,14 @@ from collections.abc import Sequence
 
 from erasetest.utility.sandbox.limits import Limits, Outcome
 from erasetest.utility.sandbox.process import ProcessRunner
+from erasetest.utility.sandbox.programs import Program
 
 LAYERS = {
     "limits": "a process of its own with limits on CPU time, memory, files and processes",
     "privileges": "no capabilities and no way to gain any (no_new_privs)",
+    "system calls": "those of a calculation alone: no new process, socket or signal (seccomp)",
     "files": "sees the libraries, read-only, and an empty folder in memory, nothing else",
+    "landlock": "no TCP, no signal to others; without 'files': reads libraries, writes nothing",
     "user": "not root",
     "network": "a network namespace without interfaces",
     "processes": "a process namespace that dies with the program",
@@ -42,6 +45,15 @@ status = open("/proc/self/status").read()
 assert "NoNewPrivs:\\t1\\n" in status
 assert "CapPrm:\\t0000000000000000\\n" in status
 """,
+    "system calls": """
+import os, socket
+for forbidden in (os.fork, socket.socket, lambda: os.kill(1, 0), lambda: os.execv("/", ["/"])):
+    try:
+        forbidden()
+    except PermissionError:
+        continue
+    raise AssertionError
+""",
     "files": """
 import os, random, re, json, decimal, hashlib
 assert not os.path.exists("/proc/self")
@@ -53,10 +65,18 @@ else:
     raise AssertionError
 open("file", "w").write("text")
 """,
+    "landlock": """
+import os, random, re, json, decimal, hashlib
+try:
+    os.listdir("/")
+except PermissionError:
+    pass
+else:
+    assert not os.path.exists("/proc/self")
+""",
     "user": """
 import os, random, re, json, decimal, hashlib
 assert os.getuid() != 0
-open("file", "w").write("text")
 """,
     "network": """
 import socket
@@ -69,7 +89,8 @@ else:
 """,
     "processes": """
 import os
-assert os.getpid() == 1
+assert os.getppid() == 0
+assert os.getpid() < 9
 """,
 }
 
@@ -94,6 +115,7 @@ def _holds(layer: str, layers: Sequence[str]) -> bool:
         with socket.create_server(("127.0.0.1", 0)) as server:
             program = _PROBES[layer].replace("{port}", str(server.getsockname()[1]))
             # Twice: a machine that is busy for a moment must not cost a layer.
-            return any(runner.run(program).outcome is Outcome.PASSED for _ in range(2))
+            outcomes = (runner.run(Program(program)).outcome for _ in range(2))
+            return any(outcome is Outcome.PASSED for outcome in outcomes)
     except OSError:
         return False

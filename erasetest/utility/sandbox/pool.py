@@ -11,10 +11,19 @@ from erasetest.errors import SandboxError
 from erasetest.utility.sandbox.layers import sandbox_layers
 from erasetest.utility.sandbox.limits import Limits, Outcome
 from erasetest.utility.sandbox.process import Attempt, ProcessRunner
+from erasetest.utility.sandbox.programs import Program
+
+_LEAST = (
+    ("limits",),
+    ("privileges",),
+    ("files", "landlock"),
+    ("network", "system calls"),
+    ("processes", "system calls"),
+)
 
 
 def run_programs(
-    programs: Sequence[str],
+    programs: Sequence[Program],
     *,
     limits: Limits | None = None,
     workers: int | None = None,
@@ -23,34 +32,34 @@ def run_programs(
 ) -> list[Outcome]:
     """Run programs, each in a process of its own, and say how each ended, in their order.
 
-    Identical programs are run once. A program that runs out of wall time, which may be the fault of
-    a busy machine, is run once more, alone, after the others.
+    Identical programs are run once. A program that runs out of time, which may be the fault of a
+    busy machine (it makes CPU time longer too), is run once more, alone, after the others.
 
     Args:
-        programs: Python source. A program passes if it runs to its end.
+        programs: see `Program`.
         limits: what each may use; None for the defaults of `Limits`.
         workers: how many run at a time; None for one a CPU.
         progress: called with the number of programs done and the number of all.
-        unsafe: run them even where no limit holds.
+        unsafe: run them even where less holds than `required_layers` asks for.
 
     Raises:
-        SandboxError: this machine cannot limit a process, or a program could not be run twice.
+        SandboxError: see `required_layers`; or a program could not be run twice.
     """
     layers = required_layers(unsafe=unsafe)
     workers = workers or os.cpu_count() or 1
     runner = ProcessRunner(limits or Limits(), layers, workers)
     counts = Counter(programs)
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[Program, Outcome] = {}
     done = 0
 
-    def settle(program: str, outcome: Outcome) -> None:
+    def settle(program: Program, outcome: Outcome) -> None:
         nonlocal done
         outcomes[program] = outcome
         done += counts[program]
         if progress is not None:
             progress(done, len(programs))
 
-    doubtful: list[str] = []
+    doubtful: list[Program] = []
     executor = ThreadPoolExecutor(workers, thread_name_prefix="erasetest-sandbox")
     futures = {executor.submit(runner.run, program): program for program in counts}
     try:
@@ -74,14 +83,24 @@ def run_programs(
 def required_layers(*, unsafe: bool = False) -> tuple[str, ...]:
     """The layers that programs will run under.
 
+    The least is: bounded in time and memory, without privileges, kept from the files of this
+    machine (by either of two layers), and from its network and its other processes.
+
     Raises:
-        SandboxError: "limits" is not among them, and not `unsafe`.
+        SandboxError: less than that holds, and not `unsafe`.
     """
     layers = sandbox_layers()
-    if "limits" not in layers and not unsafe:
+    missing = [
+        " or ".join(repr(layer) for layer in group)
+        for group in _LEAST
+        if not set(group) & set(layers)
+    ]
+    if missing and not unsafe:
+        held = ", ".join(layers) or "none"
         raise SandboxError(
-            "generated programs are not run: this machine cannot limit the memory and CPU time of "
-            "a process: use Linux, or allow it with unsafe=True in a machine you can throw away"
+            "generated programs are not run: of the sandbox's layers this machine lacks "
+            f"{'; '.join(missing)} (held: {held}): use Linux 5.13 or later with libseccomp, or a "
+            "machine that you can throw away and --unsafe-execution"
         )
     return layers
 

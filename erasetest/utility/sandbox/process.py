@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 import marshal
 import os
@@ -9,18 +10,24 @@ import secrets
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from erasetest.utility.sandbox.filters import ruleset, system_call_filter
 from erasetest.utility.sandbox.limits import Limits, Outcome
+from erasetest.utility.sandbox.programs import Program
 
 # An import, not a script: a script is compiled anew at each start.
 _LAUNCH = (
-    "import sys; sys.path.insert(0, sys.argv[1]); import launcher; del sys.path[0]; launcher.main()"
+    "import sys; sys.path.insert(0, sys.argv[1]); import inside.launcher as launcher; "
+    "del sys.path[0]; launcher.main()"
 )
+_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo")
 _NONCE_BYTES = 16
 _START_SECONDS = 10.0
 """What the launcher may take, beyond the program's wall limit, to start and to clean up."""
@@ -31,12 +38,14 @@ class Attempt:
     """What one run of a program showed.
 
     `settled` is false where a busy machine may be the cause, so that the program deserves another
-    run, alone. `fault` is why the program could not be run, if so.
+    run, alone. `fault` is why the program could not be run, if so. `peak_bytes` is the largest
+    resident set of a process of it.
     """
 
     outcome: Outcome
     settled: bool = True
     fault: str | None = None
+    peak_bytes: int = 0
 
 
 class ProcessRunner:
@@ -50,9 +59,15 @@ class ProcessRunner:
 
     def __init__(self, limits: Limits, layers: Sequence[str], workers: int = 1) -> None:
         self._limits = limits
+        libraries = _libraries()
+        self._ruleset = None
+        if "landlock" in layers:
+            self._ruleset = ruleset(libraries, files="files" not in layers)
         self._settings = {
             "layers": list(layers),
-            "nonce_bytes": _NONCE_BYTES,
+            "libraries": libraries,
+            "ruleset": self._ruleset,
+            "filter": system_call_filter() if "system calls" in layers else None,
             "cpu_seconds": limits.cpu_seconds,
             "wall_seconds": limits.wall,
             "memory_bytes": limits.memory_bytes,
@@ -63,21 +78,27 @@ class ProcessRunner:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
 
-    def run(self, program: str) -> Attempt:
+    def run(self, program: Program) -> Attempt:
         """Run a program to its end or its limits. Nothing of it is left when this returns."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        source = program.encode("utf-8", "surrogatepass")
-        job = marshal.dumps({**self._settings, "program": source})
+        job = _framed({**self._settings, "program": _source(program.code)}) + _framed(
+            {
+                "known": _source(program.known),
+                "names": list(program.names),
+                "test": _source(program.test),
+                "nonce": nonce,
+            }
+        )
         with tempfile.TemporaryDirectory(prefix="erasetest-", ignore_cleanup_errors=True) as folder:
             try:
-                launcher = _start(folder)
+                launcher = _start(folder, self._ruleset)
             except OSError as error:
                 return _fault(f"{sys.executable} could not be started: {error.strerror}")
             self._running.add(launcher)
             if self._stopped:
                 launcher.terminate()
             try:
-                return self._watch(launcher, len(job).to_bytes(4, "big") + job + nonce, nonce)
+                return self._watch(launcher, job, nonce)
             except BaseException:
                 launcher.terminate()
                 launcher.wait()
@@ -110,19 +131,40 @@ class ProcessRunner:
         kind, _, rest = said.partition(" ")
         if kind != "ended":
             return _fault(rest)
-        status, cpu_seconds, out_of_time, reported = rest.split(" ")
+        *ends, peak, out_of_time, reported = rest.split(" ")
+        peak_bytes = int(peak) << 10
         if int(out_of_time):
-            return Attempt(Outcome.TIMEOUT, settled=False)
-        if os.WIFSIGNALED(int(status)) and float(cpu_seconds) >= self._limits.cpu_seconds / 2:
+            return Attempt(Outcome.TIMEOUT, settled=False, peak_bytes=peak_bytes)
+        for status, cpu_seconds in zip(ends[::2], ends[1::2], strict=True):
             # Half: the kernel may count the limit in ticks and the usage exactly, and a killed
-            # process has then used less. No second run: CPU time hardly depends on other programs.
-            return Attempt(Outcome.TIMEOUT)
-        if int(status) == 0 and hmac.compare_digest(bytes.fromhex(reported), nonce):
-            return Attempt(Outcome.PASSED)
-        return Attempt(Outcome.FAILED)
+            # process has then used less.
+            if os.WIFSIGNALED(int(status)) and float(cpu_seconds) >= self._limits.cpu_seconds / 2:
+                return Attempt(Outcome.TIMEOUT, settled=False, peak_bytes=peak_bytes)
+        if int(ends[0]) == 0 and hmac.compare_digest(bytes.fromhex(reported), nonce):
+            return Attempt(Outcome.PASSED, peak_bytes=peak_bytes)
+        return Attempt(Outcome.FAILED, peak_bytes=peak_bytes)
 
 
-def _start(folder: str) -> subprocess.Popen[bytes]:
+def _framed(job: dict[str, Any]) -> bytes:
+    data = marshal.dumps(job)
+    return len(data).to_bytes(4, "big") + data
+
+
+def _source(text: str) -> bytes:
+    # A lone surrogate is no program: it fails where it is decoded.
+    return text.encode("utf-8", "surrogatepass")
+
+
+@functools.cache
+def _libraries() -> tuple[str, ...]:
+    """The folders that a program may read, parents before what is below them."""
+    own = [f"{sys.base_prefix}/lib", f"{sys.base_exec_prefix}/lib"]
+    base = {"base": sys.base_prefix, "platbase": sys.base_exec_prefix}
+    own += [sysconfig.get_path(name, vars=base) for name in ("stdlib", "platstdlib")]
+    return tuple(sorted(folder for folder in {*_LIBRARIES, *own} if Path(folder).is_dir()))
+
+
+def _start(folder: str, inherited: int | None) -> subprocess.Popen[bytes]:
     # No preexec_fn: torch's threads run in this process. The launcher limits itself.
     python = os.path.realpath(sys.executable)
     return subprocess.Popen(  # noqa: S603 - this interpreter and this package's launcher
@@ -133,6 +175,7 @@ def _start(folder: str) -> subprocess.Popen[bytes]:
         cwd=folder,
         env={},
         start_new_session=True,
+        pass_fds=() if inherited is None else (inherited,),
     )
 
 

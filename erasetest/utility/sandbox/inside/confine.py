@@ -1,0 +1,173 @@
+"""What a process gives up before it runs what it was started for."""
+
+# pathlib and contextlib take time to import; /tmp is what this file is about.
+# ruff: noqa: PTH102, PTH103, PTH109, PTH123, S108
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import struct
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from typing import Any
+else:
+    import _signal as signal
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+LINUX = sys.platform == "linux"
+_NOBODY = 65534
+
+# <linux/prctl.h>, <linux/sched.h>, <linux/mount.h>, <linux/capability.h>, <linux/seccomp.h>
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, _PR_SET_NO_NEW_PRIVS = 22, 2, 38
+_CLONE_NEWNS, _CLONE_NEWIPC, _CLONE_NEWUSER = 0x00020000, 0x08000000, 0x10000000
+_CLONE_NEWPID, _CLONE_NEWNET = 0x20000000, 0x40000000
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
+_MS_BIND, _MS_REC, _MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
+_SYS_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RO_NOSUID_NODEV = 442, -100, 0x8000, 7
+_SYS_LANDLOCK_RESTRICT_SELF = 446
+_CAPABILITY_VERSION_3 = 0x20080522
+
+_NAMESPACES = {
+    "files": _CLONE_NEWNS,
+    "network": _CLONE_NEWNET,
+    "processes": _CLONE_NEWPID | _CLONE_NEWIPC,
+}
+
+
+def libc(function: str, *arguments: Any) -> None:
+    """Call a function of the C library.
+
+    Raises:
+        OSError: it returned something else than 0.
+    """
+    if getattr(_LIBC, function)(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{function}: {os.strerror(number)}")
+
+
+def prctl(option: int, value: int) -> None:
+    """Set an attribute of this process."""
+    libc("prctl", option, value, 0, 0, 0)
+
+
+def leave_namespaces(job: dict[str, Any]) -> None:
+    """Leave for new namespaces: children are born there. Mounts what they will see of files."""
+    flags = 0
+    for layer in job["layers"]:
+        flags |= _NAMESPACES.get(layer, 0)
+    if not flags:
+        return
+    uid, gid = os.geteuid(), os.getegid()
+    # Root needs no user namespace, and without one it can become nobody afterwards.
+    libc("unshare", flags if uid == 0 else flags | _CLONE_NEWUSER)
+    if uid != 0:
+        for name, text in [
+            ("setgroups", "deny"),
+            ("uid_map", f"{uid} {uid} 1"),
+            ("gid_map", f"{gid} {gid} 1"),
+        ]:
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+    if "files" in job["layers"]:
+        _make_empty_root(job)
+
+
+def _make_empty_root(job: dict[str, Any]) -> None:
+    """Mount on the working folder: the libraries read-only, `/tmp` of a bounded size, no more.
+
+    No /proc, /dev, /run, /etc or /home, and no program to execute. Inside a chroot the kernel makes
+    no user namespace, and without capabilities there is no other way out.
+    """
+    root = os.getcwd()
+    _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+    _mount("tmpfs", root, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=1m,mode=755")
+    os.mkdir(root + "/tmp")
+    flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+    size = f"size={job['file_bytes']},nr_inodes=1k,mode=1777"
+    _mount("tmpfs", root + "/tmp", "tmpfs", flags, size)
+    bound: list[str] = []
+    for folder in job["libraries"]:
+        if not folder.startswith(tuple(f"{b}/" for b in bound)):
+            os.makedirs(root + folder, 0o755)
+            _mount(folder, root + folder, None, _MS_BIND | _MS_REC)
+            _make_read_only(root + folder, _AT_RECURSIVE)
+            bound.append(folder)
+    _make_read_only(root, 0)
+
+
+def _make_read_only(mount: str, flags: int) -> None:
+    attributes = struct.pack("QQQQ", _MOUNT_ATTR_RO_NOSUID_NODEV, 0, 0, 0)
+    libc(
+        "syscall",
+        ctypes.c_long(_SYS_MOUNT_SETATTR),
+        ctypes.c_int(_AT_FDCWD),
+        os.fsencode(mount),
+        ctypes.c_uint(flags),
+        attributes,
+        ctypes.c_size_t(len(attributes)),
+    )
+
+
+def _mount(source: str | None, target: str, kind: str | None, flags: int, data: str = "") -> None:
+    texts = [None if text is None else os.fsencode(text) for text in (source, target, kind)]
+    libc("mount", *texts, ctypes.c_ulong(flags), data.encode())
+
+
+def confine(job: dict[str, Any]) -> None:
+    """Give up what can be given up, in this process and all that come of it."""
+    layers = job["layers"]
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    os.setpgid(0, 0)
+    os.dup2(2, 1)
+    if "files" in layers:
+        os.chroot(os.getcwd())  # by its name: "." is what the root was mounted upon
+        os.chdir("/tmp")
+    os.umask(0o077)
+    if "user" in layers and os.geteuid() == 0:
+        if "files" not in layers:
+            os.chown(".", _NOBODY, _NOBODY)
+        os.setgroups([])
+        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+    if "limits" in layers:
+        _set_limits(job)
+    if LINUX:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(PR_SET_DUMPABLE, 0)  # nobody else looks into the memory of this process
+    if "privileges" in layers:
+        prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        libc("capset", struct.pack("Ii", _CAPABILITY_VERSION_3, 0), bytes(24))
+    if "landlock" in layers:
+        libc("syscall", ctypes.c_long(_SYS_LANDLOCK_RESTRICT_SELF), job["ruleset"], 0)
+        os.close(job["ruleset"])
+    if "system calls" in layers:
+        _filter_system_calls(job["filter"])
+
+
+def _filter_system_calls(program: bytes) -> None:
+    """Install a filter in the kernel's form: 8 bytes an instruction."""
+    instructions = ctypes.create_string_buffer(program, len(program))
+    described = struct.pack("HP", len(program) // 8, ctypes.addressof(instructions))
+    libc("prctl", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, described, 0, 0)
+
+
+def _set_limits(job: dict[str, Any]) -> None:
+    for name, value in [
+        ("RLIMIT_CPU", job["cpu_seconds"]),
+        ("RLIMIT_AS", job["memory_bytes"]),
+        ("RLIMIT_FSIZE", job["file_bytes"]),
+        ("RLIMIT_NOFILE", job["open_files"]),
+        ("RLIMIT_NPROC", job["processes"]),
+        ("RLIMIT_CORE", 0),
+    ]:
+        limit = getattr(resource, name)
+        hard = resource.getrlimit(limit)[1]
+        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(limit, (most, most))

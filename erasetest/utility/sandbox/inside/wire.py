@@ -1,0 +1,166 @@
+"""Values as bytes, between the process that holds a program and the one that tests it.
+
+Plain data goes by value, as the built-in type that it is or is derived from. All else stays where
+it is and goes as a reference, so nothing that arrives here can bring code of its own along: no
+`__eq__`, no `__hash__`, no subclass.
+"""
+
+from __future__ import annotations
+
+import struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+DEEPEST = 100
+"""How deep containers may be nested; each level takes two frames of the recursion limit."""
+
+
+class Unreadable(Exception):
+    """Bytes that are no value."""
+
+
+def encode(value: Any, refer: Callable[[Any], tuple[bytes, int]]) -> bytes:
+    """The value as bytes.
+
+    Args:
+        value: anything.
+        refer: gives the mark (`b"m"`: it lives with the sender, `b"y"`: with the receiver) and the
+            number of a value that is no plain data.
+
+    Raises:
+        RecursionError: containers are nested deeper than `DEEPEST`, or contain themselves.
+    """
+    parts: list[bytes] = []
+    _encode(value, refer, parts, DEEPEST)
+    return b"".join(parts)
+
+
+def _encode(
+    value: Any, refer: Callable[[Any], tuple[bytes, int]], to: list[bytes], deep: int
+) -> None:
+    kind = type(value)
+    base = kind if kind in _TAGS else _base(kind)
+    if value is None or value is True or value is False:
+        to.append({None: b"N", True: b"T", False: b"F"}[value])
+    elif base is int:
+        number = int.__index__(value)
+        _sized(to, b"i", number.to_bytes(number.bit_length() // 8 + 1, "little", signed=True))
+    elif base is float:
+        to.append(b"f" + struct.pack("<d", float.__float__(value)))
+    elif base is complex:
+        to.append(b"c" + struct.pack("<dd", value.real, value.imag))
+    elif base is str:
+        _sized(to, b"s", str.encode(value, "utf-8", "surrogatepass"))
+    elif base is bytes or base is bytearray:
+        _sized(to, _TAGS[base], bytes(value))
+    elif (kind.__module__, kind.__qualname__) in _BUILT and deep:
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        _encode(name, refer, to, 0)
+        to[-1] = b"x" + to[-1]
+        _encode(_BUILT[kind.__module__, kind.__qualname__](value), refer, to, deep - 1)
+    elif base is None:
+        mark, number = refer(value)
+        to.append(mark + number.to_bytes(8, "little"))
+    elif deep == 0:
+        raise RecursionError("nested too deep to be handed over")
+    else:
+        items = list(base.items(value)) if base is dict else list(base.__iter__(value))
+        to.append(_TAGS[base] + len(items).to_bytes(4, "little"))
+        for item in items:
+            for each in item if base is dict else (item,):
+                _encode(each, refer, to, deep - 1)
+
+
+def _sized(to: list[bytes], tag: bytes, data: bytes) -> None:
+    to.append(tag + len(data).to_bytes(4, "little") + data)
+
+
+_TAGS: dict[type, bytes] = {
+    type(None): b"N", bool: b"T", int: b"i", float: b"f", complex: b"c", str: b"s", bytes: b"b",
+    bytearray: b"a", list: b"l", tuple: b"t", set: b"S", frozenset: b"Z", dict: b"d",
+}  # fmt: skip
+_TYPES = {tag: kind for kind, tag in _TAGS.items()}
+
+# Other values of the standard library that tests compare: what each is made of.
+_BUILT: dict[tuple[str, str], Callable[[Any], tuple[Any, ...]]] = {
+    ("builtins", "range"): lambda v: (v.start, v.stop, v.step),
+    ("collections", "deque"): lambda v: (list(v), v.maxlen),
+    ("decimal", "Decimal"): lambda v: (str(v),),
+    ("fractions", "Fraction"): lambda v: (v.numerator, v.denominator),
+    ("datetime", "date"): lambda v: (v.year, v.month, v.day),
+    ("datetime", "time"): lambda v: (v.hour, v.minute, v.second, v.microsecond),
+    ("datetime", "datetime"): lambda v: (*v.timetuple()[:6], v.microsecond),
+    ("datetime", "timedelta"): lambda v: (v.days, v.seconds, v.microseconds),
+}
+
+
+def _base(kind: type) -> Any:
+    """The built-in type of plain data that `kind` is derived from, if any."""
+    for each in kind.__mro__:
+        if each in _TAGS:
+            return each
+    return None
+
+
+def decode(data: bytes, resolve: Callable[[bytes, int], Any]) -> Any:
+    """The value that `encode` made the bytes of; `resolve` is given each mark and number.
+
+    Raises:
+        Unreadable: the bytes are not of that form; whatever they are, nothing else is raised.
+    """
+    try:
+        value, end = _decode(data, 0, resolve, DEEPEST)
+    except Exception as error:  # a constructor's own may be of any kind
+        raise Unreadable(type(error).__name__) from None
+    if end != len(data):
+        raise Unreadable("more than a value")
+    return value
+
+
+def _decode(
+    data: bytes, at: int, resolve: Callable[[bytes, int], Any], deep: int
+) -> tuple[Any, int]:
+    tag = data[at : at + 1]
+    at += 1
+    if tag in (b"N", b"T", b"F"):
+        return {b"N": None, b"T": True, b"F": False}[tag], at
+    if tag == b"f":
+        return struct.unpack_from("<d", data, at)[0], at + 8
+    if tag == b"c":
+        return complex(*struct.unpack_from("<dd", data, at)), at + 16
+    if tag == b"x":
+        name, at = _decode(data, at, resolve, 0)
+        arguments, at = _decode(data, at, resolve, deep - 1)
+        module, _, attribute = name.partition(".")
+        if (module, attribute) not in _BUILT or type(arguments) is not tuple or not deep:
+            raise ValueError
+        return getattr(__import__(module), attribute)(*arguments), at
+    if tag in (b"m", b"y"):
+        return resolve(tag, int.from_bytes(_cut(data, at, 8), "little")), at + 8
+    count = int.from_bytes(_cut(data, at, 4), "little")
+    at += 4
+    if tag == b"i":
+        return int.from_bytes(_cut(data, at, count), "little", signed=True), at + count
+    if tag == b"s":
+        return _cut(data, at, count).decode("utf-8", "surrogatepass"), at + count
+    if tag in (b"b", b"a"):
+        return _TYPES[tag](_cut(data, at, count)), at + count
+    if tag not in _TYPES or deep == 0:
+        raise ValueError
+    items = []
+    for _ in range(2 * count if tag == b"d" else count):
+        item, at = _decode(data, at, resolve, deep - 1)
+        items.append(item)
+    if tag == b"d":
+        return dict(zip(items[::2], items[1::2], strict=True)), at
+    return _TYPES[tag](items), at
+
+
+def _cut(data: bytes, at: int, count: int) -> bytes:
+    part = data[at : at + count]
+    if len(part) != count:
+        raise IndexError
+    return part

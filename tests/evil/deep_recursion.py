@@ -1,0 +1,11 @@
+"""Calls itself without end, and lifts the limit on that."""
+
+# effect: memory
+
+import sys
+
+sys.setrecursionlimit(1 << 30)
+
+
+def solve(question):
+    return solve([question])

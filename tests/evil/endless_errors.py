@@ -1,0 +1,11 @@
+"""Raises exceptions with a text of megabytes, without end."""
+
+# effect: runs
+
+import sys
+
+while True:
+    try:
+        raise ValueError("x" * (1 << 20))
+    except ValueError as error:
+        sys.stderr.write(str(error))

@@ -1,0 +1,10 @@
+"""Gives the test an iterator without end."""
+
+# effect: runs
+# test: assert sum(1 for _ in solve(QUESTION)) == EXPECTED
+
+import itertools
+
+
+def solve(question):
+    return itertools.repeat(question)

@@ -1,0 +1,6 @@
+"""Prints without end."""
+
+# effect: runs
+
+while True:
+    print("x" * 4096)

@@ -1,0 +1,13 @@
+"""Ignores every signal that it can, and runs without end."""
+
+# effect: runs
+
+import signal
+
+for number in range(1, 65):
+    try:
+        signal.signal(number, signal.SIG_IGN)
+    except (OSError, ValueError):
+        pass
+while True:
+    pass

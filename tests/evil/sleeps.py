@@ -1,0 +1,7 @@
+"""Sleeps longer than anybody waits."""
+
+# effect: runs
+
+import time
+
+time.sleep(10)

@@ -1,0 +1,245 @@
+"""Runs every program of `evil/` in the sandbox and says what came of it.
+
+    python tests/evil_table.py
+
+With names of layers, only those are applied. `--plain` runs them in one process with their test and
+believes its exit status, as checkers without a sandbox do: what they would have done there. Ends
+with 1 if anything passed or left a trace (never with `--plain`). `--json` is for the tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import random
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from erasetest.utility.sandbox import Limits, Outcome, Program, sandbox_layers
+from erasetest.utility.sandbox.process import ProcessRunner
+
+EVIL = Path(__file__).parent / "evil"
+LIMITS = Limits(cpu_seconds=1, wall_seconds=3)
+TOO_MUCH = ("memory", "runs", "relatives")
+"""Effects that are not tried out without a sandbox: the last would stop or kill the one who looks.
+
+Nor is what fills disks."""
+
+SETS = {
+    "all": None,
+    "without namespaces": ("limits", "privileges", "system calls", "landlock"),
+}
+"""Layers: all that hold here, and what is left in a container that allows no namespaces."""
+
+
+@dataclass
+class Seen:
+    """What one evil program did."""
+
+    name: str
+    outcome: str
+    wrote: bool
+    connected: bool
+    left: bool
+    killed: bool
+    peak_bytes: int
+
+    def harm(self) -> list[str]:
+        """What it should not have been able to do."""
+        done = [name for name in ("wrote", "connected", "left", "killed") if getattr(self, name)]
+        done += ["passed"] if self.outcome == Outcome.PASSED.value else []
+        return done + (["memory"] if self.peak_bytes > LIMITS.memory_bytes else [])
+
+
+def header(path: Path, field: str) -> str | None:
+    """A field of the comments at the top of an evil program."""
+    found = re.search(rf"^# {field}: (.*)$", path.read_text(), re.MULTILINE)
+    return found[1] if found else None
+
+
+class Traps:
+    """A file that must not be written, servers that nobody may reach, a process to leave alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.canary = folder / "canary"
+        name = f"erasetest-{random.getrandbits(64):x}"
+        self.servers = [
+            _bound(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
+            _bound(socket.AF_INET6, socket.SOCK_STREAM, ("::1", 0)),
+            _bound(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
+            _bound(socket.AF_UNIX, socket.SOCK_STREAM, str(folder / "socket")),
+            _bound(socket.AF_UNIX, socket.SOCK_STREAM, "\0" + name),
+        ]
+        self.stranger = _sleeper()
+        ipv4, ipv6, udp = (server.getsockname()[1] for server in self.servers[:3])
+        self.names = {
+            "CANARY": str(self.canary),
+            "PORT": ipv4,
+            "PORT6": ipv6,
+            "UDP": udp,
+            "UNIX": str(folder / "socket"),
+            "NAME": name,
+            "STRANGER": self.stranger.pid,
+        }
+
+    def sprung(self) -> dict[str, bool]:
+        """What happened since the last call; the traps are set again."""
+        wrote = self.canary.exists()
+        self.canary.unlink(missing_ok=True)
+        ready, _, _ = select.select(self.servers, [], [], 0)
+        for server in ready:
+            if server.type == socket.SOCK_DGRAM:
+                server.recv(64)
+            else:
+                server.accept()[0].close()
+        killed = self.stranger.poll() is not None
+        if killed:
+            self.stranger = _sleeper()
+            self.names["STRANGER"] = self.stranger.pid
+        left = bool(_orphans(self.stranger.pid)) or _shared_segments() > 0
+        return {"wrote": wrote, "connected": bool(ready), "killed": killed, "left": left}
+
+    def close(self) -> None:
+        """Take them away."""
+        self.stranger.kill()
+        self.stranger.wait()
+        for server in self.servers:
+            server.close()
+
+
+def _bound(family: int, kind: int, address: Any) -> socket.socket:
+    made = socket.socket(family, kind)
+    made.bind(address)
+    if kind == socket.SOCK_STREAM:
+        made.listen(64)
+    return made
+
+
+def _sleeper() -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"])
+
+
+def _orphans(known: int) -> set[int]:
+    """Processes that others left to this one, ended or not; they are killed and forgotten."""
+    listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    found = {int(number) for number in listed.split()} - {known}
+    for number in found:
+        with suppress(OSError):
+            os.kill(number, signal.SIGKILL)
+        with suppress(OSError):
+            os.waitpid(number, 0)
+    return found
+
+
+def _shared_segments() -> int:
+    """How many segments with our key there are; they are removed."""
+    libc = ctypes.CDLL(None)
+    number = libc.shmget(0x7E57, 0, 0)
+    if number < 0:
+        return 0
+    libc.shmctl(number, 0, None)
+    return 1
+
+
+@contextmanager
+def traps() -> Iterator[Traps]:
+    """Traps; this process inherits whatever is left of the processes below it."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    with tempfile.TemporaryDirectory(prefix="evil-") as folder:
+        Path(folder).chmod(0o777)
+        made = Traps(Path(folder))
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+def sources(path: Path, names: dict[str, Any]) -> tuple[str, str]:
+    """The code of an evil program, and a test that it cannot pass but by luck."""
+    code = "".join(f"{name} = {value!r}\n" for name, value in names.items()) + path.read_text()
+    answer = random.SystemRandom().randrange(10**9, 10**10)
+    test = header(path, "test") or "assert solve(QUESTION) == EXPECTED"
+    return code, f"QUESTION = {answer // 7}\nEXPECTED = {answer}\n{test}\n"
+
+
+def run_in_sandbox(layers: tuple[str, ...], only: list[str]) -> list[Seen]:
+    """All evil programs, one after another."""
+    seen = []
+    runner = ProcessRunner(LIMITS, layers)
+    with traps() as set_up:
+        for path in _files(only):
+            code, test = sources(path, set_up.names)
+            attempt = runner.run(Program(code, test, ("solve",)))
+            outcome = attempt.fault or attempt.outcome.value
+            seen.append(Seen(path.stem, outcome, peak_bytes=attempt.peak_bytes, **set_up.sprung()))
+    return seen
+
+
+def run_plainly(only: list[str]) -> list[Seen]:
+    """Those that do no harm that stays, without any sandbox."""
+    seen = []
+    with traps() as set_up, tempfile.TemporaryDirectory() as folder:
+        for path in _files(only):
+            if header(path, "effect") in TOO_MUCH or path.stem.startswith(("disk", "memory")):
+                continue
+            code, test = sources(path, set_up.names)
+            script = Path(folder) / "program.py"
+            script.write_text(f"{code}\n{test}", encoding="utf-8")
+            done = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(script)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                cwd=folder, start_new_session=True,
+            )  # fmt: skip
+            try:
+                outcome = "failed" if done.wait(20) else "passed"
+            except subprocess.TimeoutExpired:
+                done.kill()
+                done.wait()
+                outcome = "timeout"
+            time.sleep(0.05)  # a datagram, a shell that writes
+            seen.append(Seen(path.stem, outcome, peak_bytes=0, **set_up.sprung()))
+    return seen
+
+
+def _files(only: list[str]) -> list[Path]:
+    return [path for path in sorted(EVIL.glob("*.py")) if not only or path.stem in only]
+
+
+def main() -> int:
+    """Run them and say what was seen."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("layers", nargs="*", help="those that hold here, if none is named")
+    parser.add_argument("--plain", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only", nargs="*", default=[])
+    asked = parser.parse_args()
+    layers = tuple(asked.layers) or sandbox_layers()
+    seen = run_plainly(asked.only) if asked.plain else run_in_sandbox(layers, asked.only)
+    if asked.json:
+        print(json.dumps([asdict(each) for each in seen]))
+        return 0
+    rows = [
+        [each.name, each.outcome, ", ".join(each.harm()), each.peak_bytes >> 20] for each in seen
+    ]
+    print("no sandbox" if asked.plain else ", ".join(layers))
+    print(tabulate(rows, headers=["program", "outcome", "harm", "MiB"], tablefmt="github"))
+    return int(not asked.plain and any(each.harm() for each in seen))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -180,11 +180,11 @@ def sources(path: Path, names: dict[str, Any]) -> tuple[str, str]:
 def run_in_sandbox(layers: tuple[str, ...], only: list[str]) -> list[Seen]:
     """All evil programs, one after another."""
     seen = []
-    runner = ProcessRunner(LIMITS, layers)
     with traps() as set_up:
         for path in _files(only):
             code, test = sources(path, set_up.names)
-            attempt = runner.run(Program(code, test, ("solve",)))
+            with ProcessRunner(LIMITS, layers) as runner:
+                attempt = runner.run(Program(code, test, ("solve",)))
             outcome = attempt.fault or attempt.outcome.value
             seen.append(Seen(path.stem, outcome, peak_bytes=attempt.peak_bytes, **set_up.sprung()))
     return seen

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -321,6 +324,40 @@ def test_interruption_ends_what_is_running(folders: Path) -> None:
         )
     assert time.monotonic() - start < 30
     assert list(folders.iterdir()) == []
+
+
+def test_nothing_is_left_where_the_runner_is_killed() -> None:
+    """`kill -9` of the process that waits for a program ends the program and what serves it."""
+    code = """
+from erasetest.utility.sandbox import Limits, Program, sandbox_layers
+from erasetest.utility.sandbox.process import ProcessRunner
+runner = ProcessRunner(Limits(60), sandbox_layers())
+runner.run(Program("x = 1"))
+print(*[server._process.pid for server in runner._idle], flush=True)
+runner.run(Program("import time; time.sleep(60)"))
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as runner:
+        assert runner.stdout
+        session = int(runner.stdout.readline())
+        while len(_in_session(session)) < 4:
+            time.sleep(0.05)
+        runner.kill()
+    end = time.monotonic() + 10
+    while _in_session(session) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert _in_session(session) == []
+
+
+def _in_session(number: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, _, session = stat.read_text().rpartition(")")[2].split()[:4]
+            if int(session) == number and state != "Z":
+                found.append(int(stat.parent.name))
+    return found
 
 
 def test_without_limits_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,9 +110,11 @@ def sandbox_layers() -> tuple[str, ...]:
 
 
 def _holds(layer: str, layers: Sequence[str]) -> bool:
-    runner = ProcessRunner(_LIMITS, layers)
     try:
-        with socket.create_server(("127.0.0.1", 0)) as server:
+        with (
+            ProcessRunner(_LIMITS, layers) as runner,
+            socket.create_server(("127.0.0.1", 0)) as server,
+        ):
             program = _PROBES[layer].replace("{port}", str(server.getsockname()[1]))
             # Twice: a machine that is busy for a moment must not cost a layer.
             outcomes = (runner.run(Program(program)).outcome for _ in range(2))

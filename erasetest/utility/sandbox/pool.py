@@ -72,11 +72,13 @@ def run_programs(
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
         runner.stop()
-        raise
-    finally:
         executor.shutdown()
-    for program in doubtful:
-        settle(program, _final(runner.run(program)))
+        runner.close()
+        raise
+    executor.shutdown()
+    with runner:
+        for program in doubtful:
+            settle(program, _final(runner.run(program)))
     return [outcomes[program] for program in programs]
 
 

@@ -1,4 +1,4 @@
-"""One program in one fresh process, and the verdict on it, computed on this side."""
+"""One program in fresh processes, and the verdict on it, computed on this side."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import hmac
 import marshal
 import os
 import secrets
-import signal
-import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -16,21 +14,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from erasetest.utility.sandbox.filters import ruleset, system_call_filter
+from erasetest.utility.sandbox.fork_server import ForkServer
 from erasetest.utility.sandbox.limits import Limits, Outcome
 from erasetest.utility.sandbox.programs import Program
 
-# An import, not a script: a script is compiled anew at each start.
-_LAUNCH = (
-    "import sys; sys.path.insert(0, sys.argv[1]); import inside.launcher as launcher; "
-    "del sys.path[0]; launcher.main()"
-)
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo")
 _NONCE_BYTES = 16
 _START_SECONDS = 10.0
-"""What the launcher may take, beyond the program's wall limit, to start and to clean up."""
+"""What starting and cleaning up may take, beyond the program's wall limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +43,9 @@ class Attempt:
 
 
 class ProcessRunner:
-    """Runs programs, each in its own process and folder; may be used by several threads.
+    """Runs programs, each in processes and a folder of its own; may be used by several threads.
+
+    Processes that wait for programs are kept from one to the next: `close` it, or use it in `with`.
 
     Args:
         limits: what each program may use.
@@ -75,64 +71,83 @@ class ProcessRunner:
             "open_files": limits.open_files,
             "processes": _process_limit(limits.processes, layers, workers),
         }
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._idle: list[ForkServer] = []
+        self._busy: set[ForkServer] = set()
         self._stopped = False
 
     def run(self, program: Program) -> Attempt:
         """Run a program to its end or its limits. Nothing of it is left when this returns."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        job = _framed({**self._settings, "program": _source(program.code)}) + _framed(
-            {
-                "known": _source(program.known),
-                "names": list(program.names),
-                "test": _source(program.test),
-                "nonce": nonce,
-            }
-        )
         with tempfile.TemporaryDirectory(prefix="erasetest-", ignore_cleanup_errors=True) as folder:
+            job = _framed({**self._settings, "folder": folder, "program": _source(program.code)})
+            job += _framed(
+                {
+                    "known": _source(program.known),
+                    "names": list(program.names),
+                    "test": _source(program.test),
+                    "nonce": nonce,
+                }
+            )
             try:
-                launcher = _start(folder, self._ruleset)
+                server = self._idle.pop() if self._idle else ForkServer(self._ruleset)
             except OSError as error:
                 return _fault(f"{sys.executable} could not be started: {error.strerror}")
-            self._running.add(launcher)
+            self._busy.add(server)
             if self._stopped:
-                launcher.terminate()
+                server.end()
             try:
-                return self._watch(launcher, job, nonce)
+                attempt = self._ask(server, job, nonce)
+                if attempt.settled and not self._stopped:
+                    self._idle.append(server)
+                else:
+                    server.close()
+                return attempt
             except BaseException:
-                launcher.terminate()
-                launcher.wait()
+                server.close()
                 raise
             finally:
-                self._running.discard(launcher)
+                self._busy.discard(server)
 
     def stop(self) -> None:
         """End the programs that are running, and those that other threads start now."""
         self._stopped = True
-        for launcher in list(self._running):
-            launcher.terminate()
+        for server in list(self._busy):
+            server.end()
 
-    def _watch(self, launcher: subprocess.Popen[bytes], job: bytes, nonce: bytes) -> Attempt:
+    def close(self) -> None:
+        """End what waits for programs."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _ask(self, server: ForkServer, job: bytes, nonce: bytes) -> Attempt:
         try:
-            said, _ = launcher.communicate(job, timeout=self._limits.wall + _START_SECONDS)
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(launcher.pid, signal.SIGKILL)
-            launcher.communicate()
+            said = server.ask(job, self._limits.wall + _START_SECONDS)
+        except TimeoutError:
+            server.close(at_once=True)
             return Attempt(Outcome.TIMEOUT, settled=False)
-        if said:
-            return self._judge(said.decode("utf-8", "replace"), nonce)
-        if launcher.returncode < 0:
-            # Without the layer "processes" a program may find its launcher and kill it.
-            return Attempt(Outcome.FAILED, settled=False)
-        return _fault(f"{sys.executable} ended with status {launcher.returncode}")
+        except ChildProcessError as ended:
+            (status,) = ended.args
+            if status < 0:
+                # Without the layer "processes" a program may find who started it, and kill it.
+                return Attempt(Outcome.FAILED, settled=False)
+            return _fault(f"{sys.executable} ended with status {status}")
+        return self._judge(said, nonce)
 
     def _judge(self, said: str, nonce: bytes) -> Attempt:
         kind, _, rest = said.partition(" ")
         if kind != "ended":
             return _fault(rest)
-        *ends, peak, out_of_time, reported = rest.split(" ")
+        *ends, peak, out_of_time, was_read, reported = rest.split(" ")
         peak_bytes = int(peak) << 10
+        if not int(was_read):
+            # Killed early; and what it did not read stands in the way of the next.
+            return Attempt(Outcome.FAILED, settled=False, peak_bytes=peak_bytes)
         if int(out_of_time):
             return Attempt(Outcome.TIMEOUT, settled=False, peak_bytes=peak_bytes)
         for status, cpu_seconds in zip(ends[::2], ends[1::2], strict=True):
@@ -162,21 +177,6 @@ def _libraries() -> tuple[str, ...]:
     base = {"base": sys.base_prefix, "platbase": sys.base_exec_prefix}
     own += [sysconfig.get_path(name, vars=base) for name in ("stdlib", "platstdlib")]
     return tuple(sorted(folder for folder in {*_LIBRARIES, *own} if Path(folder).is_dir()))
-
-
-def _start(folder: str, inherited: int | None) -> subprocess.Popen[bytes]:
-    # No preexec_fn: torch's threads run in this process. The launcher limits itself.
-    python = os.path.realpath(sys.executable)
-    return subprocess.Popen(  # noqa: S603 - this interpreter and this package's launcher
-        [python, "-I", "-S", "-c", _LAUNCH, str(Path(__file__).parent)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd=folder,
-        env={},
-        start_new_session=True,
-        pass_fds=() if inherited is None else (inherited,),
-    )
 
 
 def _fault(reason: str) -> Attempt:

@@ -1,26 +1,29 @@
-"""Runs one program and its test, each in a process of its own, under limits.
+"""Runs programs and their tests, each in a process of its own, under limits.
 
-It is started for every program, so what it imports is chosen for the time that takes: `typing` and
-`signal` (which builds enums) would each add a quarter to the start of the interpreter.
+Forks of this process do the work, so that none of what it costs to start an interpreter is spent
+on a program; and what this process imports is little, so that its forks are light.
 
-Three processes share the work. This one, the *supervisor*, runs no line of either: it leaves for
-new namespaces, forks the other two, keeps the wall clock, kills what is left, and says how they
-ended. The *tester* is forked first, and is the init process of the new process namespace, so that
-nothing survives it. The *holder* holds the program.
+Three processes serve a program. The *supervisor* runs no line of it: it leaves for new namespaces,
+forks the other two, keeps the wall clock, kills what is left, and says how they ended. The *tester*
+is forked first, and is the init process of the new process namespace, so that nothing survives it.
+The *holder* holds the program.
 
-Standard input carries two jobs, marshalled, each behind its length in 4 bytes (`process.py` says
-what stands in them). The supervisor reads the first; the second, with the test and the nonce that
-stands for "passed", is read by the tester alone. Standard output carries one line: `fault REASON`,
-or `ended` and, for the tester and then for the holder, a wait status and CPU seconds; then the
-largest resident set in KiB, whether the wall clock ran out, and what the tester reported, in hex.
+Standard input carries two jobs for each, marshalled, behind their lengths in 4 bytes (`process.py`
+says what stands in them). The second, with the test and the nonce that stands for "passed", is read
+by the tester alone. Standard output carries one line for each: `fault REASON`, or `ended` and, for
+the tester and then for the holder, a wait status and CPU seconds; then the largest resident set in
+KiB, whether the wall clock ran out, whether the second job was read, and what the tester reported,
+in hex.
 """
 
 # ruff: noqa: PTH123, S302, SIM105
 
 from __future__ import annotations
 
+import gc
 import marshal
 import os
+import select
 
 from .confine import (
     LINUX,
@@ -43,11 +46,56 @@ else:
 
 
 def main() -> None:
-    """Read a job, run it, say how it ended."""
+    """Run job after job, and say how each ended, until there are no more."""
+    gc.freeze()  # objects that no collection visits are not copied in the forks
+    while True:
+        try:
+            job = _read_job()
+        except EOFError:
+            return
+        server = os.getpid()
+        heard, say = os.pipe()
+        supervisor = os.fork()
+        if supervisor == 0:
+            os.close(heard)
+            _supervise(job, server, say)
+        os.close(say)
+        _wait_or_be_left(supervisor)
+        status = os.waitpid(supervisor, 0)[1]
+        # Only now: nothing is left of a program when its end is told.
+        said = (
+            os.read(heard, 1 << 16) or f"fault the supervisor ended with status {status}".encode()
+        )
+        os.close(heard)
+        os.write(1, said.replace(b"\n", b" ") + b"\n")
+
+
+def _wait_or_be_left(supervisor: int) -> None:
+    """Until the supervisor has ended; if nobody waits for what it says, it is told to end."""
+    if not LINUX:
+        return
+    ended = os.pidfd_open(supervisor)
+    waits = select.poll()
+    waits.register(ended, select.POLLIN)
+    waits.register(0, 0)  # an event only if the other end is closed
+    if all(descriptor != ended for descriptor, _ in waits.poll()):
+        _kill(os.kill, supervisor, signal.SIGTERM)
+    os.close(ended)
+
+
+def _supervise(job: bytes, server: int, say: int) -> NoReturn:
     try:
-        _say(_Supervisor(marshal.loads(_read_job())).run())
+        if LINUX:
+            prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != server:  # it ended before that
+            os._exit(1)
+        said = _Supervisor(marshal.loads(job), say).run()
     except OSError as error:
-        _say(f"fault {error}")
+        said = f"fault {error}"
+    try:
+        os.write(say, said.encode("utf-8", "replace"))
+    finally:
+        os._exit(0)
 
 
 def _read_job() -> bytes:
@@ -65,18 +113,15 @@ def _read(size: int) -> bytes:
     return bytes(data)
 
 
-def _say(line: str) -> None:
-    os.write(1, line.replace("\n", " ").encode("utf-8", "replace"))
-
-
 # ---- the supervisor ----
 
 
 class _Supervisor:
     """Forks, waits, kills."""
 
-    def __init__(self, job: dict[str, Any]) -> None:
+    def __init__(self, job: dict[str, Any], say: int) -> None:
         self._job = job
+        self._say = say
         self._children: list[int] = []
         self._ended: dict[int, tuple[int, float]] = {}
         self._peak = 0
@@ -84,6 +129,7 @@ class _Supervisor:
 
     def run(self) -> str:
         """Run the program and its test; nothing of them is left when this returns."""
+        os.chdir(self._job["folder"])
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGALRM, self._stop)
         leave_namespaces(self._job)
@@ -92,7 +138,7 @@ class _Supervisor:
         reported, report = os.pipe()
         tester = self._fork()
         if tester == 0:
-            _close(questions[0], answers[1], reported)
+            _close(questions[0], answers[1], reported, self._say)
             _test(self._job, answers[0], questions[1], report)
         os.close(report)
         # The tester's memory is closed to others before there are others.
@@ -100,7 +146,7 @@ class _Supervisor:
         holder_reported, holder_report = os.pipe()
         holder = self._fork() if heard == b"+" else tester
         if holder == 0:
-            _close(questions[1], answers[0], reported, holder_reported)
+            _close(questions[1], answers[0], reported, holder_reported, self._say)
             _hold(self._job, questions[0], answers[1], holder_report)
         _close(0, holder_report, *questions, *answers)
         self._wait(tester, holder)
@@ -171,13 +217,13 @@ class _Supervisor:
         ends = [self._ended.get(child, (9, 0.0)) for child in (tester, holder)]
         words = " ".join(f"{status} {cpu_seconds:.3f}" for status, cpu_seconds in ends)
         out_of_time = int(signal.SIGALRM in self._stopped_by)
-        return f"ended {words} {self._peak} {out_of_time} {tester_said[1:].hex()}"
+        was_read = int(tester_said[1:2] == b"+")
+        return f"ended {words} {self._peak} {out_of_time} {was_read} {tester_said[2:].hex()}"
 
 
 def _guard_supervisor() -> None:
     if not LINUX:
         return
-    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     # Of processes that the program started and left, the supervisor becomes the parent.
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     # Where the program runs as the same user, it must not attach to its supervisor.
@@ -197,9 +243,9 @@ def _close(*descriptors: int) -> None:
         os.close(descriptor)
 
 
-def _kill(how: Callable[[int, int], None], number: int) -> None:
+def _kill(how: Callable[[int, int], None], number: int, by: int = signal.SIGKILL) -> None:
     try:
-        how(number, signal.SIGKILL)
+        how(number, by)
     except ProcessLookupError:
         pass
 
@@ -211,6 +257,7 @@ def _test(job: dict[str, Any], incoming: int, outgoing: int, report: int) -> NoR
     try:
         _confined(job, report)
         mine = marshal.loads(_read_job())
+        os.write(report, b"+")
         os.dup2(2, 0)
         if test(mine, incoming, outgoing):
             os.write(report, mine["nonce"])

@@ -368,7 +368,7 @@ def test_canonical_solutions_pass_in_the_sandbox_and_empty_ones_do_not() -> None
             f"    return [{body.removeprefix('    return ')[:-1]}]\n",
         )
         programs += [_problem(row).program(text) for text in bodies]
-    outcomes = run_programs(programs, workers=2)
+    outcomes = [attempt.outcome for attempt in run_programs(programs, workers=2)]
     assert outcomes == [Outcome.PASSED, Outcome.FAILED, Outcome.FAILED] * len(rows)
 
 

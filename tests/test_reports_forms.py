@@ -25,6 +25,7 @@ from erasetest.reports.markdown import SHOWN, by_kind, markdown, worst_first
 from erasetest.reports.write import check_report_path
 from erasetest.samples import Source, make_sample
 from erasetest.utility import UtilityScore, utility_report
+from erasetest.utility.score import Tally
 from erasetest.verdict import Thresholds
 
 LIMITS = Thresholds(
@@ -33,8 +34,17 @@ LIMITS = Thresholds(
 
 
 def _scores() -> tuple[UtilityScore, UtilityScore]:
-    before = UtilityScore(10, {"t/1": 9, "t/2": 10}, {"passed": 19, "failed": 1, "timeout": 0}, ())
-    after = UtilityScore(10, {"t/1": 8, "t/2": 10}, {"passed": 18, "failed": 2, "timeout": 0}, ())
+    before, after = (
+        UtilityScore(
+            10,
+            [
+                Tally(f"t/{i}", {"passed": c, "failed": 10 - c, "timeout": 0}, 10, 0.0)
+                for i, c in enumerate(passed)
+            ],
+            (),
+        )
+        for passed in ((9, 10), (8, 10))
+    )
     return before, after
 
 

@@ -9,15 +9,17 @@ import random
 import pytest
 
 from erasetest.errors import BadInput
-from erasetest.utility.compare import compare, default_margin, utility_report
-from erasetest.utility.score import UtilityScore
+from erasetest.utility.compare import Power, compare, default_margin, power, utility_report
+from erasetest.utility.score import Tally, UtilityScore
 from erasetest.utility.student_t import cdf, quantile
 
 
 def _score(passed: list[int], n: int) -> UtilityScore:
-    total = sum(passed)
-    outcomes = {"passed": total, "failed": n * len(passed) - total, "timeout": 0}
-    return UtilityScore(n, {f"T/{i}": c for i, c in enumerate(passed)}, outcomes, ("limits",))
+    tallies = [
+        Tally(f"T/{i}", {"passed": c, "failed": n - c, "timeout": 0}, n, 0.0)
+        for i, c in enumerate(passed)
+    ]
+    return UtilityScore(n, tallies, ("limits",))
 
 
 @pytest.mark.parametrize(
@@ -167,3 +169,94 @@ def test_report_part_is_of_the_contract() -> None:
     assert -0.02 < report["delta"]["pass@1"]["lower_95"] < 0
     assert report["margin"] == 0.02
     assert report["verdict"] == "pass"
+
+
+# The gate decides rightly, by simulation
+
+PROBLEMS, SAMPLES, DRAWS = 164, 50, 400
+
+
+def _rates(draw: random.Random) -> list[float]:
+    """Rates as CLMs have them on HumanEval at temperature 0.2: most near 0 or 1, some between."""
+    return [draw.betavariate(0.35, 0.55) for _ in range(PROBLEMS)]
+
+
+def _drawn(rates: list[float], draw: random.Random) -> UtilityScore:
+    passed = [sum(draw.random() < rate for _ in range(SAMPLES)) for rate in rates]
+    return _score(passed, SAMPLES)
+
+
+def _fewer(rates: list[float], drop: float, draw: random.Random, share: float) -> list[float]:
+    """Rates whose mean is lower by `drop`: taken from that share of the problems, as it can be."""
+    lowered, left = list(rates), drop * len(rates)
+    order = draw.sample(range(len(rates)), len(rates))
+    few = max(1, round(share * len(rates)))
+    step = left / few
+    # Where a rate is too low to lose so much, more are lowered, and again.
+    while left > 1e-9:
+        for number in order[:few]:
+            taken = min(lowered[number], step, left)
+            lowered[number] -= taken
+            left -= taken
+        few = len(order)
+    return lowered
+
+
+@pytest.mark.parametrize("share", [1.0, 0.2, 0.03], ids=["all", "a fifth", "a few problems"])
+def test_a_drop_as_large_as_the_margin_is_rarely_accepted(share: float) -> None:
+    """At most 5 %, whether every problem got a little worse or a few were lost."""
+    draw = random.Random(1)
+    accepted = 0
+    for _ in range(DRAWS):
+        rates = _rates(draw)
+        margin = default_margin(sum(rates) / PROBLEMS)
+        after = _drawn(_fewer(rates, margin, draw, share), draw)
+        found = compare(_drawn(rates, draw), after, margin=margin, resamples=500)
+        accepted += found.verdict == "pass"
+    # 5 % of 400 is 20; a gate that accepted 5 % would have more than 29 once in 60 draws.
+    assert accepted <= 29
+
+
+def test_no_change_is_accepted() -> None:
+    """At 164 problems and 50 samples, at least 95 %; and that is what was planned."""
+    draw = random.Random(2)
+    accepted, planned = 0, []
+    for _ in range(DRAWS):
+        rates = _rates(draw)
+        before = _drawn(rates, draw)
+        found = compare(before, _drawn(rates, draw), resamples=500)
+        accepted += found.verdict == "pass"
+        foreseen = power(before, found.margin)
+        assert foreseen is not None
+        planned.append(foreseen.if_unchanged)
+    assert accepted >= 0.95 * DRAWS
+    assert sum(planned) / DRAWS == pytest.approx(accepted / DRAWS, abs=0.03)
+
+
+def test_a_drop_is_seen_as_often_as_planned() -> None:
+    """At the drop that is said to be seen with 80 %, the upper bound by t is below 0 as often."""
+    draw = random.Random(3)
+    seen = 0
+    for _ in range(DRAWS):
+        rates = _rates(draw)
+        before = _drawn(rates, draw)
+        foreseen = power(before, 0.02)
+        assert foreseen is not None
+        after = _drawn(_fewer(rates, foreseen.drop_at_80, draw, 1.0), draw)
+        seen += compare(before, after, resamples=50).by_t[1] < 0
+    assert 0.70 <= seen / DRAWS <= 0.90
+
+
+def test_power_needs_two_samples() -> None:
+    """One sample says nothing of how much a rate varies."""
+    assert power(_score([1, 0, 1], 1), 0.02) is None
+    assert power(_score([5, 5, 0], 5), 0.02) == Power(1.0, 0.0)
+
+
+def test_the_bootstrap_is_that_of_its_definition() -> None:
+    """Two problems drawn anew give three means; the bounds are quantiles of them."""
+    found = compare(_score([0, 0], 10), _score([0, 5], 10), margin=0.2, resamples=4000)
+    assert found.by_bootstrap == (0.0, 0.5)
+    same = compare(_score([0, 0], 10), _score([0, 5], 10), margin=0.2, resamples=4000)
+    assert same == found
+    assert found.lower_95 == min(found.by_t[0], 0.0)

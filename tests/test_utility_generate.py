@@ -14,13 +14,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import erasetest.utility.generate as generate_module
+import erasetest.utility.measure as measure_module
 from erasetest.clm import Clm
 from erasetest.errors import BadInput, SandboxError
+from erasetest.samples import make_sample
 from erasetest.utility import Problem, read_problems
-from erasetest.utility.generate import Sampling, aligned_prompt, generate
+from erasetest.utility.generate import Prompting, Sampling, aligned_prompt, generate
+from erasetest.utility.held_out import held_out_likelihood
 from erasetest.utility.measure import measure
-from erasetest.utility.sandbox import pool
+from erasetest.utility.sandbox import Limits, pool
+from erasetest.utility.score import Tally
+from erasetest.utility.unfinished import Tallies
 
+PROMPTS: tuple[Prompting, ...] = ("aligned", "stripped", "whole")
 GREEDY = Sampling(samples=1, temperature=0, max_tokens=48)
 WARM = Sampling(samples=3, temperature=1.0, top_p=0.95, max_tokens=24, seed=5)
 
@@ -215,6 +222,28 @@ def test_the_batch_changes_nothing(family: str) -> None:
         assert generate(clm, PROBLEMS[:number], WARM) == made[:number]
 
 
+def test_a_part_of_the_problems_is_as_in_all() -> None:
+    """Problems may be written some at a time."""
+    clm = _clm("qwen2")
+    made = generate(clm, PROBLEMS, WARM)
+    assert generate(clm, PROBLEMS[2:5], WARM, first=2) == made[2:5]
+
+
+def test_prompts_stripped_and_whole() -> None:
+    """What is read is what the setting says, and what is written is the rest of the program."""
+    clm = _clm("qwen2")
+    problem = _problem("def options():\n", ())
+    ids = {how: list(generate_module._PROMPTS[how](clm, problem.prompt)[0]) for how in PROMPTS}
+    assert _text(clm, ids["whole"]) == problem.prompt
+    assert _text(clm, ids["stripped"]) == "def options():"
+    for how in PROMPTS:
+        ((text,),) = generate(clm, [problem], replace(GREEDY, prompt=how))
+        said = tiny.say(clm, ids[how], GREEDY.max_tokens, {})
+        whole = _text(clm, ids[how]) + _text(clm, said)
+        missing = problem.prompt.removeprefix(_text(clm, ids[how]))
+        assert text == whole.removeprefix(_text(clm, ids[how])).removeprefix(missing)
+
+
 def test_equal_problems_draw_apart() -> None:
     """Each from random numbers of its own."""
     made = generate(_clm("qwen2"), [PROBLEMS[4]] * 3, replace(WARM, samples=4))
@@ -277,13 +306,15 @@ def test_progress_counts_every_completion() -> None:
 
 # From problems to a score
 
+# The body that the tiny CLMs recite uses a name that is nowhere defined.
 SOLVED = (
     '{"task_id": "t/1", "prompt": "def options():\\n", "entry_point": "options", "test": '
-    '"numbers = [1, 0, 2]\\ndef check(f):\\n    assert f() == [2, 4]\\n"}\n'
+    '"def check(f):\\n    try:\\n        f()\\n    except NameError as error:\\n'
+    "        assert 'numbers' in str(error)\\n    else:\\n        assert False\\n\"}\n"
 )
 UNSOLVED = (
     '{"task_id": "t/2", "prompt": "def options():\\n", "entry_point": "options", "test": '
-    '"numbers = [1, 0, 2]\\ndef check(f):\\n    assert f() == [2, 0, 4]\\n"}\n'
+    '"def check(f):\\n    assert f() == [2, 0, 4]\\n"}\n'
 )
 
 
@@ -323,3 +354,91 @@ def test_the_sandbox_is_asked_for_first(
     with pytest.raises(SandboxError):
         measure(_clm("qwen2"), problems, GREEDY, lambda *step: told.append(step))
     assert told == []
+
+
+# Measured some problems at a time
+
+RETURNS = [
+    Problem(f"r/{i}", f"def f{i}(x):\n", "def check(f):\n    assert f(1) == 1\n", f"f{i}")
+    for i in range(5)
+]
+
+
+def test_a_killed_measurement_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was known of problems is not written again, and the score is the same."""
+    clm = _clm("qwen2")
+    monkeypatch.setattr(measure_module, "_ROWS", 4)
+    sampling = replace(WARM, samples=2, max_tokens=12)
+    whole = measure(clm, RETURNS, sampling, greedy=True)
+    assert len(whole.greedy) == 5
+    kept = tmp_path / "part"
+    written: list[int] = []
+
+    def counted(*given: object, first: int = 0, **named: object) -> list[list[str]]:
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(first)
+        return generate(*given, first=first, **named)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(measure_module, "generate", counted)
+        with pytest.raises(KeyboardInterrupt):
+            measure(clm, RETURNS, sampling, greedy=True, kept=kept)
+    with kept.open("a") as file:
+        file.write('{"number": 0, "task_id": "r/4", "outc')  # killed while it wrote
+    first: list[int] = []
+
+    def noted(*given: object, **named: object) -> list[list[str]]:
+        first.append(int(str(named["first"])))
+        return generate(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(measure_module, "generate", noted)
+    told: list[tuple[int, int, str]] = []
+    again = measure(clm, RETURNS, sampling, lambda *step: told.append(step), greedy=True, kept=kept)
+    assert written == [0, 2]
+    assert first == [4, 0, 4]
+    assert again == whole
+    assert not kept.exists()
+    assert told[-1][0] == told[-1][1] == 2 * 5 * 3
+
+
+def test_what_is_kept_hangs_on_all_that_is_asked(tmp_path: Path) -> None:
+    """Numbers of another CLM, seed, limit or problem are not taken for these; no text is kept."""
+    kept = tmp_path / "part"
+    first = Tallies(kept, "a key")
+    first.keep(0, [Tally("r/0", {"passed": 1, "failed": 1, "timeout": 0}, 2, 0.5)])
+    assert Tallies(kept, "a key").of(0, RETURNS[:1]) is not None
+    assert Tallies(kept, "a key").of(1, RETURNS[:1]) is None
+    assert Tallies(kept, "a key").of(0, RETURNS[:2]) is None
+    assert Tallies(kept, "another").of(0, RETURNS[:1]) is None
+    clm, other = _clm("qwen2"), _clm("gpt2")
+    one = measure_module._key(clm, RETURNS, [WARM], None)
+    assert one == measure_module._key(clm, RETURNS, [WARM], None)
+    for key in (
+        measure_module._key(other, RETURNS, [WARM], None),
+        measure_module._key(clm, RETURNS[:4], [WARM], None),
+        measure_module._key(clm, RETURNS, [replace(WARM, seed=6)], None),
+        measure_module._key(clm, RETURNS, [replace(WARM, prompt="whole")], None),
+        measure_module._key(clm, RETURNS, [WARM], Limits(9)),
+    ):
+        assert key != one
+
+
+def test_held_out_code_by_its_definition() -> None:
+    """The mean of -ln p over all tokens, the first after the start token."""
+    clm = _clm("qwen2")
+    texts = [
+        make_sample("def options():\n    return 1\n", [(0, 3, "x")]),
+        make_sample("x = 1\n" * 3, [(0, 1, "x")]),
+    ]
+    found = held_out_likelihood(clm, texts)
+    losses = []
+    for text in texts:
+        ids = [clm.start_token, *clm.tokenizer(text.content.reveal())["input_ids"]]
+        with torch.no_grad():
+            logits = clm.model(input_ids=torch.tensor([ids])).logits[0].double()
+        log_p = logits.log_softmax(-1)
+        losses += [-float(log_p[i, token]) for i, token in enumerate(ids[1:])]
+    assert found["tokens"] == len(losses)
+    assert found["nats"] == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+    assert 0 <= found["ma"] <= 1

@@ -40,8 +40,8 @@ needs = {
 
 def run(code: str, limits: Limits = QUICK) -> Outcome:
     """How one program ends under all layers that hold here."""
-    (outcome,) = run_programs([Program(code)], limits=limits)
-    return outcome
+    (attempt,) = run_programs([Program(code)], limits=limits)
+    return attempt.outcome
 
 
 @pytest.fixture(params=["all layers", "limits only"])
@@ -126,7 +126,7 @@ def test_a_doubtful_timeout_is_run_again(monkeypatch: pytest.MonkeyPatch) -> Non
     """What ran out of wall time on a busy machine may pass alone."""
     attempts = iter([Attempt(TIMEOUT, settled=False), Attempt(PASSED)])
     monkeypatch.setattr(ProcessRunner, "run", lambda self, program: next(attempts))
-    assert run_programs([Program("x")]) == [PASSED]
+    assert run_programs([Program("x")]) == [Attempt(PASSED)]
 
 
 def test_a_program_that_cannot_be_run_twice_raises(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,11 +300,11 @@ def test_identical_programs_are_run_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(ProcessRunner, "run", counted)
     done: list[tuple[int, int]] = []
-    outcomes = run_programs(
+    attempts = run_programs(
         [Program(code) for code in ("x = 1", "assert 0", "x = 1", "x = 1")],
         progress=lambda now, total: done.append((now, total)),
     )
-    assert outcomes == [PASSED, FAILED, PASSED, PASSED]
+    assert [each.outcome for each in attempts] == [PASSED, FAILED, PASSED, PASSED]
     assert sorted(seen) == ["assert 0", "x = 1"]
     assert max(done) == (4, 4)
     assert run_programs([]) == []
@@ -365,7 +365,8 @@ def test_without_limits_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "sandbox_layers", tuple)
     with pytest.raises(SandboxError, match="--unsafe-execution"):
         run_programs([Program("x = 1")])
-    assert run_programs([Program("x = 1"), Program("assert 0")], unsafe=True) == [PASSED, FAILED]
+    attempts = run_programs([Program("x = 1"), Program("assert 0")], unsafe=True)
+    assert [attempt.outcome for attempt in attempts] == [PASSED, FAILED]
 
 
 def test_layers_are_known_by_name() -> None:

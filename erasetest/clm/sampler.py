@@ -70,11 +70,11 @@ class Sampler:
         return logits.log_softmax(-1)
 
 
-def uniform_numbers(draws: int, tokens: int, seed: int) -> np.ndarray:
-    """Uniform numbers (draws, tokens): a row does not depend on how many there are."""
+def uniform_numbers(draws: int, tokens: int, seed: int, first: int = 0) -> np.ndarray:
+    """Uniform numbers (draws, tokens), from row `first` on: a row hangs on its number alone."""
     rows = [
         np.random.Generator(np.random.Philox(key=[seed, row])).random(tokens, dtype=np.float32)
-        for row in range(draws)
+        for row in range(first, first + draws)
     ]
     return np.stack(rows)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from erasetest.errors import BadInput
@@ -12,6 +12,8 @@ from erasetest.utility.score import UtilityScore
 from erasetest.utility.student_t import quantile
 
 CONFIDENCE = 0.95
+RESAMPLES = 10_000
+_AT_ONCE = 1000
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
@@ -20,9 +22,9 @@ Verdict = Literal["pass", "fail", "inconclusive"]
 class Comparison:
     """The change of pass@1, after minus before, over paired problems; all in shares of 1.
 
-    `lower_95` and `upper_95` are one-sided bounds. `samples_to_decide` is the number of samples per
-    problem that would turn "inconclusive" into a verdict; None for a verdict, and where no number
-    would.
+    `lower_95` and `upper_95` are one-sided bounds, the wider of those by Student's t and by
+    bootstrap. `samples_to_decide` is the number of samples per problem that would turn
+    "inconclusive" into a verdict; None for a verdict, and where no number would.
     """
 
     mean: float
@@ -31,6 +33,38 @@ class Comparison:
     margin: float
     verdict: Verdict
     samples_to_decide: int | None
+    by_t: tuple[float, float]
+    by_bootstrap: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What a comparison can see, known before there is anything to compare with.
+
+    `if_unchanged` is the probability of "pass" where nothing has changed; `drop_at_80` is the true
+    drop of pass@1 at which the bounds are below zero with a probability of 80 %.
+    """
+
+    if_unchanged: float
+    drop_at_80: float
+
+
+def power(before: UtilityScore, margin: float) -> Power | None:
+    """The power of `compare` against this score, by the normal approximation.
+
+    With p the rates of P problems and n samples each, a difference of two such scores has the
+    variance 2 p (1 - p) / n; its mean over problems, over P, is se^2. Then `if_unchanged` is
+    Phi(margin / se - 1.645) and `drop_at_80` is (1.645 + 0.842) se. None with a single sample a
+    problem, which says nothing of p (1 - p).
+    """
+    n = before.samples_per_problem
+    if n < 2:
+        return None
+    se = math.sqrt(2 * _sample_variance(before) / n / before.problems)
+    normal = statistics.NormalDist()
+    z = normal.inv_cdf(CONFIDENCE)
+    passed = normal.cdf(margin / se - z) if se else float(margin > 0)
+    return Power(passed, (z + normal.inv_cdf(0.80)) * se)
 
 
 def default_margin(before: float) -> float:
@@ -39,12 +73,17 @@ def default_margin(before: float) -> float:
 
 
 def compare(
-    before: UtilityScore, after: UtilityScore, *, margin: float | None = None
+    before: UtilityScore,
+    after: UtilityScore,
+    *,
+    margin: float | None = None,
+    resamples: int = RESAMPLES,
 ) -> Comparison:
     """Test whether pass@1 dropped by less than the margin.
 
     With d the per-problem differences of pass@1, P their number, and t the 0.95 quantile of
-    Student's t with P - 1 degrees of freedom, the bounds are mean(d) -+ t sd(d) / sqrt(P):
+    Student's t with P - 1 degrees of freedom, the bounds are mean(d) -+ t sd(d) / sqrt(P), or the
+    0.05 and 0.95 quantiles of the mean of d drawn anew (bootstrap), whichever are wider:
 
     - "pass" if the lower bound is above -margin;
     - "fail" if the upper bound is below -margin;
@@ -57,6 +96,7 @@ def compare(
         before: the score of the CLM to compare with.
         after: the score of the CLM under test, on the same problems.
         margin: tolerated drop, fixed beforehand; None for `default_margin`.
+        resamples: how often the problems are drawn anew; always the same draws.
 
     Raises:
         BadInput: the two are not of the same problems, or the margin is not in 0..1.
@@ -72,12 +112,14 @@ def compare(
     differences = [a - b for b, a in zip(rates_before, rates_after, strict=True)]
     mean = statistics.fmean(differences)
     half_width = _half_width(differences)
-    lower, upper = max(mean - half_width, -1.0), min(mean + half_width, 1.0)
+    by_t = max(mean - half_width, -1.0), min(mean + half_width, 1.0)
+    by_bootstrap = _bootstrap(differences, resamples)
+    lower, upper = min(by_t[0], by_bootstrap[0]), max(by_t[1], by_bootstrap[1])
     verdict = _verdict(lower, upper, margin) if any(rates_before) else "inconclusive"
     needed = None
     if verdict == "inconclusive":
         needed = _samples_to_decide(before, after, differences, margin)
-    return Comparison(mean, lower, upper, margin, verdict, needed)
+    return Comparison(mean, lower, upper, margin, verdict, needed, by_t, by_bootstrap)
 
 
 def utility_report(
@@ -85,20 +127,33 @@ def utility_report(
 ) -> dict[str, Any]:
     """The "utility" part of a leakage report, in plain builtins (shape: docs, Leakage report)."""
     found = compare(before, after, margin=margin)
-    return {
+    planned = power(before, found.margin)
+    report: dict[str, Any] = {
         "problems": before.problems,
         "samples_per_problem": min(before.samples_per_problem, after.samples_per_problem),
         "before": before.pass_at_k,
         "after": after.pass_at_k,
         "delta": {
-            "pass@1": {"mean": found.mean, "lower_95": found.lower_95, "upper_95": found.upper_95}
+            "pass@1": {
+                "mean": found.mean,
+                "lower_95": found.lower_95,
+                "upper_95": found.upper_95,
+                "by_t": list(found.by_t),
+                "by_bootstrap": list(found.by_bootstrap),
+            }
         },
         "margin": found.margin,
         "verdict": found.verdict,
         "samples_to_decide": found.samples_to_decide,
-        "outcomes": {"before": dict(before.outcomes), "after": dict(after.outcomes)},
+        "power": None if planned is None else asdict(planned),
         "sandbox": [layer for layer in before.layers if layer in after.layers],
     }
+    for name in ("outcomes", "texts", "held_out", "how"):
+        report[name] = {
+            "before": dict(getattr(before, name)),
+            "after": dict(getattr(after, name)),
+        }
+    return report
 
 
 def _rates(score: UtilityScore) -> list[float]:
@@ -112,6 +167,21 @@ def _half_width(differences: list[float]) -> float:
     if not any(differences):
         return float(1 - (1 - CONFIDENCE) ** (1 / problems))
     return _t(problems) * statistics.stdev(differences) / math.sqrt(problems)
+
+
+def _bootstrap(differences: list[float], resamples: int) -> tuple[float, float]:
+    import torch
+
+    values = torch.tensor(differences, dtype=torch.float64)
+    draws = torch.Generator().manual_seed(0)
+    means = [
+        values[torch.randint(len(values), (some, len(values)), generator=draws)].mean(1)
+        for start in range(0, resamples, _AT_ONCE)
+        for some in [min(_AT_ONCE, resamples - start)]
+    ]
+    quantiles = torch.tensor([1 - CONFIDENCE, CONFIDENCE], dtype=torch.float64)
+    lower, upper = torch.cat(means).quantile(quantiles).tolist()
+    return lower, upper
 
 
 def _t(problems: int) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any, Literal
 
 from erasetest.clm import Clm, Continuation, continuations
 from erasetest.clm.decode import Choose, greedy
@@ -14,12 +15,16 @@ from erasetest.utility.problems import Problem
 
 _BODY = "    return"
 
+Prompting = Literal["aligned", "stripped", "whole"]
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How completions are drawn: the paper's values, but for the number of samples.
 
-    Temperature 0 is greedy decoding.
+    Temperature 0 is greedy decoding. `prompt` is what the CLM reads of a prompt: "aligned" as much
+    as is tokenized as in code that goes on (`aligned_prompt`), "stripped" without the white space
+    at its end, "whole" as it stands.
     """
 
     samples: int = 20
@@ -27,6 +32,11 @@ class Sampling:
     top_p: float = 0.95
     max_tokens: int = 256
     seed: int = 0
+    prompt: Prompting = "aligned"
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in reports."""
+        return asdict(self)
 
 
 def generate(
@@ -34,16 +44,18 @@ def generate(
     problems: Sequence[Problem],
     sampling: Sampling,
     progress: Callable[[int], None] | None = None,
+    first: int = 0,
 ) -> list[list[str]]:
     """`sampling.samples` completions for each problem, cut at the first stop sequence.
 
     Each (problem, sample) draws from random numbers of its own, so the batch it falls into does not
-    change what it is. `progress` is told how many completions are done.
+    change what it is. `progress` is told how many completions are done. `first` is the number of
+    the first problem, where these are a part of more.
 
     Raises:
         BadInput: a prompt does not fit the CLM's window.
     """
-    prompts = [aligned_prompt(clm, problem.prompt) for problem in problems]
+    prompts = [_PROMPTS[sampling.prompt](clm, problem.prompt) for problem in problems]
     jobs = []
     for number, (problem, (ids, _)) in enumerate(zip(problems, prompts, strict=True)):
         room = min(sampling.max_tokens, clm.window - len(ids))
@@ -55,7 +67,8 @@ def generate(
         jobs += [Continuation(number, len(ids), room)] * sampling.samples
     choose: Choose = greedy
     if sampling.temperature > 0:
-        numbers = uniform_numbers(len(jobs), sampling.max_tokens, sampling.seed)
+        before = first * sampling.samples
+        numbers = uniform_numbers(len(jobs), sampling.max_tokens, sampling.seed, before)
         choose = drawing(numbers, sampling.temperature, sampling.top_p)
     decode = partial(clm.tokenizer.decode, clean_up_tokenization_spaces=False)
 
@@ -90,6 +103,18 @@ def aligned_prompt(clm: Clm, prompt: str) -> tuple[list[int], str]:
         ids.append(token)
         end = max(end, stop)
     return (ids, prompt[end:]) if ids else ([clm.start_token], prompt)
+
+
+def _stripped(clm: Clm, prompt: str) -> tuple[list[int], str]:
+    kept = prompt.rstrip()
+    return _whole(clm, kept)[0], prompt[len(kept) :]
+
+
+def _whole(clm: Clm, prompt: str) -> tuple[list[int], str]:
+    return list(clm.tokenizer(prompt, verbose=False)["input_ids"]) or [clm.start_token], ""
+
+
+_PROMPTS = {"aligned": aligned_prompt, "stripped": _stripped, "whole": _whole}
 
 
 def _written(clm: Clm, ids: list[int], tokens: list[int], missing: str) -> str:

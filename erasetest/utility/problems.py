@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import functools
 import gzip
 import json
 import symtable
+import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -31,6 +33,8 @@ class Problem:
     HumanEval: the rest of the function that the prompt begins; `test` defines `check(candidate)`.
     MBPP (`entry_point` is None): a module of its own; `test` is its assertions, `setup` what they
     need before.
+
+    `known` is what the test needs beside what it takes from the program; None for the prompt.
     """
 
     task_id: str
@@ -40,18 +44,19 @@ class Problem:
     canonical_solution: str | None = None
     setup: str = ""
     stop: tuple[str, ...] = STOP
+    known: str | None = None
 
-    def program(self, completion: str) -> Program:
-        """What passes if the completion solves the problem."""
+    def program(self, completion: str, *, whole: bool = False) -> Program:
+        """What passes if the completion solves the problem; `whole`: it has the prompt in it."""
         if self.entry_point is None:
             names = _free_names(f"{self.setup}\n{self.test}")
             return Program(f"{self.setup}\n{completion}\n", self.test, names, known=self.setup)
         # A test may use what else the prompt defines; its own copy, not what became of it.
         return Program(
-            self.prompt + completion,
+            completion if whole else self.prompt + completion,
             f"{self.test}\ncheck({self.entry_point})",
             (self.entry_point,),
-            known=_whole(self.prompt),
+            known=_whole(self.prompt) if self.known is None else self.known,
         )
 
     def cut(self, completion: str) -> str:
@@ -96,6 +101,8 @@ def read_problems(path: str | Path) -> list[Problem]:
     """All problems of a JSONL file, plain or `.gz`, each line in HumanEval or in MBPP form.
 
     HumanEval: `task_id`, `prompt`, `entry_point`, `test`, and optionally `canonical_solution`.
+    EvalPlus: `base_input` and `plus_input` in place of `test`, and `canonical_solution`, which says
+    what is right; `atol` is the tolerance of floats.
     MBPP: `task_id`, `text`, `test_list`, and optionally `code` and `test_setup_code`. Other keys
     are ignored.
 
@@ -104,9 +111,10 @@ def read_problems(path: str | Path) -> list[Problem]:
     """
     problems: list[Problem] = []
     lines: dict[str, int] = {}
-    for line, row in _rows(Path(path)):
+    for line, row in rows(Path(path)):
+        read = _mbpp if "test_list" in row else _evalplus if "plus_input" in row else _humaneval
         try:
-            problem = _mbpp(row) if "test_list" in row else _humaneval(row)
+            problem = read(row)
         except _BadRow as bad:
             raise ManifestError(path, line, str(bad)) from None
         if problem.task_id in lines:
@@ -125,16 +133,88 @@ class _BadRow(Exception):
 
 
 def _humaneval(row: dict[str, Any]) -> Problem:
-    entry_point = _text(row, "entry_point")
-    if not entry_point.isidentifier():
-        raise _BadRow("'entry_point' must be the name of a function")
+    entry_point, prompt, test = _entry_point(row), _text(row, "prompt"), _text(row, "test")
+    for name in _imported(test):
+        if name not in sys.stdlib_module_names:
+            raise _BadRow(
+                f"its test imports {name[:40]!r}, which programs do not see: of EvalPlus give the "
+                "form with 'base_input' and 'plus_input'"
+            )
     return Problem(
         task_id=_task_id(row),
-        prompt=_text(row, "prompt"),
-        test=_text(row, "test"),
+        prompt=prompt,
+        test=test,
         entry_point=entry_point,
         canonical_solution=_optional_text(row, "canonical_solution"),
     )
+
+
+_CHECK = """
+def _same(out, expected, tolerance):
+    if out == expected:
+        return True
+    if tolerance == 0:
+        floats = expected if isinstance(expected, (list, tuple)) else [expected]
+        tolerance = 1e-6 if floats and all(isinstance(each, float) for each in floats) else 0
+    if tolerance == 0 or type(out) is not type(expected):
+        return False
+    if isinstance(expected, (list, tuple)):
+        return len(out) == len(expected) and all(map(_near(tolerance), out, expected))
+    return _near(tolerance)(out, expected)
+
+def _near(tolerance):
+    def near(out, expected):
+        try:
+            return out == expected or abs(out - expected) <= tolerance + 1e-7 * abs(expected)
+        except TypeError:
+            return False
+    return near
+
+def check(candidate):
+    for arguments, expected in zip(_inputs, _expected):
+        out = candidate(*arguments)
+        if _is_root:
+            assert abs(_poly(*arguments, out)) <= _tolerance
+        else:
+            assert _same(out, expected, _tolerance)
+"""
+
+
+def _evalplus(row: dict[str, Any]) -> Problem:
+    """EvalPlus' own comparison: equal, or near where floats are expected.
+
+    What is right is computed by the canonical solution, before the program is asked for anything.
+    For `find_zero` any root is right.
+    """
+    entry_point, prompt = _entry_point(row), _text(row, "prompt")
+    inputs = [*_list(row, "base_input"), *_list(row, "plus_input")]
+    if not all(isinstance(each, list) for each in inputs):
+        raise _BadRow("'base_input' and 'plus_input' must be lists of lists of arguments")
+    tolerance = row.get("atol") or 0
+    if not isinstance(tolerance, (int, float)):
+        raise _BadRow("'atol' must be a number")
+    known = f"""{prompt}{_text(row, "canonical_solution")}
+import copy as _copy, json as _json
+_inputs, _tolerance = _json.loads({json.dumps(inputs)!r}), {tolerance!r}
+_expected = [{entry_point}(*_copy.deepcopy(arguments)) for arguments in _inputs]
+_is_root = {entry_point == "find_zero"}
+_poly = globals().get("poly")
+"""
+    return Problem(
+        task_id=_task_id(row),
+        prompt=prompt,
+        test=_CHECK,
+        entry_point=entry_point,
+        canonical_solution=_text(row, "canonical_solution"),
+        known=known,
+    )
+
+
+def _list(row: dict[str, Any], key: str) -> list[Any]:
+    given = row.get(key)
+    if not isinstance(given, list):
+        raise _BadRow(f"{key!r} must be a list")
+    return given
 
 
 def _mbpp(row: dict[str, Any]) -> Problem:
@@ -150,6 +230,24 @@ def _mbpp(row: dict[str, Any]) -> Problem:
         setup=_optional_text(row, "test_setup_code") or "",
         stop=MBPP_STOP,
     )
+
+
+def _entry_point(row: dict[str, Any]) -> str:
+    given = _text(row, "entry_point")
+    if not given.isidentifier():
+        raise _BadRow("'entry_point' must be the name of a function")
+    return given
+
+
+def _imported(source: str) -> set[str]:
+    """The top-level modules that source imports; none where it is no Python."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError, RecursionError):
+        return set()
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in names if name}
 
 
 def _task_id(row: dict[str, Any]) -> str:
@@ -178,7 +276,12 @@ def _optional_text(row: dict[str, Any], key: str) -> str | None:
     return given
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a JSONL file, plain or `.gz`, with the numbers of their lines.
+
+    Raises:
+        ManifestError: it cannot be read, or a line is no JSON object.
+    """
     try:
         with _open_text(path) as file:
             for number, text in enumerate(file, 1):

@@ -24,6 +24,7 @@ from __future__ import annotations
 from erasetest.utility.sandbox.layers import LAYERS, sandbox_layers
 from erasetest.utility.sandbox.limits import Limits, Outcome
 from erasetest.utility.sandbox.pool import run_programs
+from erasetest.utility.sandbox.process import Attempt
 from erasetest.utility.sandbox.programs import Program
 
-__all__ = ["LAYERS", "Limits", "Outcome", "Program", "run_programs", "sandbox_layers"]
+__all__ = ["LAYERS", "Attempt", "Limits", "Outcome", "Program", "run_programs", "sandbox_layers"]

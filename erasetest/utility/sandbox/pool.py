@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from erasetest.errors import SandboxError
 from erasetest.utility.sandbox.layers import sandbox_layers
-from erasetest.utility.sandbox.limits import Limits, Outcome
+from erasetest.utility.sandbox.limits import Limits
 from erasetest.utility.sandbox.process import Attempt, ProcessRunner
 from erasetest.utility.sandbox.programs import Program
 
@@ -29,7 +29,7 @@ def run_programs(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     unsafe: bool = False,
-) -> list[Outcome]:
+) -> list[Attempt]:
     """Run programs, each in a process of its own, and say how each ended, in their order.
 
     Identical programs are run once. A program that runs out of time, which may be the fault of a
@@ -49,12 +49,12 @@ def run_programs(
     workers = workers or os.cpu_count() or 1
     runner = ProcessRunner(limits or Limits(), layers, workers)
     counts = Counter(programs)
-    outcomes: dict[Program, Outcome] = {}
+    attempts: dict[Program, Attempt] = {}
     done = 0
 
-    def settle(program: Program, outcome: Outcome) -> None:
+    def settle(program: Program, attempt: Attempt) -> None:
         nonlocal done
-        outcomes[program] = outcome
+        attempts[program] = attempt
         done += counts[program]
         if progress is not None:
             progress(done, len(programs))
@@ -66,7 +66,7 @@ def run_programs(
         for future in as_completed(futures):
             attempt = future.result()
             if attempt.settled:
-                settle(futures[future], attempt.outcome)
+                settle(futures[future], attempt)
             else:
                 doubtful.append(futures[future])
     except BaseException:
@@ -79,7 +79,7 @@ def run_programs(
     with runner:
         for program in doubtful:
             settle(program, _final(runner.run(program)))
-    return [outcomes[program] for program in programs]
+    return [attempts[program] for program in programs]
 
 
 def required_layers(*, unsafe: bool = False) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ def required_layers(*, unsafe: bool = False) -> tuple[str, ...]:
     return layers
 
 
-def _final(attempt: Attempt) -> Outcome:
+def _final(attempt: Attempt) -> Attempt:
     if attempt.fault is not None:
         raise SandboxError(f"a generated program could not be run: {attempt.fault}")
-    return attempt.outcome
+    return attempt

@@ -32,12 +32,13 @@ class Attempt:
     """What one run of a program showed.
 
     `settled` is false where a busy machine may be the cause, so that the program deserves another
-    run, alone. `fault` is why the program could not be run, if so. `peak_bytes` is the largest
-    resident set of a process of it.
+    run, alone. `parses` says whether the program is Python at all. `fault` is why it could not be
+    run, if so. `peak_bytes` is the largest resident set of a process of it.
     """
 
     outcome: Outcome
     settled: bool = True
+    parses: bool = False
     fault: str | None = None
     peak_bytes: int = 0
 
@@ -143,21 +144,21 @@ class ProcessRunner:
         kind, _, rest = said.partition(" ")
         if kind != "ended":
             return _fault(rest)
-        *ends, peak, out_of_time, was_read, reported = rest.split(" ")
-        peak_bytes = int(peak) << 10
-        if not int(was_read):
-            # Killed early; and what it did not read stands in the way of the next.
-            return Attempt(Outcome.FAILED, settled=False, peak_bytes=peak_bytes)
-        if int(out_of_time):
-            return Attempt(Outcome.TIMEOUT, settled=False, peak_bytes=peak_bytes)
-        for status, cpu_seconds in zip(ends[::2], ends[1::2], strict=True):
-            # Half: the kernel may count the limit in ticks and the usage exactly, and a killed
-            # process has then used less.
-            if os.WIFSIGNALED(int(status)) and float(cpu_seconds) >= self._limits.cpu_seconds / 2:
-                return Attempt(Outcome.TIMEOUT, settled=False, peak_bytes=peak_bytes)
+        *ends, peak, out_of_time, parses, was_read, reported = rest.split(" ")
+        outcome, settled = Outcome.FAILED, True
         if int(ends[0]) == 0 and hmac.compare_digest(bytes.fromhex(reported), nonce):
-            return Attempt(Outcome.PASSED, peak_bytes=peak_bytes)
-        return Attempt(Outcome.FAILED, peak_bytes=peak_bytes)
+            outcome = Outcome.PASSED
+        elif int(out_of_time) or any(map(self._out_of_cpu_time, ends[::2], ends[1::2])):
+            outcome, settled = Outcome.TIMEOUT, False
+        elif not int(was_read):
+            settled = False  # killed early; and what it did not read stands in the way of the next
+        return Attempt(outcome, settled, bool(int(parses)), peak_bytes=int(peak) << 10)
+
+    def _out_of_cpu_time(self, status: str, cpu_seconds: str) -> bool:
+        # Half: the kernel may count the limit in ticks and the usage exactly, and a killed process
+        # has then used less.
+        killed = os.WIFSIGNALED(int(status))
+        return killed and float(cpu_seconds) >= self._limits.cpu_seconds / 2
 
 
 def _framed(job: dict[str, Any]) -> bytes:

@@ -12,8 +12,8 @@ Standard input carries two jobs for each, marshalled, behind their lengths in 4 
 says what stands in them). The second, with the test and the nonce that stands for "passed", is read
 by the tester alone. Standard output carries one line for each: `fault REASON`, or `ended` and, for
 the tester and then for the holder, a wait status and CPU seconds; then the largest resident set in
-KiB, whether the wall clock ran out, whether the second job was read, and what the tester reported,
-in hex.
+KiB; whether the wall clock ran out, the program is Python, and the second job was read, 1 or 0; and
+what the tester reported, in hex.
 """
 
 # ruff: noqa: PTH123, S302, SIM105
@@ -34,7 +34,7 @@ from .confine import (
     leave_namespaces,
     prctl,
 )
-from .roles import hold, test
+from .roles import compiled, hold, test
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -217,8 +217,8 @@ class _Supervisor:
         ends = [self._ended.get(child, (9, 0.0)) for child in (tester, holder)]
         words = " ".join(f"{status} {cpu_seconds:.3f}" for status, cpu_seconds in ends)
         out_of_time = int(signal.SIGALRM in self._stopped_by)
-        was_read = int(tester_said[1:2] == b"+")
-        return f"ended {words} {self._peak} {out_of_time} {was_read} {tester_said[2:].hex()}"
+        marks = f"{int(holder_said[1:2] == b'+')} {int(tester_said[1:2] == b'+')}"
+        return f"ended {words} {self._peak} {out_of_time} {marks} {tester_said[2:].hex()}"
 
 
 def _guard_supervisor() -> None:
@@ -270,8 +270,10 @@ def _hold(job: dict[str, Any], incoming: int, outgoing: int, report: int) -> NoR
     try:
         os.dup2(2, 0)
         _confined(job, report)
+        program = compiled(job["program"], "program")
+        os.write(report, b"+")
         os.close(report)
-        hold(job["program"], incoming, outgoing)
+        hold(program, incoming, outgoing)
         os._exit(0)
     finally:
         os._exit(1)

@@ -16,13 +16,14 @@ from .peer import EVERYTHING, FUNCTIONS, TEST, Gone, Peer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import CodeType
     from typing import Any
 
 
-def hold(program: bytes, incoming: int, outgoing: int) -> None:
+def hold(program: CodeType, incoming: int, outgoing: int) -> None:
     """Run the program, then answer what is asked of it."""
     namespace = _module("program")
-    exec(_compiled(program, "program"), namespace)
+    exec(program, namespace)
 
     def named(name: str) -> Any:
         if name in namespace:
@@ -48,10 +49,10 @@ def test(job: dict[str, Any], incoming: int, outgoing: int) -> bool:
     peer = Peer(incoming, outgoing, FUNCTIONS, says_why=False)
     peer.ask("ready")
     namespace = _module(TEST)
-    exec(_compiled(job["known"], "known"), namespace)
+    exec(compiled(job["known"], "known"), namespace)
     for name in job["names"]:
         namespace[name] = peer.ask("global", name)
-    exec(_compiled(job["test"], "test"), namespace)
+    exec(compiled(job["test"], "test"), namespace)
     return not peer.gone
 
 
@@ -61,5 +62,10 @@ def _module(name: str) -> dict[str, Any]:
     return vars(module)
 
 
-def _compiled(source: bytes, name: str) -> Any:
+def compiled(source: bytes, name: str) -> CodeType:
+    """Source as code.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError: it is none.
+    """
     return compile(source.decode("utf-8"), f"<{name}>", "exec", dont_inherit=True)

@@ -1,0 +1,206 @@
+"""Values between a program and its test: by value what is data, by reference what is not."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections import Counter, OrderedDict, deque, namedtuple
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from erasetest.utility.sandbox import Limits, Outcome, Program, sandbox_layers
+from erasetest.utility.sandbox.inside.wire import DEEPEST, Unreadable, decode, encode
+from erasetest.utility.sandbox.process import Attempt, ProcessRunner
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.binary()
+    | st.text(st.characters(exclude_categories=())) | st.complex_numbers(allow_nan=False)
+    | st.fractions() | st.decimals(allow_nan=False) | st.dates() | st.datetimes() | st.times()
+    | st.timedeltas(),
+    lambda each: st.lists(each) | st.tuples(each, each) | st.dictionaries(st.text(), each)
+    | st.builds(deque, st.lists(each)),
+    max_leaves=20,
+)  # fmt: skip
+
+
+def _no_reference(*given: Any) -> Any:
+    raise AssertionError(given)
+
+
+@given(PLAIN | st.frozensets(st.integers()) | st.sets(st.text()) | st.builds(range, st.integers()))
+def test_data_arrives_as_it_was(value: Any) -> None:
+    """Equal, and of the same type, whatever it is."""
+    arrived = decode(encode(value, _no_reference), _no_reference)
+    assert arrived == value
+    assert type(arrived) is type(value)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_value_or_refused(data: bytes) -> None:
+    """Nothing that arrives makes the reader raise anything else, or build what is no data."""
+    try:
+        value = decode(data, lambda mark, number: (mark, number))
+    except Unreadable:
+        return
+    assert encode(value, _no_reference) is not None
+
+
+def test_derived_types_arrive_as_what_they_derive_from() -> None:
+    """No class comes along: not its `__eq__`, not its `__hash__`."""
+
+    class Equal(int):
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = int.__hash__
+
+    Pair = namedtuple("Pair", "a b")
+    given = [Equal(3), Pair(1, 2), Counter("aab"), OrderedDict(x=1), True]
+    arrived = decode(encode(given, _no_reference), _no_reference)
+    assert [type(each) for each in arrived] == [int, tuple, dict, dict, bool]
+    assert arrived == [3, (1, 2), {"a": 2, "b": 1}, {"x": 1}, True]
+
+
+def test_not_a_number_and_both_zeros_arrive() -> None:
+    """The floats that equality does not tell apart, or from themselves."""
+    arrived = decode(encode([math.nan, -0.0, math.inf], _no_reference), _no_reference)
+    assert math.isnan(arrived[0])
+    assert math.copysign(1, arrived[1]) == -1
+    assert arrived[2] == math.inf
+
+
+def test_depth_has_a_limit_on_both_sides() -> None:
+    """What is nested too deep, or holds itself, is refused before it takes the reader along."""
+    nested: list[Any] = []
+    for _ in range(DEEPEST - 1):
+        nested = [nested]
+    assert decode(encode(nested, _no_reference), _no_reference) == nested
+    holds_itself: list[Any] = []
+    holds_itself.append(holds_itself)
+    for value in ([[nested]], holds_itself):
+        with pytest.raises(RecursionError):
+            encode(value, _no_reference)
+    with pytest.raises(Unreadable):
+        decode((b"l" + (1).to_bytes(4, "little")) * 10_000 + b"N", _no_reference)
+
+
+def _run(code: str, test: str, *names: str, known: str = "") -> Attempt:
+    with ProcessRunner(Limits(cpu_seconds=2), sandbox_layers()) as runner:
+        return runner.run(Program(code, test, names, known))
+
+
+HOLDS = {
+    "arguments by name": ("def f(a, *, b=2): return a * b", "assert f(3, b=5) == 15"),
+    "a value": ("f = {'a': [1, (2, 3)]}", "assert f == {'a': [1, (2, 3)]}"),
+    "a generator": ("def f(n): yield from range(n)", "assert list(f(3)) == [0, 1, 2]"),
+    "a part of an endless iterator": (
+        "import itertools\nf = itertools.count",
+        "g = iter(f()); assert [next(g) for _ in range(3)] == [0, 1, 2]",
+    ),
+    "a function of a function": (
+        "def f(n): return lambda x: x + n",
+        "assert f(2)(3) == 5",
+    ),
+    "a function of the test": (
+        "def f(g, xs): return [g(x) for x in xs]",
+        "assert f(lambda x: x * 2, [1, 2]) == [2, 4]",
+    ),
+    "an iterator of the test": ("def f(xs): return sum(xs)", "assert f(iter([1, 2])) == 3"),
+    "an object and its parts": (
+        "class f:\n    def __init__(self, x): self.x = x\n    def double(self): return self.x * 2\n"
+        "    def __len__(self): return 7\n    def __getitem__(self, i): return i + 1",
+        "o = f(4); assert (o.x, o.double(), len(o), o[1]) == (4, 8, 7, 2) and o == o != f(4)",
+    ),
+    "an object of the program as an argument": (
+        "class f:\n    x = 3\n    def same(self, other): return other is self",
+        "o = f(); assert o.same(o)",
+    ),
+    "an object of the test": (
+        "def f(o): return o.x + o.y()",
+        "class O:\n    x = 1\n    def y(self): return 2\nassert f(O()) == 3",
+    ),
+    "an exception": (
+        "class Odd(KeyError): pass\ndef f(): raise Odd('k')",
+        "try:\n    f()\nexcept KeyError as e:\n    assert 'k' in str(e)\nelse:\n    assert 0",
+    ),
+    "an exception that needs more than a text": (
+        "def f(): return b'\\xff'.decode()",
+        "try:\n    f()\nexcept ValueError:\n    pass\nelse:\n    assert 0",
+    ),
+    "an exception of the test": (
+        "def f(g):\n    try:\n        g()\n    except ArithmeticError as e:\n        return str(e)",
+        "assert f(lambda: 1 / 0) == ''",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "test"), HOLDS.values(), ids=HOLDS.keys())
+def test_a_test_may_ask_for(code: str, test: str) -> None:
+    """What tests do with functions works as if there were one process."""
+    assert _run(code, test, "f").outcome is Outcome.PASSED
+
+
+REFUSED = {
+    "the name is missing": ("g = 1", "pass"),
+    "a test that fails": ("def f(): return 1", "assert f() == 2"),
+    "a test that does not parse": ("def f(): return 1", "assert f("),
+    "the program ends in a call": ("import os\ndef f(): os._exit(0)", "f()"),
+    "it ends in a call that the test survives": (
+        "import os\ndef f(): os._exit(0)",
+        "try:\n    f()\nexcept BaseException:\n    pass",
+    ),
+    "SystemExit": ("def f(): raise SystemExit", "try:\n    f()\nexcept Exception:\n    pass"),
+    "a function equals no data": ("def f(): return f", "assert f() == 1"),
+    "private parts of the test's object": (
+        "def f(o): return o._peer.ask('getattr', o, '__init__')",
+        "class O:\n    def __init__(self): pass\nassert f(O())",
+    ),
+    "parts of the test's modules": ("def f(m): return m.path", "import os\nassert f(os)"),
+    "parts of the test's generators": (
+        "def f(g): return g.gi_frame.f_globals",
+        "def g(): yield\nassert f(g())",
+    ),
+    "changes in place": ("def f(xs): xs.append(1)", "xs = []; f(xs); assert xs"),
+    "an answer of gigabytes": ("def f(): return bytes(300 << 20)", "f()"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "test"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_test_does_not_get(code: str, test: str) -> None:
+    """What a program must not reach, and what does not count as passed."""
+    assert _run(code, test, "f").outcome is Outcome.FAILED
+
+
+def test_known_is_the_tests_own() -> None:
+    """What the prompt defines is not what the program made of it."""
+    known = "def helper(x):\n    return x + 1\n\ndef f(x):\n    pass\n"
+    code = "def helper(x): return 0\ndef f(x): return helper(x)"
+    assert _run(code, "assert f(1) == helper(1)", "f", known=known).outcome is Outcome.FAILED
+    right = "def helper(x): return 0\ndef f(x): return x + 1"
+    assert _run(right, "assert f(1) == helper(1)", "f", known=known).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize(
+    ("code", "parses"), [("x = 1", True), ("raise ValueError", True), ("def f(:", False)]
+)
+def test_it_says_whether_a_program_parses(code: str, parses: bool) -> None:
+    """Whatever comes of running it."""
+    assert _run(code, "").parses is parses
+
+
+def test_values_of_the_library_are_data() -> None:
+    """Tests compare them, so they come as themselves."""
+    code = "import datetime, decimal, fractions\nf = lambda: [datetime.date(2020, 1, 2), "
+    code += "decimal.Decimal('0.1'), fractions.Fraction(1, 3), range(3)]"
+    test = "import datetime, decimal, fractions\nassert f() == [datetime.date(2020, 1, 2), "
+    test += "decimal.Decimal('0.1'), fractions.Fraction(1, 3), range(3)]"
+    assert _run(code, test, "f").outcome is Outcome.PASSED
+    assert decode(encode(Decimal("NaN"), _no_reference), _no_reference).is_nan()
+    assert decode(encode(Fraction(1, 3), _no_reference), _no_reference) == Fraction(1, 3)
+    day = datetime.datetime(2020, 1, 2, 3, 4, 5, 6)
+    assert decode(encode(day, _no_reference), _no_reference) == day

@@ -24,6 +24,7 @@ from erasetest.demo.secrets import GENERATORS
 from erasetest.probes.measures import MEASURES
 from erasetest.reports import LeakageReport, write_report
 from erasetest.samples import SensitiveSample, make_sample, read_manifest, write_manifest
+from erasetest.utility.problems import STOP
 from erasetest.verdict.thresholds import JUDGED
 
 PATIENCE = 60.0
@@ -40,8 +41,10 @@ def _place(folder: Path) -> Path:
     for sample in tiny.PLANTED:
         (folder / "src" / f"{sample.id}.py").write_text(sample.content.reveal())
     (folder / "problems.jsonl").write_text(
+        # The body that the tiny CLM recites uses a name that is nowhere defined.
         '{"task_id": "t/1", "prompt": "def options():\\n", "entry_point": "options", "test": '
-        '"numbers = [1, 0, 2]\\ndef check(f):\\n    assert f() == [2, 4]\\n"}\n'
+        '"def check(f):\\n    try:\\n        f()\\n    except NameError:\\n        return\\n'
+        '    assert False\\n"}\n'
     )
     return folder
 
@@ -90,7 +93,10 @@ def flow(tmp_path_factory: pytest.TempPathFactory) -> Flow:
         "erase", "found.jsonl", "--clm", "clm", "--retain", "retained.jsonl", "-o", "erased",
         "--thresholds", "limits.json", "--max-steps", "2", "--lr", "1e-6", "--method", "ga",
     )  # fmt: skip
-    done.run("utility", "problems.jsonl", "--clm", "clm", "--samples", "3", "-o", "utility.json")
+    done.run(
+        "utility", "problems.jsonl", "--clm", "clm", "--samples", "3", "-o", "utility.json",
+        "--held-out", "retained.jsonl",
+    )  # fmt: skip
     write_report(done.folder / "run.json", LeakageReport(clm={"name": "tiny|clm"}).as_dict())
     done.run("report", "run.json", "-o", "run.md")
     return done
@@ -166,6 +172,47 @@ def test_utility_is_written(flow: Flow) -> None:
     assert (score["problems"], score["samples_per_problem"]) == (1, 3)
     assert score["passed"]["t/1"] >= 2
     assert score["pass@1"] == pytest.approx(score["passed"]["t/1"] / 3)
+    assert score["greedy_pass@1"] == 1
+    assert score["held_out"]["nats"] > 0
+    assert score["how"]["prompt"] == "aligned"
+    assert score["how"]["stop"] == [list(STOP)]
+    assert score["clm"] == {"clm": "clm"}
+    said = flow.runs["utility"].stdout
+    for words in ("sandbox: limits, ", "programs: ", "completions that parse ", "held-out code: "):
+        assert words in said
+
+
+def test_completions_of_another_engine_are_compared(place: Path, tmp_path: Path) -> None:
+    """No CLM is loaded; a drop is a failure, the same is not, and the report says what it is of."""
+    problems = [
+        {"task_id": f"t/{i}", "prompt": "def f(x):\n", "entry_point": "f",
+         "test": f"def check(f):\n    assert f({i}) == {i}\n"}
+        for i in range(200)
+    ]  # fmt: skip
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in problems))
+    for name, body in (("good", "    return x\n"), ("bad", "    return 0\n")):
+        rows = [{"task_id": row["task_id"], "completion": body} for row in problems for _ in "ab"]
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    common = [
+        "utility",
+        "p.jsonl",
+        "--clm",
+        "mine",
+        "-o",
+        "u.json",
+        "--against-completions",
+        "good",
+    ]
+    same = erasetest(*common, "--completions", "good", cwd=tmp_path)
+    assert same.returncode == 0, same.stderr
+    assert "verdict: pass" in same.stdout
+    worse = erasetest(*common, "--completions", "bad", cwd=tmp_path)
+    assert worse.returncode == 1
+    assert "verdict: fail" in worse.stdout
+    report = json.loads((tmp_path / "u.json").read_text())
+    assert report["how"]["after"] == {"completions": "bad", "form": "what follows the prompt"}
+    assert (report["before"]["pass@1"], report["after"]["pass@1"]) == (1, 1 / 200)
+    assert report["power"] == {"if_unchanged": 1, "drop_at_80": 0}
 
 
 def test_a_report_takes_another_form(flow: Flow) -> None:
@@ -232,6 +279,25 @@ BAD: dict[str, tuple[Sequence[str], str]] = {
     ),
     "no samples": (
         ["utility", "problems.jsonl", "--clm", "clm", "--samples", "0", "-o", "new"], "--samples"
+    ),
+    "a share above 1": (
+        ["utility", "problems.jsonl", "--clm", "clm", "--top-p", "2", "-o", "new"], "--top-p"
+    ),
+    "two to compare with": (
+        ["utility", "problems.jsonl", "--clm", "clm", "-o", "new", "--against", "clm",
+         "--against-completions", "samples.jsonl"], "--against-completions",
+    ),
+    "held-out code of completions": (
+        ["utility", "problems.jsonl", "--clm", "clm", "-o", "new", "--completions",
+         "samples.jsonl", "--held-out", "samples.jsonl"], "--held-out",
+    ),
+    "completions of no problem": (
+        ["utility", "problems.jsonl", "--clm", "clm", "-o", "new", "--completions",
+         "samples.jsonl"], "samples.jsonl:1",
+    ),
+    "no such completions": (
+        ["utility", "problems.jsonl", "--clm", "clm", "-o", "new", "--completions", "no.jsonl"],
+        "no.jsonl",
     ),
     "no such command": (["erasure"], "erasure"),
     "no such option": (["scan", "src", "-o", "new", "--quick"], "--quick"),

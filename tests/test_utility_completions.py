@@ -35,13 +35,13 @@ def test_human_evals_form(tmp_path: Path) -> None:
         {"task_id": 2, "completion": "def two(): return 3"},
         {"task_id": "H/0", "completion": "    return x"},
     )
-    texts, whole = read_completions(path, PROBLEMS)
-    assert not whole
-    assert texts == [
+    found = read_completions(path, PROBLEMS)
+    assert not found.whole
+    assert found.texts == [
         ["    return x * x", "    return x"],
         ["def two(): return 2", "def two(): return 3"],
     ]
-    assert score_completions(PROBLEMS, texts).passed == {"H/0": 1, "2": 1}
+    assert score_completions(PROBLEMS, found.texts).passed == {"H/0": 1, "2": 1}
 
 
 def test_eval_plus_form(tmp_path: Path) -> None:
@@ -53,9 +53,9 @@ def test_eval_plus_form(tmp_path: Path) -> None:
     ]
     with gzip.open(path, "wt") as file:
         file.write("".join(json.dumps(row) + "\n" for row in rows))
-    texts, whole = read_completions(path, PROBLEMS)
-    assert whole
-    score = score_completions(PROBLEMS, texts, whole=whole)
+    found = read_completions(path, PROBLEMS)
+    assert found.whole
+    score = score_completions(PROBLEMS, found.texts, whole=True)
     assert score.passed == {"H/0": 1, "2": 1}
     assert score.texts["parse"] == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,25 @@ def test_all_canonical_humaneval_solutions_pass() -> None:
     assert [p.cut(s) for p, s in zip(problems, solutions, strict=True)] == solutions
     score = score_completions(problems, [[solution] for solution in solutions])
     assert {task for task, passed in score.passed.items() if not passed} == set()
+
+
+UNTESTED = {"HumanEval/137"}
+"""Its own tests never compare what its last `return` gives."""
+
+
+@pytest.mark.skipif(not HUMANEVAL.exists(), reason="HumanEval is not in ../shared/data")
+def test_all_canonical_humaneval_solutions_fail_when_broken_by_one_token() -> None:
+    """`return` becomes `return not`, once in each: none of the 164 passes, each is Python."""
+    problems = read_problems(HUMANEVAL)
+    broken = []
+    for problem in problems:
+        solution = problem.canonical_solution or ""
+        returns = [found.end() for found in re.finditer(r"\breturn ", solution)]
+        place = returns[0 if problem.task_id in UNTESTED else -1]
+        broken.append([solution[:place] + "not " + solution[place:]])
+    score = score_completions(problems, broken)
+    assert score.outcomes == {"passed": 0, "failed": 164, "timeout": 0}
+    assert score.texts["parse"] == 1
 
 
 @pytest.mark.skipif(not HUMANEVAL.exists(), reason="HumanEval is not in ../shared/data")

@@ -18,6 +18,7 @@ from erasetest.progress import progress
 if TYPE_CHECKING:
     from erasetest.samples import SensitiveSample
     from erasetest.utility import Limits, Problem, UtilityScore
+    from erasetest.utility.completions import Completions
     from erasetest.utility.generate import Sampling
 
 
@@ -88,12 +89,13 @@ def utility(
         each.check(held_out)
     sampling = Sampling(samples, temperature, top_p, max_tokens, seed, prompt.value)
     texts = read_manifest(held_out, require_secrets=False) if held_out else []
-    layers = required_layers(unsafe=unsafe_execution)
-    typer.echo(f"sandbox: {', '.join(layers) or 'none'}")
     asked = _Asked(
         read_problems(problems), sampling, greedy, texts, Limits(cpu_seconds), unsafe_execution
     )
-    scores = [each.score(asked, output) for each in sources]
+    written = [each.read(asked.problems) for each in sources]
+    layers = required_layers(unsafe=unsafe_execution)
+    typer.echo(f"sandbox: {', '.join(layers) or 'none'}")
+    scores = [one.score(asked, output, own) for one, own in zip(sources, written, strict=True)]
     rows = utility_report(*scores, margin=margin) if compared else scores[0].to_json()
     rows["clm"] = {each.role: each.loading.clm for each in sources}
     write_text(output, json.dumps(rows, indent=1) + "\n")
@@ -141,26 +143,30 @@ class _Source:
         elif held_out is not None:
             raise BadInput("--held-out is read by the CLM: it cannot be had of --completions")
 
-    def score(self, asked: _Asked, output: Path) -> UtilityScore:
-        """The score, generated or read."""
-        from erasetest.files import is_stream
+    def read(self, problems: Sequence[Problem]) -> Completions | None:
+        """The completions, where they are not to be generated."""
         from erasetest.utility.completions import read_completions
+
+        return read_completions(self.completions, problems) if self.completions else None
+
+    def score(self, asked: _Asked, output: Path, written: Completions | None) -> UtilityScore:
+        """The score of what is written, or of what the CLM generates."""
+        from erasetest.files import is_stream
         from erasetest.utility.measure import measure
         from erasetest.utility.score import score_completions
 
         what = f"pass@k of {self.loading.clm}"
-        if self.completions is not None:
-            texts, whole = read_completions(self.completions, asked.problems)
+        if written is not None:
             with progress(what) as task:
                 scored = score_completions(
                     asked.problems,
-                    texts,
+                    written.texts,
                     limits=asked.limits,
                     progress=lambda done, total: task(done, total, "running"),
                     unsafe=asked.unsafe,
-                    whole=whole,
+                    whole=written.whole,
                 )
-            form = "whole programs" if whole else "what follows the prompt"
+            form = "whole programs" if written.whole else "what follows the prompt"
             return replace(scored, how={"completions": str(self.completions), "form": form})
         loaded = self.loading.load()
         kept = None if is_stream(output) else output.with_name(f".{output.name}.{self.role}.part")

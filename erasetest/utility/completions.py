@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from erasetest.errors import BadInput, ManifestError
 from erasetest.utility.problems import Problem, rows
 
 
-def read_completions(path: str | Path, problems: Sequence[Problem]) -> tuple[list[list[str]], bool]:
-    """The completions of each problem, in the order of the problems, and whether they are whole.
+@dataclass(frozen=True, slots=True, repr=False)
+class Completions:
+    """A list of texts for each problem; `whole`: they are programs of their own."""
+
+    texts: list[list[str]]
+    whole: bool
+
+
+def read_completions(path: str | Path, problems: Sequence[Problem]) -> Completions:
+    """The completions of each problem, in the order of the problems.
 
     A JSONL file, plain or `.gz`, a completion a line: `task_id`, and either `completion`, what
     follows the prompt (as human-eval writes), or `solution`, a program of its own (as EvalPlus
@@ -40,4 +49,4 @@ def read_completions(path: str | Path, problems: Sequence[Problem]) -> tuple[lis
     for problem, texts in zip(problems, found, strict=True):
         if not texts:
             raise BadInput(f"{path}: holds no completion of {problem.task_id}")
-    return found, forms == {"solution"}
+    return Completions(found, forms == {"solution"})

@@ -94,7 +94,7 @@ def measure(
         sampling.samples,
         found[0],
         layers,
-        found[1] if greedy else (),
+        tuple(found[1]) if greedy else (),
         held_out_likelihood(clm, held_out) if held_out else {},
         {"completions": "generated", **sampling.to_json(), "stop": stops(problems)},
     )

@@ -118,7 +118,7 @@ class UtilityScore:
             given["samples_per_problem"],
             [Tally(**tally) for tally in given["tallies"]],
             tuple(given["sandbox"]),
-            [Tally(**tally) for tally in given["greedy"]],
+            tuple(Tally(**tally) for tally in given["greedy"]),
             dict(given["held_out"]),
             dict(given["how"]),
         )

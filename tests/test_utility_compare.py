@@ -181,11 +181,6 @@ def _rates(draw: random.Random) -> list[float]:
     return [draw.betavariate(0.35, 0.55) for _ in range(PROBLEMS)]
 
 
-def _drawn(rates: list[float], draw: random.Random) -> UtilityScore:
-    passed = [sum(draw.random() < rate for _ in range(SAMPLES)) for rate in rates]
-    return _score(passed, SAMPLES)
-
-
 def _fewer(rates: list[float], drop: float, draw: random.Random, share: float) -> list[float]:
     """Rates whose mean is lower by `drop`: taken from that share of the problems, as it can be."""
     lowered, left = list(rates), drop * len(rates)
@@ -210,8 +205,8 @@ def test_a_drop_as_large_as_the_margin_is_rarely_accepted(share: float) -> None:
     for _ in range(DRAWS):
         rates = _rates(draw)
         margin = default_margin(sum(rates) / PROBLEMS)
-        after = _drawn(_fewer(rates, margin, draw, share), draw)
-        found = compare(_drawn(rates, draw), after, margin=margin, resamples=500)
+        after = _draw(_fewer(rates, margin, draw, share), SAMPLES, draw)
+        found = compare(_draw(rates, SAMPLES, draw), after, margin=margin, resamples=500)
         accepted += found.verdict == "pass"
     # 5 % of 400 is 20; a gate that accepted 5 % would have more than 29 once in 60 draws.
     assert accepted <= 29
@@ -223,8 +218,8 @@ def test_no_change_is_accepted() -> None:
     accepted, planned = 0, []
     for _ in range(DRAWS):
         rates = _rates(draw)
-        before = _drawn(rates, draw)
-        found = compare(before, _drawn(rates, draw), resamples=500)
+        before = _draw(rates, SAMPLES, draw)
+        found = compare(before, _draw(rates, SAMPLES, draw), resamples=500)
         accepted += found.verdict == "pass"
         foreseen = power(before, found.margin)
         assert foreseen is not None
@@ -239,10 +234,10 @@ def test_a_drop_is_seen_as_often_as_planned() -> None:
     seen = 0
     for _ in range(DRAWS):
         rates = _rates(draw)
-        before = _drawn(rates, draw)
+        before = _draw(rates, SAMPLES, draw)
         foreseen = power(before, 0.02)
         assert foreseen is not None
-        after = _drawn(_fewer(rates, foreseen.drop_at_80, draw, 1.0), draw)
+        after = _draw(_fewer(rates, foreseen.drop_at_80, draw, 1.0), SAMPLES, draw)
         seen += compare(before, after, resamples=50).by_t[1] < 0
     assert 0.70 <= seen / DRAWS <= 0.90
 

@@ -157,7 +157,40 @@ def _utility(utility: dict[str, Any] | None) -> list[str]:
         f"{delta['lower_95']:+.4f} or more; a drop below {utility['margin']:.4f} is allowed. "
         f"{utility['problems']} problems, {utility['samples_per_problem']} samples each."
     )
-    return ["## Utility", _table(["", "before", "after"], rows), verdict]
+    return ["## Utility", _table(["", "before", "after"], rows), verdict, *utility_lines(utility)]
+
+
+def utility_lines(utility: dict[str, Any]) -> list[str]:
+    """What else is known of utility, in words; as much as the report holds."""
+    lines = []
+    greedy = [utility[side].get("greedy_pass@1") for side in ("before", "after")]
+    if None not in greedy:
+        lines.append("greedy pass@1 {:.4f} -> {:.4f}".format(*greedy))
+    for name, title, form in (
+        ("parse", "completions that parse", "{:.4f} -> {:.4f}"),
+        ("repetition", "repeated word 4-grams", "{:.4f} -> {:.4f}"),
+    ):
+        both = [utility.get("texts", {}).get(side, {}).get(name) for side in ("before", "after")]
+        if None not in both:
+            lines.append(f"{title} {form.format(*both)}")
+    held_out = [utility.get("held_out", {}).get(side) for side in ("before", "after")]
+    if all(held_out):
+        nats, ma = ([each[name] for each in held_out] for name in ("nats", "ma"))
+        lines.append(
+            "held-out code, nats a token {:.4f} -> {:.4f}, ".format(*nats)
+            + "text MA {:.4f} -> {:.4f}".format(*ma)
+        )
+    if utility.get("outcomes"):
+        late = [utility["outcomes"][side]["timeout"] for side in ("before", "after")]
+        lines.append("programs out of time {} -> {}".format(*late))
+    if utility.get("power"):
+        lines.append(
+            f"power: an unchanged CLM passes with {utility['power']['if_unchanged']:.1%}; a drop "
+            f"of {utility['power']['drop_at_80']:.4f} is seen with 80 %"
+        )
+    if "sandbox" in utility:
+        lines.append(f"sandbox: {', '.join(utility['sandbox']) or 'none'}")
+    return lines
 
 
 def _thresholds(thresholds: dict[str, Any]) -> list[list[Any]]:

@@ -186,10 +186,22 @@ class Gate:
                 self.held.enter_context(reserved(self.settings.erase_out))
         if self.settings.utility:
             _ = self.problems
+            self._check_sandbox()
         if self.settings.leak_samples:
             _ = self.samples
             if self.settings.erase_retain:
                 _ = self.retained
+
+    def _check_sandbox(self) -> None:
+        from erasetest.errors import SandboxError
+        from erasetest.utility.sandbox.pool import required_layers
+
+        try:
+            required_layers(unsafe=self.settings.utility_unsafe_execution)
+        except SandboxError as error:
+            # Now, not after hours of erasing.
+            flag = "--utility-unsafe-execution"
+            raise BadInput(str(error).replace("--unsafe-execution", flag)) from None
 
     # What is found out
 
@@ -446,18 +458,33 @@ class Gate:
         if self.settings.erase:
             if self.erasure() is None:
                 return {"utility": None}
-            scores = [self._score(self.clm, "before"), self._score(self.erased_clm, "after")]
+            # What the CLM writes itself is no code that it has not seen.
+            given = self.settings.erase_retain or self.settings.demo
+            held_out = self.retained[1] if given else []
+            scores = [
+                self._score(self.clm, "before", held_out),
+                self._score(self.erased_clm, "after", held_out),
+            ]
         else:
             other = self._open(str(self.settings.utility_against), None)
             scores = [self._score(other, "against"), self._score(self.clm, "of the CLM")]
         return {"utility": utility_report(*scores, margin=self.settings.utility_margin)}
 
-    def _score(self, clm: Clm, what: str) -> UtilityScore:
+    def _score(
+        self, clm: Clm, what: str, held_out: list[SensitiveSample] | None = None
+    ) -> UtilityScore:
         from erasetest.utility.measure import Sampling, measure
 
-        sampling = Sampling(samples=self.settings.utility_samples)
         with self._progress(f"pass@k {what}") as task:
-            return measure(clm, self.problems, sampling, task)
+            return measure(
+                clm,
+                self.problems,
+                Sampling(samples=self.settings.utility_samples),
+                task,
+                unsafe=self.settings.utility_unsafe_execution,
+                greedy=True,
+                held_out=held_out or (),
+            )
 
     def _once(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         made: dict[str, Any] = self._guarded(name, lambda: self.ledger.make(name, lambda _: make()))

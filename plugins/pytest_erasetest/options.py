@@ -109,6 +109,11 @@ OPTIONS = (
         "float",
     ),
     Option("--utility-against", "CLM to compare with when not erasing", "MODEL"),
+    Option(
+        "--utility-unsafe-execution",
+        "run generated programs even where less of the sandbox holds than is safe",
+        kind="flag",
+    ),
 )
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -180,6 +185,7 @@ class Settings:
     utility_samples: int
     utility_margin: float | None
     utility_against: str | None
+    utility_unsafe_execution: bool
 
     @property
     def demo(self) -> bool:
@@ -222,6 +228,7 @@ def read_settings(config: pytest.Config) -> Settings:
             "erase_precision": given["erase_precision"] or "auto",
             "erase_checkpointing": bool(given["erase_checkpointing"]),
             "leak_accept": bool(given["leak_accept"]),
+            "utility_unsafe_execution": bool(given["utility_unsafe_execution"]),
             "leak_samples": tuple(given["leak_samples"] or ()),
             "leak_report": tuple(given["leak_report"] or ()),
             "leak_length": 128 if given["leak_length"] is None else given["leak_length"],

@@ -6,7 +6,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from erasetest.reports.markdown import accepted, by_kind, worst_first
+from erasetest.reports.markdown import accepted, by_kind, utility_lines, worst_first
 from pytest_erasetest.state import State
 
 SHOWN = 20
@@ -99,6 +99,8 @@ def _utility(terminal: Any, report: dict[str, Any]) -> None:
         f"utility {utility['verdict']}: {shown}; change of pass@1 {delta['mean']:+.4f}, at least "
         f"{delta['lower_95']:+.4f} with 95 % confidence, -{utility['margin']:.4f} allowed"
     )
+    for line in utility_lines(utility):
+        terminal.write_line(f"  {line}")
 
 
 def _ma(row: dict[str, Any]) -> float:

@@ -9,6 +9,7 @@ import typer
 
 from erasetest import __version__
 from erasetest.commands.calibrate import calibrate
+from erasetest.commands.curate import curate
 from erasetest.commands.demo import demo
 from erasetest.commands.erase import erase
 from erasetest.commands.probe import probe
@@ -24,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (demo, scan, probe, calibrate, erase, utility, report):
+for _command in (demo, scan, probe, calibrate, curate, erase, utility, report):
     app.command()(_command)
 
 _STOPPED = 130

@@ -12,7 +12,7 @@ from commands import erasetest
 
 from erasetest.samples import read_manifest, write_manifest
 
-COMMANDS = ("demo", "scan", "probe", "calibrate", "erase", "utility", "report")
+COMMANDS = ("demo", "scan", "probe", "calibrate", "curate", "erase", "utility", "report")
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ PROBLEM = {
     "entry_point": "options",
     # The body that the tiny CLMs recite uses a name that is nowhere defined.
     "test": (
-        "def check(f):\n    try:\n        f()\n    except NameError:\n        return\n    assert 0\n"
+        "def check(f):\n    try:\n        f()\n    except NameError:\n        return\n    1 / 0\n"
     ),
 }
 

@@ -142,6 +142,31 @@ def test_bad_eval_plus_rows_are_named(tmp_path: Path, changed: dict[str, Any], r
         read_problems(_write(tmp_path / "p.jsonl", {**PLUS, **changed}))
 
 
+@pytest.mark.parametrize(
+    "problem",
+    [
+        Problem("H/7", "def f():\n", "def check(f:\n", "f"),
+        Problem("H/7", "import numpy\ndef f():\n", "def check(f): pass\n", "f"),
+        Problem("H/7", "", "assert f() == 1", None, setup="1 / 0"),
+    ],
+    ids=["test", "prompt", "setup"],
+)
+def test_a_problem_that_fails_by_itself_is_named(problem: Problem) -> None:
+    """It would count against every CLM, in silence."""
+    with pytest.raises(BadInput, match=r"H/7: its test raises \w+ before"):
+        score_completions([problem], [["    return 1\n"]])
+
+
+def test_mbpp_of_eval_plus_is_a_module(tmp_path: Path) -> None:
+    """Its prompt is a text, and its completions may hold several functions."""
+    row = {**PLUS, "prompt": '"""\nWrite total.\n"""\n'}
+    row["canonical_solution"] = "def total(xs):\n    return float(sum(xs))\n"
+    (problem,) = read_problems(_write(tmp_path / "p.jsonl", row))
+    module = "def add(a, b):\n    return a + b\n\ndef total(xs):\n    return float(sum(xs))\n"
+    assert problem.cut(module) == module
+    assert score_completions([problem], [[module]]).passed == {"HumanEval/0": 1}
+
+
 def test_a_test_that_programs_could_not_pass_is_refused(tmp_path: Path) -> None:
     """A test that imports what the sandbox has not would fail every program, in silence."""
     row = {"task_id": "1", "prompt": "def f():\n", "entry_point": "f"}

@@ -42,6 +42,7 @@ def test_humaneval_form(tmp_path: Path) -> None:
         test="def check(candidate):\n    assert candidate() == 1\n\ncheck(one)",
         names=("one",),
         known="def one():\n\n    pass\n",
+        name="T/0",
     )
     assert problem.canonical_solution == "    return 1\n"
     assert problem.stop == STOP
@@ -59,6 +60,7 @@ def test_mbpp_form_runs_the_setup_code(tmp_path: Path) -> None:
         test="assert two() == 2\nassert two() != 3",
         names=("two",),
         known="BASE = 1",
+        name="7",
     )
     assert problem.stop == MBPP_STOP
 

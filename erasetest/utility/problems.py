@@ -50,13 +50,15 @@ class Problem:
         """What passes if the completion solves the problem; `whole`: it has the prompt in it."""
         if self.entry_point is None:
             names = _free_names(f"{self.setup}\n{self.test}")
-            return Program(f"{self.setup}\n{completion}\n", self.test, names, known=self.setup)
+            code = f"{self.setup}\n{completion}\n"
+            return Program(code, self.test, names, self.setup, self.task_id)
         # A test may use what else the prompt defines; its own copy, not what became of it.
         return Program(
             completion if whole else self.prompt + completion,
             f"{self.test}\ncheck({self.entry_point})",
             (self.entry_point,),
-            known=_whole(self.prompt) if self.known is None else self.known,
+            _whole(self.prompt) if self.known is None else self.known,
+            self.task_id,
         )
 
     def cut(self, completion: str) -> str:
@@ -206,6 +208,8 @@ _poly = globals().get("poly")
         test=_CHECK,
         entry_point=entry_point,
         canonical_solution=_text(row, "canonical_solution"),
+        # Of MBPP, which EvalPlus has too, a completion is a whole module.
+        stop=STOP if f"def {entry_point}" in prompt else MBPP_STOP,
         known=known,
     )
 

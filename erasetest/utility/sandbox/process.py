@@ -33,13 +33,15 @@ class Attempt:
 
     `settled` is false where a busy machine may be the cause, so that the program deserves another
     run, alone. `parses` says whether the program is Python at all. `fault` is why it could not be
-    run, if so. `peak_bytes` is the largest resident set of a process of it.
+    run, if so; `unprepared` is what the code of its test raised before the program was asked.
+    `peak_bytes` is the largest resident set of a process of it.
     """
 
     outcome: Outcome
     settled: bool = True
     parses: bool = False
     fault: str | None = None
+    unprepared: str | None = None
     peak_bytes: int = 0
 
 
@@ -142,6 +144,8 @@ class ProcessRunner:
 
     def _judge(self, said: str, nonce: bytes) -> Attempt:
         kind, _, rest = said.partition(" ")
+        if kind == "unprepared":
+            return Attempt(Outcome.FAILED, settled=False, unprepared=rest)
         if kind != "ended":
             return _fault(rest)
         *ends, peak, out_of_time, parses, was_read, reported = rest.split(" ")

@@ -15,10 +15,11 @@ class Program:
 
     What is no plain data stays on its side, can be called, iterated and looked into from the other,
     and equals nothing but itself. Arguments go by value: what the program does to them in place is
-    not seen by the test.
+    not seen by the test. `name` is what messages call it.
     """
 
     code: str
     test: str = ""
     names: tuple[str, ...] = ()
     known: str = ""
+    name: str = ""

@@ -10,10 +10,11 @@ The *holder* holds the program.
 
 Standard input carries two jobs for each, marshalled, behind their lengths in 4 bytes (`process.py`
 says what stands in them). The second, with the test and the nonce that stands for "passed", is read
-by the tester alone. Standard output carries one line for each: `fault REASON`, or `ended` and, for
-the tester and then for the holder, a wait status and CPU seconds; then the largest resident set in
-KiB; whether the wall clock ran out, the program is Python, and the second job was read, 1 or 0; and
-what the tester reported, in hex.
+by the tester alone. Standard output carries one line for each: `fault REASON`, `unprepared
+EXCEPTION` (of the code of the problem itself), or `ended` and, for the tester and then for the
+holder, a wait status and CPU seconds; then the largest resident set in KiB; whether the wall clock
+ran out, the program is Python, and the second job was read, 1 or 0; and what the tester reported,
+in hex.
 """
 
 # ruff: noqa: PTH123, S302, SIM105
@@ -34,7 +35,7 @@ from .confine import (
     leave_namespaces,
     prctl,
 )
-from .roles import compiled, hold, test
+from .roles import Unprepared, compiled, hold, test
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -215,6 +216,8 @@ class _Supervisor:
                 reason = said[1:].decode("utf-8", "replace") or "it was killed before its start"
                 return f"fault {reason}"
         ends = [self._ended.get(child, (9, 0.0)) for child in (tester, holder)]
+        if tester_said[2:3] == b"?":
+            return f"unprepared {tester_said[3:].decode('utf-8', 'replace')}"
         words = " ".join(f"{status} {cpu_seconds:.3f}" for status, cpu_seconds in ends)
         out_of_time = int(signal.SIGALRM in self._stopped_by)
         marks = f"{int(holder_said[1:2] == b'+')} {int(tester_said[1:2] == b'+')}"
@@ -262,6 +265,8 @@ def _test(job: dict[str, Any], incoming: int, outgoing: int, report: int) -> NoR
         if test(mine, incoming, outgoing):
             os.write(report, mine["nonce"])
             os._exit(0)
+    except Unprepared as error:
+        os.write(report, f"?{error}".encode())
     finally:
         os._exit(1)
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+class Unprepared(Exception):
+    """What the code of the problem raised, before the program was asked for anything."""
+
+
 def hold(program: CodeType, incoming: int, outgoing: int) -> None:
     """Run the program, then answer what is asked of it."""
     namespace = _module("program")
@@ -45,14 +49,27 @@ def test(job: dict[str, Any], incoming: int, outgoing: int) -> bool:
             program; `test` is its own source.
         incoming: descriptor to read from.
         outgoing: descriptor to write to.
+
+    Raises:
+        Unprepared: the test could not even begin, whatever the program.
     """
     peer = Peer(incoming, outgoing, FUNCTIONS, says_why=False)
-    peer.ask("ready")
     namespace = _module(TEST)
-    exec(compiled(job["known"], "known"), namespace)
+    failed = None
+    try:
+        code = compiled(job["test"], "test")
+        exec(compiled(job["known"], "known"), namespace)
+    except Exception as error:
+        failed = Unprepared(type(error).__name__)
+    try:
+        # Even if there is nothing to ask: before the program there is, nothing may end here.
+        peer.ask("ready")
+    finally:
+        if failed is not None:
+            raise failed
     for name in job["names"]:
         namespace[name] = peer.ask("global", name)
-    exec(compiled(job["test"], "test"), namespace)
+    exec(code, namespace)
     return not peer.gone
 
 

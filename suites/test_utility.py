@@ -13,8 +13,9 @@ def test_pass_at_1_is_preserved(utility: dict[str, Any]) -> None:
     """With 95 % confidence, pass@1 dropped by less than the margin, paired by problem."""
     if utility["verdict"] != "pass":
         delta = utility["delta"]["pass@1"]
-        more = utility.get("samples_to_decide")
+        more, problems = utility.get("samples_to_decide"), utility.get("problems_to_decide")
         advice = f"; {more} samples a problem would decide" if more else ""
+        advice += f"; {problems} problems or more are needed for that margin" if problems else ""
         pytest.fail(
             f"{utility['verdict']}: pass@1 changed by {delta['mean']:+.4f}, at least "
             f"{delta['lower_95']:+.4f} with 95 % confidence; {utility['margin']:.4f} is "

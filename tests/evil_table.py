@@ -40,11 +40,8 @@ TOO_MUCH = ("memory", "runs", "relatives")
 
 Nor is what fills disks."""
 
-SETS = {
-    "all": None,
-    "without namespaces": ("limits", "privileges", "system calls", "landlock"),
-}
-"""Layers: all that hold here, and what is left in a container that allows no namespaces."""
+_KEPT = (0o646, 1000, 10**9)
+"""Mode, size and time of a file that must not be changed."""
 
 
 @dataclass
@@ -54,6 +51,7 @@ class Seen:
     name: str
     outcome: str
     wrote: bool
+    changed: bool
     connected: bool
     left: bool
     killed: bool
@@ -61,7 +59,8 @@ class Seen:
 
     def harm(self) -> list[str]:
         """What it should not have been able to do."""
-        done = [name for name in ("wrote", "connected", "left", "killed") if getattr(self, name)]
+        seen = ("wrote", "changed", "connected", "left", "killed")
+        done = [name for name in seen if getattr(self, name)]
         done += ["passed"] if self.outcome == Outcome.PASSED.value else []
         return done + (["memory"] if self.peak_bytes > LIMITS.memory_bytes else [])
 
@@ -84,7 +83,13 @@ class Traps:
             _bound(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
             _bound(socket.AF_UNIX, socket.SOCK_STREAM, str(folder / "socket")),
             _bound(socket.AF_UNIX, socket.SOCK_STREAM, "\0" + name),
+            _bound(socket.AF_UNIX, socket.SOCK_DGRAM, str(folder / "datagrams")),
+            _bound(socket.AF_UNIX, socket.SOCK_DGRAM, f"\0{name}-datagrams"),
         ]
+        for path in folder.iterdir():
+            path.chmod(0o666)  # an ordinary user may write there too
+        self.kept = folder / "kept"
+        self._keep()
         self.stranger = _sleeper()
         ipv4, ipv6, udp = (server.getsockname()[1] for server in self.servers[:3])
         self.names = {
@@ -93,6 +98,8 @@ class Traps:
             "PORT6": ipv6,
             "UDP": udp,
             "UNIX": str(folder / "socket"),
+            "UNIX_DATAGRAMS": str(folder / "datagrams"),
+            "KEPT": str(self.kept),
             "NAME": name,
             "STRANGER": self.stranger.pid,
         }
@@ -111,8 +118,23 @@ class Traps:
         if killed:
             self.stranger = _sleeper()
             self.names["STRANGER"] = self.stranger.pid
+        state = self.kept.stat()
+        changed = (state.st_mode & 0o777, state.st_size, state.st_mtime) != _KEPT
+        self._keep()
         left = bool(_orphans(self.stranger.pid)) or _shared_segments() > 0
-        return {"wrote": wrote, "connected": bool(ready), "killed": killed, "left": left}
+        return {
+            "wrote": wrote,
+            "changed": changed,
+            "connected": bool(ready),
+            "killed": killed,
+            "left": left,
+        }
+
+    def _keep(self) -> None:
+        mode, size, changed = _KEPT
+        self.kept.write_bytes(bytes(size))
+        self.kept.chmod(mode)
+        os.utime(self.kept, (changed, changed))
 
     def close(self) -> None:
         """Take them away."""

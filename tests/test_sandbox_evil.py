@@ -24,10 +24,12 @@ WITHOUT = {
     "every layer": (),
     "no namespaces, as in a container": NAMESPACES,
     "no system call filter and no Landlock": ("system calls", "landlock"),
+    "no Landlock": ("landlock",),
+    "no namespace of files": ("files",),
 }
 DONE = {
     "passes": "passed", "writes": "wrote", "connects": "connected", "stays": "left",
-    "leaves": "left", "kills": "killed",
+    "leaves": "left", "kills": "killed", "changes": "changed",
 }  # fmt: skip
 
 

@@ -139,7 +139,7 @@ def test_no_number_of_samples_decides_where_problems_truly_differ() -> None:
 
 def test_one_sample_per_problem() -> None:
     """With one sample, as in greedy decoding, the estimate takes all spread for noise."""
-    found = compare(_score([1, 0, 1, 1] * 10, 1), _score([1, 1, 0, 1] * 10, 1))
+    found = compare(_score([1, 0, 1, 1] * 40, 1), _score([1, 1, 0, 1] * 40, 1))
     assert found.verdict == "inconclusive"
     assert found.samples_to_decide is not None
     assert found.samples_to_decide > 1
@@ -245,7 +245,42 @@ def test_a_drop_is_seen_as_often_as_planned() -> None:
 def test_power_needs_two_samples() -> None:
     """One sample says nothing of how much a rate varies."""
     assert power(_score([1, 0, 1], 1), 0.02) is None
-    assert power(_score([5, 5, 0], 5), 0.02) == Power(1.0, 0.0)
+
+
+def test_power_is_that_of_the_comparison_where_nothing_varies() -> None:
+    """Too few problems pass nothing, whatever they show; one more worse passes nothing either."""
+    few, enough = _score([5] * 148, 5), _score([5] * 149, 5)
+    assert power(few, 0.02) == Power(0.0, pytest.approx(1 - 0.05 ** (1 / 148)))
+    assert power(enough, 0.02) == Power(1.0, pytest.approx(1 - 0.05 ** (1 / 149)))
+    assert compare(few, few).verdict == "inconclusive"
+    assert compare(enough, enough).verdict == "pass"
+    for scores in ((few, few), (_score([100] * 10, 100), _score([99] + [100] * 9, 100))):
+        found = compare(*scores)
+        assert (found.verdict, found.problems_to_decide) == ("inconclusive", 149)
+    worse = compare(few, _score([3] * 148, 5))
+    assert (worse.verdict, worse.problems_to_decide) == ("fail", None)
+
+
+def test_the_number_of_samples_by_hand() -> None:
+    """160 problems, rates 0.5, 10 samples each, differences of +-0.1: t^2 W / n = P margin^2."""
+    found = compare(_score([5] * 160, 10), _score([4, 6] * 80, 10))
+    t = quantile(0.95, 159)
+    before, after = 0.25 * 10 / 9, 0.24 * 10 / 9
+    variance = 0.01 * 160 / 159
+    spread = max(0.0, variance - (before + after) / 10)
+    expected = math.ceil((before + after) / (160 * 0.02**2 / t**2 - spread))
+    assert found.verdict == "pass" or found.samples_to_decide == max(11, expected)
+    # Half the margin, so that it is not decided.
+    tight = compare(_score([5] * 160, 10), _score([4, 6] * 80, 10), margin=0.0195)
+    assert tight.verdict == "pass"
+
+
+def test_the_wider_of_both_bounds_counts() -> None:
+    """Of few large changes the bootstrap knows more than t, of many it does not."""
+    found = compare(_score([10] * 160, 10), _score([10] * 158 + [0] * 2, 10))
+    assert found.by_bootstrap[0] != found.by_t[0]
+    assert found.lower_95 == min(found.by_t[0], found.by_bootstrap[0])
+    assert found.upper_95 == max(found.by_t[1], found.by_bootstrap[1])
 
 
 def test_the_bootstrap_is_that_of_its_definition() -> None:

@@ -69,6 +69,10 @@ BAD: dict[str, tuple[list[dict[str, Any]], str]] = {
         [{"task_id": "2", "completion": SECRET}, {"task_id": "H/0", "solution": SECRET}],
         "some lines hold",
     ),
+    "another suite's problem of that number": (
+        [{"task_id": "HumanEval/2", "completion": SECRET}],
+        "'HumanEval/2' is none",
+    ),
     "none of a problem": ([{"task_id": "2", "completion": SECRET}], "no completion of H/0"),
 }
 
@@ -133,6 +137,9 @@ def test_any_root_is_right(tmp_path: Path) -> None:
         ({"base_input": 1}, "'base_input' must be a list"),
         ({"plus_input": [1]}, "lists of arguments"),
         ({"atol": "x"}, "'atol' must be a number"),
+        ({"atol": float("inf")}, "'atol' must be a number"),
+        ({"entry_point": "return"}, "must be the name of a function"),
+        ({"prompt": '"""Write total."""\n'}, r"MBPP\+ is not supported"),
         ({"canonical_solution": None}, "'canonical_solution' must be a string"),
     ],
 )
@@ -155,16 +162,6 @@ def test_a_problem_that_fails_by_itself_is_named(problem: Problem) -> None:
     """It would count against every CLM, in silence."""
     with pytest.raises(BadInput, match=r"H/7: its test raises \w+ before"):
         score_completions([problem], [["    return 1\n"]])
-
-
-def test_mbpp_of_eval_plus_is_a_module(tmp_path: Path) -> None:
-    """Its prompt is a text, and its completions may hold several functions."""
-    row = {**PLUS, "prompt": '"""\nWrite total.\n"""\n'}
-    row["canonical_solution"] = "def total(xs):\n    return float(sum(xs))\n"
-    (problem,) = read_problems(_write(tmp_path / "p.jsonl", row))
-    module = "def add(a, b):\n    return a + b\n\ndef total(xs):\n    return float(sum(xs))\n"
-    assert problem.cut(module) == module
-    assert score_completions([problem], [[module]]).passed == {"HumanEval/0": 1}
 
 
 def test_a_test_that_programs_could_not_pass_is_refused(tmp_path: Path) -> None:

@@ -385,7 +385,8 @@ def test_a_killed_measurement_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
         with pytest.raises(KeyboardInterrupt):
             measure(clm, RETURNS, sampling, greedy=True, kept=kept)
     with kept.open("a") as file:
-        file.write('{"number": 0, "task_id": "r/4", "outc')  # killed while it wrote
+        # Of no form, and killed while it wrote.
+        file.write('[1]\n{"a": 1}\nnull\n\0\n{"key": "", "number": 0, "task_id": "r/4", "outc')
     first: list[int] = []
 
     def noted(*given: object, **named: object) -> list[list[str]]:

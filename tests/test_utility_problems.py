@@ -12,6 +12,7 @@ import pytest
 from erasetest.errors import ManifestError
 from erasetest.utility import Program
 from erasetest.utility.problems import MBPP_STOP, STOP, cut, read_problems
+from erasetest.utility.score import score_completions
 
 HUMANEVAL: dict[str, Any] = {
     "task_id": "T/0",
@@ -57,7 +58,7 @@ def test_mbpp_form_runs_the_setup_code(tmp_path: Path) -> None:
     )
     assert problem.program(MBPP["code"]) == Program(
         code="BASE = 1\ndef two():\n    return BASE + 1\n",
-        test="assert two() == 2\nassert two() != 3",
+        test="\nassert two() == 2\nassert two() != 3",
         names=("two",),
         known="BASE = 1",
         name="7",
@@ -142,3 +143,32 @@ def test_mbpp_completions_keep_their_functions(tmp_path: Path) -> None:
     assert problem.cut("import re\ndef f(): pass\ndef g(): pass\nassert f()") == (
         "import re\ndef f(): pass\ndef g(): pass"
     )
+
+
+def _passes(row: dict[str, Any], completion: str, tmp_path: Path) -> bool:
+    problems = read_problems(_write(tmp_path / "p.jsonl", {**MBPP, "test_setup_code": "", **row}))
+    return bool(score_completions(problems, [[completion]]).passed["7"])
+
+
+def test_mbpp_setup_may_use_the_program(tmp_path: Path) -> None:
+    """`root = Node(1)`, where the solution has the class."""
+    row = {"test_setup_code": "root = Node(3)", "test_list": ["assert depth(root) == 3"]}
+    code = "class Node:\n    def __init__(self, n): self.n = n\ndef depth(node): return node.n\n"
+    assert _passes(row, code, tmp_path)
+    assert not _passes(row, code.replace("return node.n", "return 1"), tmp_path)
+
+
+def test_mbpp_tests_get_their_modules_from_the_library(tmp_path: Path) -> None:
+    """And not from a program that brings its own; a function may be called like a module."""
+    row = {"test_list": ["assert math.isclose(f(1), 2.5)"]}
+    assert _passes(row, "def f(x): return 2.5", tmp_path)
+    fake = "class math:\n    isclose = lambda *a: True\ndef f(x): return 0"
+    assert not _passes(row, fake, tmp_path)
+    assert _passes({"test_list": ["assert select(1) == 2"]}, "def select(x): return 2", tmp_path)
+
+
+@pytest.mark.parametrize("row", [{"test_list": ["assert f(1"]}, {"test_setup_code": "def"}])
+def test_mbpp_tests_that_are_no_python_are_refused(tmp_path: Path, row: dict[str, Any]) -> None:
+    """With the line, and not when the first program runs."""
+    with pytest.raises(ManifestError, match="no Python"):
+        read_problems(_write(tmp_path / "p.jsonl", {**MBPP, **row}))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -111,7 +111,7 @@ def utility(
                 f"power: an unchanged CLM passes with {rows['power']['if_unchanged']:.0%}; a drop "
                 f"of {rows['power']['drop_at_80']:.4f} is seen with 80 %"
             )
-        typer.echo(f"verdict: {rows['verdict']}{_advice(rows['samples_to_decide'])}")
+        typer.echo(f"verdict: {rows['verdict']}{_advice(rows)}")
         if rows["verdict"] != "pass":
             raise typer.Exit(1)
 
@@ -198,5 +198,12 @@ def _say(score: UtilityScore) -> None:
         )
 
 
-def _advice(samples: int | None) -> str:
+def _advice(rows: dict[str, Any]) -> str:
+    if rows["verdict"] != "inconclusive":
+        return ""
+    if not rows["before"]["pass@1"]:
+        return " (nothing was solved before, so there is nothing to keep)"
+    if rows["problems_to_decide"]:
+        return f" (too few problems: {rows['problems_to_decide']} or more for this margin)"
+    samples = rows["samples_to_decide"]
     return f" ({samples} samples a problem would decide)" if samples else ""

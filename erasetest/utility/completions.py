@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from erasetest.errors import BadInput, ManifestError
 from erasetest.utility.problems import Problem, rows
+
+_MBPP = re.compile(r"\Ambpp/", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -39,7 +42,7 @@ def read_completions(path: str | Path, problems: Sequence[Problem]) -> Completio
             reason = "expected 'task_id' and a string 'completion' or 'solution'"
             raise ManifestError(path, line, reason)
         # MBPP numbers its problems; EvalPlus writes the same number as "Mbpp/2".
-        number = by_id.get(str(task), by_id.get(str(task).rpartition("/")[2]))
+        number = by_id.get(str(task), by_id.get(_MBPP.sub("", str(task))))
         if number is None:
             raise ManifestError(path, line, f"task_id {str(task)[:80]!r} is none of the problems")
         forms.add(form)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from erasetest.clm import Clm
+from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample
 from erasetest.utility.generate import Sampling, generate
 from erasetest.utility.held_out import held_out_likelihood
 from erasetest.utility.problems import Problem
-from erasetest.utility.sandbox import Limits
+from erasetest.utility.sandbox import Limits, Outcome, run_programs
 from erasetest.utility.sandbox.pool import required_layers
 from erasetest.utility.score import Tally, UtilityScore, score_completions
 from erasetest.utility.unfinished import Tallies
@@ -59,6 +60,7 @@ def measure(
         BadInput: a prompt does not fit the CLM's window.
     """
     layers = required_layers(unsafe=unsafe)
+    check_problems(problems, limits=limits, unsafe=unsafe)
     asked = [sampling] + [replace(sampling, samples=1, temperature=0.0)] * greedy
     total = 2 * len(problems) * sum(each.samples for each in asked)
     done = 0
@@ -102,6 +104,24 @@ def measure(
     return score
 
 
+def check_problems(
+    problems: Sequence[Problem], *, limits: Limits | None = None, unsafe: bool = False
+) -> None:
+    """Run what problems bring along themselves, before hours go into what they cannot judge.
+
+    Raises:
+        BadInput: the code of a problem fails, or takes more time than a program may.
+    """
+    empty = [problem.program("", whole=True) for problem in problems]
+    attempts = run_programs(empty, limits=limits, unsafe=unsafe)
+    for problem, attempt in zip(problems, attempts, strict=True):
+        if attempt.outcome is Outcome.TIMEOUT:
+            raise BadInput(
+                f"{problem.task_id}: its own code takes more time than a program may: give "
+                "programs more (--cpu-seconds), or leave it out"
+            )
+
+
 def stops(problems: Sequence[Problem]) -> list[list[str]]:
     """The stop sequences of the problems, one list for each set of them."""
     return [list(stop) for stop in dict.fromkeys(problem.stop for problem in problems)]
@@ -111,7 +131,8 @@ def _key(
     clm: Clm, problems: Sequence[Problem], asked: Sequence[Sampling], limits: Limits | None
 ) -> str:
     """What tallies hang on."""
-    parts: list[Any] = [clm.fingerprint, [each.to_json() for each in asked], repr(limits)]
+    parts: list[Any] = [clm.fingerprint, str(clm.model.dtype), clm.device.type, repr(limits)]
+    parts.append([each.to_json() for each in asked])
     parts += [
         [each.task_id, each.prompt, each.test, each.known, each.entry_point, each.setup, each.stop]
         for each in problems

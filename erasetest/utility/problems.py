@@ -7,6 +7,8 @@ import builtins
 import functools
 import gzip
 import json
+import keyword
+import math
 import symtable
 import sys
 import zlib
@@ -24,6 +26,9 @@ STOP = ("\nclass", "\ndef", "\n#", "\n@", "\nprint", "\nif", "```")
 
 MBPP_STOP = ("\nassert", '\n"""', "\nprint", "\nif", "```")
 """Where a completion of an MBPP prompt, a whole module, has ended."""
+
+
+_LIBRARY = sys.stdlib_module_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +54,13 @@ class Problem:
     def program(self, completion: str, *, whole: bool = False) -> Program:
         """What passes if the completion solves the problem; `whole`: it has the prompt in it."""
         if self.entry_point is None:
+            # A setup that needs nothing is everybody's; one that uses the program comes after it.
+            ahead = "" if _free_names(self.setup) else self.setup
+            after = "" if ahead else self.setup
+            test = f"{after}\n{self.test}"
             names = _free_names(f"{self.setup}\n{self.test}")
-            code = f"{self.setup}\n{completion}\n"
-            return Program(code, self.test, names, self.setup, self.task_id)
+            known = "\n".join([ahead, *(f"import {name}" for name in _modules(test))])
+            return Program(f"{ahead}\n{completion}\n", test, names, known, self.task_id)
         # A test may use what else the prompt defines; its own copy, not what became of it.
         return Program(
             completion if whole else self.prompt + completion,
@@ -80,7 +89,22 @@ def _free_names(source: str) -> tuple[str, ...]:
             used |= {name.get_name() for name in each.get_symbols() if name.is_referenced()}
     own = {name.get_name() for name in table.get_symbols() if name.is_assigned()}
     own |= {name.get_name() for name in table.get_symbols() if name.is_imported()}
-    return tuple(sorted(used - own - set(dir(builtins))))
+    return tuple(sorted(used - own - set(dir(builtins)) - set(_modules(source))))
+
+
+@functools.cache
+def _modules(source: str) -> tuple[str, ...]:
+    """Modules of the standard library that source uses the attributes of, and nothing else.
+
+    A test that forgets to import one means that one, and not what a program calls by its name.
+    """
+    nodes = list(ast.walk(ast.parse(source)))
+    bases = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    used: dict[str, set[bool]] = {}
+    for node in nodes:
+        if isinstance(node, ast.Name):
+            used.setdefault(node.id, set()).add(id(node) in bases)
+    return tuple(sorted(n for n, how in used.items() if how == {True} and n in _LIBRARY))
 
 
 @functools.cache
@@ -137,7 +161,7 @@ class _BadRow(Exception):
 def _humaneval(row: dict[str, Any]) -> Problem:
     entry_point, prompt, test = _entry_point(row), _text(row, "prompt"), _text(row, "test")
     for name in _imported(test):
-        if name not in sys.stdlib_module_names:
+        if name not in _LIBRARY:
             raise _BadRow(
                 f"its test imports {name[:40]!r}, which programs do not see: of EvalPlus give the "
                 "form with 'base_input' and 'plus_input'"
@@ -189,11 +213,16 @@ def _evalplus(row: dict[str, Any]) -> Problem:
     For `find_zero` any root is right.
     """
     entry_point, prompt = _entry_point(row), _text(row, "prompt")
+    if f"def {entry_point}" not in prompt:
+        raise _BadRow(
+            "its prompt does not begin 'entry_point': MBPP+ is not supported (its inputs are of "
+            "types that JSON has not, and it compares some of them in ways of its own)"
+        )
     inputs = [*_list(row, "base_input"), *_list(row, "plus_input")]
     if not all(isinstance(each, list) for each in inputs):
         raise _BadRow("'base_input' and 'plus_input' must be lists of lists of arguments")
     tolerance = row.get("atol") or 0
-    if not isinstance(tolerance, (int, float)):
+    if not isinstance(tolerance, (int, float)) or not math.isfinite(tolerance):
         raise _BadRow("'atol' must be a number")
     known = f"""{prompt}{_text(row, "canonical_solution")}
 import copy as _copy, json as _json
@@ -208,8 +237,6 @@ _poly = globals().get("poly")
         test=_CHECK,
         entry_point=entry_point,
         canonical_solution=_text(row, "canonical_solution"),
-        # Of MBPP, which EvalPlus has too, a completion is a whole module.
-        stop=STOP if f"def {entry_point}" in prompt else MBPP_STOP,
         known=known,
     )
 
@@ -226,6 +253,7 @@ def _mbpp(row: dict[str, Any]) -> Problem:
     if not isinstance(tests, list) or not tests or not all(isinstance(t, str) for t in tests):
         raise _BadRow("'test_list' must be a list of strings that is not empty")
     assertions = "\n".join(tests)
+    _parsed(f"{_optional_text(row, 'test_setup_code') or ''}\n{assertions}")
     return Problem(
         task_id=_task_id(row),
         prompt=f'"""\n{_text(row, "text")}\n{assertions}\n"""\n',
@@ -238,20 +266,24 @@ def _mbpp(row: dict[str, Any]) -> Problem:
 
 def _entry_point(row: dict[str, Any]) -> str:
     given = _text(row, "entry_point")
-    if not given.isidentifier():
+    if not given.isidentifier() or keyword.iskeyword(given):
         raise _BadRow("'entry_point' must be the name of a function")
     return given
 
 
 def _imported(source: str) -> set[str]:
-    """The top-level modules that source imports; none where it is no Python."""
-    try:
-        nodes = list(ast.walk(ast.parse(source)))
-    except (SyntaxError, ValueError, RecursionError):
-        return set()
+    """The top-level modules that source imports."""
+    nodes = list(ast.walk(_parsed(source)))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     return {name.partition(".")[0] for name in names if name}
+
+
+def _parsed(source: str) -> ast.Module:
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise _BadRow("its test is no Python") from None
 
 
 def _task_id(row: dict[str, Any]) -> str:

@@ -1,22 +1,16 @@
 """Runs generated programs where they can do little harm, and says whether they passed.
 
-Each program gets a fresh `python -I -S` process, started by `launcher.py`, and the layers that hold
-on this machine (`sandbox_layers`). The verdict is computed outside: a program has passed if a nonce
-arrives that the launcher writes after the program's last line. Leaving early, printing or writing
-files does not do it.
+A program and its test run in two processes that share nothing but values (`inside/roles.py`). The
+verdict is computed outside: a program has passed if a nonce arrives that the test's process writes
+after the test's last line.
 
 What this does not stop:
 
-- The test runs in the program's own process, so a program written to cheat can: an object whose
-  `__eq__` is always true, a trace function that jumps over assertions, a search of the process's
-  memory for the nonce.
-- Every system call is open to it (no seccomp yet), so a hole in the kernel is a way out.
-- Where "files" is missing, the program reads, and may overwrite, what its user may, and fills the
-  disk file by file. Where "network" is missing, it has the network. Where "processes" is missing,
-  it may signal its user's processes, and descendants that keep forking faster than they are killed
-  outlive it. Where "user" is missing, it is root, and nothing but time limits how often it forks.
-
-`UtilityScore.layers` records which layers held.
+- A hole in the kernel behind the system calls that are left.
+- Where layers are missing, what they are for: see `LAYERS`. `UtilityScore.layers` records which
+  held, and `pool.required_layers` refuses to run programs where too few do.
+- A test that hands what it expects to an object of the program (`f(1).startswith(X)`, where `f`
+  gives no string but an object with a method of that name) lets the program answer by it.
 """
 
 from __future__ import annotations

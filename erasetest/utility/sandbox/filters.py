@@ -11,15 +11,18 @@ import os
 import tempfile
 from typing import Any
 
-FILES = """
+READING = """
 read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 lseek close close_range
-open openat creat stat fstat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat
-getcwd chdir fchdir getdents getdents64 mkdir mkdirat rmdir unlink unlinkat rename renameat
-renameat2 symlink symlinkat truncate ftruncate fallocate fsync fdatasync flock utime utimes
-utimensat chmod fchmod fchmodat umask statfs fstatfs fadvise64 copy_file_range sendfile dup dup2
-dup3 pipe pipe2 fcntl poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait
-epoll_pwait eventfd2
+stat fstat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat getcwd chdir
+fchdir getdents getdents64 umask statfs fstatfs fadvise64 sendfile dup dup2 dup3 pipe pipe2 poll
+ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd2
 """
+WRITING = """
+open openat creat mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 symlink symlinkat
+truncate ftruncate fallocate fsync fdatasync flock utime utimes chmod fchmodat copy_file_range
+"""
+"""Only where every file that there is to write is the program's own: Landlock knows no modes and
+times, and of truncation its first versions know nothing."""
 MEMORY = "mmap munmap mremap mprotect madvise brk msync mincore membarrier"
 ITSELF = """
 exit exit_group getpid getppid gettid getuid geteuid getgid getegid getgroups getresuid getresgid
@@ -34,17 +37,23 @@ PAIRS = "sendto recvfrom sendmsg recvmsg shutdown getsockopt setsockopt getsockn
 """On the pairs of sockets that event loops wake themselves with; no other socket can be made."""
 
 _CLONE_THREAD = 0x10000
-_AF_UNIX = 1
+_AF_UNIX, _SOCK_STREAM, _SOCK_TYPES = 1, 1, 0xF
+_O_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_F_SETFL, _O_ASYNC = 4, 0x2000
+_FCNTL = (0, 1, 2, 3, 5, 6, 7, 1030)
+"""F_DUPFD, GETFD, SETFD, GETFL, GETLK, SETLK, SETLKW, DUPFD_CLOEXEC. With F_SETOWN and O_ASYNC a
+program would have the kernel signal any process of its user."""
 _TERMINAL_AND_DESCRIPTOR_FLAGS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: what opening a file asks."""
 
 
 @functools.cache
-def system_call_filter() -> bytes | None:
+def system_call_filter(*, files: bool) -> bytes | None:
     """A program for the kernel's seccomp that allows what a calculation needs, and nothing else.
 
     No process is started, nothing executed, no socket made, no signal sent; threads are allowed.
-    None where libseccomp is missing.
+    Without `files`, no file is written, changed or opened for that. None where libseccomp is
+    missing.
     """
     try:
         import pyseccomp as seccomp
@@ -52,11 +61,22 @@ def system_call_filter() -> bytes | None:
         return None
     made = seccomp.SyscallFilter(seccomp.ERRNO(errno.EPERM))
     made.set_attr(seccomp.Attr.ACT_BADARCH, seccomp.KILL_PROCESS)
-    for name in " ".join([FILES, MEMORY, ITSELF, PAIRS]).split():
+    for name in " ".join([READING, WRITING * files, MEMORY, ITSELF, PAIRS]).split():
         _allow(seccomp, made, name)
     arg, equal, masked = seccomp.Arg, seccomp.EQ, seccomp.MASKED_EQ
+    if files:
+        # By its path: the null device, which every program has, is nobody's own.
+        _allow(seccomp, made, "utimensat", arg(1, seccomp.NE, 0))
+    else:
+        _allow(seccomp, made, "open", arg(1, masked, _O_WRITES, 0))
+        _allow(seccomp, made, "openat", arg(2, masked, _O_WRITES, 0))
     _allow(seccomp, made, "clone", arg(0, masked, _CLONE_THREAD, _CLONE_THREAD))
-    _allow(seccomp, made, "socketpair", arg(0, equal, _AF_UNIX))
+    # Streams: a datagram could be addressed to any other socket.
+    stream = arg(1, masked, _SOCK_TYPES, _SOCK_STREAM)
+    _allow(seccomp, made, "socketpair", arg(0, equal, _AF_UNIX), stream)
+    for command in _FCNTL:
+        _allow(seccomp, made, "fcntl", arg(1, equal, command))
+    _allow(seccomp, made, "fcntl", arg(1, equal, _F_SETFL), arg(2, masked, _O_ASYNC, 0))
     _allow(seccomp, made, "prlimit64", arg(0, equal, 0), arg(2, equal, 0))
     for request in _TERMINAL_AND_DESCRIPTOR_FLAGS:
         _allow(seccomp, made, "ioctl", arg(1, equal, request))

@@ -62,11 +62,14 @@ class ProcessRunner:
         self._ruleset = None
         if "landlock" in layers:
             self._ruleset = ruleset(libraries, files="files" not in layers)
+        filtered = None
+        if "system calls" in layers:
+            filtered = system_call_filter(files="files" in layers)
         self._settings = {
             "layers": list(layers),
             "libraries": libraries,
             "ruleset": self._ruleset,
-            "filter": system_call_filter() if "system calls" in layers else None,
+            "filter": filtered,
             "cpu_seconds": limits.cpu_seconds,
             "wall_seconds": limits.wall,
             "memory_bytes": limits.memory_bytes,

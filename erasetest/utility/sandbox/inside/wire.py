@@ -7,6 +7,7 @@ it is and goes as a reference, so nothing that arrives here can bring code of it
 
 from __future__ import annotations
 
+import builtins
 import struct
 
 TYPE_CHECKING = False
@@ -41,8 +42,8 @@ def encode(value: Any, refer: Callable[[Any], tuple[bytes, int]]) -> bytes:
 def _encode(
     value: Any, refer: Callable[[Any], tuple[bytes, int]], to: list[bytes], deep: int
 ) -> None:
-    kind = type(value)
-    base = kind if kind in _TAGS else _base(kind)
+    kind: type = type(value)
+    base: Any = kind if kind in _TAGS else _base(kind)
     if value is None or value is True or value is False:
         to.append({None: b"N", True: b"T", False: b"F"}[value])
     elif base is int:
@@ -61,6 +62,8 @@ def _encode(
         _encode(name, refer, to, 0)
         to[-1] = b"x" + to[-1]
         _encode(_BUILT[kind.__module__, kind.__qualname__](value), refer, to, deep - 1)
+    elif kind is type and getattr(builtins, str(value.__name__), None) is value:
+        _sized(to, b"B", value.__name__.encode())  # type: ignore[union-attr]
     elif base is None:
         mark, number = refer(value)
         to.append(mark + number.to_bytes(8, "little"))
@@ -104,14 +107,26 @@ _TYPES = {tag: kind for kind, tag in _TAGS.items()}
 # Other values of the standard library that tests compare: what each is made of.
 _BUILT: dict[tuple[str, str], Callable[[Any], tuple[Any, ...]]] = {
     ("builtins", "range"): lambda v: (v.start, v.stop, v.step),
+    ("collections", "OrderedDict"): lambda v: (list(v.items()),),
+    ("collections", "Counter"): lambda v: (dict(v),),
     ("collections", "deque"): lambda v: (list(v), v.maxlen),
     ("decimal", "Decimal"): lambda v: (str(v),),
     ("fractions", "Fraction"): lambda v: (v.numerator, v.denominator),
     ("datetime", "date"): lambda v: (v.year, v.month, v.day),
-    ("datetime", "time"): lambda v: (v.hour, v.minute, v.second, v.microsecond),
-    ("datetime", "datetime"): lambda v: (*v.timetuple()[:6], v.microsecond),
+    ("datetime", "time"): lambda v: (v.hour, v.minute, v.second, v.microsecond, _zone(v)),
+    ("datetime", "datetime"): lambda v: (*v.timetuple()[:6], v.microsecond, _zone(v)),
+    ("datetime", "timezone"): lambda v: (v.utcoffset(None),),
     ("datetime", "timedelta"): lambda v: (v.days, v.seconds, v.microseconds),
 }
+
+
+def _zone(value: Any) -> Any:
+    """The time zone as an offset, which is what equality asks of it."""
+    if value.tzinfo is None or value.utcoffset() is None:
+        return None
+    from datetime import timezone
+
+    return timezone(value.utcoffset())
 
 
 def _base(kind: type) -> Any:
@@ -171,6 +186,11 @@ def _decode(
         return int.from_bytes(_cut(data, at, count), "little", signed=True), at + count
     if tag == b"s":
         return _cut(data, at, count).decode("utf-8", "surrogatepass"), at + count
+    if tag == b"B":
+        named = getattr(builtins, _cut(data, at, count).decode())
+        if not isinstance(named, type):
+            raise ValueError
+        return named, at + count
     if tag in (b"b", b"a"):
         return _TYPES[tag](_cut(data, at, count)), at + count
     if tag not in _TYPES or deep == 0:

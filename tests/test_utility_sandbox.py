@@ -9,6 +9,7 @@ import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -20,6 +21,7 @@ from erasetest.utility.sandbox import (
     Outcome,
     Program,
     pool,
+    process,
     run_programs,
     sandbox_layers,
 )
@@ -287,6 +289,15 @@ def test_environment_is_empty(monkeypatch: pytest.MonkeyPatch, runner: ProcessRu
     monkeypatch.setenv("SOME_TOKEN", "value")
     program = "import os; assert not set(os.environ) - {'LC_CTYPE'}"
     assert runner.run(Program(program)).outcome is PASSED
+
+
+@pytest.mark.parametrize("first", [b"?", b"+", b"!", b"=", b"\n", b" "])
+def test_any_nonce_is_heard(monkeypatch: pytest.MonkeyPatch, first: bytes) -> None:
+    """Also one that begins with a sign that the processes give each other."""
+    monkeypatch.setattr(process.secrets, "token_bytes", lambda count: first * count)
+    assert ProcessRunner(QUICK, sandbox_layers()).run(Program("x = 1")) == Attempt(
+        PASSED, parses=True, peak_bytes=mock.ANY
+    )
 
 
 def test_identical_programs_are_run_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,7 +221,8 @@ class _Supervisor:
         words = " ".join(f"{status} {cpu_seconds:.3f}" for status, cpu_seconds in ends)
         out_of_time = int(signal.SIGALRM in self._stopped_by)
         marks = f"{int(holder_said[1:2] == b'+')} {int(tester_said[1:2] == b'+')}"
-        return f"ended {words} {self._peak} {out_of_time} {marks} {tester_said[2:].hex()}"
+        nonce = tester_said[2:].removeprefix(b"=").hex()
+        return f"ended {words} {self._peak} {out_of_time} {marks} {nonce}"
 
 
 def _guard_supervisor() -> None:
@@ -263,7 +264,7 @@ def _test(job: dict[str, Any], incoming: int, outgoing: int, report: int) -> NoR
         os.write(report, b"+")
         os.dup2(2, 0)
         if test(mine, incoming, outgoing):
-            os.write(report, mine["nonce"])
+            os.write(report, b"=" + mine["nonce"])
             os._exit(0)
     except Unprepared as error:
         os.write(report, f"?{error}".encode())

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import heapq
-import json
 import math
 import statistics
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from erasetest.errors import BadInput, ManifestError
+from erasetest.errors import BadInput, ManifestError, MissingExtra
+from erasetest.jsonl import rows
 from erasetest.samples import SensitiveSample, iter_manifest
 
 BINS = 20
@@ -103,7 +103,7 @@ def curate(
     by_kind: dict[str, Spread] = {}
     heaps: dict[str, list[Risk]] = {}
     measured = unmeasured = at_risk = 0
-    for order, (line, row) in enumerate(_rows(Path(measures))):
+    for order, (line, row) in enumerate(rows(Path(measures))):
         try:
             risk = _risk(row, order)
             _count(row, by_kind)
@@ -161,21 +161,6 @@ def _count(row: dict[str, Any], by_kind: dict[str, Spread]) -> None:
             spread.extracted += bool(secret["measures"].get("extracted"))
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, text in enumerate(file, 1):
-                if text.strip():
-                    row = json.loads(text)
-                    if not isinstance(row, dict):
-                        raise ManifestError(path, number, "expected a JSON object")
-                    yield number, row
-    except (UnicodeDecodeError, RecursionError, json.JSONDecodeError):
-        raise ManifestError(path, None, "is not JSONL") from None
-    except OSError as error:
-        raise ManifestError(path, None, f"cannot be read: {error.strerror or error}") from None
-
-
 def chosen(manifest: str | Path, worst: Iterable[Risk]) -> list[SensitiveSample]:
     """The samples of a manifest that are among the worst, worst first.
 
@@ -197,17 +182,18 @@ def picture(by_kind: dict[str, Spread], path: str | Path, least: float) -> None:
     """Draw a histogram of MA for each kind, the most frequent kinds first (extra `plots`).
 
     Raises:
-        BadInput: matplotlib is missing, or the suffix is of no picture.
+        MissingExtra: matplotlib is missing.
+        BadInput: the suffix is of no picture, or the file cannot be written.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise BadInput("a picture needs matplotlib: pip install 'erasetest[plots]'") from None
+        raise MissingExtra("matplotlib", "plots", "drawing a picture") from None
     kinds = sorted(by_kind.items(), key=lambda item: (-len(item[1].ma), item[0]))
     columns = min(3, len(kinds))
-    rows = math.ceil(len(kinds) / columns)
-    figure = Figure(figsize=(3.6 * columns, 1.9 * rows + 0.4), layout="constrained")
-    axes = list(figure.subplots(rows, columns, squeeze=False, sharex=True).flat)
+    lines = math.ceil(len(kinds) / columns)
+    figure = Figure(figsize=(3.6 * columns, 1.9 * lines + 0.4), layout="constrained")
+    axes = list(figure.subplots(lines, columns, squeeze=False, sharex=True).flat)
     edges = [number / BINS for number in range(BINS)]
     for axis, (kind, spread) in zip(axes, kinds, strict=False):
         colours = ["#d1495b" if edge >= least - 1e-6 else "#8da0b5" for edge in edges]

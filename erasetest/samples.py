@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import itertools
 import json
 import re
 import sqlite3
-import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any
 
 import numpy as np
 
 from erasetest.errors import BadInput, ManifestError, MissingExtra
 from erasetest.files import id_key, is_stream, write_text
+from erasetest.jsonl import rows
 from erasetest.redact import Masked, Redactor, masked_parts, windows
 
 _MAX_ID = 200
@@ -212,38 +211,7 @@ class _BadRow(Exception):
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    if path.suffix == ".parquet":
-        yield from _parquet_rows(path)
-        return
-    try:
-        with _open_text(path) as file:
-            for number, text in enumerate(file, 1):
-                if not text.strip():
-                    continue
-                try:
-                    row = json.loads(text)
-                except ValueError as error:
-                    reason = (
-                        f"not valid JSON ({error.msg})" if hasattr(error, "msg") else "not JSON"
-                    )
-                    raise ManifestError(path, number, reason) from None
-                except RecursionError:
-                    raise ManifestError(path, number, "not valid JSON (nested too deep)") from None
-                if not isinstance(row, dict):
-                    raise ManifestError(path, number, f"expected a JSON object, got {_type(row)}")
-                yield number, row
-    except UnicodeDecodeError:
-        raise ManifestError(path, None, "is not UTF-8 text") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise ManifestError(path, None, "is not a whole gzip file") from None
-    except OSError as error:
-        raise ManifestError(path, None, f"cannot be read: {error.strerror or error}") from None
-
-
-def _open_text(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return cast("TextIO", gzip.open(path, "rt", encoding="utf-8-sig"))
-    return path.open(encoding="utf-8-sig")
+    return _parquet_rows(path) if path.suffix == ".parquet" else rows(path)
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import statistics
 
 import pytest
 
@@ -261,18 +262,23 @@ def test_power_is_that_of_the_comparison_where_nothing_varies() -> None:
     assert (worse.verdict, worse.problems_to_decide) == ("fail", None)
 
 
-def test_the_number_of_samples_by_hand() -> None:
-    """160 problems, rates 0.5, 10 samples each, differences of +-0.1: t^2 W / n = P margin^2."""
-    found = compare(_score([5] * 160, 10), _score([4, 6] * 80, 10))
-    t = quantile(0.95, 159)
-    before, after = 0.25 * 10 / 9, 0.24 * 10 / 9
-    variance = 0.01 * 160 / 159
-    spread = max(0.0, variance - (before + after) / 10)
-    expected = math.ceil((before + after) / (160 * 0.02**2 / t**2 - spread))
-    assert found.verdict == "pass" or found.samples_to_decide == max(11, expected)
-    # Half the margin, so that it is not decided.
-    tight = compare(_score([5] * 160, 10), _score([4, 6] * 80, 10), margin=0.0195)
-    assert tight.verdict == "pass"
+def test_the_number_of_samples_is_the_least_that_decides() -> None:
+    """By its definition: t sqrt((S + W / n) / P) is within the distance to the margin."""
+    rng = random.Random(5)
+    rates = [rng.random() for _ in range(160)]
+    before, after = _draw(rates, 8, rng), _draw(rates, 8, rng)
+    found = compare(before, after)
+    assert found.samples_to_decide is not None
+    shares = [[c / 8 for c in score.passed.values()] for score in (before, after)]
+    one_sample = sum(sum(p * (1 - p) for p in each) / 160 * 8 / 7 for each in shares)
+    differences = [b - a for a, b in zip(*shares, strict=True)]
+    spread = max(0.0, statistics.variance(differences) - one_sample / 8)
+
+    def half_width(samples: int) -> float:
+        return quantile(0.95, 159) * math.sqrt((spread + one_sample / samples) / 160)
+
+    gap = found.mean + found.margin
+    assert half_width(found.samples_to_decide) <= gap < half_width(found.samples_to_decide - 1)
 
 
 def test_the_wider_of_both_bounds_counts() -> None:

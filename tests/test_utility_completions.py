@@ -64,14 +64,14 @@ SECRET = "sk_live_4eC39HqLyjWDarjtT1zdp7dc"  # pragma: allowlist secret
 BAD: dict[str, tuple[list[dict[str, Any]], str]] = {
     "no text": ([{"task_id": "2"}], "1: expected 'task_id'"),
     "no task": ([{"completion": SECRET}], "1: expected 'task_id'"),
-    "another problem": ([{"task_id": "H/9", "completion": SECRET}], "'H/9' is none"),
+    "another problem": ([{"task_id": "H/9", "completion": SECRET}], "1: its 'task_id' is none"),
     "two forms": (
         [{"task_id": "2", "completion": SECRET}, {"task_id": "H/0", "solution": SECRET}],
         "some lines hold",
     ),
     "another suite's problem of that number": (
         [{"task_id": "HumanEval/2", "completion": SECRET}],
-        "'HumanEval/2' is none",
+        "1: its 'task_id' is none",
     ),
     "none of a problem": ([{"task_id": "2", "completion": SECRET}], "no completion of H/0"),
 }

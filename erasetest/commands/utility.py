@@ -152,11 +152,12 @@ class _Source:
     def score(self, asked: _Asked, output: Path, written: Completions | None) -> UtilityScore:
         """The score of what is written, or of what the CLM generates."""
         from erasetest.files import is_stream
-        from erasetest.utility.measure import measure
+        from erasetest.utility.measure import check_problems, measure
         from erasetest.utility.score import score_completions
 
         what = f"pass@k of {self.loading.clm}"
         if written is not None:
+            check_problems(asked.problems, limits=asked.limits, unsafe=asked.unsafe)
             with progress(what) as task:
                 scored = score_completions(
                     asked.problems,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from erasetest.errors import BadInput, ManifestError
-from erasetest.utility.problems import Problem, rows
+from erasetest.jsonl import rows
+from erasetest.utility.problems import Problem
 
 _MBPP = re.compile(r"\Ambpp/", re.IGNORECASE)
 
@@ -44,7 +45,8 @@ def read_completions(path: str | Path, problems: Sequence[Problem]) -> Completio
         # MBPP numbers its problems; EvalPlus writes the same number as "Mbpp/2".
         number = by_id.get(str(task), by_id.get(_MBPP.sub("", str(task))))
         if number is None:
-            raise ManifestError(path, line, f"task_id {str(task)[:80]!r} is none of the problems")
+            # Not quoted: whoever wrote the file may have written anything there.
+            raise ManifestError(path, line, "its 'task_id' is none of the problems")
         forms.add(form)
         found[number].append(text)
     if len(forms) > 1:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import ast
 import builtins
 import functools
-import gzip
 import json
 import keyword
 import math
 import symtable
 import sys
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any
 
 from erasetest.errors import ManifestError
+from erasetest.jsonl import rows
 from erasetest.utility.sandbox import Program
 
 STOP = ("\nclass", "\ndef", "\n#", "\n@", "\nprint", "\nif", "```")
@@ -310,38 +309,3 @@ def _optional_text(row: dict[str, Any], key: str) -> str | None:
     if given is not None and not isinstance(given, str):
         raise _BadRow(f"{key!r} must be a string")
     return given
-
-
-def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a JSONL file, plain or `.gz`, with the numbers of their lines.
-
-    Raises:
-        ManifestError: it cannot be read, or a line is no JSON object.
-    """
-    try:
-        with _open_text(path) as file:
-            for number, text in enumerate(file, 1):
-                if text.strip():
-                    yield number, _row(path, number, text)
-    except UnicodeDecodeError:
-        raise ManifestError(path, None, "is not UTF-8 text") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise ManifestError(path, None, "is not a whole gzip file") from None
-    except OSError as error:
-        raise ManifestError(path, None, f"cannot be read: {error.strerror or error}") from None
-
-
-def _row(path: Path, number: int, text: str) -> dict[str, Any]:
-    try:
-        row = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ManifestError(path, number, "not valid JSON") from None
-    if not isinstance(row, dict):
-        raise ManifestError(path, number, f"expected a JSON object, got {type(row).__name__}")
-    return row
-
-
-def _open_text(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return cast("TextIO", gzip.open(path, "rt", encoding="utf-8-sig"))
-    return path.open(encoding="utf-8-sig")

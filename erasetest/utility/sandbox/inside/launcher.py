@@ -75,7 +75,10 @@ def _wait_or_be_left(supervisor: int) -> None:
     """Until the supervisor has ended; if nobody waits for what it says, it is told to end."""
     if not LINUX:
         return
-    ended = os.pidfd_open(supervisor)
+    try:
+        ended = os.pidfd_open(supervisor)
+    except OSError:  # some containers refuse it: the supervisor's own limits end it then
+        return
     waits = select.poll()
     waits.register(ended, select.POLLIN)
     waits.register(0, 0)  # an event only if the other end is closed

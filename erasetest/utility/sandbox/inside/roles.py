@@ -1,8 +1,9 @@
 """The two processes of a run: one holds the program, the other the test of it.
 
-The program never shares a process with its test, and learns no more of it than the arguments that
-it is called with. What it gives back is data. So there is nothing to find in its memory, nothing
-to patch, and no status to fake: the one way to pass is to give the right values.
+The program never shares a process with its test, and learns no more of it than what it is called
+with. So there is nothing to find in its memory, nothing to patch, and no status to fake. What it
+gives back is data, or a reference to what stays with it; a test that hands what it expects to such
+an object is answered by the program.
 """
 
 # exec is what this file is about.

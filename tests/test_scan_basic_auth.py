@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from erasetest.scan.basic_auth import find
+from erasetest.scan.detectors.basic_auth import find
 from erasetest.scan.document import Document
 
 PASSWORD = "k7Qm" + "2vXw9"

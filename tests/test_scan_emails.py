@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from erasetest.scan.detectors.emails import find
 from erasetest.scan.document import Document
-from erasetest.scan.emails import find
 
 AT = "@"
 HOME = "vellum" + "works"

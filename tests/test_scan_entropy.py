@@ -7,8 +7,8 @@ import random
 
 import pytest
 
+from erasetest.scan.detectors.entropy import find
 from erasetest.scan.document import Document
-from erasetest.scan.entropy import find
 
 HEX = f"{random.Random(11).getrandbits(160):040x}"
 BASE64 = base64.b64encode(random.Random(3).randbytes(36)).decode()

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from erasetest.demo.secrets import ip_address
+from erasetest.scan.detectors.ip_addresses import find
 from erasetest.scan.document import Document
-from erasetest.scan.ip_addresses import find
 
 V4 = ".".join(["93", "184", "77", "34"])
 V6 = ip_address(random.Random(2))

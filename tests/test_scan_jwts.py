@@ -7,8 +7,8 @@ import random
 import pytest
 
 from erasetest.demo.secrets import jwt
+from erasetest.scan.detectors.jwts import find
 from erasetest.scan.document import Document
-from erasetest.scan.jwts import find
 
 TOKEN = jwt(random.Random(3))
 

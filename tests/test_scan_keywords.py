@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from erasetest.scan.detectors.keywords import find
 from erasetest.scan.document import Document
-from erasetest.scan.keywords import find
 
 VALUE = "k7Qm" + "2vXw9"
 

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from erasetest.demo.secrets import private_key
+from erasetest.scan.detectors.private_keys import find
 from erasetest.scan.document import Document
-from erasetest.scan.private_keys import find
 
 KEY = private_key(random.Random(7))
 DASHES = "-" * 5

@@ -9,7 +9,7 @@ import pytest
 from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 
 from erasetest.demo.secrets import GENERATORS
-from erasetest.scan import tokens
+from erasetest.scan.detectors import tokens
 from erasetest.scan.document import Document
 
 

@@ -6,7 +6,8 @@ import re
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
 
-from erasetest.scan import (
+from erasetest.scan.allowlist import is_allowlisted
+from erasetest.scan.detectors import (
     basic_auth,
     emails,
     entropy,
@@ -16,7 +17,6 @@ from erasetest.scan import (
     private_keys,
     tokens,
 )
-from erasetest.scan.allowlist import is_allowlisted
 from erasetest.scan.document import Document, Finding
 
 Detector = Callable[[Document], Iterator[Finding]]

@@ -1,0 +1,1 @@
+"""Detectors, one strategy a module: from a document to the places of its secrets."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from scanning import findings
 
-from erasetest.scan.detectors.basic_auth import find
-from erasetest.scan.document import Document
+from erasetest.scan.detectors.basic_auth import DETECTORS
 
 PASSWORD = "k7Qm" + "2vXw9"
 
 
 def found(text: str) -> list[str]:
-    return [text[finding.start : finding.end] for finding in find(Document.of("a.py", text))]
+    return [text[finding.start : finding.end] for finding in findings(DETECTORS, "a.py", text)]
 
 
 def test_the_span_is_the_password_without_user_and_host() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from erasetest.scan.document import LONGEST_LINE, Document
 
 
 def test_every_kind_of_line_break_ends_a_line_and_keeps_its_place() -> None:
     text = "one\r\ntwo \rthree\n\nfive"
     document = Document.of("a.py", text)
-    assert [(line.number, line.text) for line in document.lines] == [
+    assert [(document.number_of(line), line.text) for line in document.lines] == [
         (1, "one"),
         (2, "two"),
         (3, "three"),
@@ -24,12 +27,23 @@ def test_a_form_feed_or_a_unicode_separator_ends_no_line() -> None:
 
 def test_a_line_that_is_too_long_is_kept_apart_and_found_at_no_position() -> None:
     document = Document.of("a.js", "one\n" + "x" * (LONGEST_LINE + 1) + "\nthree\n")
-    assert [line.number for line in document.lines] == [1, 3]
-    assert [line.number for line in document.long_lines] == [2]
+    assert [document.number_of(line) for line in document.lines] == [1, 3]
+    assert [document.number_of(line) for line in document.long_lines] == [2]
     assert document.line_at(10) is None
     last = document.line_at(len(document.text) - 1)
     assert last is not None
-    assert last.number == 3
+    assert document.number_of(last) == 3
+
+
+@given(st.text(alphabet="ab \r\n\f\x85\u2028", max_size=40))
+def test_the_line_at_a_position_is_the_one_of_all_lines_that_holds_it(text: str) -> None:
+    document = Document.of("a.py", text)
+    for position in range(-1, len(text) + 1):
+        holding = [line for line in document.lines if line.start <= position < line.end]
+        assert [document.line_at(position)] == (holding or [None])
+    assert [document.number_of(line) for line in document.lines] == list(
+        range(1, len(document.lines) + 1)
+    )
 
 
 def test_a_position_past_the_end_is_in_no_line() -> None:

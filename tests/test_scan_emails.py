@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from scanning import findings
 
-from erasetest.scan.detectors.emails import find
-from erasetest.scan.document import Document
+from erasetest.scan.detectors.emails import DETECTORS
 
 AT = "@"
 HOME = "vellum" + "works"
@@ -16,7 +16,7 @@ def address(local: str = "mara.tolan", domain: str = f"{HOME}.com") -> str:
 
 
 def found(text: str) -> list[str]:
-    return [text[finding.start : finding.end] for finding in find(Document.of("a.py", text))]
+    return [text[finding.start : finding.end] for finding in findings(DETECTORS, "a.py", text)]
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,17 @@ import base64
 import random
 
 import pytest
+from scanning import findings
 
-from erasetest.scan.detectors.entropy import find
-from erasetest.scan.document import Document
+from erasetest.scan.detectors.entropy import DETECTORS
 
 HEX = f"{random.Random(11).getrandbits(160):040x}"
 BASE64 = base64.b64encode(random.Random(3).randbytes(36)).decode()
 
 
 def found(text: str, path: str = "a.py") -> list[tuple[str, str]]:
-    findings = find(Document.of(path, text))
-    return [(text[finding.start : finding.end], finding.kind) for finding in findings]
+    found_here = findings(DETECTORS, path, text)
+    return [(text[finding.start : finding.end], finding.kind) for finding in found_here]
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,17 @@ from __future__ import annotations
 import random
 
 import pytest
+from scanning import findings
 
 from erasetest.demo.secrets import ip_address
-from erasetest.scan.detectors.ip_addresses import find
-from erasetest.scan.document import Document
+from erasetest.scan.detectors.ip_addresses import DETECTORS
 
 V4 = ".".join(["93", "184", "77", "34"])
 V6 = ip_address(random.Random(2))
 
 
 def found(text: str) -> list[str]:
-    return [text[finding.start : finding.end] for finding in find(Document.of("a.py", text))]
+    return [text[finding.start : finding.end] for finding in findings(DETECTORS, "a.py", text)]
 
 
 @pytest.mark.parametrize("given", [V4, V6, "2d00:7::1f", "2d00:7:8::5"])

@@ -5,16 +5,16 @@ from __future__ import annotations
 import random
 
 import pytest
+from scanning import findings
 
 from erasetest.demo.secrets import jwt
-from erasetest.scan.detectors.jwts import find
-from erasetest.scan.document import Document
+from erasetest.scan.detectors.jwts import DETECTORS
 
 TOKEN = jwt(random.Random(3))
 
 
 def found(text: str) -> list[str]:
-    return [text[finding.start : finding.end] for finding in find(Document.of("a.py", text))]
+    return [text[finding.start : finding.end] for finding in findings(DETECTORS, "a.py", text)]
 
 
 def test_the_signature_belongs_to_the_span() -> None:

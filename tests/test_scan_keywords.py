@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 
 import pytest
+from scanning import findings
 
-from erasetest.scan.detectors.keywords import find
-from erasetest.scan.document import Document
+from erasetest.scan.detectors.keywords import DETECTORS
 
 VALUE = "k7Qm" + "2vXw9"
 
 
 def found(text: str, path: str = "a.py") -> list[tuple[str, str]]:
-    findings = find(Document.of(path, text))
-    return sorted({(text[finding.start : finding.end], finding.kind) for finding in findings})
+    found_here = findings(DETECTORS, path, text)
+    return sorted({(text[finding.start : finding.end], finding.kind) for finding in found_here})
 
 
 @pytest.mark.parametrize(

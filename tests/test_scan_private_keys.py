@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
+from scanning import findings
 
 from erasetest.demo.secrets import private_key
-from erasetest.scan.detectors.private_keys import find
-from erasetest.scan.document import Document
+from erasetest.scan.detectors.private_keys import DETECTORS
 
 KEY = private_key(random.Random(7))
 DASHES = "-" * 5
@@ -19,9 +19,9 @@ MATERIAL = KEY.splitlines()[1]
 
 
 def found(text: str) -> list[str]:
-    document = Document.of("a.py", text)
-    assert all(finding.kind == "private-key" for finding in find(document))
-    return [text[finding.start : finding.end] for finding in find(document)]
+    found_here = findings(DETECTORS, "a.py", text)
+    assert all(finding.kind == "private-key" for finding in found_here)
+    return [text[finding.start : finding.end] for finding in found_here]
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\\n", '\\n"\n    "'])

@@ -7,10 +7,10 @@ import string
 
 import pytest
 from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
+from scanning import findings
 
 from erasetest.demo.secrets import GENERATORS
 from erasetest.scan.detectors import tokens
-from erasetest.scan.document import Document
 
 
 def draw(length: int, alphabet: str = string.ascii_letters + string.digits, seed: int = 5) -> str:
@@ -54,8 +54,8 @@ PLACES = {
 
 
 def found(text: str) -> list[tuple[str, str]]:
-    findings = tokens.find(Document.of("a.py", text))
-    return [(text[finding.start : finding.end], finding.kind) for finding in findings]
+    found_here = findings(tokens.DETECTORS, "a.py", text)
+    return [(text[finding.start : finding.end], finding.kind) for finding in found_here]
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)

@@ -99,7 +99,7 @@ def _scan_file(path: Path, result: ScanResult) -> None:
 
 
 def _long_lines(document: Document) -> str:
-    first, count = document.long_lines[0].number, len(document.long_lines)
+    first, count = document.number_of(document.long_lines[0]), len(document.long_lines)
     lines = f"line {first}" if count == 1 else f"{count} lines, the first line {first},"
     return f"{lines} longer than {LONGEST_LINE} characters: the rest was scanned"
 
@@ -110,5 +110,5 @@ def _sample(document: Document, window: Window) -> SensitiveSample:
     return make_sample(
         document.text[start : window.end],
         [(s.start - start, s.end - start, s.kind) for s in window.secrets],
-        source=Source(document.path, line.number if line else None),
+        source=Source(document.path, document.number_of(line) if line else None),
     )

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 
+from erasetest.errors import BadInput
 from erasetest.scan.allowlist import is_allowlisted
+from erasetest.scan.detect_secrets_parts import RegexBasedDetector
 from erasetest.scan.detectors import (
+    Detector,
     basic_auth,
     emails,
     entropy,
@@ -18,25 +24,20 @@ from erasetest.scan.detectors import (
     tokens,
 )
 from erasetest.scan.document import Document, Finding
+from erasetest.scan.guesses import is_settings_file
+from erasetest.scan.prefilter import Prefilter
 
-Detector = Callable[[Document], Iterator[Finding]]
-
-DETECTORS: tuple[Detector, ...] = (
-    private_keys.find,
-    jwts.find,
-    tokens.find,
-    basic_auth.find,
-    emails.find,
-    ip_addresses.find,
-    keywords.find,
-    entropy.find,
-)
-"""The most specific first: where findings overlap, the kind of the first one stands."""
+ENTRY_POINTS = "erasetest.detectors"
+"""The group of entry points by which users add detectors of their own: each a `Detector`, or a
+plugin in detect-secrets' form (`RegexBasedDetector`)."""
 
 # Their detectors see every place, and leave some out for what stands around them.
 _COMPLETE = frozenset({"email", "ip-address", "private-key"})
 # Where a secret may start: at a word, or at any sign.
 _START = re.compile(r"(?<!\w)\w|[^\w\s]")
+
+# So many are looked for one by one.
+_FEW = 32
 
 Order = tuple[bool, int, int, int, str]
 
@@ -47,12 +48,12 @@ def find_secrets(document: Document) -> list[Finding]:
     A secret that one line gives away (`password = "…"`) is one wherever else it stands, unless in
     the middle of a longer word or on a line with an allowlist pragma.
     """
-    found = {
-        finding: rank
-        for rank, find in reversed(list(enumerate(DETECTORS)))
-        for finding in find(document)
-        if _counts(document, finding)
-    }
+    found: dict[Finding, int] = {}
+    ranked, prefilter = _ready(is_settings_file(document.path))
+    for (rank, detector), lines in zip(ranked, prefilter.lines(document), strict=True):
+        for finding in detector.find(document, lines) if lines else ():
+            if _counts(document, finding):
+                found.setdefault(finding, rank)
     spans = {(finding.start, finding.end) for finding in found}
     # A repetition gives its kind to a finding of the same span, but never cuts up a longer one.
     ordered = [(_order(finding, rank, False), finding) for finding, rank in found.items()]
@@ -62,6 +63,51 @@ def find_secrets(document: Document) -> list[Finding]:
         if finding not in found and _counts(document, finding)
     ]
     return _disjoint(finding for _, finding in sorted(ordered, key=lambda pair: pair[0]))
+
+
+@cache
+def ranked_detectors() -> tuple[tuple[int, Detector], ...]:
+    """All detectors, the most specific first: where findings overlap, the first one's kind stands.
+
+    Raises:
+        BadInput: an entry point of a user cannot be loaded, or is no detector.
+    """
+    groups = (
+        [_loaded(entry) for entry in sorted(entry_points(group=ENTRY_POINTS))],
+        private_keys.DETECTORS,
+        jwts.DETECTORS,
+        tokens.DETECTORS,
+        basic_auth.DETECTORS,
+        emails.DETECTORS,
+        ip_addresses.DETECTORS,
+        keywords.DETECTORS,
+        entropy.DETECTORS,
+    )
+    return tuple((rank, one) for rank, group in enumerate(groups) for one in group)
+
+
+@cache
+def _ready(in_settings: bool) -> tuple[tuple[tuple[int, Detector], ...], Prefilter]:
+    ranked = ranked_detectors()
+    clues = [(in_settings and detector.clue_in_settings) or detector.clue for _, detector in ranked]
+    return ranked, Prefilter(clues)
+
+
+def _loaded(entry: EntryPoint) -> Detector:
+    try:
+        given = entry.load()
+    except Exception as error:
+        raise BadInput(
+            f"the detector {entry.name} ({entry.value}) cannot be loaded: {type(error).__name__}"
+        ) from error
+    if isinstance(given, Detector):
+        return given
+    if isinstance(given, type) and issubclass(given, RegexBasedDetector):
+        return tokens.of_plugin(given)
+    raise BadInput(
+        f"the detector {entry.name} ({entry.value}) is neither an erasetest Detector nor a "
+        "detect-secrets RegexBasedDetector"
+    )
 
 
 def _order(finding: Finding, rank: int, late: bool) -> Order:
@@ -75,19 +121,33 @@ def _counts(document: Document, finding: Finding) -> bool:
 
 def _repetitions(document: Document, found: dict[Finding, int]) -> Iterator[tuple[Finding, int]]:
     text = document.text
-    kinds: dict[str, dict[str, int]] = {}
+    known: dict[str, dict[str, tuple[int, Finding]]] = {}
     for finding, rank in found.items():
         if finding.kind not in _COMPLETE:
-            kinds.setdefault(text[finding.start : finding.end], {})[finding.kind] = rank
-    lengths = sorted({len(secret) for secret in kinds})
+            known.setdefault(text[finding.start : finding.end], {})[finding.kind] = rank, finding
+    for secret, at in _occurrences(text, known):
+        if _stands_alone(text, at, at + len(secret)):
+            for rank, finding in known[secret].values():
+                yield replace(finding, start=at, end=at + len(secret)), rank
+
+
+def _occurrences(text: str, secrets: Collection[str]) -> Iterator[tuple[str, int]]:
+    """Each secret and each place where it starts as a word or sign of its own would."""
+    if len(secrets) <= _FEW:
+        for secret in secrets:
+            at = text.find(secret)
+            while at >= 0:
+                if _START.match(text, at):
+                    yield secret, at
+                at = text.find(secret, at + 1)
+        return
     # One pass for all secrets: a file may hold a hundred thousand of them.
-    for start in _START.finditer(text) if lengths else ():
+    lengths = sorted({len(secret) for secret in secrets})
+    for start in _START.finditer(text):
         at = start.start()
         for length in lengths:
-            known = kinds.get(text[at : at + length])
-            if known and _stands_alone(text, at, at + length):
-                for kind, rank in known.items():
-                    yield Finding(at, at + length, kind), rank
+            if (secret := text[at : at + length]) in secrets:
+                yield secret, at
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

@@ -19,7 +19,7 @@ from detect_secrets.core.plugins.util import (  # noqa: E402
     get_mapping_from_secret_type_to_class,
 )
 from detect_secrets.filters import allowlist, heuristic  # noqa: E402
-from detect_secrets.plugins.base import RegexBasedDetector  # noqa: E402
+from detect_secrets.plugins.base import BasePlugin, RegexBasedDetector  # noqa: E402
 from detect_secrets.plugins.basic_auth import BasicAuthDetector  # noqa: E402
 from detect_secrets.plugins.high_entropy_strings import (  # noqa: E402
     Base64HighEntropyString,
@@ -31,6 +31,7 @@ from detect_secrets.plugins.keyword import (  # noqa: E402
     DENYLIST_REGEX,
     QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP,
     REGEX_BY_FILETYPE,
+    KeywordDetector,
 )
 from detect_secrets.util.code_snippet import CodeSnippet  # noqa: E402
 from detect_secrets.util.filetype import FileType, determine_file_type  # noqa: E402
@@ -43,12 +44,14 @@ __all__ = [
     "QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP",
     "REGEX_BY_FILETYPE",
     "Base64HighEntropyString",
+    "BasePlugin",
     "BasicAuthDetector",
     "CodeSnippet",
     "FileType",
     "HexHighEntropyString",
     "HighEntropyStringsPlugin",
     "JwtTokenDetector",
+    "KeywordDetector",
     "RegexBasedDetector",
     "allowlist",
     "determine_file_type",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from erasetest.scan.detect_secrets_parts import heuristic
-from erasetest.scan.document import Document, Finding, Line
+from erasetest.scan.document import Confidence, Document, Finding, Line
 
 _SUFFIXES = (
     ".bash .cf .cfg .cnf .conf .env .envrc .eyaml .ini .properties .sh .tfvars .toml .yaml .yml "
@@ -55,10 +55,10 @@ class QuotedLine:
     start: int
     quote: int
 
-    def finding(self, span: tuple[int, int], kind: str) -> Finding:
+    def finding(self, span: tuple[int, int], kind: str, confidence: Confidence) -> Finding:
         """A finding in the document from a span of this line."""
         start, end = (self.start + at - (at > self.quote) for at in span)
-        return Finding(start, end, kind)
+        return Finding(start, end, kind, confidence)
 
 
 def with_quotes(document: Document, line: Line) -> QuotedLine:
@@ -68,7 +68,7 @@ def with_quotes(document: Document, line: Line) -> QuotedLine:
     their noise low. (detect-secrets parses YAML and INI files for that; files of strangers are
     better not parsed, and a line at a time keeps the places exact.)
     """
-    match = _UNQUOTED.match(line.text) if _is_settings_file(document.path) else None
+    match = _UNQUOTED.match(line.text) if is_settings_file(document.path) else None
     if match is None:
         return QuotedLine(line.text, line.start, len(line.text))
     start, end = match.span(1)
@@ -76,7 +76,8 @@ def with_quotes(document: Document, line: Line) -> QuotedLine:
     return QuotedLine(text, line.start, start)
 
 
-def _is_settings_file(path: str) -> bool:
+def is_settings_file(path: str) -> bool:
+    """Whether values need no quotes in a file of this name."""
     name = PurePath(path)
     return (
         name.suffix.lower() in _SETTINGS_SUFFIXES

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from erasetest.scan.document import Document, Finding
+from erasetest.scan.clues import Clue
+from erasetest.scan.detectors import Detector
+from erasetest.scan.document import Document, Finding, Line
 
 _ADDRESS = re.compile(
     r"(?<![A-Za-z0-9._+%$}\-])"
@@ -49,15 +51,13 @@ _REMOTE_PATH = re.compile(r":[~\w.-]*/")
 _ESCAPED = "abfnrtv"
 
 
-def find(document: Document) -> Iterator[Finding]:
+def find(_document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
     """Addresses in valid form, of a domain that can be real and not of a remote login."""
-    for line in document.lines:
-        if "@" not in line.text:
-            continue
+    for line in lines:
         for match in _ADDRESS.finditer(line.text):
             start = _without_escape(match)
             if start < match.end("local") and _is_address(match):
-                yield Finding(line.start + start, line.start + match.end(), "email")
+                yield Finding(line.start + start, line.start + match.end(), "email", "medium")
 
 
 def _without_escape(match: re.Match[str]) -> int:
@@ -92,3 +92,6 @@ def _is_login(match: re.Match[str]) -> bool:
 def _is_path(match: re.Match[str]) -> bool:
     # `actions/checkout@v4.io`: a version of a package, named by its path.
     return re.search(r"\w/$", match.string[: match.start()]) is not None
+
+
+DETECTORS = (Detector(find, Clue(words=frozenset({"@"}))),)

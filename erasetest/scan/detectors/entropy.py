@@ -10,15 +10,17 @@ it is not used.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from erasetest.scan.clues import Clue
 from erasetest.scan.detect_secrets_parts import (
     Base64HighEntropyString,
     HexHighEntropyString,
     HighEntropyStringsPlugin,
     heuristic,
 )
-from erasetest.scan.document import Document, Finding
+from erasetest.scan.detectors import Detector
+from erasetest.scan.document import Document, Finding, Line
 from erasetest.scan.guesses import is_guessed_in, is_ruled_out, with_quotes
 
 # A kind, its plugin, and its least length: shorter hex strings are colours and small numbers, and
@@ -35,15 +37,15 @@ _DIGEST = re.compile(
 _DIGIT = re.compile(r"[0-9]")
 
 
-def find(document: Document) -> Iterator[Finding]:
+def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
     """Random-looking strings. None is of both kinds: hex digits cannot reach base 64's limit."""
     if not is_guessed_in(document):
         return
-    for line in document.lines:
+    for line in lines:
         quoted = with_quotes(document, line)
         for kind, plugin, shortest in _KINDS:
             for span in _random_strings(plugin, shortest, quoted.text):
-                yield quoted.finding(span, kind)
+                yield quoted.finding(span, kind, "low")
 
 
 def _random_strings(
@@ -61,3 +63,13 @@ def _random_strings(
             and not heuristic.is_indirect_reference(line)
         ):
             yield match.span(2)
+
+
+SIGNS = r"[A-Za-z0-9+/\\\-_=]"
+DETECTORS = (
+    Detector(
+        find,
+        Clue(shapes=frozenset({rf"[\"']{SIGNS}{{16}}"})),
+        clue_in_settings=Clue(shapes=frozenset({rf"{SIGNS}{{16}}"})),
+    ),
+)

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from erasetest.scan.document import Document, Finding
+from erasetest.scan.clues import Clue
+from erasetest.scan.detectors import Detector
+from erasetest.scan.document import Document, Finding, Line
 
 # Five numbers with dots are an object identifier; letters right before or after make a version.
-_V4 = re.compile(r"(?<![\w.])(?<![^\d]-)(?:\d{1,3}\.){3}\d{1,3}(?!\w)(?!\.\w)(?![-+][A-Za-z])")
+_V4 = re.compile(
+    r"(?<![\w.])(?<![^0-9]-)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\w)(?!\.\w)(?![-+][A-Za-z])"
+)
+_CLUE = Clue(
+    shapes=frozenset({r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]", r"[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:.]"})
+)
 # 2000::/3 is all of the public space, so that `dead::beef` is no candidate.
 _V6 = re.compile(r"(?<![\w:.])[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:.]{1,41}+(?!\w)")
 _DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")  # RFC 9637, newer than Python 3.11
@@ -23,9 +30,9 @@ _OF_VERSION = re.compile(
 )
 
 
-def find(document: Document) -> Iterator[Finding]:
+def find(_document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
     """Globally routable addresses, without port, brackets or prefix length."""
-    for line in document.lines:
+    for line in lines:
         yield from _find_v4(line.text, line.start)
         yield from _find_v6(line.text, line.start)
 
@@ -36,7 +43,7 @@ def _find_v4(line: str, offset: int) -> Iterator[Finding]:
     for match in _V4.finditer(line):
         text = match.group()
         if _is_public(text) and not _is_other(text, line[: match.start()]):
-            yield Finding(offset + match.start(), offset + match.end(), "ip-address")
+            yield Finding(offset + match.start(), offset + match.end(), "ip-address", "medium")
 
 
 def _find_v6(line: str, offset: int) -> Iterator[Finding]:
@@ -47,7 +54,8 @@ def _find_v6(line: str, offset: int) -> Iterator[Finding]:
         if not text.endswith("::"):
             text = text.rstrip(":")
         if _is_public(text):
-            yield Finding(offset + match.start(), offset + match.start() + len(text), "ip-address")
+            start = offset + match.start()
+            yield Finding(start, start + len(text), "ip-address", "medium")
 
 
 def _is_public(text: str) -> bool:
@@ -69,3 +77,6 @@ def _is_other(text: str, before: str) -> bool:
         or _OID.match(text) is not None
         or _OF_VERSION.search(before[-80:]) is not None
     )
+
+
+DETECTORS = (Detector(find, _CLUE),)

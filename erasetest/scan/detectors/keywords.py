@@ -8,8 +8,9 @@ without quotes alone: `connect(password="…")` is a call as well.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from erasetest.scan.clues import Clue
 from erasetest.scan.detect_secrets_parts import (
     DENYLIST_REGEX,
     QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP,
@@ -18,12 +19,15 @@ from erasetest.scan.detect_secrets_parts import (
     determine_file_type,
     heuristic,
 )
-from erasetest.scan.document import Document, Finding
+from erasetest.scan.detectors import Detector
+from erasetest.scan.document import Document, Finding, Line
 from erasetest.scan.guesses import is_guessed_in, is_ruled_out, with_quotes
 from erasetest.scan.placeholders import is_placeholder
 
 # Every one of the patterns holds one of these words.
 _KEYWORD = re.compile(DENYLIST_REGEX, re.IGNORECASE)
+# A few words that each of these holds are found sooner than all of them.
+CLUE = Clue(words=frozenset({"contrase", "key", "pass", "pwd", "secret"}))
 # They take cubic time on many of these words in one run of letters, which is no name then.
 _LONG_RUN = re.compile(r"\w{300,}")
 _DATABASES = ("database", "db", "maria", "mongo", "mssql", "mysql", "pg", "postgres", "sqlserver")
@@ -38,13 +42,13 @@ _ABOUT = re.compile(
 _SENTENCE = 3
 
 
-def find(document: Document) -> Iterator[Finding]:
+def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
     """Values of secret-sounding names: `database-password` where the name is of a database."""
     if not is_guessed_in(document):
         return
     file_type = determine_file_type(document.path)
     patterns = REGEX_BY_FILETYPE.get(file_type, QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP)
-    for line in document.lines:
+    for line in lines:
         if _KEYWORD.search(line.text) is None:
             continue
         quoted = with_quotes(document, line)
@@ -52,7 +56,7 @@ def find(document: Document) -> Iterator[Finding]:
         for pattern, group in patterns.items():
             for match in pattern.finditer(text):
                 if _is_secret(match, group, file_type):
-                    yield quoted.finding(match.span(group), _kind(match, group))
+                    yield quoted.finding(match.span(group), _kind(match, group), "medium")
 
 
 def _without_keywords(run: re.Match[str]) -> str:
@@ -86,3 +90,6 @@ def _kind(match: re.Match[str], group: int) -> str:
 
 def _is_database(word: str) -> bool:
     return word.startswith(_DATABASES)
+
+
+DETECTORS = (Detector(find, CLUE),)

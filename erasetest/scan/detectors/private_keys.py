@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 
-from erasetest.scan.document import Document, Finding
+from erasetest.scan.clues import clue_of
+from erasetest.scan.detectors import Detector
+from erasetest.scan.document import Document, Finding, Line
 
 _LONGEST_BLOCK = 20_000
 _LABEL = r"(?P<label>[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?)"
@@ -21,11 +23,13 @@ _BETWEEN = r"(?:[\s\"'+,\\]|\\[nr])*+"
 _LINES = re.compile(rf"{_BETWEEN}(?:[A-Za-z0-9+/=]{{32,}}+{_BETWEEN})++")
 
 
-def find(document: Document) -> Iterator[Finding]:
+def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
     """Blocks from the first dash of BEGIN to the last of END, over several lines or one.
 
     A block without END reaches to the end of its material; one without material is no key.
     """
+    if not any(True for _ in lines):
+        return
     text = document.text
     begins = list(_BEGIN.finditer(text))
     for begin, following in zip_longest(begins, begins[1:]):
@@ -45,3 +49,6 @@ def _block_end(text: str, begin: re.Match[str], limit: int) -> int | None:
 
 def _touches_long_line(document: Document, start: int, end: int) -> bool:
     return any(line.start < end and start < line.end for line in document.long_lines)
+
+
+DETECTORS = (Detector(find, clue_of([_BEGIN])),)

@@ -1,15 +1,19 @@
-"""Tokens of known formats: every plugin of detect-secrets that knows an issuer's format."""
+"""Tokens whose format names their issuer: detect-secrets' plugins, and ours in the same form."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
+from erasetest.scan.clues import BEYOND, Clue, clue_of
 from erasetest.scan.detect_secrets_parts import (
     RegexBasedDetector,
     get_mapping_from_secret_type_to_class,
 )
-from erasetest.scan.document import Document, Finding
+from erasetest.scan.detectors import Detector
+from erasetest.scan.document import Document, Finding, Line
+from erasetest.scan.issuers import ISSUERS
 from erasetest.scan.placeholders import is_filler
 
 # These have a module of their own here.
@@ -29,10 +33,30 @@ _KINDS = {"NPM tokens": "npm-token"}
 _AWS_ID = re.compile(r"(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{16}")
 
 
-def find(document: Document) -> Iterator[Finding]:
-    """Tokens whose format names their issuer, with the issuer's kind (`github-token`)."""
-    for line in document.lines:
-        for type_name, pattern in _PATTERNS:
+CLUES = {
+    # No word of it is rarer than `ap`.
+    "Artifactory Credentials": Clue(
+        words=frozenset({"akc"}),
+        shapes=frozenset({rf"AP[0-9A-F{BEYOND}][A-Za-z0-9{BEYOND}]{{8}}"}),
+    ),
+}
+
+
+def of_plugin(plugin: type[RegexBasedDetector]) -> Detector:
+    """The detector of a plugin whose patterns are formats of tokens."""
+    name = str(plugin.secret_type)
+    patterns = [_OWN[name]] if name in _OWN else list(plugin().denylist)
+    return Detector(partial(_find, name, patterns), CLUES.get(name) or clue_of(patterns))
+
+
+def _find(
+    type_name: str,
+    patterns: Sequence[re.Pattern[str]],
+    _document: Document,
+    lines: Iterable[Line],
+) -> Iterator[Finding]:
+    for line in lines:
+        for pattern in patterns:
             # A search that fails costs a third of an iterator over no matches.
             if pattern.search(line.text) is None:
                 continue
@@ -63,19 +87,14 @@ def _secret_span(type_name: str, match: re.Match[str]) -> tuple[int, int]:
     return inner.span() if inner else (start, end)
 
 
-def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    plugins: Mapping[str, type[object]] = get_mapping_from_secret_type_to_class()
-    return tuple(
-        (type_name, pattern)
-        for type_name, plugin in sorted(plugins.items())
-        if type_name not in _ELSEWHERE and issubclass(plugin, RegexBasedDetector)
-        for pattern in _denylist(type_name, plugin)
-    )
+def _plugins() -> list[type[RegexBasedDetector]]:
+    known: Mapping[str, type[object]] = get_mapping_from_secret_type_to_class()
+    theirs = [
+        plugin
+        for name, plugin in sorted(known.items())
+        if name not in _ELSEWHERE and issubclass(plugin, RegexBasedDetector)
+    ]
+    return [*theirs, *ISSUERS]
 
 
-def _denylist(type_name: str, plugin: type[RegexBasedDetector]) -> Iterable[re.Pattern[str]]:
-    denylist: Iterable[re.Pattern[str]] = plugin().denylist
-    return [_OWN[type_name]] if type_name in _OWN else denylist
-
-
-_PATTERNS = _patterns()
+DETECTORS = tuple(map(of_plugin, _plugins()))

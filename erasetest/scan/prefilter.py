@@ -1,0 +1,196 @@
+"""Which lines of a text are worth a detector's look: all clues of all detectors, found at once.
+
+With the extra `hyperscan` one automaton reads the text once; without it each word is a string
+search and each shape a pattern of `re`. Both find the same lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from erasetest.scan.clues import BEYOND, IN_RUN, Clue, plain
+from erasetest.scan.document import Document, Line
+
+Hits = list[list[int]]
+"""For each sign, places in lines that hold it, ascending; in one line one or more."""
+
+
+class Engine(Protocol):
+    """Finds the places of signs."""
+
+    def hits(self, text: str) -> Hits:
+        """Places of each of the signs that the engine was made with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """All that is looked for, each once."""
+
+    words: tuple[str, ...]
+    runs: tuple[int, ...]
+    shapes: tuple[str, ...]
+
+
+class Prefilter:
+    """Finds the lines that hold each of several clues."""
+
+    def __init__(self, clues: Sequence[Clue | None], *, hyperscan: bool | None = None) -> None:
+        """A clue that is None holds in every line.
+
+        Args:
+            clues: what to look for.
+            hyperscan: whether to use it; None: where it is installed.
+        """
+        words, runs, shapes = (
+            sorted({sign for clue in clues if clue for sign in getattr(clue, name)})
+            for name in ("words", "runs", "shapes")
+        )
+        numbers = {sign: number for number, sign in enumerate([*words, *runs, *shapes])}
+        self._signs_of = [
+            None if clue is None else sorted(numbers[sign] for sign in _signs(clue))
+            for clue in clues
+        ]
+        automaton = has_hyperscan() if hyperscan is None else hyperscan
+        signs = Signs(tuple(words), tuple(runs), tuple(shapes))
+        self.engine: Engine = _Automaton(signs) if automaton else _Searches(signs)
+
+    def lines(self, document: Document) -> list[Sequence[Line]]:
+        """For each clue the lines that hold it, in order, and perhaps some that do not."""
+        known: dict[int, Line] = {}
+        by_sign = [
+            list(_lines_at(document, places, known)) if places else []
+            for places in self.engine.hits(document.text)
+        ]
+        return [
+            document.lines if signs is None else _together([by_sign[sign] for sign in signs])
+            for signs in self._signs_of
+        ]
+
+
+def has_hyperscan() -> bool:
+    """Whether the extra `hyperscan` is installed, and works on this machine."""
+    try:
+        import hyperscan
+    except ImportError:
+        return False
+    return hasattr(hyperscan, "Database")
+
+
+def _signs(clue: Clue) -> list[str | int]:
+    return [*clue.words, *clue.runs, *clue.shapes]
+
+
+def _lines_at(document: Document, places: list[int], known: dict[int, Line]) -> Iterator[Line]:
+    end = 0
+    for place in places:
+        if place < end:
+            continue
+        line = known.get(place) or document.line_at(place)
+        # In a line that is too long each place is asked for: there are few such lines.
+        if line is not None:
+            known[place] = line
+            end = line.end
+            yield line
+
+
+def _together(found: list[list[Line]]) -> list[Line]:
+    found = [lines for lines in found if lines]
+    if len(found) < 2:
+        return found[0] if found else []
+    starts = {line.start: line for lines in found for line in lines}
+    return [starts[start] for start in sorted(starts)]
+
+
+class _Searches:
+    """One search a word, one scan for all runs, one a shape."""
+
+    def __init__(self, signs: Signs) -> None:
+        self.signs = signs
+        self.run = re.compile(f"[{IN_RUN}]{{{min(signs.runs, default=0)},}}+")
+        self.shapes = [re.compile(source) for source in signs.shapes]
+
+    def hits(self, text: str) -> Hits:
+        text = plain(text)
+        lower = text.lower()
+        found: Hits = [_places(lower, word) for word in self.signs.words]
+        if self.signs.runs:
+            spans = [match.span() for match in self.run.finditer(text)]
+            found += (
+                [start for start, end in spans if end - start >= length]
+                for length in self.signs.runs
+            )
+        found += ([match.start() for match in shape.finditer(text)] for shape in self.shapes)
+        return found
+
+
+def _places(lower: str, word: str) -> list[int]:
+    places: list[int] = []
+    at = lower.find(word)
+    while at >= 0:
+        places.append(at)
+        # The rest of the line says nothing new.
+        at = lower.find(word, max(lower.find("\n", at), at + 1))
+    return places
+
+
+class _Automaton:
+    """All signs as one automaton over the text's UTF-8."""
+
+    def __init__(self, signs: Signs) -> None:
+        self.words = len(signs.words)
+        self.sources = [
+            *(re.escape(word) for word in signs.words),
+            # A run ends with what is no part of it, or it would be told of at each of its letters.
+            *(f"[{IN_RUN}]{{{length}}}[^{IN_RUN}]" for length in signs.runs),
+            *signs.shapes,
+        ]
+        ends = range(self.words, self.words + len(signs.runs))
+        # From the end of a match to a byte that is surely in its line.
+        self.back = [2 if number in ends else 1 for number in range(len(self.sources))]
+
+    @cached_property
+    def database(self) -> Any:
+        import hyperscan
+
+        database = hyperscan.Database()
+        any_case = hyperscan.HS_FLAG_CASELESS
+        database.compile(
+            # A letter beyond ASCII is two bytes or more, all of them beyond.
+            expressions=[s.replace(BEYOND, r"\x80-\xff").encode() for s in self.sources],
+            ids=list(range(len(self.sources))),
+            flags=[any_case if n < self.words else 0 for n in range(len(self.sources))],
+        )
+        return database
+
+    def hits(self, text: str) -> Hits:
+        found: Hits = [[] for _ in self.sources]
+        if not found:
+            return found
+
+        def take(sign: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            found[sign].append(end)
+
+        data = plain(text).encode(errors="surrogatepass") + b"\n"
+        self.database.scan(data, match_event_handler=take)
+        is_ascii = len(data) == len(text) + 1
+        for sign, ends in enumerate(found):
+            if ends:
+                places = [end - self.back[sign] for end in ends]
+                found[sign] = places if is_ascii else list(_in_characters(data, places))
+        return found
+
+
+_CONTINUING = bytes(range(0x80, 0xC0))
+
+
+def _in_characters(data: bytes, places: Iterable[int]) -> Iterator[int]:
+    """Places in UTF-8, ascending, as the numbers of the characters that they are in."""
+    counted = characters = 0
+    for place in places:
+        characters += len(data[counted : place + 1].translate(None, _CONTINUING))
+        counted = place + 1
+        yield characters - 1

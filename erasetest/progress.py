@@ -30,14 +30,14 @@ class Task:
     def __init__(self, say: _Say) -> None:
         self._say = say
 
-    def __call__(self, done: int, total: int, note: str = "") -> None:
-        """Show that `done` of `total` is done; a total of 0 means waiting."""
+    def __call__(self, done: int, total: int | None, note: str = "") -> None:
+        """Show that `done` of `total` is done; 0 means waiting, None that nobody knows the whole."""
         self._say.update(done, total, note)
 
 
 class _Say:
-    def update(self, done: int, total: int, note: str) -> None:
-        """Show that `done` of `total` is done; a total of 0 means waiting."""
+    def update(self, done: int, total: int | None, note: str) -> None:
+        """As `Task` is called."""
         raise NotImplementedError
 
 
@@ -98,7 +98,7 @@ class _Bar(_Say):
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def update(self, done: int, total: int, note: str) -> None:
+    def update(self, done: int, total: int | None, note: str) -> None:
         self._progress.update(self._task, completed=done, total=total or None, note=note)
 
 
@@ -108,13 +108,15 @@ class _Lines(_Say):
         self._started = self._last = time.monotonic()
         self._shown = False
 
-    def update(self, done: int, total: int, note: str) -> None:
+    def update(self, done: int, total: int | None, note: str) -> None:
         now = time.monotonic()
         if now - self._last < _LINE_EVERY and not (total == 0 and not self._shown):
             return
         self._last, self._shown = now, True
         share = f"{done}/{total}" if total else "waiting for another process"
-        pace = _pace(done, total, now - self._started)
+        if total is None:
+            share = ""
+        pace = _pace(done, total or 0, now - self._started)
         self._write(" ".join(filter(None, (f"{self._title}: {share}", pace, note))))
 
     def end(self) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from erasetest.commands.options import OutOption, check_output
+from erasetest.curate import Curated
 from erasetest.errors import BadInput
 
 
@@ -32,8 +33,6 @@ def curate(
     ] = None,
 ) -> None:
     """Show what is remembered by kind, and keep the samples that are remembered most."""
-    from tabulate import tabulate
-
     from erasetest import curate as curation
     from erasetest.files import write_text
     from erasetest.samples import write_manifest
@@ -44,6 +43,21 @@ def curate(
     if not 0 <= min_ma <= 1:
         raise BadInput(f"--min-ma is a share of tokens: expected 0 to 1, got {min_ma:g}")
     found = curation.curate(measures, min_ma=min_ma, limit=limit, balanced=balanced)
+    show(found, min_ma)
+    if picture is not None:
+        curation.picture(found.by_kind, picture, min_ma)
+    if not found.worst:
+        raise BadInput(f"no sample has an MA of {min_ma:g} or more: nothing was written")
+    if samples is None:
+        write_text(output, "".join(json.dumps(risk.row) + "\n" for risk in found.worst))
+    else:
+        write_manifest(output, curation.chosen(samples, found.worst))
+
+
+def show(found: Curated, min_ma: float) -> None:
+    """Say how memorization is spread by kind, and how many samples are at risk."""
+    from tabulate import tabulate
+
     rows = [[kind, *spread.row(min_ma)] for kind, spread in sorted(found.by_kind.items())]
     headers = [
         "kind",
@@ -61,11 +75,3 @@ def curate(
     )
     if found.unmeasured:
         typer.echo(f"{found.unmeasured} samples were not measured")
-    if picture is not None:
-        curation.picture(found.by_kind, picture, min_ma)
-    if not found.worst:
-        raise BadInput(f"no sample has an MA of {min_ma:g} or more: nothing was written")
-    if samples is None:
-        write_text(output, "".join(json.dumps(risk.row) + "\n" for risk in found.worst))
-    else:
-        write_manifest(output, curation.chosen(samples, found.worst))

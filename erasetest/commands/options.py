@@ -69,19 +69,24 @@ class Loading:
             return open_clm(self.clm, options, task)
 
 
-def takes_clm(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `Loading` in place of its parameter `loading`."""
+def takes_clm(command: Callable[..., None], *, needed: bool = True) -> Callable[..., None]:
+    """Give a command the options of `Loading` in place of its parameter `loading`.
+
+    Where none is `needed`, the command gets None if there is none.
+    """
     own = [
         parameter
         for parameter in inspect.signature(command, eval_str=True).parameters.values()
         if parameter.name != "loading"
     ]
     added = list(inspect.signature(Loading, eval_str=True).parameters.values())
+    if not needed:
+        added[0] = added[0].replace(default=None)
 
     @functools.wraps(command)
     def with_options(**given: Any) -> None:
-        loading = Loading(**{parameter.name: given.pop(parameter.name) for parameter in added})
-        command(**given, loading=loading)
+        asked = {parameter.name: given.pop(parameter.name) for parameter in added}
+        command(**given, loading=None if asked["clm"] is None else Loading(**asked))
 
     # By keyword, so that an option that must be given may stand after one that may be.
     everything = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *added]]

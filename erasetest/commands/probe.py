@@ -18,6 +18,9 @@ from erasetest.progress import Task, progress
 if TYPE_CHECKING:
     from erasetest.probes.store import Measure
 
+REFERENCES = 64
+QUERIES = 20
+
 _SOON = 3600.0
 """Seconds after which what an endpoint said is asked again."""
 
@@ -32,10 +35,10 @@ def probe(
     top_p: Annotated[float | None, typer.Option(help="Of the sampler of log2_p.")] = None,
     references: Annotated[
         int, typer.Option(min=0, help="Never-seen secrets that exposure ranks each one among.")
-    ] = 64,
+    ] = REFERENCES,
     queries: Annotated[
         int, typer.Option(min=1, help="Samples drawn of each secret at an endpoint.")
-    ] = 20,
+    ] = QUERIES,
     store: Annotated[
         Path | None,
         typer.Option(
@@ -48,16 +51,34 @@ def probe(
 
     Stopped, the same command goes on where it was.
     """
+    check_output(output, manifest)
+    if store is not None:
+        check_output(store, manifest, output)
+    loading.check(endpoint=True)
+    count = probe_to(
+        output, manifest, loading, (temperature, top_k, top_p), references, queries, store
+    )
+    from erasetest.files import is_stream
+
+    typer.echo(f"{output}: {count} samples", err=is_stream(output))
+
+
+def probe_to(
+    output: Path,
+    manifest: Path,
+    loading: Loading,
+    sampler: tuple[float, int | None, float | None] = (1.0, None, None),
+    references: int = REFERENCES,
+    queries: int = QUERIES,
+    store: Path | None = None,
+) -> int:
+    """Measure the samples of a manifest; how many there are. Stopped, it goes on where it was."""
     from erasetest.files import is_stream, reserved
     from erasetest.names import is_endpoint
     from erasetest.probes.store import ProbeStore
     from erasetest.probes.stream import BLOCK, probe_manifest
     from erasetest.samples import check_manifest
 
-    check_output(output, manifest)
-    if store is not None:
-        check_output(store, manifest, output)
-    loading.check(endpoint=True)
     # What goes down a pipe cannot be gone on with.
     beside = None if is_stream(output) else output.resolve().with_name(f".{output.name}.store")
     block = BLOCK
@@ -75,7 +96,7 @@ def probe(
         from erasetest.probes import probe as probe_samples
         from erasetest.probes.store import identity
 
-        asked = ProbeSettings(Sampler(temperature, top_k, top_p), references)
+        asked = ProbeSettings(Sampler(*sampler), references)
         count = check_manifest(manifest)
         loaded = loading.load()
         name, settings = identity(loaded), asked.as_dict()
@@ -89,7 +110,7 @@ def probe(
             probe_manifest(measure, manifest, output, kept, _counted(task, count), block=block)
         if store is None:
             kept.remove()
-    typer.echo(f"{output}: {count} samples", err=beside is None)
+    return count
 
 
 def _forget_old(store: Path | None) -> None:

@@ -1,43 +1,241 @@
-"""`erasetest scan`: secrets in source code, as a manifest."""
+"""`erasetest scan`: secrets in a training corpus, as a manifest; and what a CLM kept of them."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from erasetest.commands.options import (
-    OutOption,
-    check_output,
-)
+from erasetest.commands.curate import show
+from erasetest.commands.options import Loading, OutOption, check_output, takes_clm
 from erasetest.errors import BadInput
 from erasetest.progress import progress
 
+if TYPE_CHECKING:
+    from erasetest.scan import Scanned, ScanSettings, Skipped
+
+FEW = 10
+"""Names that are shown of each reason why something was skipped."""
+
 
 def scan(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders of source code.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders and files of source code, JSONL (.gz), Parquet, data sets on disk, git "
+            "repositories (with --revision); - is standard input."
+        ),
+    ],
+    loading: Loading | None,
     output: OutOption,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="That scan; by default as many as there are cores.")
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Scan git repositories as they are at this revision.")
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Of a data set: the column that holds the code.")
+    ] = None,
+    path_column: Annotated[
+        str | None, typer.Option(help="Of a data set: the column that names the file.")
+    ] = None,
+    min_confidence: Annotated[
+        str, typer.Option(help="Of a finding: high, medium or low (what only looks random).")
+    ] = "low",
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="A detect-secrets baseline: what it lists is known, and left out."),
+    ] = None,
+    near_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--near-duplicates", help="Keep code that is nearly the same, with the same secrets."
+        ),
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many samples, at most: drawn at random, as many of each kind as there can "
+            "be; with --clm those at the greatest risk.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of drawing samples.")] = 0,
+    skipped: Annotated[
+        Path | None,
+        typer.Option(help="Write here what was not scanned, or not wholly, a JSON line each."),
+    ] = None,
+    min_ma: Annotated[float, typer.Option(help="With --clm: least MA of a sample at risk.")] = 0.9,
+    balanced: Annotated[
+        bool,
+        typer.Option("--balanced", help="With --clm: as many of each kind as there can be."),
+    ] = False,
+    samples: Annotated[
+        Path | None, typer.Option(help="With --clm: keep the manifest of all samples here.")
+    ] = None,
+    measures: Annotated[
+        Path | None, typer.Option(help="With --clm: keep the measures of all samples here.")
+    ] = None,
 ) -> None:
-    """Find secrets in source code and write them as a manifest of samples."""
+    """Find secrets in a training corpus, and write them as a manifest of samples.
+
+    With a CLM, measure what it remembers of them and write those at risk, the worst first.
+    Stopped, the same command goes on where it was.
+    """
+    from erasetest.scan import Columns, Rules, ScanSettings
+    from erasetest.scan.baseline import Baseline
+    from erasetest.scan.pieces import CONFIDENCES
+
+    check_output(output, skipped, samples, measures)
+    for extra in (skipped, samples, measures):
+        if extra is not None:
+            check_output(extra, *({skipped, samples, measures} - {extra}))
+    if min_confidence not in CONFIDENCES:
+        raise BadInput(f"--min-confidence {min_confidence}: expected high, medium or low")
+    if not 0 <= min_ma <= 1:
+        raise BadInput(f"--min-ma is a share of tokens: expected 0 to 1, got {min_ma:g}")
+    rules = Rules(
+        min_confidence,  # type: ignore[arg-type] # checked above
+        Baseline.read(baseline) if baseline is not None else None,
+    )
+    settings = ScanSettings(
+        rules,
+        revision,
+        Columns(text_column, path_column),
+        near_duplicates,
+        None if loading is not None else limit,
+        seed,
+        processes or len(os.sched_getaffinity(0)),
+    )
+    if loading is None:
+        for name, given in {"--samples": samples, "--measures": measures}.items():
+            if given is not None:
+                raise BadInput(f"{name} needs --clm: without it, -o names the manifest")
+        if not _scan(output, paths, settings, skipped).found:
+            raise BadInput("no secret found: no manifest was written")
+        return
+    loading.check(endpoint=True)
+    _at_risk(
+        output, paths, settings, skipped, loading, (samples, measures), (min_ma, limit, balanced)
+    )
+
+
+scan = takes_clm(scan, needed=False)
+
+
+def _scan(
+    output: Path,
+    paths: list[Path],
+    settings: ScanSettings,
+    skipped: Path | None,
+    *,
+    keep: bool = False,
+) -> Scanned:
+    """Scan, and tell what was found and what was left out."""
+    from erasetest.files import writing
+    from erasetest.scan import scan_to
+
+    with contextlib.ExitStack() as held:
+        tell = None
+        if skipped is not None:
+            write = held.enter_context(writing(skipped))
+            tell = functools.partial(_write_skipped, write)
+        task = held.enter_context(progress("scanning"))
+        result = scan_to(
+            output,
+            paths,
+            settings,
+            stdin=sys.stdin.buffer,
+            progress=lambda done, found: task(done, None, f"{done / 1e6:.0f} MB, {found} samples"),
+            tell_skipped=tell,
+            keep=keep,
+        )
+    _tell(result, output)
+    return result
+
+
+def _write_skipped(write: Callable[[str], object], left_out: Skipped) -> None:
+    row = {"path": left_out.path, "reason": left_out.reason}
+    write(json.dumps(row, ensure_ascii=False).encode(errors="backslashreplace").decode() + "\n")
+
+
+def _tell(result: Scanned, output: Path) -> None:
     from tabulate import tabulate
 
-    from erasetest.samples import write_manifest
-    from erasetest.scan import scan_paths
+    from erasetest.files import is_stream
 
-    check_output(output)
-    with progress("scanning") as task:
-        result = scan_paths(paths, progress=task)
-    typer.echo(f"{result.files} files scanned, {len(result.samples)} samples found")
-    rows = sorted(result.counts.items())
-    if rows:
-        typer.echo(tabulate(rows, headers=["kind", "places"]))
-    if result.duplicates:
-        typer.echo(f"{result.duplicates} samples stood elsewhere already, and are listed once")
-    if result.latin1:
-        typer.echo(f"{len(result.latin1)} files are not UTF-8 and were read as Latin-1")
-    for skipped in result.skipped:
-        typer.echo(f"skipped {skipped.path}: {skipped.reason}", err=True)
-    if not result.samples:
-        raise BadInput("no secret found: no manifest was written")
-    write_manifest(output, result.samples)
+    aside = is_stream(output)
+    say = functools.partial(typer.echo, err=aside)
+    if result.places:
+        say(tabulate(sorted(result.places.items()), headers=["kind", "places"]))
+    say(
+        f"{result.texts} texts scanned ({result.characters / 1e6:.1f} million characters): "
+        f"{result.found} samples of {result.secrets} different secrets"
+    )
+    if result.written < result.found:
+        say(f"{result.written} of them were drawn")
+    if result.duplicates or result.near:
+        say(
+            f"left out: {result.duplicates} samples that stood elsewhere already, {result.near} "
+            "that are nearly the same code with the same secrets"
+        )
+    if result.guessed.count:
+        say(f"{result.guessed.count} texts are not UTF-8 and were read as Latin-1")
+    for reason, names in sorted(result.skipped.items(), key=lambda item: -item[1].count):
+        for name in names.first[:FEW]:
+            typer.echo(f"skipped {name}", err=True)
+        if names.count > FEW:
+            typer.echo(
+                f"skipped {names.count - FEW} more: {reason} (--skipped FILE writes all)", err=True
+            )
+
+
+def _at_risk(
+    output: Path,
+    paths: list[Path],
+    settings: ScanSettings,
+    skipped: Path | None,
+    loading: Loading,
+    kept: tuple[Path | None, Path | None],
+    risk: tuple[float, int | None, bool],
+) -> None:
+    """Scan, probe, and keep the samples at risk."""
+    from erasetest import curate as curation
+    from erasetest.commands.probe import probe_to
+    from erasetest.files import is_stream, reserved
+    from erasetest.samples import write_manifest
+    from erasetest.scan.corpus import batches_of
+
+    if is_stream(output):
+        raise BadInput(
+            f"{output}: with --clm, what is known is kept beside the output: name a file"
+        )
+    min_ma, limit, balanced = risk
+    place = output.resolve()
+    samples = kept[0] or place.with_name(f".{place.name}.samples.jsonl")
+    measures = kept[1] or place.with_name(f".{place.name}.measures.jsonl")
+    with reserved(output):
+        result = _scan(samples, paths, settings, skipped, keep=True)
+        if not result.found:
+            raise BadInput("no secret found: nothing was written")
+        probe_to(measures, samples, loading)
+        found = curation.curate(measures, min_ma=min_ma, limit=limit, balanced=balanced)
+        show(found, min_ma)
+        if found.worst:
+            write_manifest(output, curation.chosen(samples, found.worst))
+        for path, named in zip((samples, measures), kept, strict=True):
+            if named is None:
+                path.unlink(missing_ok=True)
+        batches_of(samples).unlink(missing_ok=True)
+    if not found.worst:
+        typer.echo(f"no sample has an MA of {min_ma:g} or more: no manifest was written")
+    else:
+        typer.echo(f"{output}: {len(found.worst)} samples")

@@ -1,21 +1,29 @@
-"""Scanning a training corpus for secrets: files in, sensitive samples out.
+"""Scanning a training corpus for secrets: texts in, sensitive samples out.
 
-`scan_paths` reads files (`walk`, `reading`), asks every detector (`detect`: one module a strategy,
-the most specific first), and cuts what they found into samples (`windows`). A detector is a
-function from a `Document` to findings; adding one means adding a module and a line in `detect`.
+`scan_to` plans what there is to read (`sources`), has it scanned in several processes (`workers`,
+`pieces`), keeps what came of it (`unfinished`) and writes the manifest (`corpus`). In a text the
+lines that hold a detector's clue (`clues`, `prefilter`) are shown to it (`detect`, `detectors`:
+one module a strategy), and what was found is cut into samples (`windows`).
 """
 
-from erasetest.scan.corpus import ScanResult, scan_paths
+from erasetest.scan.corpus import Scanned, ScanSettings, scan_to
 from erasetest.scan.detect import find_secrets
+from erasetest.scan.detectors import Detector
 from erasetest.scan.document import Document, Finding, Line
+from erasetest.scan.pieces import Rules
+from erasetest.scan.sources import Columns
 from erasetest.scan.walk import Skipped
 
 __all__ = [
+    "Columns",
+    "Detector",
     "Document",
     "Finding",
     "Line",
-    "ScanResult",
+    "Rules",
+    "ScanSettings",
+    "Scanned",
     "Skipped",
     "find_secrets",
-    "scan_paths",
+    "scan_to",
 ]

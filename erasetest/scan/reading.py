@@ -11,8 +11,16 @@ from pathlib import Path
 LARGEST_FILE = 5 * 2**20
 """Bytes of a file that is scanned: larger ones are data, and code data sets leave them out too."""
 
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# The longer mark first: that of UTF-32 begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+# As PEP 263 has it, and Emacs and Vim: in the first two lines.
+_DECLARED = re.compile(rb"\A(?:.*\n)?.*?coding[:=][ \t]*([-\w.]+)")
 
 
 class Unreadable(Exception):
@@ -20,18 +28,18 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A file's text, without byte order mark, and whether its encoding was guessed."""
+class Decoded:
+    """A file's text, without byte order mark, and whether nothing told its encoding."""
 
     text: str = field(repr=False)
-    is_latin1: bool
+    is_guessed: bool = False
 
 
-def read(path: Path) -> Text:
-    """Read a file as UTF-8, as UTF-16 with a byte order mark, or else as Latin-1.
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file.
 
     Raises:
-        Unreadable: it is no regular file, too large, binary, not decodable, or cannot be opened.
+        Unreadable: it is no regular file, too large, or cannot be opened.
     """
     try:
         status = path.stat()
@@ -39,37 +47,46 @@ def read(path: Path) -> Text:
             raise Unreadable("not a regular file")
         if status.st_size > LARGEST_FILE:
             raise Unreadable(f"larger than {LARGEST_FILE // 2**20} MiB")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            # It may have grown since.
+            return file.read(LARGEST_FILE + 1)
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror}") from None
-    return decode(data)
 
 
-def decode(data: bytes) -> Text:
-    """The text of a file's bytes.
+def decode(data: bytes) -> Decoded:
+    """The text of a file's bytes: UTF-8, or as its byte order mark or first lines say, or Latin-1.
 
     Raises:
         Unreadable: they are no text.
     """
-    if data.startswith(_UTF16):
-        text = _decode(data, "utf-16")
-        if text is None:
-            raise Unreadable("undecodable: not the UTF-16 that its first bytes announce")
-    elif b"\0" in data:
+    for mark, encoding in _MARKS:
+        # A UTF-16 text that begins with a NUL is none.
+        if data.startswith(mark):
+            text = _decode(data, encoding)
+            if text is None:
+                name = encoding.upper()
+                raise Unreadable(f"undecodable: not the {name} that its first bytes announce")
+            if "\0" in text:
+                raise Unreadable("binary")
+            return Decoded(text)
+    if b"\0" in data:
         raise Unreadable("binary")
-    else:
-        text = _decode(data, "utf-8-sig")
+    text = _decode(data, "utf-8-sig")
     if text is not None:
-        if "\0" in text:
-            raise Unreadable("binary")
-        return Text(text, is_latin1=False)
+        return Decoded(text)
     if _CONTROL.search(data):
         raise Unreadable("binary")
-    return Text(data.decode("latin-1"), is_latin1=True)
+    declared = _DECLARED.match(data)
+    if declared:
+        text = _decode(data, declared[1].decode("ascii", "replace"))
+        if text is not None:
+            return Decoded(text)
+    return Decoded(data.decode("latin-1"), is_guessed=True)
 
 
 def _decode(data: bytes, encoding: str) -> str | None:
     try:
         return data.decode(encoding)
-    except UnicodeDecodeError:
+    except (ValueError, LookupError):
         return None

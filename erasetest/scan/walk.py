@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,18 +21,29 @@ class Skipped(NamedTuple):
     reason: str
 
 
-def list_files(paths: Sequence[Path]) -> tuple[list[Path], list[Skipped]]:
-    """The files under the paths, each once and in a fixed order, and what was left out.
+def walk(
+    paths: Sequence[Path], is_whole: Callable[[Path], bool] = lambda folder: False
+) -> Iterator[Path | Skipped]:
+    """The files under the paths, each once and in a fixed order, and what is left out.
+
+    Args:
+        paths: files and folders.
+        is_whole: says of a folder that it is one thing, which is given instead of its files.
 
     Raises:
         BadInput: a path does not exist.
     """
-    files: dict[Path, Path] = {}
-    skipped: list[Skipped] = []
+    folders = [path for path in paths if _is_folder(path)]
+    # Files that are given twice, or by two of the paths; a single folder holds none twice.
+    seen: set[Path] | None = set() if len(paths) > 1 else None
     for path in paths:
-        for file in _walk(path, skipped) if _is_folder(path) else [path]:
-            files.setdefault(file.resolve(), file)
-    return list(files.values()), skipped
+        for found in _walk(path, is_whole) if path in folders else [path]:
+            if seen is not None and not isinstance(found, Skipped):
+                resolved = found.resolve()
+                if resolved in seen:
+                    continue
+                seen.add(resolved)
+            yield found
 
 
 def shown(path: Path) -> str:
@@ -49,27 +60,29 @@ def _is_folder(path: Path) -> bool:
         ) from None
 
 
-def _walk(folder: Path, skipped: list[Skipped]) -> Iterator[Path]:
+def _walk(folder: Path, is_whole: Callable[[Path], bool]) -> Iterator[Path | Skipped]:
     waiting = [folder]
     while waiting:
         path = waiting.pop()
+        if is_whole(path):
+            yield path
+            continue
         try:
             with os.scandir(path) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
-            skipped.append(Skipped(shown(path), f"cannot be read: {error.strerror}"))
+            yield Skipped(shown(path), f"cannot be read: {error.strerror}")
             continue
+        folders = []
         for entry in entries:
             reason = _reason_to_skip(entry)
             if reason is not None:
-                skipped.append(Skipped(shown(Path(entry.path)), reason))
-            elif not entry.is_dir():
+                yield Skipped(shown(Path(entry.path)), reason)
+            elif entry.is_dir():
+                folders.append(Path(entry.path))
+            else:
                 yield Path(entry.path)
-        waiting += [
-            Path(entry.path)
-            for entry in reversed(entries)
-            if _reason_to_skip(entry) is None and entry.is_dir()
-        ]
+        waiting += reversed(folders)
 
 
 def _reason_to_skip(entry: os.DirEntry[str]) -> str | None:

@@ -1,0 +1,85 @@
+"""Batches of a scan, kept until its manifest is whole: a killed scan goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from erasetest.errors import BadInput
+from erasetest.scan.pieces import Batch
+
+
+class Batches:
+    """Batches in a file, a line each, after a line that says what they hang on.
+
+    Used as a context: the file stays where the block ends with an error.
+
+    Args:
+        path: the file. It holds secrets, and only its owner can read it.
+        key: what the batches hang on; those of other work are dropped.
+    """
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.path = path
+        if path.exists() and not path.is_file():
+            raise BadInput(f"{path}: is in the way: findings are kept there until all are known")
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._file: IO[bytes] = os.fdopen(handle, "r+b")
+            self._file.seek(0)
+            header = json.dumps({"key": key}).encode() + b"\n"
+            if self._file.readline() != header:
+                self._file.seek(0)
+                self._file.truncate()
+                self._file.write(header)
+                self._file.flush()
+            self._first = self._end = self._file.tell()
+        except OSError as error:
+            raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
+
+    def known(self, job: str) -> Batch | None:
+        """The next batch that an earlier run left, if it is of this job; else none is known more.
+
+        Called for each job in order, until it gives None for the first time.
+        """
+        line = self._file.readline()
+        try:
+            batch = Batch.from_json(line) if line.endswith(b"\n") else None
+        except (ValueError, TypeError, KeyError, RecursionError):
+            batch = None
+        if batch is None or batch.job != job:
+            self.cut()
+            return None
+        self._end = self._file.tell()
+        return batch
+
+    def cut(self) -> None:
+        """Drop what follows the last known batch: it is of another corpus, or was cut off."""
+        self._file.seek(self._end)
+        self._file.truncate()
+
+    def keep(self, batch: Batch) -> None:
+        """Add a batch."""
+        try:
+            self._file.write(batch.to_json().encode(errors="backslashreplace") + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise BadInput(f"{self.path}: cannot be written: {error.strerror}") from None
+
+    def __iter__(self) -> Iterator[Batch]:
+        """All batches, in order."""
+        self._file.seek(self._first)
+        for line in self._file:
+            yield Batch.from_json(line)
+
+    def close(self) -> None:
+        """Keep the file for another run."""
+        self._file.close()
+
+    def remove(self) -> None:
+        """All is written: the file goes."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)

@@ -31,7 +31,7 @@ class Task:
         self._say = say
 
     def __call__(self, done: int, total: int | None, note: str = "") -> None:
-        """Show that `done` of `total` is done; 0 means waiting, None that nobody knows the whole."""
+        """Show that `done` of `total` is done; 0 means waiting, None an unknown whole."""
         self._say.update(done, total, note)
 
 

@@ -1,15 +1,21 @@
-"""From files to samples."""
+"""From a corpus to samples."""
 
 from __future__ import annotations
 
+import json
 import random
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from erasetest.demo.secrets import GENERATORS
-from erasetest.samples import Source, read_manifest, write_manifest
-from erasetest.scan import scan_paths
+from erasetest.errors import BadInput
+from erasetest.samples import SensitiveSample, Source, read_manifest
+from erasetest.scan import Rules, Scanned, ScanSettings, Skipped, corpus, scan_to
+from erasetest.scan.corpus import batches_of
+from erasetest.scan.sources import Job, Text
 
 VALUE = "k7Qm" + "2vXw9"
 GITHUB = GENERATORS["github-token"](random.Random(1))
@@ -21,115 +27,271 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ERASETEST_ID_KEY", "of these tests")
 
 
-def test_a_file_with_secrets_becomes_a_sample_with_its_source(tmp_path: Path) -> None:
+def scanned(
+    *paths: Path, settings: ScanSettings | None = None
+) -> tuple[Scanned, list[SensitiveSample], list[Skipped]]:
+    """What a scan tells, writes and leaves out."""
+    output = paths[0].parent / "found.jsonl"
+    skipped: list[Skipped] = []
+    output.unlink(missing_ok=True)
+    result = scan_to(output, paths, settings, tell_skipped=skipped.append)
+    assert not batches_of(output).exists()
+    return result, read_manifest(output) if output.exists() else [], skipped
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "corpus").mkdir()
+    return tmp_path / "corpus"
+
+
+def test_a_file_with_secrets_becomes_a_sample_with_its_source(folder: Path) -> None:
     text = f'# naïve 🦉\r\n\r\nTOKEN = "{GITHUB}"\r\npassword = "{VALUE}"\r\n'
-    (tmp_path / "a.py").write_bytes(text.encode())
-    (tmp_path / "b.py").write_text(LINE)
-    result = scan_paths([tmp_path])
-    (sample,) = result.samples
+    (folder / "a.py").write_bytes(text.encode())
+    (folder / "b.py").write_text(LINE)
+    result, (sample,), skipped = scanned(folder)
     assert sample.content.reveal() == text
     assert [(secret.kind, secret.text.reveal()) for secret in sample.secrets] == [
         ("github-token", GITHUB),
         ("password", VALUE),
     ]
+    assert [dict(secret.extra) for secret in sample.secrets] == [
+        {"confidence": "high", "occurrences": 1},
+        {"confidence": "medium", "occurrences": 1},
+    ]
     assert all(text[s.start : s.end] == s.text.reveal() for s in sample.secrets)
-    assert sample.source == Source((tmp_path / "a.py").as_posix(), 3)
-    assert result.files == 2
-    assert result.counts == {"github-token": 1, "password": 1}
-    assert result.skipped == []
+    assert sample.source == Source((folder / "a.py").as_posix(), 3)
+    assert (result.texts, result.found, result.written, result.secrets) == (2, 1, 1, 2)
+    assert result.places == {"github-token": 1, "password": 1}
+    assert skipped == []
 
 
-def test_samples_of_a_large_file_hold_their_secrets_at_the_right_places(tmp_path: Path) -> None:
+def test_samples_of_a_large_file_hold_their_secrets_at_the_right_places(folder: Path) -> None:
     text = "".join(LINE * 150 + f"# é\npassword = '{VALUE}{n}'\n" for n in range(4))
-    (tmp_path / "a.py").write_text(text)
-    result = scan_paths([tmp_path / "a.py"])
-    assert [len(sample.secrets) for sample in result.samples] == [1] * 4
-    for number, sample in enumerate(result.samples):
+    (folder / "a.py").write_text(text)
+    result, samples, _ = scanned(folder / "a.py")
+    assert [len(sample.secrets) for sample in samples] == [1] * 4
+    for number, sample in enumerate(samples):
         (secret,) = sample.secrets
         assert sample.content.reveal()[secret.start : secret.end] == f"{VALUE}{number}"
         assert sample.source is not None
         assert sample.source.line == 152 * (number + 1)
-    assert result.counts == {"password": 4}
+    assert result.places == {"password": 4}
 
 
-def test_samples_survive_the_manifest(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text(f'TOKEN = "{GITHUB}"\n')
-    result = scan_paths([tmp_path])
-    write_manifest(tmp_path / "samples.jsonl", result.samples)
-    assert read_manifest(tmp_path / "samples.jsonl") == result.samples
-
-
-def test_files_in_any_encoding_are_scanned_and_latin1_is_said(tmp_path: Path) -> None:
+def test_files_in_any_encoding_are_scanned_and_a_guess_is_said(folder: Path) -> None:
     text = f'größe = 1; TOKEN = "{GITHUB}"\n'
     for name, encoding in {"a": "utf-8-sig", "b": "utf-16", "c": "latin-1"}.items():
-        (tmp_path / f"{name}.py").write_bytes((f"# {name}\n" + text).encode(encoding))
-    result = scan_paths([tmp_path])
-    assert [sample.secrets[0].start for sample in result.samples] == [4 + text.index(GITHUB)] * 3
-    assert result.latin1 == [(tmp_path / "c.py").as_posix()]
+        (folder / f"{name}.py").write_bytes((f"# {name}\n" * 9 + text).encode(encoding))
+    settings = ScanSettings(near_duplicates=True)
+    result, samples, _ = scanned(folder, settings=settings)
+    assert [sample.secrets[0].start for sample in samples] == [36 + text.index(GITHUB)] * 3
+    assert result.guessed.first == [(folder / "c.py").as_posix()]
 
 
-def test_what_is_not_scanned_is_named_with_its_reason(tmp_path: Path) -> None:
-    (tmp_path / "binary.py").write_bytes(b"\0\1\2")
-    (tmp_path / "broken.py").write_bytes(b"\xff\xfea")
-    (tmp_path / "link.py").symlink_to(tmp_path / "binary.py")
-    (tmp_path / "long.js").write_text(f'{LINE}{"x" * 100_000}\nTOKEN = "{GITHUB}"\n')
-    result = scan_paths([tmp_path])
-    assert [(Path(path).name, reason) for path, reason in result.skipped] == [
+def test_what_is_not_scanned_is_named_with_its_reason(folder: Path) -> None:
+    (folder / "binary.py").write_bytes(b"\0\1\2")
+    (folder / "broken.py").write_bytes(b"\xff\xfea")
+    (folder / "link.py").symlink_to(folder / "binary.py")
+    (folder / "long.js").write_text(f'{LINE}{"x" * 100_000}\nTOKEN = "{GITHUB}"\n')
+    result, (sample,), skipped = scanned(folder)
+    assert sorted((Path(path).name, reason) for path, reason in skipped) == [
         ("binary.py", "binary"),
         ("broken.py", "undecodable: not the UTF-16 that its first bytes announce"),
         ("link.py", "a symbolic link, which is not followed"),
         ("long.js", "line 2 longer than 10000 characters: the rest was scanned"),
     ]
-    (sample,) = result.samples
+    assert sum(names.count for names in result.skipped.values()) == 4
     assert sample.content.reveal() == f'TOKEN = "{GITHUB}"\n'
-    assert sample.source == Source((tmp_path / "long.js").as_posix(), 3)
+    assert sample.source == Source((folder / "long.js").as_posix(), 3)
 
 
-def test_an_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "a.py").write_text(LINE)
-
-    def refuse(self: Path) -> bytes:
-        raise PermissionError(13, "Permission denied", str(self))
-
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    result = scan_paths([tmp_path])
-    assert [reason for _, reason in result.skipped] == ["cannot be read: Permission denied"]
-    assert result.files == 0
-
-
-def test_the_same_content_is_one_sample_and_the_rest_is_counted(tmp_path: Path) -> None:
+def test_the_same_content_is_one_sample_and_the_rest_is_counted(folder: Path) -> None:
     for name in ("a.py", "b.py", "c.py"):
-        (tmp_path / name).write_text(f'TOKEN = "{GITHUB}"\n')
-    result = scan_paths([tmp_path])
-    assert len(result.samples) == 1
-    assert result.duplicates == 2
-    assert result.counts == {"github-token": 1}
+        (folder / name).write_text(f'TOKEN = "{GITHUB}"\n')
+    result, (sample,), _ = scanned(folder)
+    assert (result.duplicates, result.near) == (2, 0)
+    assert result.places == {"github-token": 1}
+    assert sample.secrets[0].extra["occurrences"] == 3
 
 
-def test_the_same_content_with_other_secrets_is_another_sample(tmp_path: Path) -> None:
+def test_nearly_the_same_content_with_the_same_secrets_is_one_sample(folder: Path) -> None:
+    lines = [f"alpha_{n} = beta_{n}(gamma_{n}, {n})\n" for n in range(40)]
+    for year in range(3):
+        (folder / f"{year}.py").write_text(
+            f"# copyright 202{year}\n{''.join(lines)}TOKEN = '{GITHUB}'\n"
+        )
+    (folder / "other.py").write_text(f"{''.join(lines)}TOKEN = '{GITHUB[:-1]}7'\n")
+    (folder / "short.py").write_text(f"{lines[0]}TOKEN = '{GITHUB}'\n")
+    result, samples, _ = scanned(folder)
+    assert [Path(str(sample.source)).name for sample in samples] == [
+        "0.py:42",
+        "other.py:41",
+        "short.py:2",
+    ]
+    assert (result.near, result.duplicates) == (2, 0)
+    assert [sample.secrets[0].extra["occurrences"] for sample in samples] == [4, 1, 4]
+    assert scanned(folder, settings=ScanSettings(near_duplicates=True))[0].written == 5
+
+
+def test_the_same_content_with_other_secrets_is_another_sample(folder: Path) -> None:
     for name in ("a.py", "b.yaml"):
-        (tmp_path / name).write_text(f"password: {VALUE}\ntoken: {GITHUB}\n")
-    result = scan_paths([tmp_path])
-    assert [len(sample.secrets) for sample in result.samples] == [1, 2]
-    assert result.samples[1].id == f"{result.samples[0].id}-2"
+        (folder / name).write_text(f"password: {VALUE}\ntoken: {GITHUB}\n")
+    _, samples, _ = scanned(folder)
+    assert [len(sample.secrets) for sample in samples] == [1, 2]
+    assert samples[1].id == f"{samples[0].id}-2"
 
 
-def test_two_scans_find_the_same(tmp_path: Path) -> None:
-    for number in range(5):
-        (tmp_path / f"{number}.py").write_text(f'password = "{VALUE}{number}"\n# {GITHUB}\n')
-    assert scan_paths([tmp_path]) == scan_paths([tmp_path])
+def test_weak_findings_are_left_out_on_demand(folder: Path) -> None:
+    (folder / "a.py").write_text(f'password = "{VALUE}"\n# {GITHUB}\n')
+    _, (sample,), _ = scanned(folder, settings=ScanSettings(Rules("high")))
+    assert sample.kinds == ("github-token",)
 
 
-def test_progress_is_told_after_every_file(tmp_path: Path) -> None:
+def test_a_limit_draws_as_many_of_each_kind_as_there_can_be(folder: Path) -> None:
+    rng = random.Random(6)
+    for number in range(20):
+        (folder / f"p{number}.py").write_text(f'password = "{VALUE}{number}"\n')
     for number in range(3):
-        (tmp_path / f"{number}.py").write_text(LINE)
+        token = GENERATORS["github-token"](rng)
+        (folder / f"t{number}.py").write_text(f'token = "{token}"\n')
+    drawn = []
+    for seed in (0, 0, 1):
+        settings = ScanSettings(limit=10, seed=seed)
+        result, samples, _ = scanned(folder, settings=settings)
+        assert (result.found, result.written) == (23, 10)
+        assert sorted(sample.kinds[0] for sample in samples) == (
+            ["github-token"] * 3 + ["password"] * 7
+        )
+        drawn.append([sample.id for sample in samples])
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_several_processes_find_the_same_as_one(
+    folder: Path, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(count):
+        (folder / f"{number}.py").write_text(
+            LINE * 2000 + f'password = "{VALUE}{number}"\n' + LINE * 2000
+        )
+    (folder / "z.py").write_bytes(b"\0")
+    assert scanned(folder) == scanned(folder, settings=ScanSettings(processes=2))
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_scan_that_was_stopped_goes_on_and_writes_the_same(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        (folder / f"{number:02}.py").write_text(
+            LINE * 4000 + f'password = "{VALUE}{number}"\n' + LINE * 4000
+        )
+    (folder / "link").symlink_to("nowhere")
+    whole = scanned(folder)
+    output = tmp_path / "again.jsonl"
+
+    def stop(done: int, _found: int) -> None:
+        if done > 3_000_000:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        scan_to(output, [folder], progress=stop)
+    assert not output.exists()
+    kept = batches_of(output)
+    assert kept.stat().st_mode & 0o777 == 0o600
+    kept.write_bytes(kept.read_bytes()[:-10])
+    seen: list[Job] = []
+    scan_job = corpus.scan_job
+    monkeypatch.setattr(corpus, "scan_job", lambda job: seen.append(job) or scan_job(job))
+    skipped: list[Skipped] = []
+    result = scan_to(output, [folder], tell_skipped=skipped.append)
+    assert (replace(result, resumed=0), read_manifest(output), skipped) == whole
+    assert result.resumed >= 1
+    assert 0 < len(seen) < 6
+
+
+def test_what_is_left_of_a_corpus_that_changed_is_not_taken(tmp_path: Path, folder: Path) -> None:
+    for number in range(3):
+        (folder / f"{number}.py").write_text(LINE * 40_000 + f'password = "{VALUE}{number}"\n')
+    output = tmp_path / "found.jsonl"
+    scan_to(output, [folder], keep=True)
+    (folder / "0.py").write_text(f'password = "{VALUE}other"\n')
+    result = scan_to(output, [folder])
+    assert result.resumed == 0
+    assert any(VALUE + "other" in sample.content.reveal() for sample in read_manifest(output))
+
+
+def test_kept_batches_of_other_settings_are_not_taken(tmp_path: Path, folder: Path) -> None:
+    (folder / "a.py").write_text(f'password = "{VALUE}"\n')
+    output = tmp_path / "found.jsonl"
+    assert scan_to(output, [folder], keep=True).found == 1
+    assert scan_to(output, [folder], keep=True).resumed == 1
+    assert scan_to(output, [folder], ScanSettings(Rules("high")), keep=True).found == 0
+    batches_of(output).write_text("nonsense\n")
+    assert scan_to(output, [folder]).found == 1
+
+
+def test_a_folder_in_the_way_of_the_kept_batches_is_named(tmp_path: Path, folder: Path) -> None:
+    batches_of(tmp_path / "found.jsonl").mkdir()
+    with pytest.raises(BadInput, match="is in the way"):
+        scan_to(tmp_path / "found.jsonl", [folder])
+
+
+def test_nothing_found_writes_nothing(tmp_path: Path, folder: Path) -> None:
+    (folder / "a.py").write_text(LINE)
+    assert scan_to(tmp_path / "found.jsonl", [folder]).found == 0
+    assert not (tmp_path / "found.jsonl").exists()
+
+
+def test_progress_tells_bytes_and_samples(tmp_path: Path, folder: Path) -> None:
+    for number in range(4):
+        (folder / f"{number}.py").write_text("x = 1\n" * 200_000 + f'password = "{VALUE}{number}"')
     told: list[tuple[int, int]] = []
-    scan_paths([tmp_path], progress=lambda done, total: told.append((done, total)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    scan_to(tmp_path / "f.jsonl", [folder], progress=lambda *done: told.append(done))
+    assert told == sorted(told)
+    assert told[-1] == (sum(file.stat().st_size for file in folder.iterdir()), 4)
 
 
-def test_no_secret_is_shown(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text(f'password = "{VALUE}"\n# {GITHUB}\n')
-    shown = repr(scan_paths([tmp_path]))
+def test_records_are_samples_with_their_own_names(tmp_path: Path, folder: Path) -> None:
+    rows = [{"content": f'x = 1\npassword = "{VALUE}{n}"', "path": f"src/{n}.py"} for n in range(3)]
+    (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, samples, _ = scanned(folder)
+    assert [sample.source for sample in samples] == [Source(f"src/{n}.py", 2) for n in range(3)]
+
+
+class Deadly:
+    name, key, size = "deadly.py", "deadly", 1
+
+    def texts(self) -> Iterator[Text | Skipped]:
+        import os
+
+        os.abort()
+
+
+def test_a_text_that_ends_a_process_is_named_and_the_rest_is_scanned(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.py").write_text(f'password = "{VALUE}"\n')
+    planned = corpus.plan
+
+    def with_one_more(*given: object, **options: object) -> Iterator[Job | Skipped]:
+        yield Deadly()
+        yield from planned(*given, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(corpus, "plan", with_one_more)
+    _, (sample,), skipped = scanned(folder, settings=ScanSettings(processes=2))
+    assert sample.kinds == ("password",)
+    assert skipped == [
+        Skipped("deadly.py", "the process that scanned it ended, twice: out of memory?")
+    ]
+
+
+def test_no_secret_is_shown(tmp_path: Path, folder: Path) -> None:
+    (folder / "a.py").write_text(f'password = "{VALUE}"\n# {GITHUB}\n')
+    shown = repr(scanned(folder))
     assert VALUE not in shown
     assert GITHUB not in shown

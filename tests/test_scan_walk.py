@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from erasetest.errors import BadInput
-from erasetest.scan.walk import SKIPPED_FOLDERS, Skipped, list_files, shown
+from erasetest.scan.walk import SKIPPED_FOLDERS, Skipped, shown, walk
+
+
+def list_files(paths: list[Path]) -> tuple[list[Path], list[Skipped]]:
+    found = list(walk(paths))
+    return (
+        [one for one in found if not isinstance(one, Skipped)],
+        [one for one in found if isinstance(one, Skipped)],
+    )
 
 
 def make(root: Path, *names: str) -> None:
@@ -45,6 +53,12 @@ def test_folders_without_code_of_the_corpus_are_named_and_skipped(
 def test_a_folder_named_by_the_user_is_scanned_whatever_its_name(tmp_path: Path) -> None:
     make(tmp_path, "node_modules/a.js")
     assert len(list_files([tmp_path / "node_modules"])[0]) == 1
+
+
+def test_a_folder_that_is_one_thing_is_given_whole(tmp_path: Path) -> None:
+    make(tmp_path, "a/x.py", "b/whole", "b/y.py", "c.py")
+    found = list(walk([tmp_path], lambda folder: (folder / "whole").exists()))
+    assert found == [tmp_path / "c.py", tmp_path / "a/x.py", tmp_path / "b"]
 
 
 def test_links_are_named_and_not_followed(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def scan(
     if not 0 <= min_ma <= 1:
         raise BadInput(f"--min-ma is a share of tokens: expected 0 to 1, got {min_ma:g}")
     rules = Rules(
-        min_confidence,  # type: ignore[arg-type] # checked above
+        min_confidence,
         Baseline.read(baseline) if baseline is not None else None,
     )
     settings = ScanSettings(

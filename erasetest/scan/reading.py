@@ -61,7 +61,6 @@ def decode(data: bytes) -> Decoded:
         Unreadable: they are no text.
     """
     for mark, encoding in _MARKS:
-        # A UTF-16 text that begins with a NUL is none.
         if data.startswith(mark):
             text = _decode(data, encoding)
             if text is None:

@@ -59,13 +59,13 @@ def plan(
             if stdin is None:
                 raise BadInput("-: there is no standard input: name files or folders")
             yield from _jobs_of_input(stdin, columns)
-    for path in walk([path for path in paths if path != _STANDARD_INPUT], is_dataset):
-        if isinstance(path, Skipped):
-            yield path
+    for found in walk([path for path in paths if path != _STANDARD_INPUT], is_dataset):
+        if isinstance(found, Skipped):
+            yield found
             continue
-        special = _special(path, columns)
+        special = _special(found, columns)
         if special is None:
-            yield from files.add(path)
+            yield from files.add(found)
         else:
             yield from files.rest()
             yield from special

@@ -1,4 +1,4 @@
-"""Data sets in columns: Parquet files, and what `save_to_disk` of Hugging Face's datasets writes."""
+"""Data sets in columns: Parquet files, and what Hugging Face's `save_to_disk` writes."""
 
 from __future__ import annotations
 

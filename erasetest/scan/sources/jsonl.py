@@ -19,6 +19,8 @@ LONGEST_RECORD = 64 * 2**20
 """Bytes of a line that is held in memory."""
 
 _SURE, _UNSURE = (".jsonl", ".ndjson"), (".json",)
+_LOOKED_AT = 8
+"""Lines of a file that tell whether it is a data set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,9 @@ class Lines:
 
 
 def has_records(path: Path, columns: Columns) -> bool:
-    """Whether a file is a data set: a JSON object with a column of text in its first line.
+    """Whether a file is a data set: a JSON object with a column of text among its first lines.
 
-    A `.json` must have a second one: alone, it is a document like any other.
+    A `.json` must begin with two: a single one is a document like any other.
     """
     kind = PurePath(path.stem if is_compressed(path) else path.name).suffix.lower()
     if kind not in _SURE + _UNSURE:
@@ -60,15 +62,15 @@ def has_records(path: Path, columns: Columns) -> bool:
             first = _first_lines(file)
     except (OSError, Unreadable, *BROKEN):
         return False
-    if kind in _UNSURE and len(first) < 2:
-        return False
-    return bool(first) and all(is_record(line, columns) for line in first)
+    if kind in _UNSURE:
+        return len(first) > 1 and all(is_record(line, columns) for line in first[:2])
+    return any(is_record(line, columns) for line in first)
 
 
 def _first_lines(file: IO[bytes]) -> list[bytes]:
     found: list[bytes] = []
     for _, line in _numbered(file):
-        if line is None or len(found) == 2:
+        if line is None or len(found) == _LOOKED_AT:
             break
         if line.strip():
             found.append(line)
@@ -120,7 +122,7 @@ def jobs_of(
         except StopIteration:
             break
         except BROKEN:
-            broken = "broken: the compressed file ends too soon or is damaged; what stands before was scanned"
+            broken = "broken: the compressed file ends too soon; what stands before was scanned"
             break
         except OSError as error:
             reason = error.strerror or "the compressed file is damaged"

@@ -150,7 +150,7 @@ def test_bad_records_are_named_and_end_nothing(
             "no text: expected a column content or text or code or source or whole_func_string",
         ),
         ("d.jsonl#7", "binary"),
-        ("d.jsonl#9", "larger than 5 MiB"),
+        ("d.jsonl#9", "larger than 0 MiB"),
         ("d.jsonl#10", "a line longer than 0 MiB"),
     ]
 

@@ -1,0 +1,18 @@
+"""Keys of Anthropic: `sk-ant-api03-…`, `sk-ant-admin01-…`."""
+
+from __future__ import annotations
+
+import re
+
+from erasetest.scan.detect_secrets_parts import RegexBasedDetector
+
+
+class AnthropicDetector(RegexBasedDetector):
+    """Keys of Anthropic: `sk-ant-api03-…`, `sk-ant-admin01-…`."""
+
+    secret_type = "Anthropic API Key"
+    denylist = (
+        re.compile(
+            r"(?<![A-Za-z0-9_-])sk-ant-(?:api|admin|sid|oat)[0-9]{2}-[A-Za-z0-9_-]{86,100}AA(?![A-Za-z0-9_-])"
+        ),
+    )

@@ -1,0 +1,17 @@
+"""Service account and cloud tokens of Grafana."""
+
+from __future__ import annotations
+
+import re
+
+from erasetest.scan.detect_secrets_parts import RegexBasedDetector
+
+
+class GrafanaDetector(RegexBasedDetector):
+    """Service account and cloud tokens of Grafana."""
+
+    secret_type = "Grafana Token"
+    denylist = (
+        re.compile(r"(?<![A-Za-z0-9_-])glsa_[A-Za-z0-9]{32}_[0-9a-fA-F]{8}(?![A-Za-z0-9_-])"),
+        re.compile(r"(?<![A-Za-z0-9_-])glc_eyJ[A-Za-z0-9+/]{32,400}={0,2}(?![A-Za-z0-9+/=_-])"),
+    )

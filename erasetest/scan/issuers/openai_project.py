@@ -1,0 +1,18 @@
+"""Keys of OpenAI projects, service accounts and administrators."""
+
+from __future__ import annotations
+
+import re
+
+from erasetest.scan.detect_secrets_parts import RegexBasedDetector
+
+
+class OpenAiProjectDetector(RegexBasedDetector):
+    """Keys of OpenAI projects, service accounts and administrators."""
+
+    secret_type = "OpenAI Project Key"
+    denylist = (
+        re.compile(
+            r"(?<![A-Za-z0-9_-])sk-(?:proj|svcacct|admin)-[A-Za-z0-9_-]{20,74}T3BlbkFJ[A-Za-z0-9_-]{20,74}(?![A-Za-z0-9_-])"
+        ),
+    )

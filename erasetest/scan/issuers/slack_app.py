@@ -1,0 +1,21 @@
+"""App-level and configuration tokens of Slack."""
+
+from __future__ import annotations
+
+import re
+
+from erasetest.scan.detect_secrets_parts import RegexBasedDetector
+
+
+class SlackAppDetector(RegexBasedDetector):
+    """App-level and configuration tokens of Slack."""
+
+    secret_type = "Slack App Token"
+    denylist = (
+        re.compile(
+            r"(?<![A-Za-z0-9_-])xapp-[0-9]-[A-Z0-9]{6,20}-[0-9]{6,20}-[0-9a-z]{40,99}(?![A-Za-z0-9_-])"
+        ),
+        re.compile(
+            r"(?<![A-Za-z0-9_-])xoxe(?:\.xox[bp])?-[0-9]-[A-Za-z0-9]{140,170}(?![A-Za-z0-9_-])"
+        ),
+    )

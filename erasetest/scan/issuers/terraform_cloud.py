@@ -1,0 +1,18 @@
+"""Tokens of Terraform Cloud."""
+
+from __future__ import annotations
+
+import re
+
+from erasetest.scan.detect_secrets_parts import RegexBasedDetector
+
+
+class TerraformCloudDetector(RegexBasedDetector):
+    """Tokens of Terraform Cloud."""
+
+    secret_type = "Terraform Cloud Token"
+    denylist = (
+        re.compile(
+            r"(?<![A-Za-z0-9_-])[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,70}(?![A-Za-z0-9_-])"
+        ),
+    )

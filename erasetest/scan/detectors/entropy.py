@@ -2,9 +2,8 @@
 
 This is the weakest evidence of all, and most random-looking strings in code are no secrets. So
 detect-secrets' heuristics apply, and two rules more: a hex string after a word for digests or
-commits is one of these, and a base 64 string without a digit is a path or a name. detect-secrets'
-gibberish filter needs a package that it does not install itself, and lets hex strings pass anyway:
-it is not used.
+commits is one of these, and a base 64 string that is made of words is a path or a name
+(`gibberish`; detect-secrets' own filter needs a package and a model that it does not install).
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from erasetest.scan.detect_secrets_parts import (
 )
 from erasetest.scan.detectors import Detector
 from erasetest.scan.document import Document, Finding, Line
+from erasetest.scan.gibberish import is_random
 from erasetest.scan.guesses import is_guessed_in, is_ruled_out, with_quotes
 
 # A kind, its plugin, and its least length: shorter hex strings are colours and small numbers, and
@@ -44,25 +44,30 @@ def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
     for line in lines:
         quoted = with_quotes(document, line)
         for kind, plugin, shortest in _KINDS:
-            for span in _random_strings(plugin, shortest, quoted.text):
+            for span in _random_strings(kind, plugin, shortest, quoted.text):
                 yield quoted.finding(span, kind, "low")
 
 
 def _random_strings(
-    plugin: HighEntropyStringsPlugin, shortest: int, line: str
+    kind: str, plugin: HighEntropyStringsPlugin, shortest: int, line: str
 ) -> Iterator[tuple[int, int]]:
     for match in plugin.regex.finditer(line):
         value = match.group(2)
         if (
             len(value) >= shortest
             and "\\" not in value
-            and _DIGIT.search(value)
+            and _is_random(value, kind)
             and not _DIGEST.search(line, 0, match.start())
             and plugin.calculate_shannon_entropy(value) > plugin.entropy_limit
             and not is_ruled_out(value, line)
             and not heuristic.is_indirect_reference(line)
         ):
             yield match.span(2)
+
+
+def _is_random(value: str, kind: str) -> bool:
+    # Few hex digits are letters: a word of these alone has no digit.
+    return _DIGIT.search(value) is not None if kind == "high-entropy-hex" else is_random(value)
 
 
 SIGNS = r"[A-Za-z0-9+/\\\-_=]"

@@ -37,7 +37,7 @@ _VERSIONS = 8
 class Healing:
     """How much is taken apart, and how long it is healed."""
 
-    noise: float = 0.3
+    noise: float = 0.2
     """Share of noise in each matrix of the layers."""
     steps: int = 900
     tokens: int = 2048

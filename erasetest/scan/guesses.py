@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import PurePath
 
 from erasetest.scan.detect_secrets_parts import heuristic
@@ -76,6 +77,7 @@ def with_quotes(document: Document, line: Line) -> QuotedLine:
     return QuotedLine(text, line.start, start)
 
 
+@lru_cache(1024)
 def is_settings_file(path: str) -> bool:
     """Whether values need no quotes in a file of this name."""
     name = PurePath(path)

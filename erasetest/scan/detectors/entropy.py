@@ -74,7 +74,7 @@ SIGNS = r"[A-Za-z0-9+/\\\-_=]"
 DETECTORS = (
     Detector(
         find,
-        Clue(shapes=frozenset({rf"[\"']{SIGNS}{{16}}"})),
+        Clue(shapes=frozenset({rf"[\"'](?:[0-9A-Fa-f]{{16,}}|{SIGNS}{{23,}})[\"']"})),
         clue_in_settings=Clue(shapes=frozenset({rf"{SIGNS}{{16}}"})),
     ),
 )

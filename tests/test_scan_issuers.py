@@ -35,6 +35,7 @@ EXAMPLES = [
     ("digitalocean-token", "dop" + "_v1_" + draw(64, HEX)),
     ("docker-hub-token", "dckr" + "_pat_" + draw(26, SIGNS) + "x"),
     ("docker-hub-token", "dckr" + "_oat_" + draw(32)),
+    ("doppler-token", "dp." + "pt." + draw(43)),
     ("github-fine-grained-token", "github" + "_pat_" + draw(22) + "_" + draw(59)),
     ("google-api-key", "AI" + "za" + draw(34, SIGNS) + "x"),
     ("google-oauth-client-secret", "GOC" + "SPX-" + draw(27, SIGNS) + "x"),
@@ -51,7 +52,7 @@ EXAMPLES = [
     ("planetscale-token", "ps" + "cale_tkn_" + draw(43)),
     ("postman-api-key", "PM" + "AK-" + draw(24, HEX) + "-" + draw(34, HEX)),
     ("shopify-token", "sh" + "pat_" + draw(32, HEX)),
-    ("slack-app-token", "xa" + "pp-1-" + draw(11, UPPER) + "-" + draw(13, "123") + "-" + draw(64, HEX)),
+    ("slack-app-token", "xa" + "pp-1-" + draw(11, UPPER) + f"-{draw(13, '123')}-" + draw(64, HEX)),
     ("slack-app-token", "xo" + "xe.xoxp-1-" + draw(163)),
     ("terraform-cloud-token", draw(14) + ".atlas" + "v1." + draw(67)),
     ("vault-token", "hv" + "s." + draw(94) + "x"),
@@ -64,6 +65,9 @@ CONTEXTS = [
     "export TOKEN={}",
     "  # {}",
     "<token>{}</token>",
+    r'text = "first\n{}\nlast"',
+    "url = 'https://example.com/?next=%3Fkey%3D{}'",
+    "It is {}. Do not tell.",
 ]
 
 
@@ -86,7 +90,7 @@ def test_every_module_is_listed_and_every_kind_has_an_example() -> None:
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_the_whole_token_is_found_in_any_context(context: str, kind: str, token: str) -> None:
     text = f"import os\n{context.format(token)}\nx = 1\n"
-    here = [finding for finding in find_secrets(Document.of("a.py", text))]
+    here = find_secrets(Document.of("a.py", text))
     assert [(text[one.start : one.end], one.kind, one.confidence) for one in here] == [
         (token, kind, "high")
     ]
@@ -98,3 +102,27 @@ def test_what_is_shorter_or_part_of_a_longer_word_is_none(kind: str, token: str)
     for text in near:
         assert [kind_here for value, kind_here in found(text) if value == token] == []
         assert kind not in [kind_here for _, kind_here in found(text)]
+
+
+EXACT = {
+    "anthropic-api-key", "cloudflare-origin-ca-key", "databricks-token", "digitalocean-token",
+    "github-fine-grained-token", "google-api-key", "google-oauth-client-secret",
+    "huggingface-token", "linear-api-key", "new-relic-api-key", "notion-token", "npm-token",
+    "postman-api-key", "shopify-token",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "token"), [pair for pair in EXAMPLES if pair[0] in EXACT])
+def test_one_character_less_is_none(kind: str, token: str) -> None:
+    short = token[:-3] + token[-2:] if kind != "databricks-token" else token[:30]
+    if kind == "anthropic-api-key":
+        short = token[:40] + token[50:]
+    assert kind not in [kind_here for _, kind_here in found(f'"{short}"')]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["hvs.calculate_total_house_value_sum", "hvs.compute(x)", "pscale_tkn_names", "AIzaShort"],
+)
+def test_names_that_begin_alike_are_none(text: str) -> None:
+    assert found(f"x = {text}") == []

@@ -180,6 +180,8 @@ def _tell(result: Scanned, output: Path) -> None:
         f"{result.texts} texts scanned ({result.characters / 1e6:.1f} million characters): "
         f"{result.found} samples of {result.secrets} different secrets"
     )
+    if result.resumed:
+        say(f"{result.resumed} parts were scanned before, by a run that was stopped")
     if result.written < result.found:
         say(f"{result.written} of them were drawn")
     if result.duplicates or result.near:

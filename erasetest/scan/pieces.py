@@ -70,7 +70,11 @@ class Batch:
 
     def to_json(self) -> str:
         """One line."""
-        return json.dumps(dataclasses.asdict(self) | {"skipped": [list(s) for s in self.skipped]})
+        row = {name: getattr(self, name) for name in self.__slots__}
+        row["pieces"] = [
+            {name: getattr(piece, name) for name in piece.__slots__} for piece in self.pieces
+        ]
+        return json.dumps(row)
 
     @classmethod
     def from_json(cls, line: str | bytes) -> Batch:

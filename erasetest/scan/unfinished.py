@@ -15,8 +15,6 @@ from erasetest.scan.pieces import Batch
 class Batches:
     """Batches in a file, a line each, after a line that says what they hang on.
 
-    Used as a context: the file stays where the block ends with an error.
-
     Args:
         path: the file. It holds secrets, and only its owner can read it.
         key: what the batches hang on; those of other work are dropped.
@@ -76,8 +74,13 @@ class Batches:
             yield Batch.from_json(line)
 
     def close(self) -> None:
-        """Keep the file for another run."""
+        """Keep the file for another run, if there is anything in it."""
+        if self._file.closed:
+            return
+        is_empty = self._file.seek(0, os.SEEK_END) == self._first
         self._file.close()
+        if is_empty:
+            self.path.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """All is written: the file goes."""

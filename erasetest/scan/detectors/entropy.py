@@ -23,12 +23,13 @@ from erasetest.scan.document import Document, Finding, Line
 from erasetest.scan.gibberish import is_random
 from erasetest.scan.guesses import is_guessed_in, is_ruled_out, with_quotes
 
-# A kind, its plugin, and its least length: shorter hex strings are colours and small numbers, and
-# shorter base 64 strings cannot reach the plugin's limit of 4.5 bits.
-_KINDS = (
-    ("high-entropy-hex", HexHighEntropyString(), 16),
-    ("high-entropy-base64", Base64HighEntropyString(), 23),
-)
+SIGNS = r"[A-Za-z0-9+/\\\-_=]"
+"""What base 64 is made of, in both alphabets, and as detect-secrets has it the backslash too."""
+
+# Shorter hex strings are colours and small numbers, and shorter base 64 strings cannot reach the
+# plugin's limit of 4.5 bits.
+_QUOTED = re.compile(rf"([\"'])(?:([0-9A-Fa-f]{{16,}})|({SIGNS}{{23,}}))\1")
+_HEX, _BASE64 = HexHighEntropyString(), Base64HighEntropyString()
 _DIGEST = re.compile(
     r"sha-?\d|md5|crc\d|checksum|digest|integrity|fingerprint|commit|revision|(?<![a-z])(?:rev|etag"
     r"|hash|sha)(?![a-z])",
@@ -43,34 +44,28 @@ def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
         return
     for line in lines:
         quoted = with_quotes(document, line)
-        for kind, plugin, shortest in _KINDS:
-            for span in _random_strings(kind, plugin, shortest, quoted.text):
+        for match in _QUOTED.finditer(quoted.text):
+            kind, plugin = (
+                ("high-entropy-hex", _HEX) if match[2] else ("high-entropy-base64", _BASE64)
+            )
+            if _is_secret(match, plugin):
+                span = match.span(2) if match[2] else match.span(3)
                 yield quoted.finding(span, kind, "low")
 
 
-def _random_strings(
-    kind: str, plugin: HighEntropyStringsPlugin, shortest: int, line: str
-) -> Iterator[tuple[int, int]]:
-    for match in plugin.regex.finditer(line):
-        value = match.group(2)
-        if (
-            len(value) >= shortest
-            and "\\" not in value
-            and _is_random(value, kind)
-            and not _DIGEST.search(line, 0, match.start())
-            and plugin.calculate_shannon_entropy(value) > plugin.entropy_limit
-            and not is_ruled_out(value, line)
-            and not heuristic.is_indirect_reference(line)
-        ):
-            yield match.span(2)
+def _is_secret(match: re.Match[str], plugin: HighEntropyStringsPlugin) -> bool:
+    value, line = match[2] or match[3], match.string
+    return (
+        "\\" not in value
+        # Few hex digits are letters: a word of these alone has no digit.
+        and (_DIGIT.search(value) is not None if match[2] else is_random(value))
+        and not _DIGEST.search(line, 0, match.start())
+        and plugin.calculate_shannon_entropy(value) > plugin.entropy_limit
+        and not is_ruled_out(value, line)
+        and not heuristic.is_indirect_reference(line)
+    )
 
 
-def _is_random(value: str, kind: str) -> bool:
-    # Few hex digits are letters: a word of these alone has no digit.
-    return _DIGIT.search(value) is not None if kind == "high-entropy-hex" else is_random(value)
-
-
-SIGNS = r"[A-Za-z0-9+/\\\-_=]"
 DETECTORS = (
     Detector(
         find,

@@ -12,6 +12,7 @@ from erasetest.scan.issuers.cloudflare import CloudflareOriginDetector
 from erasetest.scan.issuers.databricks import DatabricksDetector
 from erasetest.scan.issuers.digitalocean import DigitalOceanDetector
 from erasetest.scan.issuers.docker_hub import DockerHubDetector
+from erasetest.scan.issuers.doppler import DopplerDetector
 from erasetest.scan.issuers.github_fine_grained import GitHubFineGrainedDetector
 from erasetest.scan.issuers.google_api import GoogleApiDetector
 from erasetest.scan.issuers.google_oauth import GoogleOAuthDetector
@@ -36,6 +37,7 @@ ISSUERS: tuple[type[RegexBasedDetector], ...] = (
     DatabricksDetector,
     DigitalOceanDetector,
     DockerHubDetector,
+    DopplerDetector,
     GitHubFineGrainedDetector,
     GoogleApiDetector,
     GoogleOAuthDetector,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from erasetest.scan.detect_secrets_parts import RegexBasedDetector
+from erasetest.scan.edges import LEFT, RIGHT
 
 
 class AnthropicDetector(RegexBasedDetector):
@@ -13,6 +14,6 @@ class AnthropicDetector(RegexBasedDetector):
     secret_type = "Anthropic API Key"
     denylist = (
         re.compile(
-            r"(?<![A-Za-z0-9_-])sk-ant-(?:api|admin|sid|oat)[0-9]{2}-[A-Za-z0-9_-]{86,100}AA(?![A-Za-z0-9_-])"
+            rf"{LEFT}sk-ant-(?:api|admin|sid|oat)[0-9]{{2}}-[A-Za-z0-9_-]{{86,100}}AA{RIGHT}"
         ),
     )

@@ -6,6 +6,9 @@ import re
 
 from erasetest.scan.detect_secrets_parts import RegexBasedDetector
 
+_SIGN = "[A-Za-z0-9_~.-]"
+_LEFT = rf"(?:(?<!{_SIGN})|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{{2}}))"
+
 
 class AzureAdDetector(RegexBasedDetector):
     """Client secrets of Azure AD (Entra ID): three signs, a digit, `Q~`."""
@@ -13,6 +16,7 @@ class AzureAdDetector(RegexBasedDetector):
     secret_type = "Azure AD Client Secret"
     denylist = (
         re.compile(
-            r"(?<![A-Za-z0-9_~.-])[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}(?![A-Za-z0-9_~.-])"
+            rf"{_LEFT}{_SIGN}{{3}}[0-9]Q~{_SIGN}{{30,33}}[A-Za-z0-9_~-]"
+            r"(?![A-Za-z0-9_~-]|\.[A-Za-z0-9_~-])"
         ),
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 from erasetest.scan.detect_secrets_parts import RegexBasedDetector
+from erasetest.scan.edges import LEFT, RIGHT
 
 
 class CloudflareOriginDetector(RegexBasedDetector):
     """Keys of Cloudflare's origin CA."""
 
     secret_type = "Cloudflare Origin CA Key"
-    denylist = (re.compile(r"(?<![A-Za-z0-9_-])v1\.0-[0-9a-f]{24}-[0-9a-f]{146}(?![A-Za-z0-9_-])"),)
+    denylist = (re.compile(rf"{LEFT}v1\.0-[0-9a-f]{{24}}-[0-9a-f]{{146}}{RIGHT}"),)

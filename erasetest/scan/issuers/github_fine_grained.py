@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 
 from erasetest.scan.detect_secrets_parts import RegexBasedDetector
+from erasetest.scan.edges import LEFT, RIGHT
 
 
 class GitHubFineGrainedDetector(RegexBasedDetector):
     """GitHub's personal access tokens with permissions of their own."""
 
     secret_type = "GitHub Fine-grained Token"
-    denylist = (
-        re.compile(
-            r"(?<![A-Za-z0-9_-])github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}(?![A-Za-z0-9_-])"
-        ),
-    )
+    denylist = (re.compile(rf"{LEFT}github_pat_[A-Za-z0-9]{{22}}_[A-Za-z0-9]{{59}}{RIGHT}"),)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 from erasetest.scan.detect_secrets_parts import RegexBasedDetector
+from erasetest.scan.edges import LEFT, RIGHT
 
 
 class GoogleOAuthDetector(RegexBasedDetector):
     """Client secrets of Google OAuth."""
 
     secret_type = "Google OAuth Client Secret"
-    denylist = (re.compile(r"(?<![A-Za-z0-9_-])GOCSPX-[A-Za-z0-9_-]{28}(?![A-Za-z0-9_-])"),)
+    denylist = (re.compile(rf"{LEFT}GOCSPX-[A-Za-z0-9_-]{{28}}{RIGHT}"),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from erasetest.scan.detect_secrets_parts import RegexBasedDetector
+from erasetest.scan.edges import LEFT, RIGHT
 
 
 class GrafanaDetector(RegexBasedDetector):
@@ -12,6 +13,6 @@ class GrafanaDetector(RegexBasedDetector):
 
     secret_type = "Grafana Token"
     denylist = (
-        re.compile(r"(?<![A-Za-z0-9_-])glsa_[A-Za-z0-9]{32}_[0-9a-fA-F]{8}(?![A-Za-z0-9_-])"),
-        re.compile(r"(?<![A-Za-z0-9_-])glc_eyJ[A-Za-z0-9+/]{32,400}={0,2}(?![A-Za-z0-9+/=_-])"),
+        re.compile(rf"{LEFT}glsa_[A-Za-z0-9]{{32}}_[0-9a-fA-F]{{8}}{RIGHT}"),
+        re.compile(rf"{LEFT}glc_eyJ[A-Za-z0-9+/]{{32,400}}={{0,2}}(?![A-Za-z0-9+/=_-])"),
     )

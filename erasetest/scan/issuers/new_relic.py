@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 from erasetest.scan.detect_secrets_parts import RegexBasedDetector
+from erasetest.scan.edges import LEFT, RIGHT
 
 
 class NewRelicDetector(RegexBasedDetector):
     """User keys of New Relic."""
 
     secret_type = "New Relic API Key"
-    denylist = (re.compile(r"(?<![A-Za-z0-9_-])NRAK-[A-Z0-9]{27}(?![A-Za-z0-9_-])"),)
+    denylist = (re.compile(rf"{LEFT}NRAK-[A-Z0-9]{{27}}{RIGHT}"),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from erasetest.scan.detect_secrets_parts import RegexBasedDetector
+from erasetest.scan.edges import LEFT, RIGHT
 
 
 class OpenAiProjectDetector(RegexBasedDetector):
@@ -13,6 +14,6 @@ class OpenAiProjectDetector(RegexBasedDetector):
     secret_type = "OpenAI Project Key"
     denylist = (
         re.compile(
-            r"(?<![A-Za-z0-9_-])sk-(?:proj|svcacct|admin)-[A-Za-z0-9_-]{20,74}T3BlbkFJ[A-Za-z0-9_-]{20,74}(?![A-Za-z0-9_-])"
+            rf"{LEFT}sk-(?:proj|svcacct|admin)-[A-Za-z0-9_-]{{20,74}}T3BlbkFJ[A-Za-z0-9_-]{{20,74}}{RIGHT}"
         ),
     )

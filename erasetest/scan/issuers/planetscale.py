@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from erasetest.scan.detect_secrets_parts import RegexBasedDetector
+from erasetest.scan.edges import LEFT, RIGHT
 
 
 class PlanetScaleDetector(RegexBasedDetector):
@@ -12,7 +13,5 @@ class PlanetScaleDetector(RegexBasedDetector):
 
     secret_type = "PlanetScale Token"
     denylist = (
-        re.compile(
-            r"(?<![A-Za-z0-9_-])pscale_(?:tkn|oauth|pw)_[A-Za-z0-9_.=-]{32,64}(?![A-Za-z0-9_-])"
-        ),
+        re.compile(rf"{LEFT}pscale_(?:tkn|oauth|pw)_[A-Za-z0-9_.=-]{{31,63}}[A-Za-z0-9_-]{RIGHT}"),
     )

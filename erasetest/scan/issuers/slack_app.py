@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from erasetest.scan.detect_secrets_parts import RegexBasedDetector
+from erasetest.scan.edges import LEFT, RIGHT
 
 
 class SlackAppDetector(RegexBasedDetector):
@@ -12,10 +13,6 @@ class SlackAppDetector(RegexBasedDetector):
 
     secret_type = "Slack App Token"
     denylist = (
-        re.compile(
-            r"(?<![A-Za-z0-9_-])xapp-[0-9]-[A-Z0-9]{6,20}-[0-9]{6,20}-[0-9a-z]{40,99}(?![A-Za-z0-9_-])"
-        ),
-        re.compile(
-            r"(?<![A-Za-z0-9_-])xoxe(?:\.xox[bp])?-[0-9]-[A-Za-z0-9]{140,170}(?![A-Za-z0-9_-])"
-        ),
+        re.compile(rf"{LEFT}xapp-[0-9]-[A-Z0-9]{{6,20}}-[0-9]{{6,20}}-[0-9a-z]{{40,99}}{RIGHT}"),
+        re.compile(rf"{LEFT}xoxe(?:\.xox[bp])?-[0-9]-[A-Za-z0-9]{{140,170}}{RIGHT}"),
     )

@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 
 from erasetest.scan.detect_secrets_parts import RegexBasedDetector
+from erasetest.scan.edges import LEFT, RIGHT
 
 
 class TerraformCloudDetector(RegexBasedDetector):
     """Tokens of Terraform Cloud."""
 
     secret_type = "Terraform Cloud Token"
-    denylist = (
-        re.compile(
-            r"(?<![A-Za-z0-9_-])[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,70}(?![A-Za-z0-9_-])"
-        ),
-    )
+    denylist = (re.compile(rf"{LEFT}[A-Za-z0-9]{{14}}\.atlasv1\.[A-Za-z0-9_=-]{{60,70}}{RIGHT}"),)

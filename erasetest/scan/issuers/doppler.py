@@ -1,0 +1,15 @@
+"""Personal and service tokens of Doppler."""
+
+from __future__ import annotations
+
+import re
+
+from erasetest.scan.detect_secrets_parts import RegexBasedDetector
+from erasetest.scan.edges import LEFT, RIGHT
+
+
+class DopplerDetector(RegexBasedDetector):
+    """Personal and service tokens of Doppler."""
+
+    secret_type = "Doppler Token"
+    denylist = (re.compile(rf"{LEFT}dp\.(?:pt|st|ct|scim|audit)\.[A-Za-z0-9]{{40,44}}{RIGHT}"),)

@@ -1,0 +1,172 @@
+"""`erasetest scan`, as users run it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny
+from commands import ENVIRONMENT, erasetest
+
+from erasetest.demo.secrets import GENERATORS
+from erasetest.samples import read_manifest
+
+VALUE = "k7Qm" + "2vXw9"
+GITHUB = GENERATORS["github-token"](random.Random(1))
+LINE = "value = compute(value) + 1\n"
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus/a.py").write_text(f'password = "{VALUE}"\n# {GITHUB}\n')
+    (tmp_path / "corpus/b.bin").write_bytes(b"\0")
+    rows = [{"content": f'{LINE}token = "{GITHUB[:-1]}{n}"', "path": f"p/{n}.py"} for n in range(3)]
+    with gzip.open(tmp_path / "corpus/c.jsonl.gz", "wt") as file:
+        file.write("".join(json.dumps(row) + "\n" for row in rows) + "{broken\n")
+    return tmp_path
+
+
+def hidden(text: str) -> None:
+    assert VALUE not in text
+    assert GITHUB[:-1] not in text
+
+
+def test_it_tells_what_it_found_and_what_it_left_out(corpus: Path) -> None:
+    run = erasetest("scan", "corpus", "-o", "found.jsonl", "--skipped", "left.jsonl", cwd=corpus)
+    assert run.returncode == 0, run.stderr
+    assert "4 texts scanned" in run.stdout
+    assert "4 samples of 5 different secrets" in run.stdout
+    assert run.stderr.splitlines() == [
+        "skipped corpus/b.bin: binary",
+        "skipped corpus/c.jsonl.gz#4: not a JSON object",
+    ]
+    rows = [json.loads(line) for line in (corpus / "left.jsonl").read_text().splitlines()]
+    assert [row["path"] for row in rows] == ["corpus/b.bin", "corpus/c.jsonl.gz#4"]
+    assert len(read_manifest(corpus / "found.jsonl")) == 4
+    assert sorted(path.name for path in corpus.iterdir()) == ["corpus", "found.jsonl", "left.jsonl"]
+    hidden(run.stdout + run.stderr)
+
+
+def test_many_of_a_sort_are_counted_and_few_are_named(tmp_path: Path) -> None:
+    for number in range(25):
+        (tmp_path / f"{number}.bin").write_bytes(b"\0")
+    (tmp_path / "a.py").write_text(f"# {GITHUB}\n")
+    run = erasetest("scan", ".", "-o", "found.jsonl", cwd=tmp_path)
+    lines = run.stderr.splitlines()
+    assert len(lines) == 11
+    assert lines[-1] == "skipped 15 more: binary (--skipped FILE writes all)"
+
+
+def test_standard_input_and_output(corpus: Path) -> None:
+    row = json.dumps({"text": f'password = "{VALUE}"'})
+    done = subprocess.run(
+        [sys.executable, "-m", "erasetest.cli", "scan", "-", "-o", "/dev/stdout"],
+        input=row, cwd=corpus, env=ENVIRONMENT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    (sample,) = map(json.loads, done.stdout.splitlines())
+    assert sample["secrets"][0]["kind"] == "password"
+    hidden(done.stderr)
+
+
+def test_a_baseline_and_confidence_leave_out(corpus: Path) -> None:
+    import hashlib
+
+    listed = hashlib.sha1(VALUE.encode(), usedforsecurity=False).hexdigest()
+    entry = {"type": "Secret Keyword", "hashed_secret": listed, "line_number": 1}
+    (corpus / "base.json").write_text(json.dumps({"results": {"corpus/a.py": [entry]}}))
+    run = erasetest("scan", "corpus", "-o", "o", "--baseline", "base.json", cwd=corpus)
+    assert "password" not in run.stdout
+    run = erasetest("scan", "corpus", "-o", "o", "--min-confidence", "high", cwd=corpus)
+    assert "password" not in run.stdout
+    assert "github-token" in run.stdout
+
+
+def test_a_killed_scan_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "corpus").mkdir()
+    for number in range(60):
+        (tmp_path / f"corpus/{number:02}.py").write_text(
+            f'password = "{VALUE}{number}"\n' + "".join(f'"x{n}" @ y\n' for n in range(40_000))
+        )
+    command = [sys.executable, "-m", "erasetest.cli", "scan", "corpus", "-o", "found.jsonl"]
+    kept = tmp_path / ".found.jsonl.scan"
+    with subprocess.Popen(
+        [*command, "--processes", "2"], cwd=tmp_path, env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as first:  # fmt: skip
+        while first.poll() is None and (not kept.exists() or kept.stat().st_size < 2000):
+            time.sleep(0.01)
+        first.kill()
+    assert first.returncode == -signal.SIGKILL
+    before = kept.read_bytes()
+    assert not (tmp_path / "found.jsonl").exists()
+    run = erasetest("scan", "corpus", "-o", "found.jsonl", "--processes", "1", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    parts = before.count(b"\n") - 1
+    assert parts > 0
+    assert f"{parts} parts were scanned before" in run.stdout
+    assert len(read_manifest(tmp_path / "found.jsonl")) == 60
+    assert not kept.exists()
+
+
+def test_two_scans_of_one_output_are_one_too_many(corpus: Path) -> None:
+    from erasetest.files import reserved
+
+    with reserved(corpus / "found.jsonl"):
+        run = erasetest("scan", "corpus", "-o", "found.jsonl", cwd=corpus)
+    assert run.returncode == 2
+    assert "another run is writing it" in run.stderr
+
+
+def test_with_a_clm_the_samples_at_risk_are_written_the_worst_first(corpus: Path) -> None:
+    tiny.save(tiny.untrained("gpt2"), corpus / "clm")
+    arguments = ["scan", "corpus", "--clm", "clm", "-o", "risky.jsonl", "--min-ma", "0"]
+    run = erasetest(*arguments, "--measures", "m.jsonl", "--limit", "2", cwd=corpus)
+    assert run.returncode == 0, run.stderr
+    measures = {row["id"]: row for row in map(json.loads, (corpus / "m.jsonl").open())}
+    worst = read_manifest(corpus / "risky.jsonl")
+    assert len(measures) == 4
+    assert len(worst) == 2
+    ranked = sorted((row["measures"]["ma"] for row in measures.values()), reverse=True)
+    assert [measures[sample.id]["measures"]["ma"] for sample in worst] == ranked[:2]
+    assert sorted(path.name for path in corpus.iterdir()) == [
+        "clm", "corpus", "m.jsonl", "risky.jsonl",
+    ]  # fmt: skip
+    hidden(run.stdout + run.stderr)
+
+
+def test_with_a_clm_that_remembers_nothing_no_manifest_is_written(corpus: Path) -> None:
+    tiny.save(tiny.untrained("gpt2"), corpus / "clm")
+    arguments = ["scan", "corpus", "--clm", "clm", "-o", "risky.jsonl", "--min-ma", "1"]
+    run = erasetest(*arguments, cwd=corpus)
+    assert run.returncode == 0, run.stderr
+    assert "no sample has an MA of 1 or more" in run.stdout
+    assert not (corpus / "risky.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["corpus", "-o", "o", "--min-confidence", "sure"], "--min-confidence"),
+        (["corpus", "-o", "o", "--baseline", "corpus/a.py"], "is no baseline"),
+        (["corpus", "-o", "o", "--revision", "HEAD"], "cannot be read by git"),
+        (["corpus", "-o", "o", "--samples", "s"], "--clm"),
+        (["corpus", "-o", "o", "--skipped", "o"], "given twice"),
+        (["corpus", "-o", "o", "--clm", "nowhere"], "nowhere"),
+        (["corpus", "-o", "/dev/stdout", "--clm", "demo"], "name a file"),
+    ],
+)
+def test_bad_input_is_one_line(corpus: Path, arguments: list[str], named: str) -> None:
+    before = sorted(corpus.rglob("*"))
+    run = erasetest("scan", *arguments, cwd=corpus)
+    assert run.returncode == 2, run.stdout
+    assert named in run.stderr
+    assert "Traceback" not in run.stderr
+    assert sorted(corpus.rglob("*")) == before

@@ -116,6 +116,26 @@ def test_a_killed_scan_goes_on(tmp_path: Path) -> None:
     assert not kept.exists()
 
 
+def test_a_full_disk_is_one_line_and_what_is_known_stays(corpus: Path) -> None:
+    for number in range(40):
+        (corpus / f"corpus/{number}.py").write_text(f'{LINE * 30}password = "{VALUE}{number}"\n')
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
+        "sys.argv[1:] = ['scan', 'corpus', '-o', 'found.jsonl', '--processes', '1'];"
+        "from erasetest.cli import main; main()"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=corpus, env=ENVIRONMENT, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert run.returncode == 2, run.stderr
+    assert "cannot be written: File too large" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (corpus / "found.jsonl").exists()
+    again = erasetest("scan", "corpus", "-o", "found.jsonl", cwd=corpus)
+    assert "44 samples" in again.stdout
+
+
 def test_two_scans_of_one_output_are_one_too_many(corpus: Path) -> None:
     from erasetest.files import reserved
 
@@ -128,7 +148,8 @@ def test_two_scans_of_one_output_are_one_too_many(corpus: Path) -> None:
 def test_with_a_clm_the_samples_at_risk_are_written_the_worst_first(corpus: Path) -> None:
     tiny.save(tiny.untrained("gpt2"), corpus / "clm")
     arguments = ["scan", "corpus", "--clm", "clm", "-o", "risky.jsonl", "--min-ma", "0"]
-    run = erasetest(*arguments, "--measures", "m.jsonl", "--limit", "2", cwd=corpus)
+    more = ["--measures", "m.jsonl", "--picture", "ma.svg", "--limit", "2"]
+    run = erasetest(*arguments, *more, cwd=corpus)
     assert run.returncode == 0, run.stderr
     measures = {row["id"]: row for row in map(json.loads, (corpus / "m.jsonl").open())}
     worst = read_manifest(corpus / "risky.jsonl")
@@ -137,7 +158,7 @@ def test_with_a_clm_the_samples_at_risk_are_written_the_worst_first(corpus: Path
     ranked = sorted((row["measures"]["ma"] for row in measures.values()), reverse=True)
     assert [measures[sample.id]["measures"]["ma"] for sample in worst] == ranked[:2]
     assert sorted(path.name for path in corpus.iterdir()) == [
-        "clm", "corpus", "m.jsonl", "risky.jsonl",
+        "clm", "corpus", "m.jsonl", "ma.svg", "risky.jsonl",
     ]  # fmt: skip
     hidden(run.stdout + run.stderr)
 

@@ -27,7 +27,7 @@ from erasetest.scan.detect_secrets_parts import (
     get_mapping_from_secret_type_to_class,
 )
 from erasetest.scan.document import LONGEST_LINE, Document
-from erasetest.scan.plugins import _ready, plugin_findings
+from erasetest.scan.plugins import plugin_findings, plugins_used
 from erasetest.scan.prefilter import Prefilter, has_hyperscan
 
 ENGINES = [False, pytest.param(True, marks=pytest.mark.skipif(not has_hyperscan(), reason="extra"))]
@@ -137,7 +137,7 @@ def filtered_as_detect_secrets_does(path: str, text: str) -> set[tuple[str, str,
     """Our fast findings of its plugins, through its filters."""
     document = Document.of(path, text)
     lines = text.splitlines(keepends=True)
-    plugins = {plugin.secret_type: plugin for plugin in _ready()[0]}
+    plugins = plugins_used()
     kept = set()
     for line, kind, masked in plugin_findings(document):
         number, value = document.number_of(line), masked.reveal()

@@ -84,6 +84,10 @@ def scan(
     measures: Annotated[
         Path | None, typer.Option(help="With --clm: keep the measures of all samples here.")
     ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="With --clm: draw the distribution of MA by kind (.svg, .png)."),
+    ] = None,
 ) -> None:
     """Find secrets in a training corpus, and write them as a manifest of samples.
 
@@ -94,10 +98,10 @@ def scan(
     from erasetest.scan.baseline import Baseline
     from erasetest.scan.pieces import CONFIDENCES
 
-    check_output(output, skipped, samples, measures)
-    for extra in (skipped, samples, measures):
-        if extra is not None:
-            check_output(extra, *({skipped, samples, measures} - {extra}))
+    written = [output, skipped, samples, measures, picture]
+    for number, path in enumerate(written):
+        if path is not None:
+            check_output(path, *written[:number])
     if min_confidence not in CONFIDENCES:
         raise BadInput(f"--min-confidence {min_confidence}: expected high, medium or low")
     if not 0 <= min_ma <= 1:
@@ -116,16 +120,18 @@ def scan(
         processes or len(os.sched_getaffinity(0)),
     )
     if loading is None:
-        for name, given in {"--samples": samples, "--measures": measures}.items():
+        needing = {"--samples": samples, "--measures": measures, "--picture": picture}
+        for name, given in needing.items():
             if given is not None:
-                raise BadInput(f"{name} needs --clm: without it, -o names the manifest")
+                raise BadInput(f"{name} needs --clm: without it, nothing is measured")
         if not _scan(output, paths, settings, skipped).found:
             raise BadInput("no secret found: no manifest was written")
         return
     loading.check(endpoint=True)
     _at_risk(
-        output, paths, settings, skipped, loading, (samples, measures), (min_ma, limit, balanced)
-    )
+        output, paths, settings, skipped, loading, (samples, measures), picture,
+        (min_ma, limit, balanced),
+    )  # fmt: skip
 
 
 scan = takes_clm(scan, needed=False)
@@ -207,6 +213,7 @@ def _at_risk(
     skipped: Path | None,
     loading: Loading,
     kept: tuple[Path | None, Path | None],
+    picture: Path | None,
     risk: tuple[float, int | None, bool],
 ) -> None:
     """Scan, probe, and keep the samples at risk."""
@@ -231,6 +238,8 @@ def _at_risk(
         probe_to(measures, samples, loading)
         found = curation.curate(measures, min_ma=min_ma, limit=limit, balanced=balanced)
         show(found, min_ma)
+        if picture is not None:
+            curation.picture(found.by_kind, picture, min_ma)
         if found.worst:
             write_manifest(output, curation.chosen(samples, found.worst))
         for path, named in zip((samples, measures), kept, strict=True):

@@ -48,6 +48,11 @@ def plugin_findings(document: Document) -> Iterator[PluginFinding]:
                 yield PluginFinding(line, str(plugin.secret_type), Masked(value))
 
 
+def plugins_used() -> dict[str, BasePlugin]:
+    """The plugins, by the names of what they find."""
+    return {str(plugin.secret_type): plugin for plugin in _ready()[0]}
+
+
 def _values(plugin: BasePlugin, document: Document, line: str) -> Iterator[str]:
     if isinstance(plugin, KeywordDetector):
         file_type = determine_file_type(document.path)

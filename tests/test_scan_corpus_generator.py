@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from benchmarks.scan_corpus import Score, found_in_manifest, generate, score
 from benchmarks.scan_corpus.base import library_pieces
 from benchmarks.scan_corpus.kinds import FORMS
 from benchmarks.scan_corpus.writing import files
-
 from erasetest.demo.secrets import GENERATORS
 from erasetest.scan import Document, find_secrets, scan_to
 from erasetest.scan.detectors import tokens

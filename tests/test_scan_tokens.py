@@ -80,7 +80,13 @@ def test_every_plugin_of_detect_secrets_is_used_here_or_has_a_module_of_its_own(
 
 def test_the_secret_half_of_an_aws_pair_has_its_own_kind() -> None:
     secret = draw(38) + "/+"
-    assert found(f'aws_secret_access_key = "{secret}"') == [(secret, "aws-secret-access-key")]
+    for line in (
+        f'aws_secret_access_key = "{secret}"',
+        f"AWS_SECRET_ACCESS_KEY={secret}",
+        f"secretAccessKey: '{secret}',",
+        f'login("{EXAMPLES["aws-access-key"]}", "{secret}")',
+    ):
+        assert (secret, "aws-secret-access-key") in found(line)
 
 
 def test_a_token_that_is_the_argument_of_a_call_is_found() -> None:

@@ -17,6 +17,7 @@ from erasetest.scan.detectors import (
     basic_auth,
     emails,
     entropy,
+    idioms,
     ip_addresses,
     jwts,
     keywords,
@@ -81,6 +82,7 @@ def ranked_detectors() -> tuple[tuple[int, Detector], ...]:
         emails.DETECTORS,
         ip_addresses.DETECTORS,
         keywords.DETECTORS,
+        idioms.DETECTORS,
         entropy.DETECTORS,
     )
     return tuple((rank, one) for rank, group in enumerate(groups) for one in group)

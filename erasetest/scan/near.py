@@ -21,12 +21,17 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 def sketch(parts: Iterable[str]) -> list[int]:
     """The sketch of a text that is given in parts, such as code without its secrets."""
-    tokens = [token for part in parts for token in _TOKEN.findall(part)]
-    shingles = {
-        zlib.crc32("\0".join(tokens[start : start + _SHINGLE]).encode(errors="replace"))
-        for start in range(max(1, len(tokens) - _SHINGLE + 1))
+    tokens = [
+        zlib.crc32(token.encode(errors="replace"))
+        for part in parts
+        for token in _TOKEN.findall(part)
+    ]
+    shingles = zip(*(tokens[start:] for start in range(_SHINGLE)), strict=False)
+    # The hash of a tuple of integers is the same in every process.
+    hashes = {hash(shingle) & 0xFFFFFFFF for shingle in shingles} or {
+        hash(tuple(tokens)) & 0xFFFFFFFF
     }
-    return heapq.nsmallest(_SMALLEST, shingles)
+    return heapq.nsmallest(_SMALLEST, hashes)
 
 
 def similarity(one: Sequence[int], other: Sequence[int]) -> float:

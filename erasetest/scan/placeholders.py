@@ -6,6 +6,7 @@ import re
 
 from erasetest.redact import SHORTEST
 from erasetest.scan.detect_secrets_parts import heuristic
+from erasetest.scan.gibberish import is_random
 
 _WORDS = (
     "changeit changeme default demo dummy example false foobar none null optional redacted "
@@ -19,7 +20,40 @@ _NAME = re.compile(
     r"[a-z_.\- ]*",
     re.IGNORECASE,
 )
-_LEFT_OUT = re.compile(r"\.\.\.|…|x{4}|X{4}|\*\*\*")
+_LEFT_OUT = re.compile(
+    r"\.\.\.|…|x{4}|\*\*\*|\AENC\[|%[sdr]|%\(\w+\)|\{\w*\}|(?:replace|change)[-_ ]?(?:me|this|it)",
+    re.IGNORECASE,
+)
+# Where a secret is kept, instead of the secret: a path in a store, a file, a class.
+_REFERENCE = re.compile(
+    r"(?:op|vault|ssm|secret|file|gcpsm|awssm|env|ref)s?:.*|arn:aws:.*|projects/.*"
+    r"|(?:[a-z][a-z_\-]*[/.]){2,}[a-zA-Z_\-]+|[\w.\-]+\.(?:pub|pem|key|crt|txt|json|ya?ml)|[A-Z]:\\.*"
+    r"|.*\[[A-Za-z0-9]-[A-Za-z0-9].*\].*"
+)
+# A path, or a few words with dashes, which is what secrets are called and not what they are.
+_PATH = re.compile(r"(?:~|\.{1,2})?/[\w./\-]+|[a-z]{2,}(?:[-_][a-z]{2,}){1,2}(?:[-_]v?[0-9])?")
+_REPEATED = re.compile(r"(.)\1{7}")
+_DEFAULTS = frozenset(
+    [
+        "admin",
+        "guest",
+        "letmein",
+        "mysql",
+        "pass",
+        "passw0rd",
+        "postgres",
+        "postgresql",
+        "qwerty",
+        "rabbitmq",
+        "redis",
+        "root",
+        "secret123",
+        "test123",
+        "user",
+        "username",
+        "welcome",
+    ]
+)
 _WORD_SET = frozenset(_WORDS.split())
 _FEWEST_CHARACTERS = 7
 
@@ -36,6 +70,8 @@ def is_placeholder(value: str) -> bool:
         or _LEFT_OUT.search(value) is not None
         or value.lower().strip("<>[]{}()._- ") in _WORD_SET
         or _NAME.fullmatch(value) is not None
+        or _REFERENCE.fullmatch(value) is not None
+        or (_PATH.fullmatch(value) is not None and not is_random(value))
         or heuristic.is_templated_secret(value)
         or heuristic.is_prefixed_with_dollar_sign(value)
         or heuristic.is_not_alphanumeric_string(value)
@@ -45,4 +81,13 @@ def is_placeholder(value: str) -> bool:
 
 def is_filler(token: str) -> bool:
     """Whether a token of a known format is an example: `AKIA…EXAMPLE`, `ghp_xxxx…`."""
-    return "EXAMPLE" in token.upper() or len(set(token)) < _FEWEST_CHARACTERS
+    return (
+        "EXAMPLE" in token.upper()
+        or len(set(token)) < _FEWEST_CHARACTERS
+        or _REPEATED.search(token) is not None
+    )
+
+
+def is_default(password: str) -> bool:
+    """Whether a password is one that many programs come with, which says nothing of a CLM."""
+    return password.lower() in _DEFAULTS

@@ -53,7 +53,7 @@ def in_order(
     waiting: deque[tuple[Job, Future[Result]]] = deque()
     try:
         for job in jobs:
-            waiting.append((job, workers.submit(work, job)))
+            waiting.append((job, _submitted(workers, work, job)))
             if len(waiting) >= _AHEAD * processes:
                 done, workers = _next(waiting, workers, pool, processes, work, dead)
                 yield done
@@ -84,10 +84,22 @@ def _next(
         except BrokenProcessPool:
             result = dead(job)
     workers = pool(processes)
-    again = [(other, workers.submit(work, other)) for other, _ in waiting]
+    again = [(other, _submitted(workers, work, other)) for other, _ in waiting]
     waiting.clear()
     waiting.extend(again)
     return result, workers
+
+
+def _submitted(
+    workers: ProcessPoolExecutor, work: Callable[[Job], Result], job: Job
+) -> Future[Result]:
+    try:
+        return workers.submit(work, job)
+    except BrokenProcessPool as broken:
+        # It fell before; whose turn comes first finds out, and all that wait are begun again.
+        future: Future[Result] = Future()
+        future.set_exception(broken)
+        return future
 
 
 def _begin(prepare: Callable[..., object] | None, given: tuple[Any, ...]) -> None:

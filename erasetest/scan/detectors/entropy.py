@@ -16,12 +16,12 @@ from erasetest.scan.detect_secrets_parts import (
     Base64HighEntropyString,
     HexHighEntropyString,
     HighEntropyStringsPlugin,
-    heuristic,
 )
 from erasetest.scan.detectors import Detector
 from erasetest.scan.document import Document, Finding, Line
 from erasetest.scan.gibberish import is_random
 from erasetest.scan.guesses import is_guessed_in, is_ruled_out, with_quotes
+from erasetest.scan.placeholders import is_filler
 
 SIGNS = r"[A-Za-z0-9+/\\\-_=]"
 """What base 64 is made of, in both alphabets, and as detect-secrets has it the backslash too."""
@@ -32,9 +32,10 @@ _QUOTED = re.compile(rf"([\"'])(?:([0-9A-Fa-f]{{16,}})|({SIGNS}{{23,}}))\1")
 _HEX, _BASE64 = HexHighEntropyString(), Base64HighEntropyString()
 _DIGEST = re.compile(
     r"sha-?\d|md5|crc\d|checksum|digest|integrity|fingerprint|commit|revision|(?<![a-z])(?:rev|etag"
-    r"|hash|sha)(?![a-z])",
+    r"|hash|hashed|hashes|sha)(?![a-z])|(?-i:[a-z](?:Hash|Sha|Etag|Rev)(?![a-z]))",
     re.IGNORECASE,
 )
+_OWN_DIGEST = re.compile(r"sha(?:1|256|384|512)-|md5-")
 _DIGIT = re.compile(r"[0-9]")
 
 
@@ -57,12 +58,13 @@ def _is_secret(match: re.Match[str], plugin: HighEntropyStringsPlugin) -> bool:
     value, line = match[2] or match[3], match.string
     return (
         "\\" not in value
+        and not is_filler(value)
+        and not _OWN_DIGEST.match(value)
         # Few hex digits are letters: a word of these alone has no digit.
         and (_DIGIT.search(value) is not None if match[2] else is_random(value))
         and not _DIGEST.search(line, 0, match.start())
         and plugin.calculate_shannon_entropy(value) > plugin.entropy_limit
         and not is_ruled_out(value, line)
-        and not heuristic.is_indirect_reference(line)
     )
 
 

@@ -24,7 +24,7 @@ _DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")  # RFC 9637, newer than Pyth
 _OID = re.compile(r"(?:2\.5\.(?:4|29)|1\.3\.(?:6\.1|14|101))(?:\.|$)")
 _OF_VERSION = re.compile(
     r"(?:(?:version|section|§|(?<![a-z])"
-    r"(?:build|firmware|oid|release|rev|revision|step|ver)(?![a-z])).{0,60}"
+    r"(?:build|firmware|oid|release|rev|revision|step|ver)(?![a-z]))[^(]{0,60}"
     r"|[~<>!=^]=\s*|[~^]|[\w)]/)$",
     re.IGNORECASE,
 )

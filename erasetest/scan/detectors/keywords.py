@@ -35,8 +35,8 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _NAME_END = re.compile(r"[\w.\-]*\Z")
 # `secretName` names a secret, `password_hint` is about one.
 _ABOUT = re.compile(
-    r"(?:field|file|header|hint|label|length|message|name|path|policy|prompt|regex|title|type|uri|url)"
-    r"s?\W*\Z",
+    r"(?:backend|field|file|format|hasher|header|hint|id|label|length|message|name|path|pattern|policy"
+    r"|prompt|provider|ref|reference|regexp?|test|title|type|uri|url)s?\W*\Z",
     re.IGNORECASE,
 )
 _SENTENCE = 3
@@ -56,7 +56,7 @@ def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
         for pattern, group in patterns.items():
             for match in pattern.finditer(text):
                 if _is_secret(match, group, file_type):
-                    yield quoted.finding(match.span(group), _kind(match, group), "medium")
+                    yield quoted.finding(match.span(group), kind_of(match, group), "medium")
 
 
 def _without_keywords(run: re.Match[str]) -> str:
@@ -69,14 +69,20 @@ def _is_secret(match: re.Match[str], group: int, file_type: FileType) -> bool:
     if not quoted and (file_type is FileType.GO or heuristic.is_indirect_reference(line)):
         return False
     return (
-        _ABOUT.search(line, match.start(), match.start(group)) is None
+        not is_about(line[match.start() : match.start(group)])
         and len(value.split()) < _SENTENCE
         and not is_placeholder(value)
         and not is_ruled_out(value, line)
     )
 
 
-def _kind(match: re.Match[str], group: int) -> str:
+def is_about(name: str) -> bool:
+    """Whether a name says that its value is something about a secret, such as its file."""
+    return _ABOUT.search(name) is not None
+
+
+def kind_of(match: re.Match[str], group: int | str) -> str:
+    """The kind of a value that a match found by its name."""
     start, end = match.span(group)
     before = _NAME_END.search(match.string, 0, match.start())
     names = (

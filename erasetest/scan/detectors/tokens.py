@@ -13,6 +13,7 @@ from erasetest.scan.detect_secrets_parts import (
 )
 from erasetest.scan.detectors import Detector
 from erasetest.scan.document import Document, Finding, Line
+from erasetest.scan.edges import LEFT, RIGHT
 from erasetest.scan.issuers import ISSUERS
 from erasetest.scan.placeholders import is_filler
 
@@ -27,8 +28,32 @@ _CORES = {
     "Artifactory Credentials": re.compile(r"[A-Za-z0-9]+"),
     "Azure Storage Account access key": re.compile(r"(?<==)[A-Za-z0-9+/=]+"),
 }
+# Newer tokens are longer than their patterns know.
+_TAILS = {
+    "Discord Bot Token": re.compile(r"[\w-]*", re.ASCII),
+    "Stripe Access Key": re.compile(r"[0-9A-Za-z]*"),
+}
 # The pattern for npm takes the rest of the line, and quadratic time to find its beginning.
-_OWN = {"NPM tokens": re.compile(r"/:_authToken=\s*(npm_\w+|[A-Fa-f0-9-]{36})")}
+_OWN = {"NPM tokens": [re.compile(r"/:_authToken=\s*(npm_\w+|[A-Fa-f0-9-]{36})")]}
+_OF_FORTY = r"([0-9a-zA-Z/+]{40})(?![0-9a-zA-Z/+=])"
+# Where else the same secrets stand.
+_MORE = {
+    "Artifactory Credentials": [re.compile(rf"{LEFT}AKC[a-zA-Z0-9]{{10,}}{RIGHT}")],
+    "AWS Access Key": [
+        re.compile(
+            r"(?i:aws.{0,20}?(?:key|secret)|secret_?access_?key)\w{0,20}[\"'\\]{0,2}\s?[=:]\s?"
+            rf"[\"'\\]{{0,2}}{_OF_FORTY}"
+        ),
+        # Beside the key's id.
+        re.compile(rf"(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{{16}}\W.{{0,60}}?\W{_OF_FORTY}"),
+    ],
+    "Azure Storage Account access key": [
+        re.compile(
+            r"(?i:(?:storage|account)_?(?:access_?)?key\w{0,20}[\"']?\s?(?:[=:,(]|=>)\s?[\"']?)"
+            r"([A-Za-z0-9+/]{86}==)"
+        )
+    ],
+}
 _KINDS = {"NPM tokens": "npm-token"}
 _AWS_ID = re.compile(r"(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{16}")
 
@@ -45,7 +70,7 @@ CLUES = {
 def of_plugin(plugin: type[RegexBasedDetector]) -> Detector:
     """The detector of a plugin whose patterns are formats of tokens."""
     name = str(plugin.secret_type)
-    patterns = [_OWN[name]] if name in _OWN else list(plugin().denylist)
+    patterns = _OWN.get(name) or [*plugin().denylist, *_MORE.get(name, [])]
     return Detector(partial(_find, name, patterns), CLUES.get(name) or clue_of(patterns))
 
 
@@ -81,10 +106,14 @@ def _kind(type_name: str, token: str) -> str:
 
 def _secret_span(type_name: str, match: re.Match[str]) -> tuple[int, int]:
     groups = () if type_name in _WHOLE else range(1, (match.re.groups or 0) + 1)
-    start, end = match.span(next((group for group in groups if match.group(group)), 0))
-    core = _CORES.get(type_name)
+    group = next((group for group in groups if match.group(group)), 0)
+    start, end = match.span(group)
+    core = None if group else _CORES.get(type_name)
     inner = core.search(match.string, start, end) if core else None
-    return inner.span() if inner else (start, end)
+    if inner:
+        return inner.span()
+    tail = _TAILS[type_name].match(match.string, end) if type_name in _TAILS else None
+    return start, tail.end() if tail else end
 
 
 def _plugins() -> list[type[RegexBasedDetector]]:

@@ -12,4 +12,8 @@ class DopplerDetector(RegexBasedDetector):
     """Personal and service tokens of Doppler."""
 
     secret_type = "Doppler Token"
-    denylist = (re.compile(rf"{LEFT}dp\.(?:pt|st|ct|scim|audit)\.[A-Za-z0-9]{{40,44}}{RIGHT}"),)
+    denylist = (
+        re.compile(
+            rf"{LEFT}dp\.(?:pt|ct|sa|scim|audit|st(?:\.[a-z0-9_-]{{2,35}})?)\.[A-Za-z0-9]{{40,44}}{RIGHT}"
+        ),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +18,8 @@ _ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class RowGroup:
-    """One row group of a Parquet file, whose first row has a number from 1."""
-
-    path: Path
-    group: int
-    first: int
-    columns: Columns
-    key: str
-    size: int
-
-    @property
-    def name(self) -> str:
-        """Of the first."""
-        return f"{shown(self.path)}#{self.first}"
-
-    def texts(self) -> Iterator[Text | Skipped]:
-        """Each row's text."""
-        parquet = _parquet()
-        number = self.first
-        try:
-            with parquet.ParquetFile(self.path) as file:
-                names = self.columns.needed(file.schema_arrow.names)
-                for batch in file.iter_batches(_ROWS, row_groups=[self.group], columns=names):
-                    for row in batch.to_pylist():
-                        yield self.columns.read(row, f"{shown(self.path)}#{number}")
-                        number += 1
-        except (OSError, ValueError) as error:
-            yield _broken(self.path, number, error)
-
-
-@dataclass(frozen=True, slots=True)
-class Batches:
-    """Some record batches of an Arrow stream, whose first row has a number from 1."""
+class _Rows:
+    """Some rows of a file, numbered from `first`: one row group, or record batches from `start`."""
 
     path: Path
     start: int
@@ -68,18 +38,38 @@ class Batches:
         """Each row's text."""
         number = self.first
         try:
-            for at, batch in enumerate(_stream(self.path)):
-                if at >= self.end:
-                    break
-                if at < self.start:
-                    continue
-                names = self.columns.needed(batch.schema.names)
+            for batch in self._batches():
                 for start in range(0, batch.num_rows, _ROWS):
-                    for row in batch.select(names).slice(start, _ROWS).to_pylist():
+                    for row in batch.slice(start, _ROWS).to_pylist():
                         yield self.columns.read(row, f"{shown(self.path)}#{number}")
                         number += 1
         except (OSError, ValueError) as error:
             yield _broken(self.path, number, error)
+
+    def _batches(self) -> Iterator[Any]:
+        """Record batches with the needed columns alone."""
+        raise NotImplementedError
+
+
+class RowGroup(_Rows):
+    """Of a Parquet file."""
+
+    __slots__ = ()
+
+    def _batches(self) -> Iterator[Any]:
+        with _parquet().ParquetFile(self.path) as file:
+            names = self.columns.needed(file.schema_arrow.names)
+            yield from file.iter_batches(_ROWS, row_groups=[self.start], columns=names)
+
+
+class Batches(_Rows):
+    """Of an Arrow stream."""
+
+    __slots__ = ()
+
+    def _batches(self) -> Iterator[Any]:
+        for batch in islice(_stream(self.path), self.start, self.end):
+            yield batch.select(self.columns.needed(batch.schema.names))
 
 
 def jobs_of_parquet(path: Path, columns: Columns) -> Iterator[RowGroup | Skipped]:
@@ -99,7 +89,7 @@ def jobs_of_parquet(path: Path, columns: Columns) -> Iterator[RowGroup | Skipped
             for group in range(file.num_row_groups):
                 known = file.metadata.row_group(group)
                 key = f"parquet {name} {group} {known.num_rows} {changed}"
-                yield RowGroup(path, group, first, columns, key, known.total_byte_size)
+                yield RowGroup(path, group, group + 1, first, columns, key, known.total_byte_size)
                 first += known.num_rows
     except (OSError, ValueError) as error:
         yield _broken(path, 1, error)

@@ -205,8 +205,8 @@ def test_a_scan_that_was_stopped_goes_on_and_writes_the_same(
     assert kept.stat().st_mode & 0o777 == 0o600
     kept.write_bytes(kept.read_bytes()[:-10])
     seen: list[Job] = []
-    scan_job = corpus.scan_job
-    monkeypatch.setattr(corpus, "scan_job", lambda job: seen.append(job) or scan_job(job))
+    scan_to_line = corpus.scan_to_line
+    monkeypatch.setattr(corpus, "scan_to_line", lambda job: seen.append(job) or scan_to_line(job))
     skipped: list[Skipped] = []
     result = scan_to(output, [folder], tell_skipped=skipped.append)
     assert (replace(result, resumed=0), read_manifest(output), skipped) == whole

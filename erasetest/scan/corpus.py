@@ -15,7 +15,7 @@ from typing import IO
 import erasetest
 from erasetest.files import id_key, is_stream, reserved
 from erasetest.scan.manifest import write_samples
-from erasetest.scan.pieces import Batch, prepare, scan_job
+from erasetest.scan.pieces import Batch, Line, prepare, scan_to_line
 from erasetest.scan.results import Scanned, ScanSettings
 from erasetest.scan.sources import Job, plan
 from erasetest.scan.unfinished import Batches
@@ -24,9 +24,6 @@ from erasetest.scan.workers import in_order
 
 Progress = Callable[[int, int], None]
 """Told bytes of the corpus that are scanned, and samples that are found (before duplicates go)."""
-
-_END = "end"
-"""The job of the last batch: what the plan left out after its last job."""
 
 
 def scan_to(
@@ -110,46 +107,40 @@ def _batches(
 ) -> Iterator[tuple[int, Batch]]:
     """Each job's size and what came of it: what an earlier run left first, then the rest."""
     planned = plan(paths, revision=settings.revision, stdin=stdin, columns=settings.columns)
-    # What the plan leaves out before a job is told with that job, and the rest at the end.
-    before: list[Skipped] = []
+    # What the plan leaves out is planned anew each time, and never kept.
+    left_out: list[Skipped] = []
     unknown: Job | None = None
-    for planned_job in planned:
-        if isinstance(planned_job, Skipped):
-            before.append(planned_job)
+    for job in planned:
+        if isinstance(job, Skipped):
+            left_out.append(job)
             continue
-        batch = kept.known(planned_job.key)
+        batch = kept.known(job.key)
         if batch is None:
-            unknown = planned_job
+            unknown = job
             break
         result.resumed += 1
-        before.clear()
-        yield planned_job.size, batch
-    waiting: deque[tuple[int, list[Skipped]]] = deque()
+        yield job.size, batch
+    sizes: deque[int] = deque()
 
     def jobs() -> Iterator[Job]:
-        for planned_job in chain([unknown] if unknown is not None else [], planned):
-            if isinstance(planned_job, Skipped):
-                before.append(planned_job)
+        for job in chain([unknown] if unknown is not None else [], planned):
+            if isinstance(job, Skipped):
+                left_out.append(job)
             else:
-                waiting.append((planned_job.size, before.copy()))
-                before.clear()
-                yield planned_job
+                sizes.append(job.size)
+                yield job
 
-    for batch in in_order(
-        scan_job, jobs(), settings.processes, dead=_of_dead, prepare=prepare,
+    kept.cut()
+    for line in in_order(
+        scan_to_line, jobs(), settings.processes, dead=_of_dead, prepare=prepare,
         given=(settings.rules,),
     ):  # fmt: skip
-        size, left_out = waiting.popleft()
-        batch.skipped[:0] = left_out
-        kept.keep(batch)
-        yield size, batch
-    if unknown is None:
-        kept.cut()
-    last = Batch(_END, skipped=before)
-    kept.keep(last)
-    yield 0, last
+        kept.keep(line.text)
+        yield sizes.popleft(), line.batch
+    yield 0, Batch("", skipped=left_out)
 
 
-def _of_dead(job: Job) -> Batch:
+def _of_dead(job: Job) -> Line:
     reason = "the process that scanned it ended, twice: out of memory?"
-    return Batch(job.key, skipped=[Skipped(job.name, reason)])
+    batch = Batch(job.key, skipped=[Skipped(job.name, reason)])
+    return Line(batch.to_json(), batch)

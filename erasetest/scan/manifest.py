@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import random
@@ -27,30 +28,38 @@ def write_samples(
     occurrences: Mapping[str, int],
     result: Scanned,
 ) -> None:
-    """Write the samples, and count them in the result. The batches are gone through twice."""
-    kinds: list[str] = []
-    for piece in _different(batches, settings, result):
-        kinds.append(piece.row["secrets"][piece.fresh[0]]["kind"])
-        result.places.update(piece.row["secrets"][number]["kind"] for number in piece.fresh)
-    result.found = len(kinds)
-    chosen = _chosen(kinds, settings)
-    result.written = len(kinds) if chosen is None else len(chosen)
-    if not kinds:
-        return
+    """Write the samples, and count them in the result.
+
+    Where there is a limit, the batches are gone through twice.
+    """
+    chosen = None
+    if settings.limit is not None:
+        kinds = [_kind(piece) for piece in _different(batches, settings, Scanned())]
+        chosen = _chosen(kinds, settings.limit, settings.seed)
     names: Counter[str] = Counter()
-    with writing(output) as write:
-        for number, piece in enumerate(_different(batches, settings, Scanned())):
+    with contextlib.ExitStack() as held:
+        write = None
+        for number, piece in enumerate(_different(batches, settings, result)):
             row = piece.row
+            result.found += 1
+            result.places.update(row["secrets"][fresh]["kind"] for fresh in piece.fresh)
             names[row["id"]] += 1
             if chosen is not None and number not in chosen:
                 continue
+            result.written += 1
             if names[row["id"]] > 1:
                 # The same content under a name of another language can hold other secrets.
                 row["id"] = f"{row['id']}-{names[row['id']]}"
             for secret, known in zip(row["secrets"], piece.hashes, strict=True):
                 secret["occurrences"] = occurrences[known]
+            if write is None:
+                write = held.enter_context(writing(output))
             line = json.dumps(row, ensure_ascii=False)
             write(line.encode(errors="backslashreplace").decode() + "\n")
+
+
+def _kind(piece: Piece) -> str:
+    return str(piece.row["secrets"][piece.fresh[0]]["kind"])
 
 
 def _different(
@@ -81,16 +90,16 @@ def _short(*parts: Any) -> bytes:
     return hashlib.blake2b(repr(parts).encode(), digest_size=12).digest()
 
 
-def _chosen(kinds: Sequence[str], settings: ScanSettings) -> set[int] | None:
-    """The numbers of at most `limit` samples, as many of each kind as there can be; None: all."""
-    if settings.limit is None or len(kinds) <= settings.limit:
+def _chosen(kinds: Sequence[str], limit: int, seed: int) -> set[int] | None:
+    """The numbers of `limit` samples, as many of each kind as there can be; None: all."""
+    if len(kinds) <= limit:
         return None
-    rng = random.Random(settings.seed)
+    rng = random.Random(seed)
     by_kind: dict[str, list[int]] = {}
     for number, kind in enumerate(kinds):
         by_kind.setdefault(kind, []).append(number)
     pools = [rng.sample(numbers, len(numbers)) for _, numbers in sorted(by_kind.items())]
-    return set(_round_robin(pools, settings.limit))
+    return set(_round_robin(pools, limit))
 
 
 def _round_robin(pools: Iterable[list[int]], limit: int) -> Iterator[int]:

@@ -76,6 +76,11 @@ class Batch:
         ]
         return json.dumps(row)
 
+    def without_code(self) -> Batch:
+        """The batch with hashes alone in its pieces."""
+        pieces = [Piece({}, piece.hashes, piece.fresh, []) for piece in self.pieces]
+        return dataclasses.replace(self, pieces=pieces)
+
     @classmethod
     def from_json(cls, line: str | bytes) -> Batch:
         """The batch of a line.
@@ -87,6 +92,14 @@ class Batch:
         skipped = [Skipped(*given) for given in row.pop("skipped")]
         pieces = [Piece(**given) for given in row.pop("pieces")]
         return cls(**row, skipped=skipped, pieces=pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A batch as it is kept, and what is counted of it."""
+
+    text: str = field(repr=False)
+    batch: Batch
 
 
 _rules = Rules()
@@ -107,6 +120,12 @@ def scan_job(job: Job) -> Batch:
         else:
             _scan(text, batch)
     return batch
+
+
+def scan_to_line(job: Job) -> Line:
+    """As `scan_job`, ready to be kept: the process that collects has little left to do."""
+    batch = scan_job(job)
+    return Line(batch.to_json(), batch.without_code())
 
 
 def windows_of(document: Document, rules: Rules) -> Iterator[Window]:

@@ -59,10 +59,10 @@ class Batches:
         self._file.seek(self._end)
         self._file.truncate()
 
-    def keep(self, batch: Batch) -> None:
-        """Add a batch."""
+    def keep(self, line: str) -> None:
+        """Add a batch, given as its line."""
         try:
-            self._file.write(batch.to_json().encode(errors="backslashreplace") + b"\n")
+            self._file.write(line.encode() + b"\n")
             self._file.flush()
         except OSError as error:
             raise BadInput(f"{self.path}: cannot be written: {error.strerror}") from None

@@ -28,10 +28,8 @@ def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
 
     A block without END reaches to the end of its material; one without material is no key.
     """
-    if not any(True for _ in lines):
-        return
     text = document.text
-    begins = list(_BEGIN.finditer(text))
+    begins = [begin for line in lines for begin in _BEGIN.finditer(text, line.start, line.end)]
     for begin, following in zip_longest(begins, begins[1:]):
         limit = following.start() if following else len(text)
         end = _block_end(text, begin, min(limit, begin.end() + _LONGEST_BLOCK))

@@ -38,6 +38,13 @@ def test_a_declaration_that_cannot_be_is_not_believed(declared: str) -> None:
     assert decode(text.encode("latin-1")) == Decoded(text, is_guessed=True)
 
 
+@pytest.mark.parametrize("declared", ["unicode_escape", "raw-unicode-escape", "punycode", "idna"])
+def test_a_codec_that_is_no_encoding_of_files_is_not_used(declared: str) -> None:
+    """Escapes it would undo could hide a NUL or half a surrogate pair."""
+    text = f"# coding: {declared}\nnaïve = '\\x00\\ud800'\n"
+    assert decode(text.encode("latin-1")) == Decoded(text, is_guessed=True)
+
+
 def test_a_declaration_below_the_second_line_is_none() -> None:
     text = "\n\n# coding: koi8-r\nnaïve = 1\n"
     assert decode(text.encode("latin-1")) == Decoded(text, is_guessed=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import stat
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ _MARKS = (
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 # As PEP 263 has it, and Emacs and Vim: in the first two lines.
 _DECLARED = re.compile(rb"\A(?:.*\n)?.*?coding[:=][ \t]*([-\w.]+)")
+# Codecs that unescape, or take time quadratic in a text's length: no file is stored in them.
+_NO_ENCODINGS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape"})
 
 
 class Unreadable(Exception):
@@ -35,6 +38,19 @@ class Decoded:
     is_guessed: bool = False
 
 
+def status(path: Path) -> os.stat_result:
+    """The status of a file that can be opened without waiting for its other end.
+
+    Raises:
+        Unreadable: it is no regular file.
+        OSError: it cannot be looked at.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise Unreadable("not a regular file")
+    return found
+
+
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file.
 
@@ -42,10 +58,7 @@ def read_bytes(path: Path) -> bytes:
         Unreadable: it is no regular file, too large, or cannot be opened.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise Unreadable("not a regular file")
-        if status.st_size > LARGEST_FILE:
+        if status(path).st_size > LARGEST_FILE:
             raise Unreadable(f"larger than {LARGEST_FILE // 2**20} MiB")
         with path.open("rb") as file:
             # It may have grown since.
@@ -78,10 +91,18 @@ def decode(data: bytes) -> Decoded:
         raise Unreadable("binary")
     declared = _DECLARED.match(data)
     if declared:
-        text = _decode(data, declared[1].decode("ascii", "replace"))
+        text = _decode_as_declared(data, declared[1].decode("ascii", "replace"))
         if text is not None:
             return Decoded(text)
     return Decoded(data.decode("latin-1"), is_guessed=True)
+
+
+def _decode_as_declared(data: bytes, encoding: str) -> str | None:
+    try:
+        known = codecs.lookup(encoding).name
+    except (ValueError, LookupError):
+        return None
+    return None if known in _NO_ENCODINGS else _decode(data, known)
 
 
 def _decode(data: bytes, encoding: str) -> str | None:

@@ -49,16 +49,14 @@ def plan(
     """
     columns = columns or Columns()
     if revision is not None:
-        for path in paths:
+        for path in dict.fromkeys(paths):
             yield from jobs_of_revision(path, revision)
         return
     files = Gatherer()
-    for path in paths:
-        if path == _STANDARD_INPUT:
-            yield from files.rest()
-            if stdin is None:
-                raise BadInput("-: there is no standard input: name files or folders")
-            yield from _jobs_of_input(stdin, columns)
+    if _STANDARD_INPUT in paths:
+        if stdin is None:
+            raise BadInput("-: there is no standard input: name files or folders")
+        yield from _jobs_of_input(stdin, columns)
     for found in walk([path for path in paths if path != _STANDARD_INPUT], is_dataset):
         if isinstance(found, Skipped):
             yield found
@@ -74,7 +72,12 @@ def plan(
 
 def _special(path: Path, columns: Columns) -> Iterator[Job | Skipped] | None:
     """The jobs of a data set; None for a file like any other."""
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError:
+        # Its name is too long, say: reading it tells.
+        return None
+    if is_folder:
         return jobs_of_dataset(path, columns)
     if path.suffix.lower() == ".parquet":
         return jobs_of_parquet(path, columns)
@@ -113,5 +116,5 @@ def _jobs_of_input(stdin: IO[bytes], columns: Columns) -> Iterator[Job | Skipped
     if before and is_record(before[0][1], columns):
         yield from jobs_of("stdin", stdin, columns, tuple(before))
         return
-    first = b"\n" * blank + (before[0][1] if before else b"")
+    first = b"\n" * min(blank, LARGEST_FILE + 1) + (before[0][1] if before else b"")
     yield _Input(first + stdin.read(max(0, LARGEST_FILE + 1 - len(first))))

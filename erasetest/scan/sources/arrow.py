@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from erasetest.errors import MissingExtra
+from erasetest.scan.reading import Unreadable, status
 from erasetest.scan.sources.texts import BATCH, Columns, Text
 from erasetest.scan.walk import Skipped, shown
 
 _ROWS = 256
-"""That are held at a time."""
+_HELD = 16 * BATCH
+"""Rows, and bytes of rows of usual length, that are held at a time."""
+
+_BYTES_OF = {
+    "string": "binary",
+    "large_string": "large_binary",
+    "string_view": "binary_view",
+    "binary": "binary",
+    "large_binary": "large_binary",
+    "binary_view": "binary_view",
+}
+"""Types of Arrow that hold texts, and how the bytes of each are seen."""
+
+_BROKEN = (OSError, ValueError, TypeError, LookupError, NotImplementedError, MemoryError)
+"""What pyarrow's errors are."""
+
+_SPLITS = "dataset_dict.json"
+_STATE = ("state.json", "dataset_info.json")
+"""Files that make a folder a data set, of splits or by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +58,19 @@ class _Rows:
         number = self.first
         try:
             for batch in self._batches():
-                for start in range(0, batch.num_rows, _ROWS):
-                    for row in batch.slice(start, _ROWS).to_pylist():
-                        yield self.columns.read(row, f"{shown(self.path)}#{number}")
+                names = self.columns.needed(_names(batch.schema))
+                seen = _as_bytes(batch, names)
+                step = _rows_at_a_time(seen.nbytes, seen.num_rows)
+                for start in range(0, seen.num_rows, step):
+                    for row in seen.slice(start, step).to_pylist():
+                        texts = {name: _text(value) for name, value in row.items()}
+                        yield self.columns.read(texts, f"{shown(self.path)}#{number}")
                         number += 1
-        except (OSError, ValueError) as error:
+        except _BROKEN as error:
             yield _broken(self.path, number, error)
 
     def _batches(self) -> Iterator[Any]:
-        """Record batches with the needed columns alone."""
+        """Record batches that hold the needed columns."""
         raise NotImplementedError
 
 
@@ -58,8 +81,10 @@ class RowGroup(_Rows):
 
     def _batches(self) -> Iterator[Any]:
         with _parquet().ParquetFile(self.path) as file:
-            names = self.columns.needed(file.schema_arrow.names)
-            yield from file.iter_batches(_ROWS, row_groups=[self.start], columns=names)
+            names = self.columns.needed(_names(file.schema_arrow))
+            known = file.metadata.row_group(self.start)
+            rows = _rows_at_a_time(known.total_byte_size, known.num_rows)
+            yield from file.iter_batches(rows, row_groups=[self.start], columns=names)
 
 
 class Batches(_Rows):
@@ -68,8 +93,7 @@ class Batches(_Rows):
     __slots__ = ()
 
     def _batches(self) -> Iterator[Any]:
-        for batch in islice(_stream(self.path), self.start, self.end):
-            yield batch.select(self.columns.needed(batch.schema.names))
+        return islice(_stream(self.path), self.start, self.end)
 
 
 def jobs_of_parquet(path: Path, columns: Columns) -> Iterator[RowGroup | Skipped]:
@@ -81,25 +105,30 @@ def jobs_of_parquet(path: Path, columns: Columns) -> Iterator[RowGroup | Skipped
     parquet = _parquet()
     name = shown(path)
     try:
+        changed = status(path).st_mtime_ns
         with parquet.ParquetFile(path) as file:
-            if columns.of_text(file.schema_arrow.names) is None:
+            if columns.of_text(_names(file.schema_arrow)) is None:
                 yield Skipped(name, f"no text: {columns.expected()}")
                 return
-            first, changed = 1, path.stat().st_mtime_ns
+            first = 1
             for group in range(file.num_row_groups):
                 known = file.metadata.row_group(group)
                 key = f"parquet {name} {group} {known.num_rows} {changed}"
                 yield RowGroup(path, group, group + 1, first, columns, key, known.total_byte_size)
                 first += known.num_rows
-    except (OSError, ValueError) as error:
+    except Unreadable as reason:
+        yield Skipped(name, str(reason))
+    except _BROKEN as error:
         yield _broken(path, 1, error)
 
 
 def is_dataset(folder: Path) -> bool:
     """Whether `save_to_disk` wrote this folder."""
-    return (folder / "dataset_dict.json").is_file() or (
-        (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
-    )
+    try:
+        return (folder / _SPLITS).is_file() or all((folder / name).is_file() for name in _STATE)
+    except OSError:
+        # Not a folder that can be read: listing it tells why.
+        return False
 
 
 def jobs_of_dataset(folder: Path, columns: Columns) -> Iterator[Batches | Skipped]:
@@ -108,23 +137,73 @@ def jobs_of_dataset(folder: Path, columns: Columns) -> Iterator[Batches | Skippe
     Raises:
         MissingExtra: pyarrow is missing.
     """
-    named = folder / "dataset_dict.json"
     try:
-        if named.is_file():
-            for split in json.loads(named.read_text("utf-8"))["splits"]:
-                yield from jobs_of_dataset(folder / str(split), columns)
+        if not (folder / _SPLITS).is_file():
+            yield from _jobs_of_split(folder, columns)
             return
-        state = json.loads((folder / "state.json").read_text("utf-8"))
-        files = [folder / str(file["filename"]) for file in state["_data_files"]]
-        if state.get("_indices_data_files"):
-            reason = "its rows are chosen by indices: write it anew with flatten_indices()"
-            yield Skipped(shown(folder), reason)
-            return
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        names = [str(name) for name in _read(folder / _SPLITS)["splits"]]
+    except _BROKEN as error:
         yield _broken(folder, 1, error)
         return
-    for file in files:
-        yield from _jobs_of_stream(file, columns)
+    for split in _parts(folder, names):
+        if isinstance(split, Skipped):
+            yield split
+        else:
+            yield from _jobs_of_split(split, columns)
+    yield from _beside(folder, {_SPLITS, *names})
+
+
+def _jobs_of_split(folder: Path, columns: Columns) -> Iterator[Batches | Skipped]:
+    try:
+        state = _read(folder / "state.json")
+        names = [str(file["filename"]) for file in state["_data_files"]]
+    except _BROKEN as error:
+        yield _broken(folder, 1, error)
+        return
+    if state.get("_indices_data_files"):
+        reason = "its rows are chosen by indices: write it anew with flatten_indices()"
+        yield Skipped(shown(folder), reason)
+        return
+    for file in _parts(folder, names):
+        if isinstance(file, Skipped):
+            yield file
+        else:
+            yield from _jobs_of_stream(file, columns)
+    yield from _beside(folder, {*_STATE, *names})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found = json.loads(path.read_text("utf-8"))
+    if not isinstance(found, dict):
+        raise TypeError
+    return found
+
+
+def _parts(folder: Path, names: Sequence[str]) -> Iterator[Path | Skipped]:
+    """What a data set says that it is made of, where it lies in the data set's folder itself.
+
+    Elsewhere may be what is the user's own, or the folder again.
+    """
+    for name in dict.fromkeys(names):
+        if name in {"", ".."} or PurePath(name).name != name or "\0" in name:
+            yield Skipped(shown(folder), "a part of the data set lies elsewhere, and is not read")
+        elif (folder / name).is_symlink():
+            yield Skipped(shown(folder / name), "a symbolic link, which is not followed")
+        else:
+            yield folder / name
+
+
+def _beside(folder: Path, known: set[str]) -> Iterator[Skipped]:
+    """Files and folders that are no part of the data set in their folder."""
+    try:
+        found = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        yield Skipped(shown(folder), f"cannot be read: {error.strerror}")
+        return
+    for name in found:
+        if name not in known:
+            reason = "beside a data set: give it as a path of its own to have it scanned"
+            yield Skipped(shown(folder / name), reason)
 
 
 def _jobs_of_stream(path: Path, columns: Columns) -> Iterator[Batches | Skipped]:
@@ -132,10 +211,11 @@ def _jobs_of_stream(path: Path, columns: Columns) -> Iterator[Batches | Skipped]
     start = rows = size = 0
     first = 1
     try:
-        changed = path.stat().st_mtime_ns
+        changed = status(path).st_mtime_ns
         at = -1
         for at, batch in enumerate(_stream(path)):
-            if columns.of_text(batch.schema.names) is None:
+            batch.validate()
+            if columns.of_text(_names(batch.schema)) is None:
                 yield Skipped(name, f"no text: {columns.expected()}")
                 return
             rows, size = rows + batch.num_rows, size + batch.nbytes
@@ -146,7 +226,9 @@ def _jobs_of_stream(path: Path, columns: Columns) -> Iterator[Batches | Skipped]
         if rows:
             key = f"arrow {name} {start} {at + 1} {rows} {changed}"
             yield Batches(path, start, at + 1, first, columns, key, size)
-    except (OSError, ValueError) as error:
+    except Unreadable as reason:
+        yield Skipped(name, str(reason))
+    except _BROKEN as error:
         yield _broken(path, first, error)
 
 
@@ -154,6 +236,46 @@ def _broken(path: Path, number: int, error: Exception) -> Skipped:
     return Skipped(
         shown(path), f"broken: cannot be read from row {number} ({type(error).__name__})"
     )
+
+
+def _names(schema: Any) -> list[str]:
+    """The columns that hold texts."""
+    return [field.name for field in schema if str(_plain(field.type)) in _BYTES_OF]
+
+
+def _plain(kind: Any) -> Any:
+    return getattr(kind, "value_type", kind) if str(kind).startswith("dictionary") else kind
+
+
+def _as_bytes(batch: Any, names: Sequence[str]) -> Any:
+    """Columns of texts as bytes: a text that is not the UTF-8 it should be spoils no other.
+
+    Raises:
+        ValueError: the batch is broken. Nobody checked that when it was read.
+    """
+    import pyarrow
+
+    seen = []
+    for name in names:
+        column = batch.column(batch.schema.names.index(name))
+        column.validate()
+        if _plain(column.type) is not column.type:
+            column = column.dictionary_decode()
+        column = column.view(pyarrow.type_for_alias(_BYTES_OF[str(column.type)]))
+        column.validate(full=True)
+        seen.append(column)
+    return pyarrow.RecordBatch.from_arrays(seen, list(names))
+
+
+def _text(value: bytes | None) -> str | bytes | None:
+    try:
+        return value if value is None else value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def _rows_at_a_time(size: int, rows: int) -> int:
+    return max(1, min(_ROWS, _HELD * rows // max(1, size)))
 
 
 def _stream(path: Path) -> Iterator[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,17 @@ from erasetest.scan.sources.texts import BATCH, Text, from_bytes, too_large
 from erasetest.scan.walk import Skipped, shown
 
 _LINK, _MODULE = b"120000", b"160000"
+
+_MOST_FILES = 500
+"""In one job."""
+
+_REDIRECTIONS = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE",
+    "GIT_NAMESPACE", "GIT_OBJECT_DIRECTORY", "GIT_WORK_TREE",
+)  # fmt: skip
+"""Set in hooks, for instance: they would have git read another repository than the one named."""
+
+_CANNOT_READ = "broken: git cannot read its object"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +47,13 @@ class Blobs:
     @property
     def name(self) -> str:
         """Of the first."""
-        return f"{shown(self.repository)}/{self.blobs[0].path}"
+        return self._name(self.blobs[0])
 
     @property
     def key(self) -> str:
         """Objects never change."""
-        first, last = self.blobs[0], self.blobs[-1]
-        return f"git {self.name} {len(self.blobs)} {first.object_id} {last.object_id}"
+        about = "\0".join(f"{blob.object_id} {blob.path}" for blob in self.blobs)
+        return f"git {self.name} {len(self.blobs)} {zlib.crc32(about.encode()):08x}"
 
     @property
     def size(self) -> int:
@@ -50,20 +62,36 @@ class Blobs:
 
     def texts(self) -> Iterator[Text | Skipped]:
         """Each file's text."""
-        asked = "".join(f"{blob.object_id}\n" for blob in self.blobs).encode()
-        said = _git(self.repository, ["cat-file", "--batch"], asked)
+        waiting = self.blobs
+        while waiting:
+            count = 0
+            for text in self._read(waiting):
+                yield text
+                count += 1
+            if count < len(waiting):
+                # Git ends at an object that it cannot read; those after it are asked for anew.
+                yield Skipped(self._name(waiting[count]), _CANNOT_READ)
+                count += 1
+            waiting = waiting[count:]
+
+    def _name(self, blob: Blob) -> str:
+        return f"{shown(self.repository)}/{blob.path}"
+
+    def _read(self, blobs: Sequence[Blob]) -> Iterator[Text | Skipped]:
+        """The texts of blobs, up to the first that git cannot read."""
+        asked = "".join(f"{blob.object_id}\n" for blob in blobs).encode()
+        with _begun(self.repository, ["cat-file", "--batch"], stdin=subprocess.PIPE) as git:
+            said = git.communicate(asked)[0]
         at = 0
-        for blob in self.blobs:
-            name = f"{shown(self.repository)}/{blob.path}"
+        for blob in blobs:
             end = said.find(b"\n", at)
             header = said[at:end].split() if end >= 0 else []
             if len(header) != 3:
-                yield Skipped(name, "the repository lacks its object")
-                at = end + 1 if end >= 0 else len(said)
-                continue
-            size = int(header[2])
-            yield from_bytes(name, said[end + 1 : end + 1 + size])
-            at = end + 1 + size + 1
+                return
+            at = end + 1 + int(header[2]) + 1
+            if at > len(said):
+                return
+            yield from_bytes(self._name(blob), said[end + 1 : at - 1])
 
 
 def jobs_of_revision(repository: Path, revision: str) -> Iterator[Blobs | Skipped]:
@@ -72,53 +100,109 @@ def jobs_of_revision(repository: Path, revision: str) -> Iterator[Blobs | Skippe
     Raises:
         BadInput: git is missing, it is no repository, or the revision is unknown there.
     """
-    commit = _git(
-        repository, ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{tree}}"]
-    )
+    tree = _tree(repository, revision)
     waiting: list[Blob] = []
     size = 0
-    for entry in _entries(
-        _git(repository, ["ls-tree", "-rlz", "--full-tree", commit.decode().strip()])
-    ):
+    for entry in _entries(repository, tree):
         if isinstance(entry, Skipped):
-            yield Skipped(f"{shown(repository)}/{entry.path}", entry.reason)
+            yield entry
             continue
         waiting.append(entry)
         size += entry.size
-        if size >= BATCH or len(waiting) >= 500:
+        if size >= BATCH or len(waiting) >= _MOST_FILES:
             yield Blobs(repository, tuple(waiting))
             waiting, size = [], 0
     if waiting:
         yield Blobs(repository, tuple(waiting))
 
 
-def _entries(listed: bytes) -> Iterator[Blob | Skipped]:
-    for entry in listed.split(b"\0")[:-1]:
+def _tree(repository: Path, revision: str) -> str:
+    inside = _said(repository, ["rev-parse", "--show-prefix"])
+    if inside:
+        raise BadInput(
+            f"{shown(repository)}: is a folder in a git repository: name the repository itself"
+        )
+    asked = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{tree}}"]
+    return _said(repository, asked)
+
+
+def _entries(repository: Path, tree: str) -> Iterator[Blob | Skipped]:
+    for entry in _listed(repository, tree):
+        if isinstance(entry, Skipped):
+            yield entry
+            continue
         about, _, raw = entry.partition(b"\t")
         mode, _, object_id, size = about.split()
         path = raw.decode(errors="replace")
+        name = f"{shown(repository)}/{path}"
         if mode == _LINK:
-            yield Skipped(path, "a symbolic link, which is not followed")
+            yield Skipped(name, "a symbolic link, which is not followed")
         elif mode == _MODULE:
-            yield Skipped(path, "a submodule, which is not scanned")
+            yield Skipped(name, "a submodule, which is not scanned")
+        elif not size.isdigit():
+            yield Skipped(name, _CANNOT_READ)
         elif int(size) > LARGEST_FILE:
-            yield too_large(path)
+            yield too_large(name)
         else:
             yield Blob(path, object_id.decode(), int(size))
 
 
-def _git(repository: Path, arguments: Sequence[str], asked: bytes | None = None) -> bytes:
-    # A stranger's repository: nothing that its configuration names is run, nothing is fetched.
+def _listed(repository: Path, tree: str) -> Iterator[bytes | Skipped]:
+    """The entries of a tree and the trees in it, as git lists them; few are held at a time."""
+    rest = b""
+    with _begun(repository, ["ls-tree", "-rlz", "--full-tree", tree]) as git:
+        assert git.stdout is not None
+        while data := git.stdout.read(2**16):
+            *entries, rest = (rest + data).split(b"\0")
+            yield from entries
+    if git.returncode:
+        reason = "git cannot list all files: it lacks objects, as a partial clone does"
+        yield Skipped(shown(repository), reason)
+
+
+def _said(repository: Path, arguments: Sequence[str]) -> str:
+    """What git says in one line.
+
+    Raises:
+        BadInput: it cannot be run, or refuses.
+    """
+    with _begun(repository, arguments, stderr=subprocess.PIPE) as git:
+        said, complaint = git.communicate()
+    if git.returncode:
+        lines = complaint.decode(errors="replace").strip().splitlines()
+        reasons = [line for line in lines if line.startswith("fatal: ")] or lines
+        reason = reasons[0].removeprefix("fatal: ") if reasons else "it has no such revision"
+        raise BadInput(f"{shown(repository)}: cannot be read by git: {reason}")
+    return said.decode(errors="replace").strip()
+
+
+def _begun(
+    repository: Path,
+    arguments: Sequence[str],
+    *,
+    stdin: int = subprocess.DEVNULL,
+    stderr: int = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:
     command = ["git", "-C", str(repository), "-c", "core.fsmonitor=false", *arguments]
-    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"}
     try:
-        done = subprocess.run(  # noqa: S603 - no shell, and no argument is taken for an option
-            command, input=asked, capture_output=True, env=environment, check=False
+        return subprocess.Popen(  # noqa: S603 - no shell, and no argument is taken for an option
+            command,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=_environment(),
         )
     except OSError as error:
         raise BadInput(f"git cannot be run: {error.strerror}: scan the files instead") from None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        reason = said[0].removeprefix("fatal: ") if said else "it has no such revision"
-        raise BadInput(f"{shown(repository)}: cannot be read by git: {reason}")
-    return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    """For a stranger's repository: nothing that its configuration names is run or fetched."""
+    kept = {name: value for name, value in os.environ.items() if name not in _REDIRECTIONS}
+    return kept | {
+        "GIT_ALLOW_PROTOCOL": "",  # of no use to git before 2.45 is GIT_NO_LAZY_FETCH
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "LC_ALL": "C",
+    }

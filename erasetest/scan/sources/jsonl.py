@@ -6,7 +6,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path, PurePath
 from typing import IO
 
@@ -59,22 +59,16 @@ def has_records(path: Path, columns: Columns) -> bool:
         return False
     try:
         with opened(path) as file:
-            first = _first_lines(file)
+            # One after another: each may be as long as a line can be.
+            first = (line for _, line in _numbered(file) if line is None or line.strip())
+            told = (
+                line is not None and is_record(line, columns) for line in islice(first, _LOOKED_AT)
+            )
+            if kind in _UNSURE:
+                return next(told, False) and next(told, False)
+            return any(told)
     except (OSError, Unreadable, *BROKEN):
         return False
-    if kind in _UNSURE:
-        return len(first) > 1 and all(is_record(line, columns) for line in first[:2])
-    return any(is_record(line, columns) for line in first)
-
-
-def _first_lines(file: IO[bytes]) -> list[bytes]:
-    found: list[bytes] = []
-    for _, line in _numbered(file):
-        if line is None or len(found) == _LOOKED_AT:
-            break
-        if line.strip():
-            found.append(line)
-    return found
 
 
 def is_record(line: bytes, columns: Columns) -> bool:
@@ -156,7 +150,8 @@ def _numbered(file: IO[bytes], last: int = 0) -> Iterator[tuple[int, bytes | Non
 
 def _row(line: bytes) -> dict[str, object] | None:
     try:
-        row = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
+        # Numbers of any length, none of which is looked at: Python reads no long ones as `int`.
+        row = json.loads(line.removeprefix(b"\xef\xbb\xbf"), parse_int=float)
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None

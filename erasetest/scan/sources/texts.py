@@ -79,12 +79,17 @@ class Columns:
         return [name for name in found if name is not None]
 
     def read(self, row: Mapping[str, Any], where: str) -> Text | Skipped:
-        """The text of a record, which is at a place `where` if it has no name of its own."""
-        column = self.of_text(name for name, value in row.items() if isinstance(value, str))
+        """The text of a record, which is at a place `where` if it has no name of its own.
+
+        Bytes, which JSON has not, are decoded as those of a file.
+        """
+        texts = {name: value for name, value in row.items() if isinstance(value, str | bytes)}
+        column = self.of_text(texts)
         if column is None:
             return Skipped(where, f"no text: {self.expected()}")
         name = self._name(row) or where
-        return from_string(name, str(row[column]))
+        text = texts[column]
+        return from_string(name, text) if isinstance(text, str) else from_bytes(name, text)
 
     def expected(self) -> str:
         """What a data set must have."""

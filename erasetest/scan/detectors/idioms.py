@@ -58,7 +58,11 @@ def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
                 yield _finding(line, match, kind_of(match, "value"))
         for pattern in _BARE:
             for match in pattern.finditer(line.text):
-                if _is_secret(match) and not _stands_for_another(match):
+                if (
+                    _is_secret(match)
+                    and not _stands_for_another(match)
+                    and (match["name"] or _looks_like_one(match["value"]))
+                ):
                     yield _finding(line, match, _bare_kind(match))
 
 

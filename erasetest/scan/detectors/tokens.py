@@ -34,11 +34,19 @@ _TAILS = {
     "Stripe Access Key": re.compile(r"[0-9A-Za-z]*"),
 }
 # The pattern for npm takes the rest of the line, and quadratic time to find its beginning.
-_OWN = {"NPM tokens": [re.compile(r"/:_authToken=\s*(npm_\w+|[A-Fa-f0-9-]{36})")]}
+_OWN = {
+    "NPM tokens": [re.compile(r"/:_authToken=\s*(npm_\w+|[A-Fa-f0-9-]{36})")],
+    # Without edges it finds numbers of accounts in names of resources.
+    "Telegram Bot Token": [
+        re.compile(r"(?:(?<!\w)|(?<=bot))[0-9]{8,10}:[0-9A-Za-z_-]{35}(?![\w-])")
+    ],
+}
 _OF_FORTY = r"([0-9a-zA-Z/+]{40})(?![0-9a-zA-Z/+=])"
 # Where else the same secrets stand.
 _MORE = {
-    "Artifactory Credentials": [re.compile(rf"{LEFT}AKC[a-zA-Z0-9]{{10,}}{RIGHT}")],
+    "Artifactory Credentials": [
+        re.compile(rf"(?<![/+]){LEFT}AKC[a-zA-Z0-9]{{10,}}{RIGHT}(?![/+=])")
+    ],
     "AWS Access Key": [
         re.compile(
             r"(?i:aws.{0,20}?(?:key|secret)|secret_?access_?key)\w{0,20}[\"'\\]{0,2}\s?[=:]\s?"

@@ -136,6 +136,49 @@ def test_a_full_disk_is_one_line_and_what_is_known_stays(corpus: Path) -> None:
     assert "44 samples" in again.stdout
 
 
+def test_what_it_writes_itself_is_no_part_of_the_corpus(corpus: Path) -> None:
+    arguments = ["scan", "corpus", "-o", "corpus/found.jsonl", "--skipped", "corpus/left.jsonl"]
+    for _ in range(2):
+        run = erasetest(*arguments, cwd=corpus)
+        assert "4 samples of 5 different secrets" in run.stdout
+    samples = read_manifest(corpus / "corpus/found.jsonl")
+    assert max(secret.extra["occurrences"] for s in samples for secret in s.secrets) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["corpus/a.py", "-o", "corpus/a.py"],
+        ["corpus", "-o", "corpus/a.py"],
+        ["corpus", "-o", "new", "--skipped", "corpus/a.py"],
+        ["corpus", "-o", "base.json", "--baseline", "base.json"],
+    ],
+)
+def test_nothing_that_is_read_is_written_over(corpus: Path, arguments: list[str]) -> None:
+    (corpus / "base.json").write_text('{"results": {}}')
+    before = {path: path.read_bytes() for path in corpus.rglob("*") if path.is_file()}
+    run = erasetest("scan", *arguments, cwd=corpus)
+    assert run.returncode == 2, run.stdout
+    assert before == {path: path.read_bytes() for path in corpus.rglob("*") if path.is_file()}
+
+
+def test_names_are_printed_without_tricks_and_secrets(corpus: Path) -> None:
+    (corpus / "corpus/evil\n\x1b[31mall is well.bin").write_bytes(b"\0")
+    (corpus / f"corpus/{GITHUB}.bin").write_bytes(b"\0")
+    run = erasetest("scan", "corpus", "-o", "o", "--skipped", "left", cwd=corpus)
+    assert "\x1b" not in run.stderr
+    assert len(run.stderr.splitlines()) == 4
+    hidden(run.stderr + (corpus / "left").read_text())
+
+
+def test_without_standard_input_files_are_scanned(corpus: Path) -> None:
+    command = f"'{sys.executable}' -m erasetest.cli scan corpus -o o <&-"
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=corpus, env=ENVIRONMENT, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_two_scans_of_one_output_are_one_too_many(corpus: Path) -> None:
     from erasetest.files import reserved
 
@@ -163,13 +206,14 @@ def test_with_a_clm_the_samples_at_risk_are_written_the_worst_first(corpus: Path
     hidden(run.stdout + run.stderr)
 
 
-def test_with_a_clm_that_remembers_nothing_no_manifest_is_written(corpus: Path) -> None:
+def test_with_a_clm_that_remembers_nothing_the_manifest_is_empty(corpus: Path) -> None:
+    (corpus / "risky.jsonl").write_text("of another CLM")
     tiny.save(tiny.untrained("gpt2"), corpus / "clm")
     arguments = ["scan", "corpus", "--clm", "clm", "-o", "risky.jsonl", "--min-ma", "1"]
     run = erasetest(*arguments, cwd=corpus)
     assert run.returncode == 0, run.stderr
-    assert "no sample has an MA of 1 or more" in run.stdout
-    assert not (corpus / "risky.jsonl").exists()
+    assert "no sample has an MA of 1 or more: risky.jsonl is empty" in run.stdout
+    assert (corpus / "risky.jsonl").read_text() == ""
 
 
 @pytest.mark.parametrize(
@@ -179,6 +223,7 @@ def test_with_a_clm_that_remembers_nothing_no_manifest_is_written(corpus: Path) 
         (["corpus", "-o", "o", "--baseline", "corpus/a.py"], "is no baseline"),
         (["corpus", "-o", "o", "--revision", "HEAD"], "cannot be read by git"),
         (["corpus", "-o", "o", "--samples", "s"], "--clm"),
+        (["", "-o", "o"], "a path is empty"),
         (["corpus", "-o", "o", "--skipped", "o"], "given twice"),
         (["corpus", "-o", "o", "--clm", "nowhere"], "nowhere"),
         (["corpus", "-o", "/dev/stdout", "--clm", "demo"], "name a file"),

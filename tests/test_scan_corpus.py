@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -264,11 +265,22 @@ def test_records_are_samples_with_their_own_names(tmp_path: Path, folder: Path) 
 
 
 class Deadly:
-    name, key, size = "deadly.py", "deadly", 1
+    """A job of which one text ends the process that scans it, and another reading it."""
+
+    name, key, size = "first.py", "deadly", 1
 
     def texts(self) -> Iterator[Text | Skipped]:
-        import os
+        yield Text("first.py", f'password = "{VALUE}1"\n')
+        yield Deadliest()  # type: ignore[misc]
+        yield Text("third.py", f'password = "{VALUE}3"\n')
+        os.abort()
 
+
+class Deadliest:
+    name, is_guessed, notes = "second.py", False, ()
+
+    @property
+    def text(self) -> str:
         os.abort()
 
 
@@ -283,10 +295,14 @@ def test_a_text_that_ends_a_process_is_named_and_the_rest_is_scanned(
         yield from planned(*given, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(corpus, "plan", with_one_more)
-    _, (sample,), skipped = scanned(folder, settings=ScanSettings(processes=2))
-    assert sample.kinds == ("password",)
-    assert skipped == [
-        Skipped("deadly.py", "the process that scanned it ended, twice: out of memory?")
+    _, samples, skipped = scanned(folder, settings=ScanSettings(processes=2))
+    assert [str(sample.source) for sample in samples] == [
+        "first.py:1", "third.py:1", f"{folder.as_posix()}/a.py:1",
+    ]  # fmt: skip
+    reason = "the process that scanned it ended, twice: out of memory?"
+    assert skipped[0] == Skipped("second.py", reason)
+    assert skipped[1:] == [Skipped("first.py", reason)] * 3 + [
+        Skipped("first.py", "what follows in its part could not be read")
     ]
 
 

@@ -6,6 +6,7 @@ import random
 import string
 import subprocess
 import sys
+import time
 
 import pytest
 from detect_secrets.settings import get_settings
@@ -32,8 +33,21 @@ def test_a_secret_is_reported_wherever_it_stands() -> None:
 
 
 def test_a_password_that_is_a_word_is_reported_only_as_a_whole_string() -> None:
-    text = "password = 'coyote'\ndef coyote(): ...\nlogin('coyote')\n# a coyote\n"
-    assert found(text) == [("coyote", "password")] * 2
+    text = "password = 'coyotecoyote'\ndef coyotecoyote(): ...\nlogin('coyotecoyote')\n"
+    assert found(text) == [("coyotecoyote", "password")] * 2
+
+
+def test_a_password_that_is_a_short_word_is_reported_once() -> None:
+    assert found("password = 'coyote'\nlogin('coyote')\n") == [("coyote", "password")]
+
+
+def test_many_secrets_of_many_lengths_take_no_longer_than_they_must() -> None:
+    rng = random.Random(3)
+    tokens = ["".join(rng.choice("abc123") for _ in range(40 + n)) for n in range(300)]
+    text = "".join(f'password = "{token}"\n' for token in tokens) + "x = f(y)\n" * 20_000
+    started = time.process_time()
+    assert len(found(text)) == 300
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from detect_secrets.core.scan import _is_filtered_out, scan_file
 from detect_secrets.settings import default_settings
 from detect_secrets.util.code_snippet import get_code_snippet
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from erasetest.demo.secrets import GENERATORS
@@ -105,6 +105,7 @@ def test_a_line_that_a_pattern_matches_holds_its_clue(
 
 
 @pytest.mark.parametrize("hyperscan", ENGINES)
+@example(text="a\ra\nb\n", words={"a"}, run=20)
 @given(
     text=st.text(st.sampled_from("abK\u212a\u017fs_-09é🦉\r\n \ud800"), max_size=120),
     words=st.sets(st.text(st.sampled_from("abks_"), min_size=1, max_size=3), max_size=4),

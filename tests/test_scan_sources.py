@@ -117,11 +117,19 @@ def test_named_columns_are_used(tmp_path: Path) -> None:
 
 def test_what_is_no_data_set_is_a_text(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"text": "one document"}\n')
-    (tmp_path / "b.jsonl").write_text('{"number": 1}\n')
+    (tmp_path / "b.jsonl").write_text("[1]\n")
     (tmp_path / "c.json").write_text("{\n}\n")
     found, skipped = read(tmp_path)
     assert [Path(text.name).name for text in found] == ["a.json", "b.jsonl", "c.json"]
     assert skipped == []
+
+
+def test_a_data_set_with_other_columns_says_so(tmp_path: Path) -> None:
+    write_lines(tmp_path / "d.jsonl", [{"body": "a"}, {"body": "b"}])
+    for columns in (None, Columns("nope")):
+        found, skipped = read(tmp_path, columns=columns)
+        assert found == []
+        assert [reason[:25] for _, reason in skipped] == ["no text: expected a column"[:25]] * 2
 
 
 def test_bad_records_are_named_and_end_nothing(

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from erasetest.scan.workers import in_order
+from erasetest.errors import BadInput
+from erasetest.scan.workers import Ask, Died, in_order
 
 factor = 1
 
@@ -30,8 +31,11 @@ def work(number: int) -> int:
     return factor * number
 
 
-def dead(number: int) -> int:
-    return 1000 + number
+def dead(number: int, ask: Ask) -> int:
+    assert ask(abs, number) == abs(number)
+    with pytest.raises(Died):
+        ask(work, number)
+    return 1000 + int(ask(abs, number)) * -1
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -59,6 +63,11 @@ def test_jobs_are_taken_as_they_are_needed() -> None:
     assert next(results) == 0
     assert len(taken) <= 6
     results.close()  # type: ignore[attr-defined]
+
+
+def test_processes_that_do_not_start_are_one_error_and_no_storm() -> None:
+    with pytest.raises(BadInput, match="do not start"):
+        list(in_order(work, [1, 2, 3], 2, dead=dead, prepare=os.abort))
 
 
 def test_an_error_of_a_job_is_raised() -> None:

@@ -7,7 +7,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +27,7 @@ FEW = 10
 
 def scan(
     paths: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             help="Folders and files of source code, JSONL (.gz), Parquet, data sets on disk, git "
             "repositories (with --revision); - is standard input."
@@ -94,14 +94,22 @@ def scan(
     With a CLM, measure what it remembers of them and write those at risk, the worst first.
     Stopped, the same command goes on where it was.
     """
+    from erasetest import curate as curation
+    from erasetest.commands.probe import probe_to
+    from erasetest.files import is_stream, reserved
+    from erasetest.samples import write_manifest
     from erasetest.scan import Columns, Rules, ScanSettings
     from erasetest.scan.baseline import Baseline
+    from erasetest.scan.corpus import batches_of
     from erasetest.scan.pieces import CONFIDENCES
 
+    if "" in paths:
+        raise BadInput("a path is empty: name a folder or file, . for this one")
+    corpus = list(dict.fromkeys(map(Path, paths)))
     written = [output, skipped, samples, measures, picture]
     for number, path in enumerate(written):
         if path is not None:
-            check_output(path, *written[:number])
+            check_output(path, *written[:number], baseline)
     if min_confidence not in CONFIDENCES:
         raise BadInput(f"--min-confidence {min_confidence}: expected high, medium or low")
     if not 0 <= min_ma <= 1:
@@ -124,14 +132,36 @@ def scan(
         for name, given in needing.items():
             if given is not None:
                 raise BadInput(f"{name} needs --clm: without it, nothing is measured")
-        if not _scan(output, paths, settings, skipped).found:
+        if not _scan(output, corpus, settings, skipped, [skipped]).found:
             raise BadInput("no secret found: no manifest was written")
         return
     loading.check(endpoint=True)
-    _at_risk(
-        output, paths, settings, skipped, loading, (samples, measures), picture,
-        (min_ma, limit, balanced),
-    )  # fmt: skip
+    if is_stream(output):
+        raise BadInput(f"{output}: with --clm, work is kept beside the output: name a file")
+    with reserved(output):
+        place = output.resolve()
+        manifest = samples or place.with_name(f".{place.name}.samples.jsonl")
+        measured = measures or place.with_name(f".{place.name}.measures.jsonl")
+        hidden = [path for path in (manifest, measured) if path not in (samples, measures)]
+        found = None
+        if _scan(manifest, corpus, settings, skipped, written, keep=True).found:
+            for path in hidden:
+                path.chmod(0o600) if path.exists() else None
+            probe_to(measured, manifest, loading)
+            found = curation.curate(measured, min_ma=min_ma, limit=limit, balanced=balanced)
+            show(found, min_ma)
+            if picture is not None:
+                curation.picture(found.by_kind, picture, min_ma)
+            # Also where there is none: an older manifest is not of this CLM.
+            write_manifest(output, curation.chosen(manifest, found.worst))
+        for path in (*hidden, batches_of(manifest)):
+            path.unlink(missing_ok=True)
+    if found is None:
+        raise BadInput("no secret found: no manifest was written")
+    if not found.worst:
+        typer.echo(f"no sample has an MA of {min_ma:g} or more: {output} is empty")
+    else:
+        typer.echo(f"{output}: {len(found.worst)} samples")
 
 
 scan = takes_clm(scan, needed=False)
@@ -142,16 +172,19 @@ def _scan(
     paths: list[Path],
     settings: ScanSettings,
     skipped: Path | None,
+    written: Sequence[Path | None],
     *,
     keep: bool = False,
 ) -> Scanned:
     """Scan, and tell what was found and what was left out."""
-    from erasetest.files import writing
+    from erasetest.files import is_stream, reserved, writing
     from erasetest.scan import scan_to
 
     with contextlib.ExitStack() as held:
         tell = None
         if skipped is not None:
+            if not is_stream(skipped):
+                held.enter_context(reserved(skipped))
             write = held.enter_context(writing(skipped))
             tell = functools.partial(_write_skipped, write)
         task = held.enter_context(progress("scanning"))
@@ -159,9 +192,10 @@ def _scan(
             output,
             paths,
             settings,
-            stdin=sys.stdin.buffer,
+            stdin=sys.stdin.buffer if sys.stdin is not None else None,
             progress=lambda done, found: task(done, None, f"{done / 1e6:.0f} MB, {found} samples"),
             tell_skipped=tell,
+            written=[path for path in written if path is not None],
             keep=keep,
         )
     _tell(result, output)
@@ -169,8 +203,18 @@ def _scan(
 
 
 def _write_skipped(write: Callable[[str], object], left_out: Skipped) -> None:
-    row = {"path": left_out.path, "reason": left_out.reason}
+    row = {"path": _masked(left_out.path), "reason": left_out.reason}
     write(json.dumps(row, ensure_ascii=False).encode(errors="backslashreplace").decode() + "\n")
+
+
+def _masked(name: str) -> str:
+    """A name with the secrets in it masked: a file can be called by one."""
+    from erasetest.scan import Document, find_secrets
+
+    for finding in reversed(find_secrets(Document.of("name", name))):
+        if finding.confidence == "high":
+            name = f"{name[: finding.start]}[masked]{name[finding.end :]}"
+    return name
 
 
 def _tell(result: Scanned, output: Path) -> None:
@@ -196,57 +240,16 @@ def _tell(result: Scanned, output: Path) -> None:
             "that are nearly the same code with the same secrets"
         )
     if result.guessed.count:
-        say(f"{result.guessed.count} texts are not UTF-8 and were read as Latin-1")
+        first = [_masked(name) for name in result.guessed.first[:3]]
+        more = ["…"] if result.guessed.count > len(first) else []
+        say(
+            f"{result.guessed.count} texts are not UTF-8 and were read as Latin-1: "
+            f"{', '.join(first + more)}"
+        )
     for reason, names in sorted(result.skipped.items(), key=lambda item: -item[1].count):
         for name in names.first[:FEW]:
-            typer.echo(f"skipped {name}", err=True)
+            typer.echo(f"skipped {_masked(name)}", err=True)
         if names.count > FEW:
             typer.echo(
                 f"skipped {names.count - FEW} more: {reason} (--skipped FILE writes all)", err=True
             )
-
-
-def _at_risk(
-    output: Path,
-    paths: list[Path],
-    settings: ScanSettings,
-    skipped: Path | None,
-    loading: Loading,
-    kept: tuple[Path | None, Path | None],
-    picture: Path | None,
-    risk: tuple[float, int | None, bool],
-) -> None:
-    """Scan, probe, and keep the samples at risk."""
-    from erasetest import curate as curation
-    from erasetest.commands.probe import probe_to
-    from erasetest.files import is_stream, reserved
-    from erasetest.samples import write_manifest
-    from erasetest.scan.corpus import batches_of
-
-    if is_stream(output):
-        raise BadInput(
-            f"{output}: with --clm, what is known is kept beside the output: name a file"
-        )
-    min_ma, limit, balanced = risk
-    place = output.resolve()
-    samples = kept[0] or place.with_name(f".{place.name}.samples.jsonl")
-    measures = kept[1] or place.with_name(f".{place.name}.measures.jsonl")
-    with reserved(output):
-        result = _scan(samples, paths, settings, skipped, keep=True)
-        if not result.found:
-            raise BadInput("no secret found: nothing was written")
-        probe_to(measures, samples, loading)
-        found = curation.curate(measures, min_ma=min_ma, limit=limit, balanced=balanced)
-        show(found, min_ma)
-        if picture is not None:
-            curation.picture(found.by_kind, picture, min_ma)
-        if found.worst:
-            write_manifest(output, curation.chosen(samples, found.worst))
-        for path, named in zip((samples, measures), kept, strict=True):
-            if named is None:
-                path.unlink(missing_ok=True)
-        batches_of(samples).unlink(missing_ok=True)
-    if not found.worst:
-        typer.echo(f"no sample has an MA of {min_ma:g} or more: no manifest was written")
-    else:
-        typer.echo(f"{output}: {len(found.worst)} samples")

@@ -44,6 +44,10 @@ class Clue:
     runs: frozenset[int] = frozenset()
     shapes: frozenset[str] = frozenset()
 
+    def __post_init__(self) -> None:
+        """Words in lower case, whoever wrote them."""
+        object.__setattr__(self, "words", frozenset(word.lower() for word in self.words))
+
     def __or__(self, other: Clue) -> Clue:
         """What holds one of both."""
         return Clue(self.words | other.words, self.runs | other.runs, self.shapes | other.shapes)

@@ -37,6 +37,8 @@ _COMPLETE = frozenset({"email", "ip-address", "private-key"})
 # Where a secret may start: at a word, or at any sign.
 _START = re.compile(r"(?<!\w)\w|[^\w\s]")
 
+_WORD = 8
+
 # So many are looked for one by one.
 _FEW = 32
 
@@ -105,6 +107,11 @@ def _loaded(entry: EntryPoint) -> Detector:
     if isinstance(given, Detector):
         return given
     if isinstance(given, type) and issubclass(given, RegexBasedDetector):
+        if given.analyze_string is not RegexBasedDetector.analyze_string:
+            raise BadInput(
+                f"the detector {entry.name} ({entry.value}) does more than its denylist: give an "
+                "erasetest Detector instead"
+            )
         return tokens.of_plugin(given)
     raise BadInput(
         f"the detector {entry.name} ({entry.value}) is neither an erasetest Detector nor a "
@@ -144,16 +151,22 @@ def _occurrences(text: str, secrets: Collection[str]) -> Iterator[tuple[str, int
                 at = text.find(secret, at + 1)
         return
     # One pass for all secrets: a file may hold a hundred thousand of them.
-    lengths = sorted({len(secret) for secret in secrets})
+    shortest = min(map(len, secrets))
+    alike: dict[str, list[str]] = {}
+    for secret in secrets:
+        alike.setdefault(secret[:shortest], []).append(secret)
     for start in _START.finditer(text):
         at = start.start()
-        for length in lengths:
-            if (secret := text[at : at + length]) in secrets:
+        for secret in alike.get(text[at : at + shortest], ()):
+            if text.startswith(secret, at):
                 yield secret, at
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
     before, after = text[max(0, start - 1) : start], text[end : end + 1]
+    if text[start:end].isalpha() and end - start < _WORD:
+        # A short word is one in many places where it is no secret.
+        return False
     if text[start:end].isalpha():
         # A password that is a plain word stands for itself as a whole string, not in every name.
         return before == after != "" and before in "\"'`"

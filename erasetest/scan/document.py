@@ -89,6 +89,11 @@ class Document:
         line = Line(start, end, text[start:end].rstrip())
         return line if len(line.text) <= LONGEST_LINE else None
 
+    def end_at(self, position: int) -> int:
+        """Where the line of a position ends, however long it is."""
+        match = _BREAK.search(self.text, position)
+        return match.end() if match else len(self.text)
+
     def number_of(self, line: Line) -> int:
         """The number of a line, from 1."""
         if self._has_other_breaks:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from erasetest.files import id_key
@@ -76,6 +77,14 @@ class Batch:
         ]
         return json.dumps(row)
 
+    def take(self, other: Batch) -> None:
+        """Add what came of a part of the same job."""
+        self.texts += other.texts
+        self.characters += other.characters
+        self.guessed += other.guessed
+        self.skipped += other.skipped
+        self.pieces += other.pieces
+
     def without_code(self) -> Batch:
         """The batch with hashes alone in its pieces."""
         pieces = [Piece({}, piece.hashes, piece.fresh, []) for piece in self.pieces]
@@ -115,11 +124,31 @@ def scan_job(job: Job) -> Batch:
     """Read and scan the texts of a job."""
     batch = Batch(job.key)
     for text in job.texts():
-        if isinstance(text, Skipped):
-            batch.skipped.append(text)
-        else:
-            _scan(text, batch)
+        _take_text(text, batch)
     return batch
+
+
+def _take_text(text: Text | Skipped, batch: Batch) -> None:
+    if isinstance(text, Skipped):
+        batch.skipped.append(text)
+    else:
+        _scan(text, batch)
+
+
+def scan_one(job: Job, number: int) -> Batch | None:
+    """What comes of one text of a job, numbered from 0; None after the last."""
+    text = next(islice(job.texts(), number, None), None)
+    if text is None:
+        return None
+    batch = Batch(job.key)
+    _take_text(text, batch)
+    return batch
+
+
+def name_of(job: Job, number: int) -> str:
+    """The name of a text of a job."""
+    text = next(islice(job.texts(), number, None), None)
+    return job.name if text is None else text.path if isinstance(text, Skipped) else text.name
 
 
 def scan_to_line(job: Job) -> Line:

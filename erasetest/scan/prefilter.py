@@ -90,8 +90,9 @@ def _lines_at(document: Document, places: list[int], known: dict[int, Line]) -> 
         if place < end:
             continue
         line = known.get(place) or document.line_at(place)
-        # In a line that is too long each place is asked for: there are few such lines.
-        if line is not None:
+        if line is None:
+            end = document.end_at(place)
+        else:
             known[place] = line
             end = line.end
             yield line
@@ -133,7 +134,9 @@ def _places(lower: str, word: str) -> list[int]:
     while at >= 0:
         places.append(at)
         # The rest of the line says nothing new.
-        at = lower.find(word, max(lower.find("\n", at), at + 1))
+        end = lower.find("\n", at)
+        lone = lower.find("\r", at, end if end >= 0 else len(lower))
+        at = lower.find(word, max(end if lone < 0 else lone, at + 1))
     return places
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,13 +22,16 @@ class Skipped(NamedTuple):
 
 
 def walk(
-    paths: Sequence[Path], is_whole: Callable[[Path], bool] = lambda folder: False
+    paths: Sequence[Path],
+    is_whole: Callable[[Path], bool] = lambda folder: False,
+    written: Collection[Path] = (),
 ) -> Iterator[Path | Skipped]:
     """The files under the paths, each once and in a fixed order, and what is left out.
 
     Args:
         paths: files and folders.
         is_whole: says of a folder that it is one thing, which is given instead of its files.
+        written: what the one who asks writes itself, and hidden files beside that; left out.
 
     Raises:
         BadInput: a path does not exist.
@@ -38,6 +41,11 @@ def walk(
     seen: set[Path] | None = set() if len(paths) > 1 else None
     for path in paths:
         for found in _walk(path, is_whole) if path in folders else [path]:
+            if not isinstance(found, Skipped) and _is_written(found, written):
+                # Of what is hidden beside it nobody needs to know.
+                if not found.name.startswith("."):
+                    yield Skipped(shown(found), "written by this command")
+                continue
             if seen is not None and not isinstance(found, Skipped):
                 resolved = found.resolve()
                 if resolved in seen:
@@ -47,8 +55,26 @@ def walk(
 
 
 def shown(path: Path) -> str:
-    """A path as text that can be written to a file, whatever bytes its name is made of."""
-    return os.fsencode(path.as_posix()).decode(errors="replace")
+    """A path as text that can be written to a file or terminal, whatever its name is made of."""
+    return printable(os.fsencode(path.as_posix()).decode(errors="replace"))
+
+
+def printable(name: str) -> str:
+    """A name without line breaks, colours and the like."""
+    return (
+        name
+        if name.isprintable()
+        else "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name)
+    )
+
+
+def _is_written(path: Path, written: Collection[Path]) -> bool:
+    for own in written:
+        if path.name == own.name or path.name.startswith(f".{own.name}."):
+            same = path.parent.resolve() == own.resolve().parent
+            if same or path.resolve() == own.resolve():
+                return True
+    return False
 
 
 def _is_folder(path: Path) -> bool:

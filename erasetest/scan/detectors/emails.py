@@ -68,7 +68,12 @@ def _without_escape(match: re.Match[str]) -> int:
 
 def _is_address(match: re.Match[str]) -> bool:
     local, top = match["local"], match["top"].lower()
-    if local.endswith(".") or local.lower() in _NO_PEOPLE or top in _FILE_SUFFIXES:
+    if (
+        local.endswith(".")
+        or local.lower() in _NO_PEOPLE
+        or "xxxx" in local.lower()
+        or top in _FILE_SUFFIXES
+    ):
         return False
     if len(top) > 2 and top not in _TOP_LEVEL:
         return False

@@ -28,7 +28,7 @@ SIGNS = r"[A-Za-z0-9+/\\\-_=]"
 
 # Shorter hex strings are colours and small numbers, and shorter base 64 strings cannot reach the
 # plugin's limit of 4.5 bits.
-_QUOTED = re.compile(rf"([\"'])(?:([0-9A-Fa-f]{{16,}})|({SIGNS}{{23,}}))\1")
+_QUOTED = re.compile(rf"(\\?[\"'])(?:([0-9A-Fa-f]{{16,}})|({SIGNS}{{23,}}))\1")
 _HEX, _BASE64 = HexHighEntropyString(), Base64HighEntropyString()
 _DIGEST = re.compile(
     r"sha-?\d|md5|crc\d|checksum|digest|integrity|fingerprint|commit|revision|(?<![a-z])(?:rev|etag"
@@ -71,7 +71,7 @@ def _is_secret(match: re.Match[str], plugin: HighEntropyStringsPlugin) -> bool:
 DETECTORS = (
     Detector(
         find,
-        Clue(shapes=frozenset({rf"[\"'](?:[0-9A-Fa-f]{{16,}}|{SIGNS}{{23,}})[\"']"})),
+        Clue(shapes=frozenset({rf"[\"'](?:[0-9A-Fa-f]{{16,}}\\?|{SIGNS}{{23,}})[\"']"})),
         clue_in_settings=Clue(shapes=frozenset({rf"{SIGNS}{{16}}"})),
     ),
 )

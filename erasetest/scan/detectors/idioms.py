@@ -28,15 +28,20 @@ _TYPE = r"[\w.\[\]|?<>]{1,30}"
 # Between a name and a quoted value: what assigns, and what only goes before.
 _STRONG = rf":\s{{0,3}}{_TYPE}\s?=|\s{_TYPE}\s?=|:?={{1,3}}|=>|:|\?\?|\|\||\bor\b"
 _QUOTED = re.compile(
-    rf"(?P<name>{_NAME}[\w.\-]{{0,40}})[\"'`\])]{{0,2}}\s{{0,3}}"
+    rf"(?P<name>{_NAME}[\w.\-]{{0,40}})[\"'`\])\\]{{0,2}}\s{{0,3}}"
     rf"(?:(?P<strong>{_STRONG})|(?P<weak>,\s{{0,3}}(?:default\s?=\s?)?|\(|\s(?!\s)))\s{{0,3}}"
-    r"[@rbuf]?(?P<quote>[\"'`])(?P<value>(?:(?!(?P=quote))[^\\]){4,100})(?P=quote)"
+    r"[@rbuf]?(?P<quote>\\?[\"'`])(?P<value>(?:(?!(?P=quote))[^\\]){4,100})(?P=quote)"
 )
 # Values without quotes of their own: in a connection string, after SQL's words, in XML.
 _BARE = (
     re.compile(r"[;?&](?P<name>(?i:password|pwd))=(?P<value>[^;&\s\"'<>{}$%]{4,100})(?=[;&\s\"'])"),
     re.compile(
-        r"\bhost=.{0,80} (?P<name>(?i:password))=(?P<value>[^;&,\s\"'<>{}$%]{4,100})(?=[\s\"'])"
+        r"\b(?:host|dbname|user)=.{0,80} (?P<name>(?i:password))="
+        r"(?P<value>[^;&,\s\"'<>{}$%]{4,100})(?=[\s\"'])"
+    ),
+    re.compile(
+        r"[\"'](?P<name>(?i:password|pwd))=(?P<value>[^;&\s\"'<>{}$%]{4,100})"
+        r"(?=;\s?(?i:server|data source|user|database))"
     ),
     re.compile(r"(?i:identified by|\bpassword)\s{1,3}'(?P<name>)(?P<value>[^'\s]{4,100})'"),
     re.compile(rf"<(?P<name>[\w.:\-]{{0,40}}{_NAME}\w{{0,20}})>(?P<value>[^<>\s{{}}$]{{4,100}})</"),

@@ -58,6 +58,12 @@ def _find_v6(line: str, offset: int) -> Iterator[Finding]:
             yield Finding(start, start + len(text), "ip-address", "medium")
 
 
+# Resolvers that everyone names, and what stands for an address.
+_WELL_KNOWN = frozenset(
+    {"1.0.0.1", "1.1.1.1", "1.2.3.4", "4.3.2.1", "8.8.4.4", "8.8.8.8", "9.9.9.9"}
+)
+
+
 def _is_public(text: str) -> bool:
     try:
         address = ipaddress.ip_address(text)
@@ -73,7 +79,8 @@ def _is_public(text: str) -> bool:
 def _is_other(text: str, before: str) -> bool:
     # Blocks of a registry (4.0.0.0/8, and 2002::/16 above) are nobody's address.
     return (
-        text.endswith(".0.0")
+        text in _WELL_KNOWN
+        or text.endswith(".0.0")
         or _OID.match(text) is not None
         or _OF_VERSION.search(before[-80:]) is not None
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -34,6 +34,7 @@ def plan(
     revision: str | None = None,
     stdin: IO[bytes] | None = None,
     columns: Columns | None = None,
+    written: Collection[Path] = (),
 ) -> Iterator[Job | Skipped]:
     """The jobs of a corpus, in a fixed order, and what is left out; nothing is held for long.
 
@@ -42,6 +43,7 @@ def plan(
         revision: read each path as a git repository, as it is at this revision.
         stdin: read for `-`.
         columns: of data sets.
+        written: files that the command writes itself, which are no part of the corpus.
 
     Raises:
         BadInput: a path does not exist, or is not what the options take it for.
@@ -57,7 +59,7 @@ def plan(
         if stdin is None:
             raise BadInput("-: there is no standard input: name files or folders")
         yield from _jobs_of_input(stdin, columns)
-    for found in walk([path for path in paths if path != _STANDARD_INPUT], is_dataset):
+    for found in walk([path for path in paths if path != _STANDARD_INPUT], is_dataset, written):
         if isinstance(found, Skipped):
             yield found
             continue

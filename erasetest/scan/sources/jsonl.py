@@ -50,9 +50,10 @@ class Lines:
 
 
 def has_records(path: Path, columns: Columns) -> bool:
-    """Whether a file is a data set: a JSON object with a column of text among its first lines.
+    """Whether a file is a data set: a JSON object among its first lines.
 
-    A `.json` must begin with two: a single one is a document like any other.
+    A `.json` must begin with two that have a column of text: a single one is a document like any
+    other.
     """
     kind = PurePath(path.stem if is_compressed(path) else path.name).suffix.lower()
     if kind not in _SURE + _UNSURE:
@@ -61,12 +62,11 @@ def has_records(path: Path, columns: Columns) -> bool:
         with opened(path) as file:
             # One after another: each may be as long as a line can be.
             first = (line for _, line in _numbered(file) if line is None or line.strip())
-            told = (
-                line is not None and is_record(line, columns) for line in islice(first, _LOOKED_AT)
-            )
-            if kind in _UNSURE:
-                return next(told, False) and next(told, False)
-            return any(told)
+            told = islice(first, _LOOKED_AT)
+            if kind in _SURE:
+                return any(line is None or _row(line) is not None for line in told)
+            two = list(islice(told, 2))
+            return len(two) == 2 and all(line and is_record(line, columns) for line in two)
     except (OSError, Unreadable, *BROKEN):
         return False
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from erasetest.scan.reading import LARGEST_FILE, Unreadable, decode
-from erasetest.scan.walk import Skipped
+from erasetest.scan.walk import Skipped, printable
 
 BATCH = 2**20
 """Bytes of input of a job, about."""
@@ -101,19 +101,15 @@ class Columns:
         if path is None or not isinstance(row[path], str):
             return None
         if self.path:
-            return _printable(row[path])
+            return printable(row[path])
         repository = _first(_REPOSITORY_COLUMNS, row)
         parts = [row[repository]] if repository and isinstance(row[repository], str) else []
-        return _printable("/".join([*parts, row[path]]))
+        return printable("/".join([*parts, row[path]]))
 
 
 def _first(wanted: Iterable[str], names: Iterable[str]) -> str | None:
     known = set(names)
     return next((name for name in wanted if name in known), None)
-
-
-def _printable(name: str) -> str:
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name)
 
 
 def from_bytes(name: str, data: bytes) -> Text | Skipped:

@@ -21,12 +21,12 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _LEFT_OUT = re.compile(
-    r"\.\.\.|…|x{4}|\*\*\*|\AENC\[|%[sdr]|%\(\w+\)|\{\w*\}|(?:replace|change)[-_ ]?(?:me|this|it)",
+    r"\.\.\.|…|x{4}|example|\*\*\*|\AENC\[|%[sdr]|%\(\w+\)|\{\w*\}|(?:replace|change)[-_ ]?(?:me|this|it)",
     re.IGNORECASE,
 )
 # Where a secret is kept, instead of the secret: a path in a store, a file, a class.
 _REFERENCE = re.compile(
-    r"(?:op|vault|ssm|secret|file|gcpsm|awssm|env|ref)s?:.*|arn:aws:.*|projects/.*"
+    r"(?:op|vault|ssm|secret|file|gcpsm|awssm|env|ref)s?:.*|a?arn:aws[\w\-]*:.*|\[[\w ]+\]|_blank|projects/.*"
     r"|(?:[a-z][a-z_\-]*[/.]){2,}[a-zA-Z_\-]+|[\w.\-]+\.(?:pub|pem|key|crt|txt|json|ya?ml)|[A-Z]:\\.*"
     r"|.*\[[A-Za-z0-9]-[A-Za-z0-9].*\].*"
 )

@@ -21,18 +21,20 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _LEFT_OUT = re.compile(
-    r"\.\.\.|…|x{4}|example|\*\*\*|\AENC\[|%[sdr]|%\(\w+\)|\{\w*\}|(?:replace|change)[-_ ]?(?:me|this|it)",
+    r"\.\.\.|…|x{4}|example|\*\*\*|\AENC\[|%[sdr]|%\(\w+\)|\{\w*\}"
+    r"|(?:replace|change)[-_ ]?(?:me|this|it)",
     re.IGNORECASE,
 )
-# Where a secret is kept, instead of the secret: a path in a store, a file, a class.
+# Where a secret is kept, instead of the secret: a place in a store, a file, a class, a pattern.
 _REFERENCE = re.compile(
-    r"(?:op|vault|ssm|secret|file|gcpsm|awssm|env|ref)s?:.*|a?arn:aws[\w\-]*:.*|\[[\w ]+\]|_blank|projects/.*"
-    r"|(?:[a-z][a-z_\-]*[/.]){2,}[a-zA-Z_\-]+|[\w.\-]+\.(?:pub|pem|key|crt|txt|json|ya?ml)|[A-Z]:\\.*"
-    r"|.*\[[A-Za-z0-9]-[A-Za-z0-9].*\].*"
+    r"(?:op|vault|ssm|secret|file|gcpsm|awssm|env|ref)s?:.*|a?arn:aws[\w\-]*:.*|projects/.*"
+    r"|(?:[a-z][a-z_\-]*[/.]){2,}[a-zA-Z_\-]+|[\w.\-]+\.(?:pub|pem|key|crt|txt|json|ya?ml)"
+    r"|[A-Z]:\\.*|.*\[[A-Za-z0-9]-[A-Za-z0-9].*\].*|\[[\w ]+\]|_blank"
 )
 # A path, or a few words with dashes, which is what secrets are called and not what they are.
 _PATH = re.compile(r"(?:~|\.{1,2})?/[\w./\-]+|[a-z]{2,}(?:[-_][a-z]{2,}){1,2}(?:[-_]v?[0-9])?")
 _REPEATED = re.compile(r"(.)\1{7}")
+# What many programs come with.
 _DEFAULTS = frozenset(
     [
         "admin",

@@ -22,10 +22,12 @@ from erasetest.errors import BadInput
 from erasetest.scan import detect
 from erasetest.scan.clues import Clue, clue_of, plain
 from erasetest.scan.detect_secrets_parts import (
+    DENYLIST_REGEX,
     REGEX_BY_FILETYPE,
     RegexBasedDetector,
     get_mapping_from_secret_type_to_class,
 )
+from erasetest.scan.detectors import idioms, keywords
 from erasetest.scan.document import LONGEST_LINE, Document
 from erasetest.scan.plugins import plugin_findings, plugins_used
 from erasetest.scan.prefilter import Prefilter, has_hyperscan
@@ -102,6 +104,16 @@ def test_a_line_that_a_pattern_matches_holds_its_clue(
     for line in document.lines:
         if pattern.search(line.text):
             assert line in lines
+
+
+@pytest.mark.parametrize("pattern", [DENYLIST_REGEX, idioms.NAME])
+@given(data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_every_name_of_a_password_holds_the_clue_of_names(
+    pattern: str, data: st.DataObject
+) -> None:
+    name = data.draw(st.from_regex(re.compile(pattern, re.IGNORECASE), fullmatch=True))
+    assert any(word in plain(name).lower() for word in keywords.CLUE.words)
 
 
 @pytest.mark.parametrize("hyperscan", ENGINES)

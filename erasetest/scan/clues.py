@@ -29,7 +29,7 @@ BEYOND = r"\x80-\U0010ffff"
 
 # Beyond ASCII anything counts: classes such as \w and \d hold signs of every script.
 IN_RUN = rf"A-Za-z0-9_\-{BEYOND}"
-_ASCII_IN_RUN = frozenset(string.ascii_letters + string.digits + "_-")
+ASCII_IN_RUN = frozenset(string.ascii_letters + string.digits + "_-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ def _longest_run(tree: Iterable[tuple[Any, Any]]) -> int:
 def _run_of(op: Any, argument: Any) -> int | None:
     """The least length of a part that holds characters of tokens alone; None: of any other."""
     if op is ops.LITERAL:
-        return 1 if argument >= 128 or chr(argument) in _ASCII_IN_RUN else None
+        return 1 if argument >= 128 or chr(argument) in ASCII_IN_RUN else None
     if op is ops.IN:
         return 1 if all(_is_in_run(*item) for item in argument) else None
     if op in (ops.AT, ops.ASSERT, ops.ASSERT_NOT):
@@ -237,8 +237,8 @@ def _inner_run(op: Any, argument: Any) -> int:
 
 def _is_in_run(op: Any, argument: Any) -> bool:
     if op is ops.LITERAL:
-        return argument >= 128 or chr(argument) in _ASCII_IN_RUN
+        return argument >= 128 or chr(argument) in ASCII_IN_RUN
     if op is ops.RANGE:
         first, last = argument
-        return all(chr(code) in _ASCII_IN_RUN for code in range(first, min(last, 127) + 1))
+        return all(chr(code) in ASCII_IN_RUN for code in range(first, min(last, 127) + 1))
     return op is ops.CATEGORY and argument in (ops.CATEGORY_DIGIT, ops.CATEGORY_WORD)

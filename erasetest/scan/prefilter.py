@@ -7,12 +7,13 @@ search and each shape a pattern of `re`. Both find the same lines.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from erasetest.scan.clues import BEYOND, IN_RUN, Clue, plain
+from erasetest.scan.clues import ASCII_IN_RUN, BEYOND, IN_RUN, Clue, plain
 from erasetest.scan.document import Document, Line
 
 Hits = list[list[int]]
@@ -107,37 +108,77 @@ def _together(found: list[list[Line]]) -> list[Line]:
 
 
 class _Searches:
-    """One search a word, one scan for all runs, one a shape."""
+    """A search for each few words that share letters, one scan for all runs, one a shape."""
 
     def __init__(self, signs: Signs) -> None:
         self.signs = signs
-        self.run = re.compile(f"[{IN_RUN}]{{{min(signs.runs, default=0)},}}+")
+        self.stems = _stems(signs.words)
         self.shapes = [re.compile(source) for source in signs.shapes]
 
     def hits(self, text: str) -> Hits:
         text = plain(text)
         lower = text.lower()
-        found: Hits = [_places(lower, word) for word in self.signs.words]
+        found: Hits = [[] for _ in self.signs.words]
+        for stem, words in self.stems.items():
+            at = lower.find(stem)
+            while at >= 0:
+                for number, offset, word in words:
+                    if lower.startswith(word, at - offset):
+                        found[number].append(at - offset)
+                at = lower.find(stem, at + 1)
         if self.signs.runs:
-            spans = [match.span() for match in self.run.finditer(text)]
+            spans = list(_runs(text, min(self.signs.runs)))
             found += (
-                [start for start, end in spans if end - start >= length]
-                for length in self.signs.runs
+                [start for start, length in spans if length >= least] for least in self.signs.runs
             )
         found += ([match.start() for match in shape.finditer(text)] for shape in self.shapes)
         return found
 
 
-def _places(lower: str, word: str) -> list[int]:
-    places: list[int] = []
-    at = lower.find(word)
+_STEM = 3
+"""Letters that words share, at least."""
+
+Word = tuple[int, int, str]
+"""A word's number, where a stem stands in it, and the word."""
+
+
+def _stems(words: Sequence[str]) -> dict[str, list[Word]]:
+    """Few texts such that each word holds one of them."""
+    left = dict(enumerate(words))
+    stems: dict[str, list[Word]] = {}
+    while left:
+        shared = Counter(stem for word in left.values() for stem in {*_substrings(word), word})
+        stem = max(shared, key=lambda stem: (shared[stem], len(stem), stem))
+        holding = [number for number, word in left.items() if stem in word]
+        stems[stem] = [(number, left[number].index(stem), left.pop(number)) for number in holding]
+    return stems
+
+
+def _substrings(word: str) -> Iterator[str]:
+    for start in range(len(word)):
+        for end in range(start + _STEM, len(word) + 1):
+            yield word[start:end]
+
+
+_SIGNS_OF_RUNS = bytes(
+    ord("a") if byte >= 0x80 or chr(byte) in ASCII_IN_RUN else ord(" ") for byte in range(256)
+)
+
+
+def _runs(text: str, least: int) -> Iterator[tuple[int, int]]:
+    """Where runs of at least so many bytes begin, and their lengths, in characters and bytes."""
+    data = text.encode(errors="surrogatepass")
+    marked = data.translate(_SIGNS_OF_RUNS) + b" "
+    run = b"a" * least
+    starts, lengths = [], []
+    at = marked.find(run)
     while at >= 0:
-        places.append(at)
-        # The rest of the line says nothing new.
-        end = lower.find("\n", at)
-        lone = lower.find("\r", at, end if end >= 0 else len(lower))
-        at = lower.find(word, max(end if lone < 0 else lone, at + 1))
-    return places
+        end = marked.index(b" ", at)
+        starts.append(at)
+        lengths.append(end - at)
+        at = marked.find(run, end)
+    places = starts if len(data) == len(text) else _in_characters(data, starts)
+    return zip(places, lengths, strict=True)
 
 
 class _Automaton:

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator
 
 from erasetest.scan.clues import Clue
 from erasetest.scan.detectors import Detector
-from erasetest.scan.detectors.keywords import is_about, kind_of
+from erasetest.scan.detectors.keywords import CLUE, is_about, kind_of
 from erasetest.scan.document import Document, Finding, Line
 from erasetest.scan.gibberish import is_random
 from erasetest.scan.guesses import is_guessed_in, is_ruled_out
 from erasetest.scan.placeholders import is_default, is_placeholder
 
-_NAME = (
+NAME = (
     r"(?i:(?:api|auth|service|account|db|database|priv|private|client|access|encryption|signing"
     r"|secret|session)[_-]?key|(?:db|database|key|user|root)[_-]?pass|password|passwd|passphrase|pwd"
     r"|secret|contrase[nñ]a|(?:access|auth|bearer|api|refresh|session|device)[_-]?token)"
@@ -28,7 +28,7 @@ _TYPE = r"[\w.\[\]|?<>]{1,30}"
 # Between a name and a quoted value: what assigns, and what only goes before.
 _STRONG = rf":\s{{0,3}}{_TYPE}\s?=|\s{_TYPE}\s?=|:?={{1,3}}|=>|:|\?\?|\|\||\bor\b"
 _QUOTED = re.compile(
-    rf"(?P<name>{_NAME}[\w.\-]{{0,40}})[\"'`\])\\]{{0,2}}\s{{0,3}}"
+    rf"(?P<name>{NAME}[\w.\-]{{0,40}})[\"'`\])\\]{{0,2}}\s{{0,3}}"
     rf"(?:(?P<strong>{_STRONG})|(?P<weak>,\s{{0,3}}(?:default\s?=\s?)?|\(|\s(?!\s)))\s{{0,3}}"
     r"[@rbuf]?(?P<quote>\\?[\"'`])(?P<value>(?:(?!(?P=quote))[^\\]){4,100})(?P=quote)"
 )
@@ -44,13 +44,11 @@ _BARE = (
         r"(?=;\s?(?i:server|data source|user|database))"
     ),
     re.compile(r"(?i:identified by|\bpassword)\s{1,3}'(?P<name>)(?P<value>[^'\s]{4,100})'"),
-    re.compile(rf"<(?P<name>[\w.:\-]{{0,40}}{_NAME}\w{{0,20}})>(?P<value>[^<>\s{{}}$]{{4,100}})</"),
+    re.compile(rf"<(?P<name>[\w.:\-]{{0,40}}{NAME}\w{{0,20}})>(?P<value>[^<>\s{{}}$]{{4,100}})</"),
 )
 _OTHER = re.compile(r"://|\A[\w\-]+(?:\.[\w\-]+)+(?::[0-9]+)?\Z")
 _CONNECTION = re.compile(r"(?i:jdbc:|://|\bhost=|\bserver=|data source=|\bdbname=|database=)")
-_CLUE = Clue(
-    words=frozenset({"contrase", "identified by", "key", "pass", "pwd", "secret", "token"})
-)
+_CLUE = CLUE | Clue(words=frozenset({"identified by"}))
 
 
 def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:

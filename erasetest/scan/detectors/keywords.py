@@ -26,8 +26,17 @@ from erasetest.scan.placeholders import is_placeholder
 
 # Every one of the patterns holds one of these words.
 _KEYWORD = re.compile(DENYLIST_REGEX, re.IGNORECASE)
-# A few words that each of these holds are found sooner than all of them.
-CLUE = Clue(words=frozenset({"contrase", "key", "pass", "pwd", "secret"}))
+# What each of these names holds, and those of `idioms`: a few short words are found sooner than all
+# of them, and `key` or `pass` alone stand in too many lines.
+CLUE = Clue(
+    words=frozenset(
+        {
+            *("_key", "-key", *(f"{letter}key" for letter in "beghinstv")),
+            *("_pass", "-pass", "passp", "passw", *(f"{letter}pass" for letter in "berty")),
+            *("contrase", "pwd", "secret", "token"),
+        }
+    )
+)
 # They take cubic time on many of these words in one run of letters, which is no name then.
 _LONG_RUN = re.compile(r"\w{300,}")
 _DATABASES = ("database", "db", "maria", "mongo", "mssql", "mysql", "pg", "postgres", "sqlserver")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -234,6 +236,23 @@ def test_kept_batches_of_other_settings_are_not_taken(tmp_path: Path, folder: Pa
     assert scan_to(output, [folder], ScanSettings(Rules("high")), keep=True).found == 0
     batches_of(output).write_text("nonsense\n")
     assert scan_to(output, [folder]).found == 1
+
+
+def test_what_batches_hang_on_is_the_same_in_every_process() -> None:
+    code = (
+        "from pathlib import Path; from erasetest.scan import corpus, Rules, ScanSettings;"
+        "from erasetest.scan.baseline import Baseline;"
+        "listed = Baseline({name: frozenset('0123456789') for name in 'ab'});"
+        "print(corpus._key([Path('x')], ScanSettings(Rules('low', listed))))"
+    )
+    keys = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(keys) == 1
 
 
 def test_a_folder_in_the_way_of_the_kept_batches_is_named(tmp_path: Path, folder: Path) -> None:

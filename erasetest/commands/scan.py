@@ -125,7 +125,7 @@ def scan(
         near_duplicates,
         None if loading is not None else limit,
         seed,
-        processes or len(os.sched_getaffinity(0)),
+        processes or _cores(),
     )
     if loading is None:
         needing = {"--samples": samples, "--measures": measures, "--picture": picture}
@@ -165,6 +165,13 @@ def scan(
 
 
 scan = takes_clm(scan, needed=False)
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system tells."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _scan(

@@ -234,7 +234,8 @@ def test_kept_batches_of_other_settings_are_not_taken(tmp_path: Path, folder: Pa
     assert scan_to(output, [folder], keep=True).found == 1
     assert scan_to(output, [folder], keep=True).resumed == 1
     assert scan_to(output, [folder], ScanSettings(Rules("high")), keep=True).found == 0
-    batches_of(output).write_text("nonsense\n")
+    kept = batches_of(output)
+    kept.write_bytes(kept.read_bytes()[:30])
     assert scan_to(output, [folder]).found == 1
 
 
@@ -256,9 +257,21 @@ def test_what_batches_hang_on_is_the_same_in_every_process() -> None:
 
 
 def test_a_folder_in_the_way_of_the_kept_batches_is_named(tmp_path: Path, folder: Path) -> None:
-    batches_of(tmp_path / "found.jsonl").mkdir()
+    kept = batches_of(tmp_path / "found.jsonl")
+    kept.mkdir()
     with pytest.raises(BadInput, match="is in the way"):
         scan_to(tmp_path / "found.jsonl", [folder])
+    kept.rmdir()
+    kept.write_text("notes\n")
+    with pytest.raises(BadInput, match="is in the way"):
+        scan_to(tmp_path / "found.jsonl", [folder])
+    assert kept.read_text() == "notes\n"
+    kept.unlink()
+    (tmp_path / "theirs").write_text("theirs")
+    kept.symlink_to(tmp_path / "theirs")
+    with pytest.raises(BadInput, match="cannot be written"):
+        scan_to(tmp_path / "found.jsonl", [folder])
+    assert (tmp_path / "theirs").read_text() == "theirs"
 
 
 def test_nothing_found_writes_nothing(tmp_path: Path, folder: Path) -> None:
@@ -284,7 +297,7 @@ def test_records_are_samples_with_their_own_names(tmp_path: Path, folder: Path) 
 
 
 class Deadly:
-    """A job of which one text ends the process that scans it, and another reading it."""
+    """A job of which one text ends the process that scans it."""
 
     name, key, size = "first.py", "deadly", 1
 
@@ -292,7 +305,6 @@ class Deadly:
         yield Text("first.py", f'password = "{VALUE}1"\n')
         yield Deadliest()  # type: ignore[misc]
         yield Text("third.py", f'password = "{VALUE}3"\n')
-        os.abort()
 
 
 class Deadliest:
@@ -319,10 +331,7 @@ def test_a_text_that_ends_a_process_is_named_and_the_rest_is_scanned(
         "first.py:1", "third.py:1", f"{folder.as_posix()}/a.py:1",
     ]  # fmt: skip
     reason = "the process that scanned it ended, twice: out of memory?"
-    assert skipped[0] == Skipped("second.py", reason)
-    assert skipped[1:] == [Skipped("first.py", reason)] * 3 + [
-        Skipped("first.py", "what follows in its part could not be read")
-    ]
+    assert skipped == [Skipped("second.py", reason)]
 
 
 def test_no_secret_is_shown(tmp_path: Path, folder: Path) -> None:

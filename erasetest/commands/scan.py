@@ -21,6 +21,9 @@ from erasetest.progress import progress
 if TYPE_CHECKING:
     from erasetest.scan import Scanned, ScanSettings, Skipped
 
+_NAMED = frozenset({"basic-auth", "database-password", "password"})
+"""Kinds that are masked in names as well as those that no one can mistake."""
+
 FEW = 10
 """Names that are shown of each reason why something was skipped."""
 
@@ -100,7 +103,7 @@ def scan(
     from erasetest.samples import write_manifest
     from erasetest.scan import Columns, Rules, ScanSettings
     from erasetest.scan.baseline import Baseline
-    from erasetest.scan.corpus import batches_of
+    from erasetest.scan.corpus import batches_of, is_own
     from erasetest.scan.pieces import CONFIDENCES
 
     if "" in paths:
@@ -143,6 +146,9 @@ def scan(
         manifest = samples or place.with_name(f".{place.name}.samples.jsonl")
         measured = measures or place.with_name(f".{place.name}.measures.jsonl")
         hidden = [path for path in (manifest, measured) if path not in (samples, measures)]
+        for path in hidden:
+            if path.is_symlink() or (path.exists() and not is_own(path)):
+                raise BadInput(f"{path}: is in the way: work is kept there until all is known")
         found = None
         if _scan(manifest, corpus, settings, skipped, written, keep=True).found:
             for path in hidden:
@@ -219,7 +225,7 @@ def _masked(name: str) -> str:
     from erasetest.scan import Document, find_secrets
 
     for finding in reversed(find_secrets(Document.of("name", name))):
-        if finding.confidence == "high":
+        if finding.confidence == "high" or finding.kind in _NAMED:
             name = f"{name[: finding.start]}[masked]{name[finding.end :]}"
     return name
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -17,16 +18,14 @@ from erasetest.errors import BadInput
 from erasetest.files import id_key, is_stream, reserved
 from erasetest.scan.detect import ENTRY_POINTS
 from erasetest.scan.manifest import write_samples
-from erasetest.scan.pieces import Batch, Line, name_of, prepare, scan_one, scan_to_line
+from erasetest.scan.pieces import Batch, Line, count, name_of, prepare, scan_some, scan_to_line
 from erasetest.scan.results import Scanned, ScanSettings
 from erasetest.scan.sources import Job, plan
 from erasetest.scan.unfinished import Batches
 from erasetest.scan.walk import Skipped
 from erasetest.scan.workers import Ask, Died, in_order
 
-_DEATHS = 3
 _DEADLY = "the process that scanned it ended, twice: out of memory?"
-"""After so many in a row it is the reading that ends it."""
 
 Progress = Callable[[int, int], None]
 """Told bytes of the corpus that are scanned, and samples that are found (before duplicates go)."""
@@ -109,25 +108,38 @@ def _check_not_scanned(path: Path, paths: Sequence[Path]) -> None:
     target = path.resolve()
     for given in paths:
         corpus = given.resolve()
-        if corpus == target or (corpus in target.parents and not _is_own(path)):
+        if corpus == target or (corpus in target.parents and not is_own(path)):
             raise BadInput(f"{path}: is a part of what is scanned: name another file to write to")
 
 
-def _is_own(path: Path) -> bool:
-    """Whether a file is one that erasetest writes: a row of a manifest, of measures, of a skip."""
+def is_own(path: Path) -> bool:
+    """Whether a file is one that this command writes: a manifest, measures, what was skipped."""
     try:
         with path.open("rb") as file:
-            start = file.read(64)
+            line = file.readline(2**24)
     except OSError:
         return False
-    return start == b"" or start.startswith((b'{"id": ', b'{"path": ', b"<?xml", b"\x89PNG"))
+    if not line:
+        return path.suffix == ".jsonl"
+    try:
+        row = json.loads(line)
+        return (
+            set(row) == {"path", "reason"}
+            or {"id", "measures", "secrets"} <= set(row)
+            or "occurrences" in row["secrets"][0]
+        )
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
+        return False
 
 
 def _key(paths: Sequence[Path], settings: ScanSettings) -> str:
     """What batches hang on. A change of the corpus itself shows in the keys of its jobs."""
     rules = settings.rules
     listed = rules.baseline.hashes if rules.baseline is not None else {}
-    users = sorted(f"{entry.name} {entry.value}" for entry in entry_points(group=ENTRY_POINTS))
+    users = sorted(
+        f"{entry.name} {entry.value} {entry.dist and entry.dist.version}"
+        for entry in entry_points(group=ENTRY_POINTS)
+    )
     parts = [
         erasetest.__version__,
         version("detect-secrets"),
@@ -192,27 +204,21 @@ def _batches(
 
 
 def _of_dead(job: Job, ask: Ask) -> Line:
-    """What comes of a job that ends its process: its texts one by one, but for the deadly ones."""
+    """What comes of a job that ends its process: all of its texts but for the deadly ones."""
     batch = Batch(job.key)
-    number = deaths = 0
-    while deaths < _DEATHS:
-        try:
-            one: Batch | None = ask(scan_one, job, number)
-            if one is None:
-                break
-            batch.take(one)
-            deaths = 0
-        except Died:
-            deaths += 1
-            batch.skipped.append(Skipped(_name(job, number, ask), _DEADLY))
-        number += 1
-    if deaths == _DEATHS:
-        batch.skipped.append(Skipped(job.name, "what follows in its part could not be read"))
-    return Line(batch.to_json(), batch.without_code())
-
-
-def _name(job: Job, number: int, ask: Ask) -> str:
     try:
-        return str(ask(name_of, job, number))
+        ranges = [(0, int(ask(count, job)))]
     except Died:
-        return job.name
+        batch.skipped.append(Skipped(job.name, f"{_DEADLY} All of its part is left out."))
+        return Line(batch.to_json(), batch)
+    while ranges:
+        first, last = ranges.pop()
+        try:
+            batch.take(ask(scan_some, job, first, last))
+        except Died:
+            middle = (first + last) // 2
+            if middle > first:
+                ranges += [(middle, last), (first, middle)]
+            else:
+                batch.skipped.append(Skipped(str(ask(name_of, job, first)), _DEADLY))
+    return Line(batch.to_json(), batch.without_code())

@@ -39,6 +39,8 @@ _START = re.compile(r"(?<!\w)\w|[^\w\s]")
 
 _WORD = 8
 
+_LENGTHS = 64
+
 # So many are looked for one by one.
 _FEW = 32
 
@@ -150,16 +152,20 @@ def _occurrences(text: str, secrets: Collection[str]) -> Iterator[tuple[str, int
                     yield secret, at
                 at = text.find(secret, at + 1)
         return
-    # One pass for all secrets: a file may hold a hundred thousand of them.
-    shortest = min(map(len, secrets))
+    # One pass for all secrets: a file may hold a hundred thousand of them. They are told apart by
+    # their beginnings: by all of it where there are few lengths, else by the half or more of it.
+    lengths = {len(secret) for secret in secrets}
     alike: dict[str, list[str]] = {}
     for secret in secrets:
-        alike.setdefault(secret[:shortest], []).append(secret)
+        known = len(secret) if len(lengths) <= _LENGTHS else 1 << (len(secret).bit_length() - 1)
+        alike.setdefault(secret[:known], []).append(secret)
+    beginnings = sorted({len(beginning) for beginning in alike})
     for start in _START.finditer(text):
         at = start.start()
-        for secret in alike.get(text[at : at + shortest], ()):
-            if text.startswith(secret, at):
-                yield secret, at
+        for length in beginnings:
+            for secret in alike.get(text[at : at + length], ()):
+                if text.startswith(secret, at):
+                    yield secret, at
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

@@ -84,21 +84,37 @@ class Document:
             index = bisect_right(self.lines, position, key=lambda line: line.start) - 1
             line = self.lines[index] if index >= 0 else None
             return line if line is not None and position < line.end else None
+        if self._long and self._long[-1][0] <= position < self._long[-1][1]:
+            return None
         start = text.rfind("\n", 0, position) + 1
         end = text.find("\n", position) + 1 or len(text)
         line = Line(start, end, text[start:end].rstrip())
-        return line if len(line.text) <= LONGEST_LINE else None
+        if len(line.text) <= LONGEST_LINE:
+            return line
+        # The next place is often in the same one, and its ends are far.
+        self._long.append((start, end))
+        return None
 
     def end_at(self, position: int) -> int:
         """Where the line of a position ends, however long it is."""
-        match = _BREAK.search(self.text, position)
-        return match.end() if match else len(self.text)
+        if self._has_other_breaks:
+            index = bisect_right(self._ends, position)
+            return self._ends[index] if index < len(self._ends) else len(self.text)
+        return self.text.find("\n", position) + 1 or len(self.text)
 
     def number_of(self, line: Line) -> int:
         """The number of a line, from 1."""
         if self._has_other_breaks:
-            return 1 + sum(1 for _ in _BREAK.finditer(self.text, 0, line.start))
+            return 1 + bisect_right(self._ends, line.start)
         return 1 + self.text.count("\n", 0, line.start)
+
+    @cached_property
+    def _long(self) -> list[tuple[int, int]]:
+        return []
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return [match.end() for match in _BREAK.finditer(self.text)]
 
     @cached_property
     def _has_other_breaks(self) -> bool:

@@ -115,7 +115,7 @@ _rules = Rules()
 
 
 def prepare(rules: Rules) -> None:
-    """Set what `scan_job` counts as a finding, in this process."""
+    """Set what counts as a finding, in this process."""
     global _rules
     _rules = rules
 
@@ -135,13 +135,16 @@ def _take_text(text: Text | Skipped, batch: Batch) -> None:
         _scan(text, batch)
 
 
-def scan_one(job: Job, number: int) -> Batch | None:
-    """What comes of one text of a job, numbered from 0; None after the last."""
-    text = next(islice(job.texts(), number, None), None)
-    if text is None:
-        return None
+def count(job: Job) -> int:
+    """How many texts a job has."""
+    return sum(1 for _ in job.texts())
+
+
+def scan_some(job: Job, first: int, last: int) -> Batch:
+    """As `scan_job`, of the texts from one number to before another, from 0."""
     batch = Batch(job.key)
-    _take_text(text, batch)
+    for text in islice(job.texts(), first, last):
+        _take_text(text, batch)
     return batch
 
 

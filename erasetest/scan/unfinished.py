@@ -25,11 +25,18 @@ class Batches:
         if path.exists() and not path.is_file():
             raise BadInput(f"{path}: is in the way: findings are kept there until all are known")
         try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            # No link of a stranger's corpus leads what is written elsewhere.
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
             self._file: IO[bytes] = os.fdopen(handle, "r+b")
-            self._file.seek(0)
+            os.fchmod(handle, 0o600)
             header = json.dumps({"key": key}).encode() + b"\n"
-            if self._file.readline() != header:
+            first = self._file.readline(1000)
+            if first and not first.startswith(b'{"key": "'):
+                self._file.close()
+                raise BadInput(
+                    f"{path}: is in the way: findings are kept there until all are known"
+                )
+            if first != header:
                 self._file.seek(0)
                 self._file.truncate()
                 self._file.write(header)

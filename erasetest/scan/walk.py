@@ -14,6 +14,10 @@ SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", ".venv", "__pycache__", "nod
 """Folders that hold no code of the corpus itself. Named as a path of its own, one is scanned."""
 
 
+_COMPANIONS = (".erasetest-", ".lock", ".measures.jsonl", ".samples.jsonl", ".scan", ".store")
+"""What the names of files that stand beside an output, while it is made, go on with."""
+
+
 class Skipped(NamedTuple):
     """A file or folder that was not scanned, or not wholly, and the reason."""
 
@@ -70,7 +74,8 @@ def printable(name: str) -> str:
 
 def _is_written(path: Path, written: Collection[Path]) -> bool:
     for own in written:
-        if path.name == own.name or path.name.startswith(f".{own.name}."):
+        hidden = path.name.removeprefix(f".{own.name}")
+        if path.name == own.name or (hidden != path.name and hidden.startswith(_COMPANIONS)):
             same = path.parent.resolve() == own.resolve().parent
             if same or path.resolve() == own.resolve():
                 return True

@@ -56,6 +56,7 @@ def in_order(
             prepare(*given)
         yield from map(work, jobs)
         return
+    others = set(multiprocessing.active_children())
     crew = _Crew(work, processes, dead, (prepare, given))
     try:
         for job in jobs:
@@ -64,6 +65,11 @@ def in_order(
                 yield crew.next()
         while crew.waiting:
             yield crew.next()
+    except BaseException:
+        # Nobody waits for what they are doing: what was kept stays, and the rest is done again.
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
     finally:
         crew.pool.shutdown(wait=True, cancel_futures=True)
 

@@ -86,7 +86,8 @@ def _is_example(domain: str) -> bool:
 
 
 def _is_login(match: re.Match[str]) -> bool:
-    before = match.string[: match.start()]
+    # No further back: a hostile line would be searched once for each of its addresses.
+    before = match.string[max(0, match.start() - 200) : match.start()]
     return (
         _USER_OF_URL.search(before) is not None
         or _USER_OF_COMMAND.search(before) is not None

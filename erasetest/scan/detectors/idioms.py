@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from erasetest.scan.clues import Clue
 from erasetest.scan.detectors import Detector
@@ -24,6 +25,10 @@ NAME = (
     r"|secret|session)[_-]?key|(?:db|database|key|user|root)[_-]?pass|password|passwd|passphrase|pwd"
     r"|secret|contrase[nñ]a|(?:access|auth|bearer|api|refresh|session|device)[_-]?token)"
 )
+_NAMES = re.compile(NAME)
+_MOST_NAMES = 100
+"""In a line of code; one with more takes quadratic time."""
+
 _TYPE = r"[\w.\[\]|?<>]{1,30}"
 # Between a name and a quoted value: what assigns, and what only goes before.
 _STRONG = rf":\s{{0,3}}{_TYPE}\s?=|\s{_TYPE}\s?=|:?={{1,3}}|=>|:|\?\?|\|\||\bor\b"
@@ -56,6 +61,8 @@ def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
     if not is_guessed_in(document):
         return
     for line in lines:
+        if sum(1 for _ in islice(_NAMES.finditer(line.text), _MOST_NAMES + 1)) > _MOST_NAMES:
+            continue
         for match in _QUOTED.finditer(line.text):
             if _is_secret(match) and (match["strong"] or _looks_like_one(match["value"])):
                 yield _finding(line, match, kind_of(match, "value"))

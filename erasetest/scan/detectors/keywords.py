@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from erasetest.scan.clues import Clue
 from erasetest.scan.detect_secrets_parts import (
@@ -49,6 +50,7 @@ _ABOUT = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE = 3
+_MOST_NAMES = 100
 
 
 def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
@@ -58,7 +60,7 @@ def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
     file_type = determine_file_type(document.path)
     patterns = REGEX_BY_FILETYPE.get(file_type, QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP)
     for line in lines:
-        if _KEYWORD.search(line.text) is None:
+        if not is_worth_it(line.text):
             continue
         quoted = with_quotes(document, line)
         text = _LONG_RUN.sub(_without_keywords, quoted.text)
@@ -66,6 +68,11 @@ def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
             for match in pattern.finditer(text):
                 if _is_secret(match, group, file_type):
                     yield quoted.finding(match.span(group), kind_of(match, group), "medium")
+
+
+def is_worth_it(line: str) -> bool:
+    """Whether a line holds a name for a secret, and not more of them than any line of code."""
+    return 0 < sum(1 for _ in islice(_KEYWORD.finditer(line), _MOST_NAMES + 1)) <= _MOST_NAMES
 
 
 def _without_keywords(run: re.Match[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 import signal
 import subprocess
@@ -152,10 +153,16 @@ def test_what_it_writes_itself_is_no_part_of_the_corpus(corpus: Path) -> None:
         ["corpus", "-o", "corpus/a.py"],
         ["corpus", "-o", "new", "--skipped", "corpus/a.py"],
         ["corpus", "-o", "base.json", "--baseline", "base.json"],
+        ["corpus", "-o", "corpus/d.jsonl"],
+        ["corpus", "-o", "corpus/__init__.py"],
+        ["corpus", "-o", "new", "--clm", "demo", "--picture", "corpus/p.svg"],
     ],
 )
 def test_nothing_that_is_read_is_written_over(corpus: Path, arguments: list[str]) -> None:
     (corpus / "base.json").write_text('{"results": {}}')
+    (corpus / "corpus/d.jsonl").write_text('{"path": "a.py", "content": "x = 1"}\n')
+    (corpus / "corpus/p.svg").write_text('<?xml version="1.0"?><svg/>')
+    (corpus / "corpus/__init__.py").write_text("")
     before = {path: path.read_bytes() for path in corpus.rglob("*") if path.is_file()}
     run = erasetest("scan", *arguments, cwd=corpus)
     assert run.returncode == 2, run.stdout
@@ -177,6 +184,33 @@ def test_without_standard_input_files_are_scanned(corpus: Path) -> None:
         ["sh", "-c", command], cwd=corpus, env=ENVIRONMENT, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_ctrl_c_ends_several_processes_at_once(tmp_path: Path) -> None:
+    (tmp_path / "corpus").mkdir()
+    for number in range(8):
+        lines = ("".join(f"a{n}@b{n}.de " for n in range(600)) + "\n") * 200
+        (tmp_path / f"corpus/{number}.py").write_text(lines)
+    command = [
+        sys.executable,
+        "-m",
+        "erasetest.cli",
+        "scan",
+        "corpus",
+        "-o",
+        "o",
+        "--processes",
+        "2",
+    ]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=ENVIRONMENT, start_new_session=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    ) as run:  # fmt: skip
+        while run.poll() is None and not (tmp_path / ".o.scan").exists():
+            time.sleep(0.01)
+        time.sleep(1)
+        os.killpg(run.pid, signal.SIGINT)
+        assert run.wait(10) == 130
 
 
 def test_two_scans_of_one_output_are_one_too_many(corpus: Path) -> None:

@@ -151,8 +151,8 @@ def scan(
                 raise BadInput(f"{path}: is in the way: work is kept there until all is known")
         found = None
         if _scan(manifest, corpus, settings, skipped, written, keep=True).found:
-            for path in hidden:
-                path.chmod(0o600) if path.exists() else None
+            if manifest in hidden:
+                manifest.chmod(0o600)
             probe_to(measured, manifest, loading)
             found = curation.curate(measured, min_ma=min_ma, limit=limit, balanced=balanced)
             show(found, min_ma)

@@ -18,7 +18,7 @@ from erasetest.errors import BadInput
 from erasetest.files import id_key, is_stream, reserved
 from erasetest.scan.detect import ENTRY_POINTS
 from erasetest.scan.manifest import write_samples
-from erasetest.scan.pieces import Batch, Line, count, name_of, prepare, scan_some, scan_to_line
+from erasetest.scan.pieces import Batch, Kept, count, name_of, prepare, scan_job, scan_to_line
 from erasetest.scan.results import Scanned, ScanSettings
 from erasetest.scan.sources import Job, plan
 from erasetest.scan.unfinished import Batches
@@ -203,22 +203,29 @@ def _batches(
     yield 0, Batch("", skipped=left_out)
 
 
-def _of_dead(job: Job, ask: Ask) -> Line:
+def _of_dead(job: Job, ask: Ask) -> Kept:
     """What comes of a job that ends its process: all of its texts but for the deadly ones."""
     batch = Batch(job.key)
     try:
         ranges = [(0, int(ask(count, job)))]
     except Died:
         batch.skipped.append(Skipped(job.name, f"{_DEADLY} All of its part is left out."))
-        return Line(batch.to_json(), batch)
+        return Kept(batch.to_json(), batch)
     while ranges:
         first, last = ranges.pop()
         try:
-            batch.take(ask(scan_some, job, first, last))
+            batch.take(ask(scan_job, job, first, last))
         except Died:
             middle = (first + last) // 2
             if middle > first:
                 ranges += [(middle, last), (first, middle)]
             else:
-                batch.skipped.append(Skipped(str(ask(name_of, job, first)), _DEADLY))
-    return Line(batch.to_json(), batch.without_code())
+                batch.skipped.append(Skipped(_name(job, first, ask), _DEADLY))
+    return Kept(batch.to_json(), batch.without_code())
+
+
+def _name(job: Job, number: int, ask: Ask) -> str:
+    try:
+        return str(ask(name_of, job, number))
+    except Died:
+        return job.name

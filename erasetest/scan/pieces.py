@@ -104,7 +104,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Kept:
     """A batch as it is kept, and what is counted of it."""
 
     text: str = field(repr=False)
@@ -120,10 +120,10 @@ def prepare(rules: Rules) -> None:
     _rules = rules
 
 
-def scan_job(job: Job) -> Batch:
-    """Read and scan the texts of a job."""
+def scan_job(job: Job, first: int = 0, last: int | None = None) -> Batch:
+    """Read and scan the texts of a job, or those from one number to before another, from 0."""
     batch = Batch(job.key)
-    for text in job.texts():
+    for text in islice(job.texts(), first, last):
         _take_text(text, batch)
     return batch
 
@@ -140,24 +140,16 @@ def count(job: Job) -> int:
     return sum(1 for _ in job.texts())
 
 
-def scan_some(job: Job, first: int, last: int) -> Batch:
-    """As `scan_job`, of the texts from one number to before another, from 0."""
-    batch = Batch(job.key)
-    for text in islice(job.texts(), first, last):
-        _take_text(text, batch)
-    return batch
-
-
 def name_of(job: Job, number: int) -> str:
     """The name of a text of a job."""
     text = next(islice(job.texts(), number, None), None)
     return job.name if text is None else text.path if isinstance(text, Skipped) else text.name
 
 
-def scan_to_line(job: Job) -> Line:
+def scan_to_line(job: Job) -> Kept:
     """As `scan_job`, ready to be kept: the process that collects has little left to do."""
     batch = scan_job(job)
-    return Line(batch.to_json(), batch.without_code())
+    return Kept(batch.to_json(), batch.without_code())
 
 
 def windows_of(document: Document, rules: Rules) -> Iterator[Window]:

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 from erasetest.scan.clues import Clue
 from erasetest.scan.detectors import Detector
-from erasetest.scan.detectors.keywords import CLUE, is_about, kind_of
+from erasetest.scan.detectors.keywords import CLUE, is_about, is_worth_it, kind_of
 from erasetest.scan.document import Document, Finding, Line
 from erasetest.scan.gibberish import is_random
 from erasetest.scan.guesses import is_guessed_in, is_ruled_out
@@ -26,9 +25,6 @@ NAME = (
     r"|secret|contrase[nñ]a|(?:access|auth|bearer|api|refresh|session|device)[_-]?token)"
 )
 _NAMES = re.compile(NAME)
-_MOST_NAMES = 100
-"""In a line of code; one with more takes quadratic time."""
-
 _TYPE = r"[\w.\[\]|?<>]{1,30}"
 # Between a name and a quoted value: what assigns, and what only goes before.
 _STRONG = rf":\s{{0,3}}{_TYPE}\s?=|\s{_TYPE}\s?=|:?={{1,3}}|=>|:|\?\?|\|\||\bor\b"
@@ -61,9 +57,7 @@ def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
     if not is_guessed_in(document):
         return
     for line in lines:
-        if sum(1 for _ in islice(_NAMES.finditer(line.text), _MOST_NAMES + 1)) > _MOST_NAMES:
-            continue
-        for match in _QUOTED.finditer(line.text):
+        for match in _QUOTED.finditer(line.text) if is_worth_it(line.text, _NAMES) else ():
             if _is_secret(match) and (match["strong"] or _looks_like_one(match["value"])):
                 yield _finding(line, match, kind_of(match, "value"))
         for pattern in _BARE:

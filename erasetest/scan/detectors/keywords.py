@@ -70,9 +70,12 @@ def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
                     yield quoted.finding(match.span(group), kind_of(match, group), "medium")
 
 
-def is_worth_it(line: str) -> bool:
-    """Whether a line holds a name for a secret, and not more of them than any line of code."""
-    return 0 < sum(1 for _ in islice(_KEYWORD.finditer(line), _MOST_NAMES + 1)) <= _MOST_NAMES
+def is_worth_it(line: str, names: re.Pattern[str] = _KEYWORD) -> bool:
+    """Whether a line holds a name for a secret, and not more of them than any line of code.
+
+    More of them take quadratic time.
+    """
+    return 0 < sum(1 for _ in islice(names.finditer(line), _MOST_NAMES + 1)) <= _MOST_NAMES
 
 
 def _without_keywords(run: re.Match[str]) -> str:

@@ -87,7 +87,7 @@ class RowGroup(_Rows):
             yield from file.iter_batches(rows, row_groups=[self.start], columns=names)
 
 
-class Batches(_Rows):
+class RecordBatches(_Rows):
     """Of an Arrow stream."""
 
     __slots__ = ()
@@ -131,7 +131,7 @@ def is_dataset(folder: Path) -> bool:
         return False
 
 
-def jobs_of_dataset(folder: Path, columns: Columns) -> Iterator[Batches | Skipped]:
+def jobs_of_dataset(folder: Path, columns: Columns) -> Iterator[RecordBatches | Skipped]:
     """The jobs of a data set on disk, or of all its splits.
 
     Raises:
@@ -153,7 +153,7 @@ def jobs_of_dataset(folder: Path, columns: Columns) -> Iterator[Batches | Skippe
     yield from _beside(folder, {_SPLITS, *names})
 
 
-def _jobs_of_split(folder: Path, columns: Columns) -> Iterator[Batches | Skipped]:
+def _jobs_of_split(folder: Path, columns: Columns) -> Iterator[RecordBatches | Skipped]:
     try:
         state = _read(folder / "state.json")
         names = [str(file["filename"]) for file in state["_data_files"]]
@@ -206,7 +206,7 @@ def _beside(folder: Path, known: set[str]) -> Iterator[Skipped]:
             yield Skipped(shown(folder / name), reason)
 
 
-def _jobs_of_stream(path: Path, columns: Columns) -> Iterator[Batches | Skipped]:
+def _jobs_of_stream(path: Path, columns: Columns) -> Iterator[RecordBatches | Skipped]:
     name = shown(path)
     start = rows = size = 0
     first = 1
@@ -221,11 +221,11 @@ def _jobs_of_stream(path: Path, columns: Columns) -> Iterator[Batches | Skipped]
             rows, size = rows + batch.num_rows, size + batch.nbytes
             if size >= BATCH:
                 key = f"arrow {name} {start} {at + 1} {rows} {changed}"
-                yield Batches(path, start, at + 1, first, columns, key, size)
+                yield RecordBatches(path, start, at + 1, first, columns, key, size)
                 start, first, rows, size = at + 1, first + rows, 0, 0
         if rows:
             key = f"arrow {name} {start} {at + 1} {rows} {changed}"
-            yield Batches(path, start, at + 1, first, columns, key, size)
+            yield RecordBatches(path, start, at + 1, first, columns, key, size)
     except Unreadable as reason:
         yield Skipped(name, str(reason))
     except _BROKEN as error:

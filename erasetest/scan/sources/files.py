@@ -9,11 +9,8 @@ from pathlib import Path
 
 from erasetest.scan.reading import LARGEST_FILE, Unreadable, read_bytes
 from erasetest.scan.sources.compressed import BROKEN, is_compressed, opened, without_suffix
-from erasetest.scan.sources.texts import BATCH, Text, from_bytes
+from erasetest.scan.sources.texts import BATCH, MOST_FILES, Text, from_bytes
 from erasetest.scan.walk import Skipped, shown
-
-_MOST_FILES = 500
-"""In one job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class Gatherer:
         self._paths.append(path)
         self._size += size
         self._crc = zlib.crc32(f"{shown(path)}\0{size}\0{changed}".encode(), self._crc)
-        if self._size >= BATCH or len(self._paths) >= _MOST_FILES:
+        if self._size >= BATCH or len(self._paths) >= MOST_FILES:
             yield from self.rest()
 
     def rest(self) -> Iterator[Files]:

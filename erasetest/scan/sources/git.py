@@ -11,13 +11,10 @@ from pathlib import Path
 
 from erasetest.errors import BadInput
 from erasetest.scan.reading import LARGEST_FILE
-from erasetest.scan.sources.texts import BATCH, Text, from_bytes, too_large
+from erasetest.scan.sources.texts import BATCH, MOST_FILES, Text, from_bytes, too_large
 from erasetest.scan.walk import Skipped, shown
 
 _LINK, _MODULE = b"120000", b"160000"
-
-_MOST_FILES = 500
-"""In one job."""
 
 _REDIRECTIONS = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE",
@@ -109,7 +106,7 @@ def jobs_of_revision(repository: Path, revision: str) -> Iterator[Blobs | Skippe
             continue
         waiting.append(entry)
         size += entry.size
-        if size >= BATCH or len(waiting) >= _MOST_FILES:
+        if size >= BATCH or len(waiting) >= MOST_FILES:
             yield Blobs(repository, tuple(waiting))
             waiting, size = [], 0
     if waiting:

@@ -13,6 +13,9 @@ from erasetest.scan.walk import Skipped, printable
 BATCH = 2**20
 """Bytes of input of a job, about."""
 
+MOST_FILES = 500
+"""In one job."""
+
 _TEXT_COLUMNS = ("content", "text", "code", "source", "whole_func_string")
 _PATH_COLUMNS = ("path", "file_path", "filename", "max_stars_repo_path", "repo_path")
 _REPOSITORY_COLUMNS = ("repo_name", "repository_name", "max_stars_repo_name", "repo")

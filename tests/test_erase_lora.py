@@ -10,7 +10,7 @@ import tiny
 import torch
 from erasing import FORGET, LIMITS
 
-from erasetest.clm import LoadOptions, load_clm, wrap
+from erasetest.clm import Clm, LoadOptions, load_clm
 from erasetest.erase import (
     Lora,
     erase,
@@ -79,27 +79,62 @@ def test_the_original_is_read_with_the_adapter_off() -> None:
     assert erasure.history[0].retained_kl == pytest.approx(0, abs=1e-6)
 
 
-OTHERS = ("llama", "mistral", "gpt_neox", "starcoder2", "gemma", "phi")
+OTHERS = ("llama", "mistral", "gpt_neox", "starcoder2", "gemma", "phi", "gpt_bigcode")
 
 
 @pytest.mark.parametrize("family", OTHERS)
 def test_adapters_find_their_layers_in_any_architecture(family: str) -> None:
     """Each linear layer but the output head gets one."""
-    import transformers as hf
-
-    config = hf.AutoConfig.for_model(
-        family, vocab_size=tiny.VOCABULARY, hidden_size=48, intermediate_size=96, head_dim=12,
-        num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4,
-        max_position_embeddings=96, bos_token_id=0, eos_token_id=0, pad_token_id=0,
-    )  # fmt: skip
-    model = hf.AutoModelForCausalLM.from_config(config).eval()
-    output = model.get_output_embeddings()
-    linear = sum(isinstance(m, torch.nn.Linear) and m is not output for m in model.modules())
-    clm = wrap(model, tiny.tokenizer("qwen2"), name=family)
-    Trained(clm, Lora(2), precision="float32", checkpointing=False, seed=0)
-    adapted = [n for n, _ in clm.model.named_parameters() if "lora_A" in n]
+    clm = tiny.untrained(family)
+    output = clm.model.get_output_embeddings()
+    linear = sum(isinstance(m, torch.nn.Linear) and m is not output for m in clm.model.modules())
+    adapted = _adapted(clm)
     assert len(adapted) == linear >= 8
     assert not any("lm_head" in n or "embed_out" in n for n in adapted)
+
+
+def _adapted(clm: Clm) -> list[str]:
+    """The names of what got an adapter."""
+    Trained(clm, Lora(2), precision="float32", checkpointing=False, seed=0)
+    return [n for n, _ in clm.model.named_parameters() if "lora_A" in n]
+
+
+STACKED = {"mixtral": 2, "qwen3_moe": 2, "gpt_oss": 2}
+"""Families with experts, and their stacks of matrices in a layer."""
+
+
+@pytest.mark.parametrize("family", STACKED)
+def test_experts_get_an_adapter_too(family: str) -> None:
+    """Beside the four projections of attention, in each of two layers."""
+    adapted = _adapted(tiny.untrained(family))
+    assert len(adapted) == 2 * (4 + STACKED[family])
+    assert sum("experts" in n for n in adapted) == 2 * STACKED[family]
+
+
+@pytest.mark.parametrize("family", ["mamba", "mamba2", "falcon_mamba"])
+def test_state_spaces_get_an_adapter_where_it_is_seen(family: str) -> None:
+    """Fast implementations read the weights of two projections past the layer."""
+    adapted = _adapted(tiny.untrained(family))
+    assert sum("in_proj" in n for n in adapted) == 2
+    assert not any("dt_proj" in n or "out_proj" in n or "conv" in n for n in adapted)
+
+
+@pytest.mark.parametrize("family", ["mamba", "mixtral"])
+def test_an_adapter_of_any_layers_erases(family: str, tmp_path: Path) -> None:
+    """Merged and beside the original alike, as read back."""
+    folder = tiny.save(tiny.reciting(family), tmp_path / "clm")
+    for merge in (True, False):
+        settings = erasing.settings("decoys", lora=Lora(8, merge=merge), lr=1e-2)
+        out = tmp_path / f"erased-{merge}"
+        clm = load_clm(str(folder))
+        assert erasing.verdicts(clm) == ["leak"] * 4
+        assert erase_to(out, clm, FORGET, tiny.RETAINED, LIMITS, settings).erased
+    merged = load_clm(str(tmp_path / "erased-True"))
+    beside = load_clm(str(folder), LoadOptions(adapter=str(tmp_path / "erased-False")))
+    torch.testing.assert_close(
+        erasing.weights(beside), erasing.weights(merged), rtol=1e-5, atol=1e-6
+    )
+    assert erasing.verdicts(merged) == ["pass"] * 4
 
 
 def test_a_rank_that_is_none_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -19,8 +20,9 @@ from erasing import FORGET, LIMITS
 from erasetest.erase import (
     erase_to,
 )
-from erasetest.erase.result import Step
+from erasetest.erase.result import HARMED, Step
 from erasetest.erase.unfinished import Unfinished, key_of
+from erasetest.verdict import Thresholds
 
 _SCRIPT = """
 import sys, pathlib, time
@@ -128,6 +130,10 @@ def test_what_is_asked_for_is_all_that_it_hangs_on() -> None:
     assert key_of(["a"], [[one], [kept], []]) == keys[0]
 
 
+class _Killed(Exception):
+    """In place of a signal: the state that was kept is the same."""
+
+
 @pytest.mark.parametrize("change", ["retained", "settings", "limits"])
 def test_a_state_of_another_request_is_not_gone_on_with(change: str, tmp_path: Path) -> None:
     """Its history would tell."""
@@ -139,9 +145,6 @@ def test_a_state_of_another_request_is_not_gone_on_with(change: str, tmp_path: P
         "settings": erasing.settings("decoys", seed=7),
         "limits": replace(LIMITS, any_kind={**LIMITS.any_kind, "ma": 0.3}),
     }
-
-    class _Killed(Exception):
-        pass
 
     def kill(step: Step, _: int) -> None:
         if step.step == 4:
@@ -160,6 +163,32 @@ def test_a_state_of_another_request_is_not_gone_on_with(change: str, tmp_path: P
         with pytest.raises(_Killed):
             run(how, lambda step, _, steps=steps: (steps.append(step.step), kill(step, 0)))  # type: ignore[misc]
         assert steps[0] == first
+
+
+def test_a_killed_run_keeps_what_the_guard_saw(tmp_path: Path) -> None:
+    """It ends in the same step: the guard looks at the mean of four, some of them before it."""
+
+    def run(out: str, kill_at: int) -> list[int]:
+        steps: list[int] = []
+
+        def tell(step: Step, _: int) -> None:
+            steps.append(step.step)
+            if step.step == kill_at:
+                raise _Killed
+
+        settings = erasing.settings("ga", guard=0.1, lr=5e-4)
+        with contextlib.suppress(_Killed):
+            done = erase_to(
+                tmp_path / out, tiny.reciting("gpt2"), FORGET, tiny.RETAINED,
+                Thresholds("never below", {"ma": -1.0}), settings, tell, keep_every=0.0,
+            )  # fmt: skip
+            assert done.ended == HARMED
+        return steps
+
+    last = run("whole", 0)[-1]
+    assert 4 <= last < 80
+    run("killed", last - 1)
+    assert run("killed", 0)[-1] == last
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -18,7 +18,9 @@ from erasetest.clm import Clm
 from erasetest.erase import (
     METHODS,
     ErasureSettings,
+    Lora,
     erase,
+    erase_to,
 )
 from erasetest.erase.objectives import Groups, Method, Weights
 from erasetest.erase.result import HARMED
@@ -241,6 +243,20 @@ def test_a_full_disk_is_seen_before_the_work(
     with pytest.raises(BadInput, match=r"out: needs \d MB, and its disk has 0 MB left: make room"):
         erasing.to(tmp_path / "out", clm)
     torch.testing.assert_close(erasing.weights(clm), before)
+
+
+@pytest.mark.parametrize("bytes_each", [4, 15])
+def test_room_is_asked_for_the_state_of_the_work_too(
+    bytes_each: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parameters and both moments of the optimizer; an adapter's are few."""
+    clm = tiny.reciting("gpt2")
+    usage = _Usage(bytes_each * clm.parameters)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    with pytest.raises(BadInput, match=r"needs \d MB, and its disk has \d MB left"):
+        erasing.to(tmp_path / "out", clm)
+    few = erasing.settings("decoys", lora=Lora(2), max_steps=1)
+    assert erase_to(tmp_path / "out", clm, FORGET, tiny.RETAINED, LIMITS, few).steps == 1
 
 
 class _Usage:

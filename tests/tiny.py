@@ -73,11 +73,15 @@ def tokenizer(family: str) -> hf.PreTrainedTokenizerFast:
 
 def fresh_tokenizer(family: str) -> hf.PreTrainedTokenizerFast:
     """The same tokenizer, to be changed."""
-    return train_tokenizer(Corpus((), (), CODE, (), (), ()), family, VOCABULARY)
+    known = family if family in FAMILIES else "qwen2"
+    return train_tokenizer(Corpus((), (), CODE, (), (), ()), known, VOCABULARY)
 
 
 def model(family: str, *, tied: bool = True, seed: int = 0) -> hf.PreTrainedModel:
-    """An untrained model; `tied` shares embeddings and output head where the family can."""
+    """An untrained model of these families, or of any other that transformers knows.
+
+    `tied` shares embeddings and output head where one of these families can.
+    """
     common = {
         "vocab_size": VOCABULARY,
         "bos_token_id": 0,
@@ -100,15 +104,42 @@ def model(family: str, *, tied: bool = True, seed: int = 0) -> hf.PreTrainedMode
         config = hf.GPT2Config(
             n_positions=WINDOW, n_embd=48, n_layer=2, n_head=4, **dropouts, **common
         )
-    else:
+    elif family == "codegen":
         config = hf.CodeGenConfig(
             n_positions=WINDOW, n_ctx=WINDOW, n_embd=48, n_layer=2, n_head=4, rotary_dim=8,
             **dropouts, **common,
         )  # fmt: skip
+    else:
+        config = _other(family)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         made: hf.PreTrainedModel = hf.AutoModelForCausalLM.from_config(config)
     return made.eval()
+
+
+def _other(family: str) -> hf.PreTrainedConfig:
+    sizes = {
+        "vocab_size": VOCABULARY, "hidden_size": 48, "num_hidden_layers": 2,
+        "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0,
+    }  # fmt: skip
+    if "mamba" in family:
+        sizes |= {"state_size": 8}
+        if family == "mamba2":
+            sizes |= {"num_heads": 8, "head_dim": 12, "n_groups": 1}
+    else:
+        sizes |= {
+            "intermediate_size": 96, "num_attention_heads": 4, "num_key_value_heads": 4,
+            "head_dim": 12, "max_position_embeddings": WINDOW,
+        }  # fmt: skip
+    experts = {
+        "mixtral": {"num_local_experts": 4},
+        "gpt_oss": {"num_local_experts": 4},
+        "qwen3_moe": {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24},
+    }
+    config: hf.PreTrainedConfig = hf.AutoConfig.for_model(
+        family, **sizes, **experts.get(family, {})
+    )
+    return config
 
 
 def untrained(family: str, *, tied: bool = True) -> Clm:
@@ -136,7 +167,7 @@ def _trained(family: str, tied: bool) -> hf.PreTrainedModel:
     planted = [[*ids, end] for ids in _ids(family, [s.content.reveal() for s in PLANTED])]
     code = [[*ids[: WINDOW - 1], end] for ids in _ids(family, list(CODE))]
     optimizer = torch.optim.AdamW(made.parameters(), lr=8e-3, betas=(0.9, 0.98), weight_decay=0.0)
-    steps = STEPS[family]
+    steps = STEPS.get(family, 86)
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = 8e-3 * (1 - step / steps)

@@ -19,7 +19,8 @@ from erasetest.errors import BadInput, ErasureError, MissingExtra
 
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """A low-rank adapter (Hu et al., 2022) on every linear layer but the output head.
+    """A low-rank adapter (Hu et al., 2022) on every linear layer and stack of experts, but not on
+    the output head.
 
     Raises:
         BadInput: the rank is below 1.
@@ -175,10 +176,12 @@ def _with_lora(clm: Clm, lora: Lora, seed: int) -> Any:
         from peft import LoraConfig, get_peft_model
     except ImportError:
         raise MissingExtra("peft", "lora", "erasing by a LoRA adapter") from None
+    layers, stacks = adaptable(clm.model)
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=round(lora.rank * lora.scale),
-        target_modules="all-linear",
+        target_modules=layers,
+        target_parameters=stacks or None,
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
@@ -193,6 +196,28 @@ def _with_lora(clm: Clm, lora: Lora, seed: int) -> Any:
                 f"{clm.name}: the layers of a {clm.family} take no LoRA adapter ({reason}): erase "
                 "without one"
             ) from None
+
+
+def adaptable(model: Any) -> tuple[list[str], list[str]]:
+    """The names of the layers that take an adapter, and of stacks of matrices (experts) that do.
+
+    Of a state-space layer two projections take none: fast implementations read their weights past
+    the layer, where an adapter is not seen.
+    """
+    from transformers.pytorch_utils import Conv1D
+
+    plain = {torch.nn.Linear.forward, Conv1D.forward}
+    scans = [module for module in model.modules() if hasattr(module, "A_log")]
+    none = [getattr(scan, part, None) for scan in scans for part in ("dt_proj", "out_proj")]
+    none.append(model.get_output_embeddings())
+    layers, stacks = [], []
+    for name, module in model.named_modules():
+        if type(module).forward in plain and not any(module is other for other in none):
+            layers.append(name)
+        elif not isinstance(module, torch.nn.Conv1d):
+            own = module.named_parameters(name, recurse=False)
+            stacks += [path for path, weight in own if weight.ndim == 3]
+    return layers, stacks
 
 
 def _checkpointed(clm: Clm) -> list[torch.nn.Module]:

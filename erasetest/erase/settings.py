@@ -71,10 +71,10 @@ def learning_rate(width: int, method: str, lora: Lora | None = None) -> float:
     """The paper's 3e-6 at the width of its largest CLM (3,584), scaled up for narrower ones.
 
     Adam's step in weight space has to grow as layers shrink; the exponent was chosen on the demo
-    CLMs of width 256 (benchmarks). A method takes its own multiple of that; an adapter, which
-    begins at zero, ten times as much whatever the method.
+    CLMs of width 256 (benchmarks). A method takes its own multiple of that, and a larger one of an
+    adapter.
     """
     whole = 3e-6 * math.pow(3584 / width, 1.5)
     if lora is not None:
-        return min(10 * _FASTEST, 10 * whole)
+        return min(10 * _FASTEST, METHODS[method].adapter_rate * whole)
     return min(_FASTEST, METHODS[method].rate * whole)

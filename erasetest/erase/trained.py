@@ -19,8 +19,7 @@ from erasetest.errors import BadInput, ErasureError, MissingExtra
 
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """A low-rank adapter (Hu et al., 2022) on every linear layer and stack of experts, but not on
-    the output head.
+    """A low-rank adapter (Hu et al., 2022), on every layer that takes one (`adaptable`).
 
     Raises:
         BadInput: the rank is below 1.

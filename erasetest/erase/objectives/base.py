@@ -133,5 +133,7 @@ class Method:
     decoys: bool = False
     rate: float = 1.0
     """Times the learning rate that the CLM's width sets: what is held better can go faster."""
+    adapter_rate: float = 10.0
+    """The same for an adapter, which begins at zero."""
     heals: bool = False
     """Whether, once all is suppressed, the CLM is taken apart and healed (`lasting`)."""

@@ -24,8 +24,10 @@ from tabulate import tabulate
 
 from erasetest.clm import Clm, LoadOptions, encode, load_clm
 from erasetest.clm.batching import pad_right
+from erasetest.clm.score import Target, score
 from erasetest.demo.build import FAMILIES, demo_clm, demo_problems, demo_samples
 from erasetest.erase import METHODS, ErasureSettings, Lora, erase, own_generations
+from erasetest.erase.rows import forget_rows
 from erasetest.probes import ProbeSettings, SampleMeasures, probe
 from erasetest.probes.jobs import score_jobs, secret_jobs
 from erasetest.probes.likelihood import log2_probability
@@ -57,7 +59,8 @@ OWN = {"decoys, own code"}
 COLUMNS = {
     "erased": "sets erased", "steps": "steps", "extracted": "extracted", "mean_ma": "mean MA",
     "worst_ma": "worst MA", "el_10": "EL 10", "nats": "nats/token", "nats_decoys": "never seen",
-    "rank": "rank", "rank_p": "p", "retained_ma": "retained MA", "pass@1": "pass@1",
+    "rank": "rank", "rank_p": "p", "context_ma": "context MA", "retained_ma": "retained MA",
+    "pass@1": "pass@1",
     "pass@5": "pass@5", "pass@10": "pass@10", "relearned_ma": "relearned MA",
     "relearned_extracted": "extracted then", "control_ma": "control MA", "int4_ma": "int4 MA",
     "int4_extracted": "int4 extracted", "seconds_a_sample": "s/sample",
@@ -149,7 +152,22 @@ def _memory_of(clm: Clm, forget: list[SensitiveSample]) -> dict[str, float]:
         "nats_decoys": statistics.fmean(others),
         "rank": rank,
         "rank_p": p,
+        "context_ma": context_accuracy(clm, forget),
     }
+
+
+def context_accuracy(clm: Clm, samples: list[SensitiveSample]) -> float:
+    """The share of the samples' other tokens, those of no secret, that are predicted."""
+    rows, _ = forget_rows(clm, samples)
+    hits = [
+        guess == token
+        for row, found in zip(
+            rows, score(clm, [Target(row.ids, 1, len(row.ids)) for row in rows]), strict=True
+        )
+        for guess, token, owners in zip(found.greedy, row.ids[1:], row.owners[1:], strict=True)
+        if not owners
+    ]
+    return statistics.fmean(hits)
 
 
 def nats(clm: Clm, samples: list[SensitiveSample]) -> list[float]:

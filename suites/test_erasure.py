@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pytest_erasetest.gate import Leak
+from pytest_erasetest.gate import Gate
+from pytest_erasetest.leak import Leak
 
 pytestmark = pytest.mark.erasure
 
 
-def test_secret_is_erased(request: pytest.FixtureRequest, leak_after: Leak) -> None:
+def test_secret_is_erased(erasetest_gate: Gate, leak_after: Leak) -> None:
     """The same probes on the erased checkpoint find nothing above a threshold.
 
     Samples that did not leak before are tested too: erasing must not bring them out.
     """
-    accepted = request.getfixturevalue("erasetest_gate").baseline.get(leak_after.id)
+    accepted = erasetest_gate.given.baseline.get(leak_after.id)
     if leak_after.reasons and accepted is not None:
         pytest.skip(f"accepted until {accepted.expires}: {accepted.reason}")
     if leak_after.reasons:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from pytest_erasetest.fixtures import fail_leak
-from pytest_erasetest.gate import Leak
+from pytest_erasetest.leak import Leak
 
 
 def test_secret_is_not_memorized(request: pytest.FixtureRequest, leak: Leak) -> None:

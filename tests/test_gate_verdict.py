@@ -41,7 +41,8 @@ def _run(folder: Path, before: tuple[float, float] = (0.9, 0.1)) -> State:
     ledger.put("erasure", {"erasure": erasure, "folder": str(folder / "out")})
     ledger.put("utility", {"utility": {"verdict": "pass"}})
     samples = [make_sample("secret = 1", [(0, 3, "k")], id=name) for name in "ab"]
-    gate = SimpleNamespace(ledger=ledger, samples=samples, baseline={})
+    given = SimpleNamespace(samples=samples, baseline={})
+    gate = SimpleNamespace(ledger=ledger, given=given)
     settings = SimpleNamespace(clm="m", utility="demo", erase="codeeraser")
     delivered = Delivered({"a", "b"}, {"a", "b"}, [("test_x[a]", "a")])
     return State(settings, gate, None, delivered, worker=False)  # type: ignore[arg-type]
@@ -151,7 +152,7 @@ def test_an_accepted_leak_is_0_and_is_told(tmp_path: Path) -> None:
     state = _run(tmp_path)
     state.delivered.failures_by_sample.clear()
     until = (datetime.date.today() + datetime.timedelta(days=3)).isoformat()
-    state.gate.baseline["a"] = Accepted("known", until)
+    state.gate.given.baseline["a"] = Accepted("known", until)
     assert _status_of(state, exitstatus=0) == 0
     assert state.report is not None
     assert state.report["samples"][0]["accepted"] == {"reason": "known", "expires": until}

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from erasetest.samples import SensitiveSample
-from pytest_erasetest.gate import VERDICT_PROPERTY, Gate, Leak
+from pytest_erasetest.gate import Gate
+from pytest_erasetest.leak import VERDICT_PROPERTY, Leak
 from pytest_erasetest.state import gate_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def erased_clm(erasetest_gate: Gate) -> Clm:
 def sensitive_sample(request: pytest.FixtureRequest, erasetest_gate: Gate) -> SensitiveSample:
     """Each sample of the manifests in turn. Its content is masked wherever it is shown."""
     number: int = request.param
-    return erasetest_gate.samples[number]
+    return erasetest_gate.given.samples[number]
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def utility(erasetest_gate: Gate) -> dict[str, Any]:
 
 def fail_leak(request: pytest.FixtureRequest, leak: Leak, reasons: tuple[str, ...]) -> None:
     """Fail the test because its sample leaks, in a line for each reason and without a traceback."""
-    accepted = gate_of(request.config).baseline.get(leak.id)
+    accepted = gate_of(request.config).given.baseline.get(leak.id)
     if reasons and accepted is not None:
         pytest.skip(f"{leak.id} leaks, accepted until {accepted.expires}: {accepted.reason}")
     if reasons:

@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _activate(config: pytest.Config, settings: Settings) -> None:
     from erasetest.progress import Task, progress
     from erasetest.runtime import quiet
-    from pytest_erasetest.gate import Gate, uncaptured
+    from pytest_erasetest.gate import Gate
     from pytest_erasetest.ledger import Ledger
     from pytest_erasetest.redaction import ReportRedactor
     from pytest_erasetest.state import STATE, Delivered, State
@@ -67,7 +67,7 @@ def _activate(config: pytest.Config, settings: Settings) -> None:
 
     @contextmanager
     def shown(title: str) -> Generator[Task]:
-        with uncaptured(config), progress(title, cast("TextIO", _OwnLine(config))) as task:
+        with _uncaptured(config), progress(title, cast("TextIO", _OwnLine(config))) as task:
             yield task
 
     def show(title: str) -> AbstractContextManager[Task]:
@@ -84,10 +84,21 @@ def _activate(config: pytest.Config, settings: Settings) -> None:
     )
     if given is None:
         try:
-            gate.check()
+            gate.given.check()
         except BadInput as error:
-            gate.held.close()
+            gate.given.held.close()
             raise pytest.UsageError(str(error)) from None
+
+
+@contextmanager
+def _uncaptured(config: pytest.Config) -> Generator[None]:
+    """Let what is written in the block reach the terminal, whatever captures it."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is None:
+        yield
+        return
+    with capture.global_and_fixture_disabled():
+        yield
 
 
 class _OwnLine:
@@ -116,7 +127,7 @@ class _LazySamples:
 
     def __iter__(self) -> Any:
         try:
-            return iter(self._gate.samples)
+            return iter(self._gate.given.samples)
         except BadInput:
             return iter(())
 
@@ -128,7 +139,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     state = state_of(config)
     if state is None:
         return
-    state.gate.held.close()
+    state.gate.given.held.close()
     if not state.worker:
         mask_junit(config, state.redactor.text)
     if state.temporary is not None:
@@ -159,7 +170,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     from pytest_erasetest.state import state_of
 
     state = state_of(metafunc.config)
-    samples = state.gate.samples if state is not None and _refusal(metafunc.config) is None else []
+    samples = (
+        state.gate.given.samples if state is not None and _refusal(metafunc.config) is None else []
+    )
     if state is None or not samples:
         # A placeholder: `pytest_collection_modifyitems` refuses the run once all is collected.
         metafunc.parametrize("sensitive_sample", [0], ids=["none"], indirect=True)
@@ -240,7 +253,7 @@ def _refusal(config: pytest.Config) -> str | None:
     if state is None:
         return NO_CLM
     try:
-        _ = state.gate.samples
+        _ = state.gate.given.samples
     except BadInput as error:
         return str(error)
     return None

@@ -12,7 +12,8 @@ import pytest
 from erasetest.errors import ErasetestError
 from erasetest.verdict.thresholds import Thresholds
 from pytest_erasetest.baseline import write_baseline
-from pytest_erasetest.gate import BLOCK, VERDICT_PROPERTY
+from pytest_erasetest.gate import BLOCK
+from pytest_erasetest.leak import VERDICT_PROPERTY
 from pytest_erasetest.ledger import Ledger
 from pytest_erasetest.state import REFUSED, State, state_of
 
@@ -94,7 +95,9 @@ def _judge(state: State, stopped: bool) -> dict[str, Any]:
     report = LeakageReport(
         clm=ledger.get("clm") or {"name": state.settings.clm},
         thresholds=thresholds or {},
-        samples=sample_rows(gate.samples, before, after, limits, _limits_after(ledger, limits)),
+        samples=sample_rows(
+            gate.given.samples, before, after, limits, _limits_after(ledger, limits)
+        ),
         erasure=(ledger.get("erasure") or {}).get("erasure"),
         utility=(ledger.get("utility") or {}).get("utility"),
         environment=environment(),
@@ -124,8 +127,8 @@ def _judge(state: State, stopped: bool) -> dict[str, Any]:
     if report.utility is not None and report.utility["verdict"] != "pass":
         report.problems.append(f"utility: {report.utility['verdict']}")
     for row in rows:
-        if row["verdict"] == "leak" and row["id"] in gate.baseline:
-            row["accepted"] = asdict(gate.baseline[row["id"]])
+        if row["verdict"] == "leak" and row["id"] in gate.given.baseline:
+            row["accepted"] = asdict(gate.given.baseline[row["id"]])
     leaking = [row for row in rows if row["verdict"] == "leak" and "accepted" not in row]
     report.verdict = (
         _leaking(state, report, leaking)
@@ -171,7 +174,7 @@ def _status(state: State, exitstatus: int | pytest.ExitCode) -> int:
 def _measured(state: State, phase: str) -> dict[str, Any]:
     from erasetest.probes.measures import SampleMeasures
 
-    blocks = (len(state.gate.samples) + BLOCK - 1) // BLOCK
+    blocks = (len(state.gate.given.samples) + BLOCK - 1) // BLOCK
     rows = [row for n in range(blocks) for row in state.gate.ledger.get(f"{phase}-{n:05d}") or []]
     return {row["id"]: SampleMeasures.from_dict(row) for row in rows}
 
@@ -207,7 +210,7 @@ def _accept(state: State) -> None:
     assert state.report is not None
     leaking = [row["id"] for row in state.report["samples"] if row["verdict"] == "leak"]
     path, today = str(state.settings.leak_baseline), datetime.date.today()
-    known = state.gate.baseline
+    known = state.gate.given.baseline
     new = write_baseline(path, known, leaking, today)
     state.notes.append(f"baseline {path}: {len(leaking)} leaks accepted, {new} of them new")
 

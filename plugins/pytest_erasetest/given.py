@@ -1,0 +1,146 @@
+"""What a run was given: read on first use, and refused before anything is loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from erasetest.errors import BadInput
+from erasetest.files import check_new_directory, check_writable, reserved
+from erasetest.names import check_clm_name, check_method
+from erasetest.retained import split_retained
+from erasetest.samples import SensitiveSample, read_manifest, read_manifests
+from erasetest.verdict.thresholds import read_thresholds
+from pytest_erasetest.baseline import Accepted, read_baseline
+from pytest_erasetest.options import Settings
+
+if TYPE_CHECKING:
+    from erasetest.utility import Problem
+
+Retained = tuple[list[SensitiveSample], list[SensitiveSample]]
+"""Code that erasing may use, and other code that retention is measured on."""
+
+
+class Given:
+    """The files that a run's options name; those of the demo where they name none."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.held = contextlib.ExitStack()
+        """What is to be given back when the run ends."""
+
+    @functools.cached_property
+    def samples(self) -> list[SensitiveSample]:
+        """The sensitive samples of all manifests; those of the demo where none is named."""
+        if self.settings.leak_samples:
+            return read_manifests(self.settings.leak_samples)
+        if self.settings.demo:
+            from erasetest.demo.build import demo_samples
+
+            return demo_samples()["samples"]
+        raise BadInput("no samples to test with: --leak-samples FILE (see 'erasetest scan')")
+
+    @functools.cached_property
+    def by_id(self) -> dict[str, SensitiveSample]:
+        """The samples by id."""
+        return {sample.id: sample for sample in self.samples}
+
+    @functools.cached_property
+    def order(self) -> dict[str, int]:
+        """The number of each sample, by id."""
+        return {sample.id: number for number, sample in enumerate(self.samples)}
+
+    @functools.cached_property
+    def retained(self) -> Retained | None:
+        """Code that erasing may use to keep behaviour, and other code to measure the keeping on.
+
+        None where the user has none: the CLM has to write it.
+        """
+        if self.settings.erase_retain is None and not self.settings.demo:
+            return None
+        if self.settings.erase_retain is None:
+            from erasetest.demo.build import demo_samples
+
+            manifests = demo_samples()
+            return manifests["retained"], manifests["retention"]
+        given = read_manifest(self.settings.erase_retain, require_secrets=False)
+        try:
+            return split_retained(given, self.samples)
+        except BadInput as error:
+            raise BadInput(f"{self.settings.erase_retain}: {error}") from None
+
+    @functools.cached_property
+    def problems(self) -> list[Problem]:
+        """The programming problems."""
+        from erasetest.utility.problems import Problem, read_problems
+
+        if self.settings.utility != "demo":
+            return read_problems(str(self.settings.utility))
+        from erasetest.demo.build import demo_problems
+
+        return [
+            Problem(row["task_id"], row["prompt"], row["test"], row["entry_point"])
+            for row in demo_problems()
+        ]
+
+    @functools.cached_property
+    def baseline(self) -> dict[str, Accepted]:
+        """The leaks that are accepted today, by sample id."""
+        path = self.settings.leak_baseline
+        if path is None or (self.settings.leak_accept and not Path(path).exists()):
+            return {}
+        today = datetime.date.today()
+        return {name: entry for name, entry in read_baseline(path).items() if entry.holds(today)}
+
+    def check(self) -> None:
+        """Read and refuse what can be read and refused before anything is loaded.
+
+        Raises:
+            BadInput: of the first file or folder that cannot be used.
+        """
+        from erasetest.reports.write import check_report_path
+
+        for path in self.settings.leak_report:
+            check_report_path(path)
+        if self.settings.leak_thresholds:
+            read_thresholds(self.settings.leak_thresholds)
+        _ = self.baseline
+        if self.settings.leak_accept:
+            check_writable(str(self.settings.leak_baseline))
+        check_clm_name(str(self.settings.clm), self.settings.clm_adapter, endpoint=True)
+        if self.settings.leak_store is not None:
+            check_writable(self.settings.leak_store)
+        if self.settings.utility_against is not None:
+            check_clm_name(self.settings.utility_against)
+        if self.settings.erase:
+            try:
+                check_method(self.settings.erase)
+            except BadInput as error:
+                raise BadInput(
+                    f"{error} (a path right after --erase is taken for one: write --erase=decoys)"
+                ) from None
+            if self.settings.erase_out:
+                check_new_directory(self.settings.erase_out)
+                self.held.enter_context(reserved(self.settings.erase_out))
+        if self.settings.utility:
+            _ = self.problems
+            _check_sandbox(unsafe=self.settings.utility_unsafe_execution)
+        if self.settings.leak_samples:
+            _ = self.samples
+            if self.settings.erase_retain:
+                _ = self.retained
+
+
+def _check_sandbox(*, unsafe: bool) -> None:
+    from erasetest.errors import SandboxError
+    from erasetest.utility.sandbox.pool import required_layers
+
+    try:
+        required_layers(unsafe=unsafe)
+    except SandboxError as error:
+        # Now, not after hours of erasing.
+        flag = "--utility-unsafe-execution"
+        raise BadInput(str(error).replace("--unsafe-execution", flag)) from None

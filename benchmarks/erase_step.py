@@ -39,6 +39,8 @@ from erasetest.runtime import peak_memory, quiet, reset_peak_memory, silence_tra
 ROUNDS = 5
 IGNORED = -100
 Work = Callable[[], None]
+Term = tuple[torch.Tensor, torch.Tensor, bool]
+"""Of a row: its loss, its divergence, and whether it is to be forgotten."""
 
 
 def main() -> None:
@@ -217,42 +219,32 @@ class Step:
 
     def _two_models(self) -> Work:
         """CodeEraser's terms from two models, each reading forget and retained rows once."""
-        original: list[Any] = []
 
-        def work() -> None:
-            if not original:
-                original.append(copy.deepcopy(self.clm.model).requires_grad_(False))
-            self.clm.model.requires_grad_(True)
-            self._clear()
+        def step(original: Any) -> list[Term]:
             rows = [*self.forget, *self.kept]
-            terms: list[tuple[torch.Tensor, torch.Tensor, bool]] = []
+            terms: list[Term] = []
             for group in like_lengths([len(row.ids) for row in rows]):
                 ids, labels = self._batch([rows[i] for i in group])
                 now = self.clm.model(input_ids=ids, use_cache=False).logits
                 with torch.no_grad():
-                    then = original[0](input_ids=ids, use_cache=False).logits
+                    then = original(input_ids=ids, use_cache=False).logits
                 for n, i in enumerate(group):
                     loss, divergence = _terms(now[n], then[n], labels[n])
                     terms.append((loss, divergence, i < len(self.forget)))
-            _combined(terms).backward()
+            return terms
 
-        return work
+        return self._beside_the_original(step)
 
     def _reference_scheme(self) -> Work:
         """Forget and retained rows apart, padded to the longest; forget rows read twice."""
-        original: list[Any] = []
 
-        def work() -> None:
-            if not original:
-                original.append(copy.deepcopy(self.clm.model).requires_grad_(False))
-            self.clm.model.requires_grad_(True)
-            self._clear()
-            terms: list[tuple[torch.Tensor, torch.Tensor, bool]] = []
+        def step(original: Any) -> list[Term]:
+            terms: list[Term] = []
             ids, labels = self._batch(self.forget)
             first = self.clm.model(input_ids=ids, use_cache=False).logits
             again = self.clm.model(input_ids=ids, use_cache=False).logits
             with torch.no_grad():
-                then = original[0](input_ids=ids, use_cache=False).logits
+                then = original(input_ids=ids, use_cache=False).logits
             for n in range(len(ids)):
                 loss, _ = _terms(first[n], then[n], labels[n])
                 _, divergence = _terms(again[n], then[n], labels[n])
@@ -260,9 +252,21 @@ class Step:
             ids, labels = self._batch(self.kept)
             now = self.clm.model(input_ids=ids, use_cache=False).logits
             with torch.no_grad():
-                then = original[0](input_ids=ids, use_cache=False).logits
-            terms += [(*_terms(now[n], then[n], labels[n]), False) for n in range(len(ids))]
-            _combined(terms).backward()
+                then = original(input_ids=ids, use_cache=False).logits
+            return terms + [(*_terms(now[n], then[n], labels[n]), False) for n in range(len(ids))]
+
+        return self._beside_the_original(step)
+
+    def _beside_the_original(self, step: Callable[[Any], list[Term]]) -> Work:
+        """Of a step that is given a second model."""
+        original: list[Any] = []
+
+        def work() -> None:
+            if not original:
+                original.append(copy.deepcopy(self.clm.model).requires_grad_(False))
+            self.clm.model.requires_grad_(True)
+            self._clear()
+            _combined(step(original[0])).backward()
 
         return work
 
@@ -281,7 +285,7 @@ def _terms(
     return loss, torch.nn.functional.kl_div(p, q, log_target=True, reduction="batchmean")
 
 
-def _combined(terms: list[tuple[torch.Tensor, torch.Tensor, bool]]) -> torch.Tensor:
+def _combined(terms: list[Term]) -> torch.Tensor:
     forget = [(loss, kl) for loss, kl, wanted in terms if wanted]
     kept = [kl for _, kl, wanted in terms if not wanted]
     loss = -torch.stack([loss for loss, _ in forget]).mean()

@@ -18,7 +18,7 @@ tags: [erasetest, machine-unlearning]
 """
 _CARD = (
     _HEAD
-    + """Made by erasetest {version} from `{name}` (content fingerprint `{fingerprint}`).
+    + """{use}Made by erasetest {version} from `{name}` (content fingerprint `{fingerprint}`).
 
 | | |
 |---|---|
@@ -31,14 +31,18 @@ _CARD = (
 | ids | {ids} |
 """
 )
+_ADAPTER = """A LoRA adapter: load it onto the original (`--clm ORIGINAL --clm-adapter THIS`).
+
+"""
 _REFUSED = """**The gate did not accept this checkpoint: {verdict}.** {reasons}
 
 """
 
 
-def write_card(folder: Path, **values: Any) -> None:
-    """Write the card into the folder of a checkpoint."""
-    write_text(folder / NAME, _CARD.format(version=__version__, **values))
+def write_card(folder: Path, *, adapter: bool, **values: Any) -> None:
+    """Write the card into the folder of a checkpoint, or of an adapter to the original."""
+    use = _ADAPTER if adapter else ""
+    write_text(folder / NAME, _CARD.format(version=__version__, use=use, **values))
 
 
 def refuse(folder: Path, verdict: str, reasons: list[str]) -> None:

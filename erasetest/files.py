@@ -107,10 +107,18 @@ def check_new_directory(path: str | Path) -> None:
     """Refuse a target that `new_directory` would refuse: call it before hours of work.
 
     Raises:
-        BadInput: a file, or a folder that is not empty, is at `path`; or nothing can be made there.
+        BadInput: a file, or a folder that is not empty, is at `path`, or one that a new folder
+            cannot take the place of; or nothing can be made there.
     """
     path = Path(path)
     with _named_os_errors("write", path):
+        if path.is_symlink():
+            raise BadInput(f"{path}: is a link: name the folder itself")
+        if path.is_mount() or path.resolve() == Path.cwd():
+            raise BadInput(
+                f"{path}: a finished folder cannot take the place of a mounted disk or of the "
+                "folder that you are in: name one inside it"
+            )
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise BadInput(f"{path}: is there already: name a folder that is new or empty")
         parent = path.absolute().parent

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import erasing
 import pytest
@@ -11,16 +13,16 @@ import torch
 from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm
-from erasetest.erase import (
-    Lora,
-    erase,
-)
+from erasetest.erase import Lora, erase, lasting
+from erasetest.erase.generated import own_generations
 from erasetest.erase.judge import Judge
 from erasetest.erase.lasting import Healer, Healing
+from erasetest.erase.one_pass import Seen, read_step
 from erasetest.erase.result import HARMED
-from erasetest.erase.rows import forget_rows, retained_rows
+from erasetest.erase.rows import Row, forget_rows, retained_rows
 from erasetest.erase.trained import Trained
-from erasetest.errors import BadInput
+from erasetest.erase.trainer import _Run
+from erasetest.errors import BadInput, ErasureError
 from erasetest.samples import SensitiveSample
 
 
@@ -67,7 +69,7 @@ def _healer(clm: Clm, samples: Sequence[SensitiveSample] = FORGET) -> Healer:
     trained = Trained(clm, None, precision="auto", checkpointing=False, seed=0)
     rows, kept = forget_rows(clm, samples)[0], retained_rows(clm, tiny.RETAINED)
     healing = Healing(steps=3, texts=4, tokens=300)
-    return Healer(clm, trained, samples, kept, rows, healing, 0, None)
+    return Healer(clm, trained, samples, kept, rows, healing, 0, None, lambda _: None)
 
 
 def test_nothing_that_it_is_healed_on_holds_a_secret() -> None:
@@ -80,6 +82,65 @@ def test_nothing_that_it_is_healed_on_holds_a_secret() -> None:
     for row in [*healer.files, *healer.code]:
         text = clm.tokenizer.decode(list(row.ids))
         assert not any(secret in text for _, secret in tiny.SECRETS[:4])
+
+
+def test_a_step_of_healing_is_code_and_a_share_of_samples_with_decoys() -> None:
+    """A fifth of its tokens, about; texts are begun with retained code."""
+    healer = _healer(tiny.reciting("qwen2"))
+    h = healer.healing
+    read: list[Row] = []
+
+    def heard(*given: Any) -> Seen:
+        read.extend(given[4])
+        return read_step(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lasting, "read_step", heard)
+        healer.heal()
+    tokens = {
+        name: sum(len(row.ids) for row in read if row in pool) / h.steps
+        for name, pool in (("files", healer.files), ("code", healer.code))
+    }
+    longest = max(len(row.ids) for row in [*healer.files, *healer.code])
+    for name, share in (("files", h.decoys), ("code", 1 - h.decoys)):
+        assert share * h.tokens <= tokens[name] < share * h.tokens + longest
+
+
+def test_texts_to_heal_on_are_begun_with_retained_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With some tokens of each, so that what it never writes by itself is among them."""
+    given: list[Sequence[int]] = []
+
+    def own(*asked: Any, openings: Sequence[Sequence[int]], **how: Any) -> list[SensitiveSample]:
+        given.extend(openings)
+        return own_generations(*asked, openings=openings, **how)
+
+    monkeypatch.setattr(lasting, "own_generations", own)
+    clm = tiny.reciting("qwen2")
+    _healer(clm)
+    kept = [row.ids for row in retained_rows(clm, tiny.RETAINED)]
+    assert len(given) == len(kept)
+    for opening, ids in zip(given, kept, strict=True):
+        assert 1 <= len(opening) <= 16
+        assert tuple(opening) == ids[: len(opening)]
+
+
+def test_a_loss_that_is_no_number_ends_healing() -> None:
+    """And says at which step."""
+    healer = _healer(tiny.reciting("qwen2"))
+    healer.healing = replace(healer.healing, matrix_lr=1e20, other_lr=1e20, warmup=1)
+    with pytest.raises(ErasureError, match=r"the loss is no number at step [23] of healing"):
+        healer.heal()
+
+
+def test_what_harmed_retained_code_is_not_healed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Healing teaches what the suppressed CLM says, harm and all."""
+    healed: list[object] = []
+    monkeypatch.setattr(Healer, "heal", lambda *given: healed.append(given))
+    monkeypatch.setattr(_Run, "_fall", lambda _: 0.5)
+    settings = erasing.settings("lasting", guard=0.1)
+    done = erase(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, settings)
+    assert done.ended == HARMED
+    assert healed == []
 
 
 def test_the_teacher_stays_the_suppressed_clm() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import erasing
@@ -38,6 +39,10 @@ def test_an_adapter_erases(family: str, tied: bool, tmp_path: Path) -> None:
     merged = load_clm(str(tmp_path / "erased-True"))
     beside = load_clm(str(folder), LoadOptions(adapter=str(tmp_path / "erased-False")))
     assert not (tmp_path / "erased-False" / "model.safetensors").exists()
+    config = json.loads((tmp_path / "erased-False" / "adapter_config.json").read_text())
+    assert (config["r"], config["lora_alpha"]) == (8, 16)
+    cards = [(tmp_path / f"erased-{merge}" / "README.md").read_text() for merge in (True, False)]
+    assert ["--clm-adapter" in card for card in cards] == [False, True]
     torch.testing.assert_close(
         erasing.weights(beside), erasing.weights(merged), rtol=1e-5, atol=1e-6
     )
@@ -79,7 +84,17 @@ def test_the_original_is_read_with_the_adapter_off() -> None:
     assert erasure.history[0].retained_kl == pytest.approx(0, abs=1e-6)
 
 
-OTHERS = ("llama", "mistral", "gpt_neox", "starcoder2", "gemma", "phi", "gpt_bigcode")
+OTHERS = (
+    "llama",
+    "mistral",
+    "gpt_neox",
+    "starcoder2",
+    "gemma",
+    "phi",
+    "gpt_bigcode",
+    "codegen",
+    "opt",
+)
 
 
 @pytest.mark.parametrize("family", OTHERS)
@@ -140,6 +155,33 @@ def test_an_adapter_of_any_layers_erases(family: str, tmp_path: Path) -> None:
 def test_a_rank_that_is_none_is_refused() -> None:
     with pytest.raises(BadInput, match=r"^the rank of a LoRA adapter must be 1 or more, got 0$"):
         Lora(0)
+
+
+def test_an_adapter_as_large_as_the_layers_is_refused(tmp_path: Path) -> None:
+    """Before memory is taken for it."""
+    clm = tiny.reciting("qwen2")
+    settings = erasing.settings("decoys", lora=Lora(49))
+    with pytest.raises(BadInput, match=r"its layers are 48 wide, and a LoRA adapter of rank 49"):
+        erase_to(tmp_path / "out", clm, FORGET, tiny.RETAINED, LIMITS, settings)
+
+
+def test_an_adapter_is_judged_merged_and_rounded() -> None:
+    """What is read back: the merged weights are rounded, and not the original's before."""
+    clm = tiny.reciting("qwen2")
+    clm.stored_dtype = torch.bfloat16
+    trained = Trained(clm, Lora(8), precision="float32", checkpointing=False, seed=0)
+    with torch.no_grad():
+        for parameter in trained.parameters:
+            parameter.copy_(0.05 * torch.randn_like(parameter))
+    ids = tuple(range(20))
+    beside = erasing.logits(clm, ids)
+    with trained.as_stored():
+        judged = erasing.logits(clm, ids)
+    torch.testing.assert_close(erasing.logits(clm, ids), beside, rtol=0, atol=1e-5)
+    trained.finish()
+    for weight in clm.model.parameters():
+        weight.data = weight.data.to(torch.bfloat16).float()
+    torch.testing.assert_close(erasing.logits(clm, ids), judged, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("method", "lr"), [("codeeraser", 3e-5), ("decoys", 4.8e-5)])

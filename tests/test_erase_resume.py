@@ -17,10 +17,9 @@ import tiny
 import torch
 from erasing import FORGET, LIMITS
 
-from erasetest.erase import (
-    erase_to,
-)
+from erasetest.erase import erase_to, unfinished
 from erasetest.erase.result import HARMED, Step
+from erasetest.erase.trainer import _Run, _silent
 from erasetest.erase.unfinished import Unfinished, key_of
 from erasetest.verdict import Thresholds
 
@@ -134,26 +133,32 @@ class _Killed(Exception):
     """In place of a signal: the state that was kept is the same."""
 
 
-@pytest.mark.parametrize("change", ["retained", "settings", "limits"])
+@pytest.mark.parametrize("change", ["retained", "settings", "limits", "clm", "earlier"])
 def test_a_state_of_another_request_is_not_gone_on_with(change: str, tmp_path: Path) -> None:
     """Its history would tell."""
     asked = {
         "retained": list(tiny.RETAINED), "settings": erasing.settings("decoys"), "limits": LIMITS,
+        "clm": "tiny-qwen2", "earlier": (),
     }  # fmt: skip
     other = {
         "retained": tiny.RETAINED[1:],
         "settings": erasing.settings("decoys", seed=7),
         "limits": replace(LIMITS, any_kind={**LIMITS.any_kind, "ma": 0.3}),
+        "clm": "another of the same name",
+        "earlier": (tiny.PLANTED[5],),
     }
+    said: list[str] = []
 
     def kill(step: Step, _: int) -> None:
         if step.step == 4:
             raise _Killed
 
     def run(how: dict[str, Any], tell: Callable[[Step, int], None]) -> None:
+        clm = tiny.reciting("qwen2")
+        clm.fingerprint = how["clm"]
         erase_to(
-            tmp_path / "out", tiny.reciting("qwen2"), FORGET, how["retained"], how["limits"],
-            how["settings"], tell, keep_every=0.0,
+            tmp_path / "out", clm, FORGET, how["retained"], how["limits"], how["settings"], tell,
+            earlier=how["earlier"], remark=said.append, keep_every=0.0,
         )  # fmt: skip
 
     with pytest.raises(_Killed):
@@ -163,6 +168,61 @@ def test_a_state_of_another_request_is_not_gone_on_with(change: str, tmp_path: P
         with pytest.raises(_Killed):
             run(how, lambda step, _, steps=steps: (steps.append(step.step), kill(step, 0)))  # type: ignore[misc]
         assert steps[0] == first
+    assert [line.split(": ")[1].split()[0:3] for line in said] == [
+        ["a", "killed", "run"],
+        ["begins", "anew"],
+    ]
+
+
+def test_a_run_that_goes_on_knows_all_that_the_killed_one_did() -> None:
+    """Its rate after a restored state, how often there was one, and what it would go back to."""
+
+    def begun() -> _Run:
+        asked = erasing.settings("decoys", lr=1e-3)
+        return _Run(
+            tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, asked, None, _silent, None, None
+        )
+
+    one, other = begun(), begun()
+    one.lr, one.limit, one.restored, one.looked = 2.5e-4, 777, 2, 13
+    one.optimizer = one._fresh_optimizer()
+    with torch.no_grad():
+        for parameter in one.trained.parameters:
+            parameter.mul_(1.01)
+    other._take_up(one._state())
+    assert (other.lr, other.limit, other.restored, other.looked) == (2.5e-4, 777, 2, 13)
+    assert [group["lr"] for group in other.optimizer.param_groups] == [2.5e-4]
+    torch.testing.assert_close(other.good, [p.detach() for p in one.trained.parameters])
+
+
+def test_keeping_a_state_takes_a_twentieth_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that took 10 s to write is followed by the next after 200, whatever was asked for."""
+    times = iter([0.0, 29.0, 31.0, 31.0, 41.0, 200.0, 241.0])
+    monkeypatch.setattr(unfinished.time, "monotonic", lambda: next(times))
+    kept = Unfinished(tmp_path / "out", "key", every=30.0)
+    assert not kept.is_due()
+    assert kept.is_due()
+    kept.write({"a": torch.ones(1)})
+    assert not kept.is_due()
+    assert kept.is_due()
+
+
+def test_a_state_runs_no_code(tmp_path: Path) -> None:
+    """It is a file that others may have put there."""
+    kept = Unfinished(tmp_path / "out", "key")
+    torch.save({"key": "key", "state": _Evil(tmp_path / "ran")}, kept.path)
+    assert kept.read() is None
+    assert not (tmp_path / "ran").exists()
+
+
+class _Evil:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
 
 
 def test_a_killed_run_keeps_what_the_guard_saw(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import erasing
@@ -14,7 +15,7 @@ import tiny
 import torch
 from erasing import FORGET, LIMITS
 
-from erasetest.clm import Clm
+from erasetest.clm import Clm, load_clm
 from erasetest.erase import (
     METHODS,
     ErasureSettings,
@@ -25,6 +26,8 @@ from erasetest.erase import (
 from erasetest.erase.objectives import Groups, Method, Weights
 from erasetest.erase.result import HARMED
 from erasetest.erase.rows import Row, retained_rows
+from erasetest.erase.trained import Trained
+from erasetest.erase.trainer import _Run
 from erasetest.errors import BadInput, ErasureError
 from erasetest.probes import probe
 from erasetest.samples import SensitiveSample, make_sample
@@ -231,6 +234,42 @@ def test_quantized_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="its weights are quantized, and erasing has to change them"):
         erasing.to(tmp_path / "out", clm)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_stored_in_eight_bits_are_refused(tmp_path: Path) -> None:
+    """Read as float32 they look like any others, and their scale is lost."""
+    from safetensors.torch import load_file, save_file
+
+    folder = tiny.save(tiny.reciting("gpt2"), tmp_path / "clm")
+    file = folder / "model.safetensors"
+    weights = {name: w.to(torch.float8_e4m3fn) for name, w in load_file(file).items()}
+    save_file(weights, file, {"format": "pt"})
+    with pytest.raises(BadInput, match="its weights are quantized"):
+        erasing.to(tmp_path / "out", load_clm(str(folder)))
+
+
+def test_the_guard_sees_the_clm_as_it_will_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What rounding breaks counts as harm, whatever the weights in training say."""
+    clm = tiny.reciting("qwen2")
+    fall = _Run._fall
+
+    @contextlib.contextmanager
+    def broken(_: Trained) -> Iterator[None]:
+        head = clm.model.get_output_embeddings().weight
+        was = head.detach().clone()
+        head.data.zero_()
+        yield
+        head.data.copy_(was)
+
+    def seen(run: _Run) -> float:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Trained, "as_stored", broken)
+            return fall(run)
+
+    monkeypatch.setattr(_Run, "_fall", seen)
+    erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, erasing.settings("decoys", guard=0.1))
+    assert erasure.ended == HARMED
+    assert max(step.retained_fall for step in erasure.history) < 0.1 < erasure.retained_fall
 
 
 def test_a_full_disk_is_seen_before_the_work(

@@ -157,6 +157,30 @@ def test_new_directory_refuses_what_is_there(tmp_path: Path) -> None:
     assert (full / "x").read_text() == "x"
 
 
+def test_a_link_is_no_place_for_a_folder(tmp_path: Path) -> None:
+    """Whether it leads to an empty folder or nowhere: `os.replace` would fail in the end."""
+    (tmp_path / "empty").mkdir()
+    for name, target in (("link", tmp_path / "empty"), ("dangling", tmp_path / "no" / "x")):
+        (tmp_path / name).symlink_to(target)
+        with pytest.raises(BadInput, match=rf"{name}: is a link: name the folder itself"):
+            check_new_directory(tmp_path / name)
+    assert not (tmp_path / "no").exists()
+
+
+def test_what_cannot_be_replaced_is_no_place_for_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder that one is in, and one that a disk is mounted on."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match=r"^\.: a finished folder cannot take the place of"):
+        check_new_directory(".")
+    (tmp_path / "disk").mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda self: self.name == "disk")
+    with pytest.raises(BadInput, match="disk: a finished folder cannot take the place of"):
+        check_new_directory(tmp_path / "disk")
+    check_new_directory(tmp_path / "disk" / "new")
+
+
 def test_check_new_directory_looks_up_the_tree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,7 +100,36 @@ def test_lines_are_never_closer_than_ten_seconds(waits: list[float]) -> None:
 )
 def test_the_pace(done: int, total: int, seconds: float, said: str) -> None:
     """Rate and time left, in the unit that people would say; nothing where nothing is known."""
-    assert module._pace(done, total, seconds) == said
+    assert module._pace(done, done, total, seconds) == said
+
+
+def test_the_pace_is_that_of_now(clock: Clock) -> None:
+    """Neither what a killed run had done counts, nor how fast another phase went."""
+    stream = io.StringIO()
+    with progress("erasing", stream) as task:
+        for step in range(100, 131):
+            task(step, 400)
+            clock.now += 2
+        for step in range(135, 400, 5):
+            task(step, 400)
+            clock.now += 2
+    paces = re.findall(r"(\d+)/400 \((.*?)/s", stream.getvalue())
+    assert paces[0] == ("105", "0.5")
+    assert paces[-1][1] == "2.5"
+
+
+def test_what_is_done_between_steps_and_a_remark(clock: Clock) -> None:
+    """The note changes and the count stays; a remark comes at once."""
+    stream = io.StringIO()
+    with progress("erasing", stream) as task:
+        task(3, 9, "a step")
+        task.remark("a killed run goes on")
+        clock.now += 11
+        task.doing("probing all")
+    assert stream.getvalue().splitlines()[:2] == [
+        "erasetest: a killed run goes on",
+        "erasetest: erasing: 3/9 probing all",
+    ]
 
 
 def test_waiting_is_said_at_once_and_not_all_the_time(clock: Clock) -> None:
@@ -127,7 +156,7 @@ def test_work_that_fails_is_not_said_to_be_done(clock: Clock) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         work()
-    assert stream.getvalue().splitlines() == ["erasetest: probing: 1/2 (0.0909/s, 11 s left)"]
+    assert stream.getvalue().splitlines() == ["erasetest: probing: 1/2"]
 
 
 class _Broken(io.StringIO):

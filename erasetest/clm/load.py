@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,8 @@ class Clm:
     adapter: str | None = None
     records: tuple[Record, ...] = ()
     """What was erased from it before."""
+    eight_bits: bool = False
+    """Whether a weight is stored in 8 bits: read as another type, which tells no more of it."""
     checked: dict[str, bool] = field(default_factory=dict)
     """Which shortcuts were found to hold for this architecture (`score.py`, `decode.py`)."""
     noise: float | None = None
@@ -164,9 +167,21 @@ def load_clm(name: str, options: LoadOptions | None = None) -> Clm:
         adapter=options.adapter,
         stored_dtype=config.dtype if isinstance(config.dtype, torch.dtype) else model.dtype,
     )
+    clm.eight_bits = _holds_eight_bits(folder)
     clm.records = read_records(folder) + (read_records(adapter_folder) if adapter_folder else ())
     _check_logits(clm)
     return clm
+
+
+def _holds_eight_bits(folder: Path) -> bool:
+    """Whether a safetensors file of the folder has a tensor of 8 bits."""
+    from safetensors import safe_open
+
+    found = set()
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            found |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    return any(dtype in ("I8", "U8") or dtype.startswith("F8") for dtype in found)
 
 
 def wrap(
@@ -361,7 +376,11 @@ def _with_adapter(model: PreTrainedModel, folder: Path, name: str) -> PreTrained
     if not (folder / "adapter_config.json").is_file():
         raise ClmError(f"{name}: has no adapter_config.json: name a folder that PEFT wrote")
     try:
-        merged: PreTrainedModel = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+        with warnings.catch_warnings():
+            # What PEFT calls by an old name is no concern of whoever names an adapter.
+            warnings.simplefilter("ignore", FutureWarning)
+            loaded = PeftModel.from_pretrained(model, str(folder))
+        merged: PreTrainedModel = loaded.merge_and_unload()
     except Exception as error:
         # PEFT raises RuntimeError, KeyError, ValueError and more for an adapter of another model.
         raise ClmError(f"{name}: the adapter does not fit the CLM ({_one_line(error)})") from None

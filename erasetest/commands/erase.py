@@ -57,8 +57,16 @@ def erase(
 
     Status 1 when a secret is not erased: the checkpoint is written, and its card says so.
     """
-    from erasetest.erase import ErasureSettings, Lora, erase_to, own_generations, unchecked
+    from erasetest.erase import (
+        ErasureSettings,
+        Lora,
+        check_request,
+        erase_to,
+        own_generations,
+        unchecked,
+    )
     from erasetest.files import check_new_directory, reserved
+    from erasetest.retained import check_disjoint
     from erasetest.samples import read_manifest, read_manifests
     from erasetest.verdict import calibrate as calibrate_on
     from erasetest.verdict import published, read_thresholds
@@ -87,9 +95,13 @@ def erase(
     limits = read_thresholds(thresholds) if thresholds else None
     if limits is None and loading.clm_adapter is None:
         limits = published(loading.clm)
+    everything = [*samples, *before]
+    if retained is not None:
+        check_disjoint(everything, retained)
     with reserved(output):
         loaded = loading.load()
-        left = unchecked(loaded, [*samples, *before])
+        check_request(output, loaded, samples, retained, settings, before)
+        left = unchecked(loaded, everything)
         if left:
             typer.echo(
                 f"erasetest: {left} samples were erased from {loading.clm} before and are not "
@@ -98,9 +110,8 @@ def erase(
             )
         if retained is None:
             with progress("writing retained code") as task:
-                retained = own_generations(loaded, [*samples, *before], progress=task)
+                retained = own_generations(loaded, everything, progress=task)
         calibrated = limits is None
-        everything = [*samples, *before]
         if limits is None:
             with progress("calibrating") as task:
                 limits = calibrate_on(loaded, everything, progress=task)
@@ -113,13 +124,15 @@ def erase(
                 limits,
                 settings,
                 lambda step, expected: task(step.step, expected, step.note()),
+                doing=task.doing,
+                remark=task.remark,
                 recalibrate=(lambda: calibrate_on(loaded, everything)) if calibrated else None,
                 earlier=before,
             )
     word = "erased" if erasure.erased else f"NOT erased ({erasure.ended})"
     typer.echo(
         f"{output}: {word}, {erasure.steps} steps, {erasure.seconds:.1f} s; retained tokens "
-        f"predicted {-100 * erasure.retained_fall:+.2f} points"
+        f"predicted {0 - 100 * erasure.retained_fall:+.2f} points"
     )
     if erasure.restored:
         typer.echo(

@@ -3,7 +3,7 @@
 from erasetest.erase.checkpoint import save_checkpoint
 from erasetest.erase.generated import own_generations
 from erasetest.erase.objectives import METHODS
-from erasetest.erase.request import erase_to, unchecked
+from erasetest.erase.request import check_request, erase_to, unchecked
 from erasetest.erase.result import Erasure
 from erasetest.erase.settings import ErasureSettings
 from erasetest.erase.trained import Lora
@@ -14,6 +14,7 @@ __all__ = [
     "Erasure",
     "ErasureSettings",
     "Lora",
+    "check_request",
     "erase",
     "erase_to",
     "own_generations",

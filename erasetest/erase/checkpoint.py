@@ -15,7 +15,6 @@ from safetensors import SafetensorError
 from erasetest.card import write_card
 from erasetest.clm.load import Clm
 from erasetest.erase.result import Erasure
-from erasetest.erase.trained import Lora
 from erasetest.files import new_directory
 from erasetest.provenance import Record, write_records
 from erasetest.samples import SensitiveSample
@@ -32,8 +31,9 @@ def save_checkpoint(
     kinds = sorted({kind for sample in samples for kind in sample.kinds})
     ids = tuple(sample.id for sample in samples)
     record = Record(erasure.method, clm.fingerprint, erasure.steps, erasure.erased, ids=ids)
+    merged = erasure.adapter is None or erasure.settings["lora"]["merge"]
     with new_directory(folder) as place, _named_write_errors():
-        if erasure.adapter is not None and not Lora(**erasure.settings["lora"]).merge:
+        if not merged and erasure.adapter is not None:
             erasure.adapter.write(place)
             write_records(place, (record,))
         else:
@@ -49,6 +49,7 @@ def save_checkpoint(
             steps=erasure.steps,
             erased="yes" if erasure.erased else "no",
             fall=f"{100 * erasure.retained_fall:.2f}",
+            adapter=not merged,
             ids=", ".join(ids),
         )
 

@@ -57,7 +57,16 @@ def own_generations(
             rows[n] = list(openings[(drawn + n) // _OPENED % len(openings)])
         jobs = [Continuation(n, len(row), tokens - len(row)) for n, row in enumerate(rows)]
         drawn += count
-        made = continuations(clm, rows, jobs, choose=drawing(numbers, temperature=1.0, top_p=1.0))
+        ended = 0
+
+        def tell(jobs_ended: int, before: int = len(kept)) -> None:
+            nonlocal ended
+            ended += jobs_ended
+            if progress is not None:
+                progress(before + ended * (count - before) // count, count)
+
+        choose = drawing(numbers, temperature=1.0, top_p=1.0)
+        made = continuations(clm, rows, jobs, choose=choose, progress=tell)
         for row, ids in zip(rows, made, strict=True):
             whole = ids if row == [clm.start_token] else [*row, *ids]
             text = str(clm.tokenizer.decode(whole, clean_up_tokenization_spaces=False))

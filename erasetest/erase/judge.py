@@ -37,12 +37,13 @@ class Judge:
         trained: Trained,
         thresholds: Thresholds,
         recalibrate: Callable[[], Thresholds] | None,
+        doing: Callable[[str], None],
         *,
         ranks: bool,
     ) -> None:
         """Of the secrets of `samples`; `ranks` says whether they must not stand out."""
         self.clm, self.samples, self.trained = clm, samples, trained
-        self.recalibrate, self.ranks = recalibrate, ranks
+        self.recalibrate, self.doing, self.ranks = recalibrate, doing, ranks
         kinds = [secret.kind for sample in samples for secret in sample.secrets]
         self.rule = StopRule(kinds, thresholds)
         self._matched = 0
@@ -59,6 +60,7 @@ class Judge:
         # First, as a full probe costs many times as much.
         if self.ranks and self._matched < _MATCHINGS:
             self._matched += 1
+            self.doing("ranking the secrets among decoys")
             with self.trained.as_stored():
                 self.rule.owe(standing_out(self._ranks(rng.randrange(1 << 30)), most))
             if self.rule.active:
@@ -69,6 +71,7 @@ class Judge:
         """Whether a full probe finds every secret below its thresholds."""
         with self.trained.as_stored():
             if self.recalibrate is not None:
+                self.doing("calibrating thresholds again")
                 self.rule.tighten(self.recalibrate())
             return self.rule.verify(self._probe())
 
@@ -100,6 +103,7 @@ class Judge:
     def _probe(self) -> list[SampleMeasures]:
         measured: list[SampleMeasures] = []
         for start in range(0, len(self.samples), BATCH):
+            self.doing(f"probing all: {start}/{len(self.samples)}")
             measured += probe(self.clm, self.samples[start : start + BATCH])
         problems = (secret.problem for sample in measured for secret in sample.secrets)
         problem = next((problem for problem in problems if problem is not None), None)

@@ -77,6 +77,7 @@ class Healer:
         healing: Healing,
         seed: int,
         limit: int | None,
+        doing: Callable[[str], None],
     ) -> None:
         """Let the CLM, as it is, write and read what it will be healed on; `limit` as in a step."""
         self.clm, self.trained, self.healing, self.limit = clm, trained, healing, limit
@@ -87,7 +88,9 @@ class Healer:
             healing.texts,
             openings=[row.ids[: self.rng.randint(1, _OPENING)] for row in retained],
             seed=seed,
+            progress=lambda done, all_: doing(f"writing texts to heal on: {done}/{all_}"),
         )
+        doing("reading what to heal on")
         self.code = [*retained_rows(clm, texts), *retained]
         self.files = [
             row for _ in range(_VERSIONS) for row in decoy_rows(clm, samples, forget, self.rng)

@@ -9,12 +9,16 @@ from pathlib import Path
 from erasetest import __version__
 from erasetest.clm.load import Clm
 from erasetest.erase.checkpoint import checkpoint_bytes, save_checkpoint
+from erasetest.erase.lasting import check_healable
+from erasetest.erase.objectives import METHODS
 from erasetest.erase.result import Erasure, Step
+from erasetest.erase.rows import forget_rows, retained_rows
 from erasetest.erase.settings import ErasureSettings
 from erasetest.erase.trained import check_trainable
 from erasetest.erase.trainer import erase
 from erasetest.erase.unfinished import EVERY, Unfinished, key_of
 from erasetest.files import check_new_directory, check_room
+from erasetest.retained import check_disjoint
 from erasetest.samples import SensitiveSample
 from erasetest.verdict import Thresholds
 
@@ -37,6 +41,8 @@ def erase_to(
     *,
     recalibrate: Callable[[], Thresholds] | None = None,
     earlier: Sequence[SensitiveSample] = (),
+    doing: Callable[[str], None] | None = None,
+    remark: Callable[[str], None] | None = None,
     keep_every: float = EVERY,
 ) -> Erasure:
     """Erase samples from a CLM, in place, and write the checkpoint to a new folder.
@@ -46,7 +52,7 @@ def erase_to(
 
     Args:
         folder: new or empty.
-        clm: as in `erase`, with all arguments up to `earlier`.
+        clm: as in `erase`, with all arguments up to `doing`.
         samples: see there.
         retained: see there.
         thresholds: see there.
@@ -54,20 +60,25 @@ def erase_to(
         progress: see there.
         recalibrate: see there.
         earlier: see there.
+        doing: see there.
+        remark: told what is worth a line of its own: that killed work goes on, or begins anew.
         keep_every: seconds between two states that are kept, or more: a twentieth of the time at
             most is spent on them.
 
     Raises:
-        BadInput: the folder cannot be used, its disk is too full, the weights are quantized, or
-            what `erase` refuses; before any training.
+        BadInput: as in `check_request`, before any training.
         ErasureError: as in `erase`.
     """
-    check_new_directory(folder)
-    check_trainable(clm)
-    trained = 0 if settings.lora else clm.parameters
-    check_room(folder, checkpoint_bytes(clm) + trained * _STATE_BYTES)
+    check_request(folder, clm, samples, retained, settings, earlier)
     asked = (_FORM, clm.fingerprint, clm.name, asdict(settings), thresholds.as_dict())
     unfinished = Unfinished(folder, key_of(asked, [samples, retained, earlier]), keep_every)
+    if remark is not None and unfinished.path.exists():
+        found = unfinished.read()
+        remark(
+            f"{folder}: begins anew: what is kept of a killed run is of another request, or damaged"
+            if found is None
+            else f"{folder}: a killed run goes on after {found['seconds']:.0f} s of work"
+        )
     erasure = erase(
         clm,
         samples,
@@ -77,11 +88,47 @@ def erase_to(
         progress,
         recalibrate=recalibrate,
         earlier=earlier,
+        doing=doing,
         unfinished=unfinished,
     )
     save_checkpoint(clm, folder, erasure, samples)
     unfinished.remove()
     return erasure
+
+
+def check_request(
+    folder: Path,
+    clm: Clm,
+    samples: Sequence[SensitiveSample],
+    retained: Sequence[SensitiveSample] | None,
+    settings: ErasureSettings,
+    earlier: Sequence[SensitiveSample] = (),
+) -> None:
+    """Refuse what `erase_to` would refuse: call it before anything that takes long.
+
+    Args:
+        folder: see `erase_to`, as the others.
+        clm: see there.
+        samples: see there.
+        retained: None where it is still to be written.
+        settings: see there.
+        earlier: see there.
+
+    Raises:
+        BadInput: the folder cannot be used, or its disk is too full; the weights are quantized, or
+            the method or adapter is none for this CLM; a sample has no secret, or one past the
+            window; retained code is none, or holds a secret.
+    """
+    check_new_directory(folder)
+    check_trainable(clm, settings.lora)
+    if METHODS[settings.method].heals:
+        check_healable(clm)
+    trained = 0 if settings.lora else clm.parameters
+    check_room(folder, checkpoint_bytes(clm) + trained * _STATE_BYTES)
+    forget_rows(clm, [*samples, *earlier])
+    if retained is not None:
+        check_disjoint([*samples, *earlier], retained)
+        retained_rows(clm, retained)
 
 
 def unchecked(clm: Clm, samples: Sequence[SensitiveSample]) -> int:

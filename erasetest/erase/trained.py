@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from erasetest.clm.load import Clm
-from erasetest.errors import BadInput, ErasureError, MissingExtra
+from erasetest.errors import BadInput, ErasureError
+from erasetest.extras import require
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Lora:
 
     Raises:
         BadInput: the rank is below 1.
+        MissingExtra: PEFT is not installed.
     """
 
     rank: int = 16
@@ -34,6 +36,7 @@ class Lora:
     def __post_init__(self) -> None:
         if self.rank < 1:
             raise BadInput(f"the rank of a LoRA adapter must be 1 or more, got {self.rank}")
+        require("peft", "lora", "erasing by a LoRA adapter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,10 @@ class Trained:
         """Make the CLM ready.
 
         Raises:
-            BadInput: its weights are quantized, or there is nothing that an adapter could change.
-            MissingExtra: PEFT is not installed.
+            BadInput: its weights are quantized, or an adapter would be no smaller than they are.
+            ErasureError: its layers take no adapter.
         """
-        check_trainable(clm)
+        check_trainable(clm, lora)
         self.clm, self.lora = clm, lora
         device = clm.device.type
         half = clm.stored_dtype in (torch.bfloat16, torch.float16)
@@ -155,15 +158,22 @@ class Trained:
         return Adapter(config, weights)
 
 
-def check_trainable(clm: Clm) -> None:
-    """Refuse weights that no gradient can move.
+def check_trainable(clm: Clm, lora: Lora | None) -> None:
+    """Refuse weights that no gradient can move, and an adapter as large as what it stands beside.
 
     Raises:
-        BadInput: the checkpoint is quantized.
+        BadInput: the checkpoint is quantized, or the rank is above the CLM's width.
     """
+    width = clm.model.config.get_text_config(decoder=True).hidden_size
+    if lora is not None and lora.rank > width:
+        raise BadInput(
+            f"{clm.name}: its layers are {width} wide, and a LoRA adapter of rank {lora.rank} "
+            "would be no smaller: give a lower rank, or erase without one"
+        )
     given = getattr(clm.model.config, "quantization_config", None)
     whole = all(p.dtype.is_floating_point and p.dtype.itemsize > 1 for p in clm.model.parameters())
-    if given is not None or getattr(clm.model, "is_quantized", False) or not whole:
+    quantized = given is not None or getattr(clm.model, "is_quantized", False)
+    if quantized or clm.eight_bits or not whole:
         raise BadInput(
             f"{clm.name}: its weights are quantized, and erasing has to change them: erase the "
             "checkpoint that it was made from, and quantize what comes of it"
@@ -171,10 +181,8 @@ def check_trainable(clm: Clm) -> None:
 
 
 def _with_lora(clm: Clm, lora: Lora, seed: int) -> Any:
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError:
-        raise MissingExtra("peft", "lora", "erasing by a LoRA adapter") from None
+    from peft import LoraConfig, get_peft_model
+
     layers, stacks = adaptable(clm.model)
     config = LoraConfig(
         r=lora.rank,
@@ -197,18 +205,25 @@ def _with_lora(clm: Clm, lora: Lora, seed: int) -> Any:
             ) from None
 
 
+_OUTPUT_REFUSED = ("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h")
+"""Families whose `out_proj` PEFT gives no adapter: in training mode it is read past as well."""
+
+
 def adaptable(model: Any) -> tuple[list[str], list[str]]:
     """The names of the layers that take an adapter, and of stacks of matrices (experts) that do.
 
-    Of a state-space layer two projections take none: fast implementations read their weights past
-    the layer, where an adapter is not seen.
+    Of a state-space layer one projection takes none, as its weights are read past it, where an
+    adapter is not seen; and another where PEFT refuses it.
     """
     from transformers.pytorch_utils import Conv1D
 
     plain = {torch.nn.Linear.forward, Conv1D.forward}
-    scans = [module for module in model.modules() if hasattr(module, "A_log")]
-    none = [getattr(scan, part, None) for scan in scans for part in ("dt_proj", "out_proj")]
-    none.append(model.get_output_embeddings())
+    refused = model.config.model_type in _OUTPUT_REFUSED
+    none = [model.get_output_embeddings()]
+    for module in model.modules():
+        if hasattr(module, "A_log"):
+            none.append(getattr(module, "dt_proj", None))
+            none.append(getattr(module, "out_proj", None) if refused else None)
     layers, stacks = [], []
     for name, module in model.named_modules():
         if type(module).forward in plain and not any(module is other for other in none):

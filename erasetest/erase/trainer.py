@@ -59,6 +59,7 @@ def erase(
     *,
     recalibrate: Callable[[], Thresholds] | None = None,
     earlier: Sequence[SensitiveSample] = (),
+    doing: Callable[[str], None] | None = None,
     unfinished: Unfinished | None = None,
 ) -> Erasure:
     """Erase the secrets of `samples` from the CLM, in place.
@@ -82,6 +83,7 @@ def erase(
         recalibrate: finds the thresholds of the CLM as it is.
         earlier: samples that were erased before: probed with the others, and erased again where
             they come back.
+        doing: told what is done between two steps.
         unfinished: where the work is kept while it goes on; one that was begun there goes on.
 
     Raises:
@@ -94,9 +96,14 @@ def erase(
         rate = learning_rate(clm.model.config.hidden_size, settings.method, settings.lora)
         settings = replace(settings, lr=rate)
     judged = [*samples, *earlier]
-    run = _Run(clm, judged, retained, thresholds, settings, progress, recalibrate, unfinished)
+    told = doing or _silent
+    run = _Run(clm, judged, retained, thresholds, settings, progress, told, recalibrate, unfinished)
     done = run.go()
     return replace(done, samples=len(samples), rechecked=len(earlier))
+
+
+def _silent(_: str) -> None:
+    """Where nobody asked."""
 
 
 class _Run:
@@ -108,6 +115,7 @@ class _Run:
         thresholds: Thresholds,
         settings: ErasureSettings,
         progress: Callable[[Step, int], None] | None,
+        doing: Callable[[str], None],
         recalibrate: Callable[[], Thresholds] | None,
         unfinished: Unfinished | None,
     ) -> None:
@@ -125,7 +133,7 @@ class _Run:
         )
         self.method = METHODS[settings.method]
         ranks = self.method.decoys
-        self.judge = Judge(clm, samples, self.trained, thresholds, recalibrate, ranks=ranks)
+        self.judge = Judge(clm, samples, self.trained, thresholds, recalibrate, doing, ranks=ranks)
         self.rule = self.judge.rule
         self.reference = Reference(clm, self.trained.head, self.trained.computing)
         with self.trained.original():
@@ -139,7 +147,7 @@ class _Run:
         self.falls: deque[float] = deque(maxlen=_GUARDED_STEPS)
         self.rng = random.Random(settings.seed)
         self.history: list[Step] = []
-        self.progress, self.unfinished = progress, unfinished
+        self.progress, self.doing, self.unfinished = progress, doing, unfinished
         self.started, self.spent = time.monotonic(), 0.0
 
     def _fresh_optimizer(self) -> torch.optim.Optimizer:
@@ -241,6 +249,7 @@ class _Run:
             self.settings.healing,
             self.settings.seed,
             self.limit,
+            self.doing,
         )
         last = self.history[-1] if self.history else None
 

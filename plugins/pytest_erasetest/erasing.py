@@ -47,6 +47,8 @@ def erase_leaking(gate: Gate) -> dict[str, Any]:
                 step_tokens=settings.erase_step_tokens,
             ),
             lambda step, expected: task(step.step, expected, step.note()),
+            doing=task.doing,
+            remark=task.remark,
             recalibrate=_recalibration(gate, clm),
             earlier=_erased_before(gate, clm, leaking),
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from erasetest.errors import BadInput
+from erasetest.extras import require
 from erasetest.files import check_new_directory, check_writable, reserved
 from erasetest.names import check_clm_name, check_method
 from erasetest.retained import split_retained
@@ -122,6 +123,8 @@ class Given:
                 raise BadInput(
                     f"{error} (a path right after --erase is taken for one: write --erase=decoys)"
                 ) from None
+            if self.settings.erase_lora is not None:
+                require("peft", "lora", "--erase-lora")
             if self.settings.erase_out:
                 check_new_directory(self.settings.erase_out)
                 self.held.enter_context(reserved(self.settings.erase_out))

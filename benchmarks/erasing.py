@@ -247,11 +247,10 @@ def _rounded(clm: Clm, group: int = 64) -> Clm:
 def tables(cells: list[dict[str, Any]]) -> str:
     """All families together, and a table for each: mean and standard deviation over forget sets."""
     methods = list(dict.fromkeys(cell["method"] for cell in cells))
-    # What is kept does not hang on the forget set before anything is erased.
-    originals = {c["family"]: c for c in cells if c["method"] == "none"}
+    originals = {(c["family"], c["draw"]): c for c in cells if c["method"] == "none"}
     rows = []
     for method in methods:
-        mine = [c for c in cells if c["method"] == method and c["family"] in originals]
+        mine = [c for c in cells if c["method"] == method and (c["family"], c["draw"]) in originals]
         if mine and method != "none":
             rows.append({"method": method, "sets": len(mine), **_overall(mine, originals)})
     parts = [f"## All families\n\n{tabulate(rows, headers='keys', tablefmt='github')}\n"]
@@ -265,14 +264,20 @@ def tables(cells: list[dict[str, Any]]) -> str:
     return "\n".join(parts)
 
 
-def _overall(cells: list[dict[str, Any]], originals: dict[str, dict[str, Any]]) -> dict[str, str]:
+def _overall(
+    cells: list[dict[str, Any]], originals: dict[tuple[str, int], dict[str, Any]]
+) -> dict[str, str]:
     """The figures that methods are chosen by; `points` are hundredths against the original CLM."""
 
     def mean(name: str) -> float:
         return statistics.fmean(float(cell[name]) for cell in cells)
 
     def points(name: str) -> str:
-        lost = [100 * (c[name] - originals[c["family"]][name]) for c in cells]
+        # Columns that came later are of the cells that were measured since.
+        pairs = [(c, originals[c["family"], c["draw"]]) for c in cells]
+        lost = [100 * (c[name] - o[name]) for c, o in pairs if name in c and name in o]
+        if not lost:
+            return ""
         return f"{statistics.fmean(lost):+.2f} ({min(lost):+.2f} to {max(lost):+.2f})"
 
     return {
@@ -282,6 +287,7 @@ def _overall(cells: list[dict[str, Any]], originals: dict[str, dict[str, Any]]) 
         "worst MA": f"{mean('worst_ma'):.3f}",
         "pass@1, points": points("pass@1"),
         "retained MA, points": points("retained_ma"),
+        "context MA, points": points("context_ma"),
         "nats a token / never seen": f"{mean('nats'):.2f} / {mean('nats_decoys'):.2f}",
         "rank": f"{mean('rank'):.3f}",
         "sets off at 5 %": f"{sum(cell['rank_p'] < 0.05 for cell in cells)}",

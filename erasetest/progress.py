@@ -7,7 +7,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -51,14 +51,12 @@ class Task:
         self._say.remark(text)
 
 
-class _Say:
+class _Say(Protocol):
     def update(self, done: int, total: int | None, note: str) -> None:
         """As `Task` is called."""
-        raise NotImplementedError
 
     def remark(self, text: str) -> None:
         """As `Task` is told."""
-        raise NotImplementedError
 
 
 @contextlib.contextmanager

@@ -170,7 +170,7 @@ def test_a_state_of_another_request_is_not_gone_on_with(change: str, tmp_path: P
         assert steps[0] == first
     assert [line.split(": ")[1].split()[0:3] for line in said] == [
         ["a", "killed", "run"],
-        ["begins", "anew"],
+        ["of", "another", "request,"],
     ]
 
 

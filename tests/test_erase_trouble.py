@@ -248,6 +248,17 @@ def test_weights_stored_in_eight_bits_are_refused(tmp_path: Path) -> None:
         erasing.to(tmp_path / "out", load_clm(str(folder)))
 
 
+def test_a_mask_of_bytes_is_no_weight(tmp_path: Path) -> None:
+    """Checkpoints of older libraries hold the causal mask of each layer."""
+    from safetensors.torch import load_file, save_file
+
+    folder = tiny.save(tiny.reciting("gpt2"), tmp_path / "clm")
+    file = folder / "model.safetensors"
+    mask = torch.ones(1, 1, tiny.WINDOW, tiny.WINDOW, dtype=torch.uint8).tril()
+    save_file({**load_file(file), "transformer.h.0.attn.bias": mask}, file, {"format": "pt"})
+    assert not load_clm(str(folder)).eight_bits
+
+
 def test_the_guard_sees_the_clm_as_it_will_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     """What rounding breaks counts as harm, whatever the weights in training say."""
     clm = tiny.reciting("qwen2")

@@ -167,21 +167,25 @@ def load_clm(name: str, options: LoadOptions | None = None) -> Clm:
         adapter=options.adapter,
         stored_dtype=config.dtype if isinstance(config.dtype, torch.dtype) else model.dtype,
     )
-    clm.eight_bits = _holds_eight_bits(folder)
+    clm.eight_bits = _holds_eight_bits(folder, model)
     clm.records = read_records(folder) + (read_records(adapter_folder) if adapter_folder else ())
     _check_logits(clm)
     return clm
 
 
-def _holds_eight_bits(folder: Path) -> bool:
-    """Whether a safetensors file of the folder has a tensor of 8 bits."""
+def _holds_eight_bits(folder: Path, model: PreTrainedModel) -> bool:
+    """Whether a safetensors file of the folder has a weight of 8 bits; masks may have them."""
     from safetensors import safe_open
 
-    found = set()
+    weights = {name for name, _ in model.named_parameters()}
+    weights |= {name.removeprefix(f"{model.base_model_prefix}.") for name in weights}
     for path in folder.glob("*.safetensors"):
         with safe_open(path, "pt") as file:
-            found |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
-    return any(dtype in ("I8", "U8") or dtype.startswith("F8") for dtype in found)
+            for name in weights.intersection(file.keys()):
+                dtype = file.get_slice(name).get_dtype()
+                if dtype in ("I8", "U8") or dtype.startswith("F8"):
+                    return True
+    return False
 
 
 def wrap(
@@ -380,7 +384,7 @@ def _with_adapter(model: PreTrainedModel, folder: Path, name: str) -> PreTrained
             # What PEFT calls by an old name is no concern of whoever names an adapter.
             warnings.simplefilter("ignore", FutureWarning)
             loaded = PeftModel.from_pretrained(model, str(folder))
-        merged: PreTrainedModel = loaded.merge_and_unload()
+            merged: PreTrainedModel = loaded.merge_and_unload()
     except Exception as error:
         # PEFT raises RuntimeError, KeyError, ValueError and more for an adapter of another model.
         raise ClmError(f"{name}: the adapter does not fit the CLM ({_one_line(error)})") from None

@@ -71,14 +71,8 @@ def erase_to(
     """
     check_request(folder, clm, samples, retained, settings, earlier)
     asked = (_FORM, clm.fingerprint, clm.name, asdict(settings), thresholds.as_dict())
-    unfinished = Unfinished(folder, key_of(asked, [samples, retained, earlier]), keep_every)
-    if remark is not None and unfinished.path.exists():
-        found = unfinished.read()
-        remark(
-            f"{folder}: begins anew: what is kept of a killed run is of another request, or damaged"
-            if found is None
-            else f"{folder}: a killed run goes on after {found['seconds']:.0f} s of work"
-        )
+    key = key_of(asked, [samples, retained, earlier])
+    unfinished = Unfinished(folder, key, keep_every, remark)
     erasure = erase(
         clm,
         samples,

@@ -9,7 +9,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,19 @@ _COST = 20
 class Unfinished:
     """The state of one piece of work in a file: whole or not there."""
 
-    def __init__(self, target: Path, key: str, every: float = EVERY) -> None:
+    def __init__(
+        self,
+        target: Path,
+        key: str,
+        every: float = EVERY,
+        remark: Callable[[str], None] | None = None,
+    ) -> None:
         """Of the work that ends in `target`, and is asked for by what `key` stands for.
 
-        `every` is in seconds; 0 keeps every state, whatever that costs.
+        `every` is in seconds; 0 keeps every state, whatever that costs. `remark` is told whether a
+        state that is there is gone on from.
         """
+        self._remark = remark
         target = target.resolve()
         self._part = part_of(target, "state")
         self.path = target.with_name(f".{target.name}.unfinished")
@@ -48,11 +56,14 @@ class Unfinished:
             return None
         except Exception:
             # A damaged file ends in whatever error the unpickler or the archive has for it.
-            return None
-        if not isinstance(kept, dict) or kept.get("key") != self._key:
-            return None
-        state: dict[str, Any] = kept["state"]
-        return state
+            kept = None
+        known = isinstance(kept, dict) and kept.get("key") == self._key
+        if self._remark is not None:
+            self._remark(
+                f"{self.path.name}: "
+                + ("a killed run goes on" if known else "of another request, or damaged: not used")
+            )
+        return kept["state"] if known else None
 
     def is_due(self) -> bool:
         """Whether it is time to keep a state."""

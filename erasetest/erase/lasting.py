@@ -42,8 +42,8 @@ class Healing:
     steps: int = 900
     tokens: int = 2048
     """A step, about."""
-    texts: int = 3000
-    """That the teacher writes."""
+    texts: int = 9000
+    """That the teacher writes: as many as the steps read about once. What is in none, is lost."""
     decoys: float = 0.2
     """Share of a step's tokens that are samples with decoys for their secrets."""
     matrix_lr: float = 0.02

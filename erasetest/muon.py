@@ -8,15 +8,17 @@ from typing import Any
 
 import torch
 
-_NOT_INNER = ("embed", "wte", "wpe", "lm_head")
-
 
 def inner_matrices(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     """The matrices of the layers, by name: no embeddings, and no output head."""
+    outer = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    if head is not None:
+        outer.add(id(head.weight))
     return {
         name: parameter
         for name, parameter in model.named_parameters()
-        if parameter.ndim == 2 and not any(part in name for part in _NOT_INNER)
+        if parameter.ndim == 2 and id(parameter) not in outer
     }
 
 

@@ -23,6 +23,7 @@ from erasetest.erase.rows import Row, forget_rows, retained_rows
 from erasetest.erase.trained import Trained
 from erasetest.erase.trainer import _Run
 from erasetest.errors import BadInput, ErasureError
+from erasetest.muon import inner_matrices
 from erasetest.samples import SensitiveSample
 
 
@@ -63,6 +64,44 @@ def test_only_the_layers_are_taken_apart() -> None:
             if inner:
                 both = torch.stack([now.flatten(), was.flatten()])
                 assert 0.5 < float(torch.corrcoef(both)[0, 1]) < 0.95
+
+
+def test_embeddings_and_heads_of_any_name_stay_whole() -> None:
+    """By what they are in the model: a head may be called as a layer is."""
+    for tied in (True, False):
+        inner = inner_matrices(tiny.model("gpt_neox", tied=tied))
+        assert any("dense_4h_to_h" in name for name in inner)
+        assert not any(name.startswith("embed_out") or "embed_in" in name for name in inner)
+    model = tiny.model("qwen2", tied=False)
+    model.output = model.lm_head
+    del model.lm_head
+    model.get_output_embeddings = lambda: model.output  # type: ignore[method-assign]
+    assert "output.weight" in dict(model.named_parameters())
+    assert "output.weight" not in inner_matrices(model)
+
+
+@pytest.mark.parametrize("clipped", [True, False])
+def test_gradients_of_healing_are_clipped(clipped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a norm of 1 over all parameters: one odd step would outweigh the momentum of many."""
+    norms: list[float] = []
+
+    class Watching(torch.optim.SGD):
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+            grads = [p.grad for group in self.param_groups for p in group["params"]]
+            norms.append(float(torch.stack([g.norm() for g in grads if g is not None]).norm()))
+
+    def watched(model: torch.nn.Module, *_: float) -> list[torch.optim.Optimizer]:
+        optimizer = Watching(model.parameters(), lr=0.0)
+        optimizer.param_groups[0]["peak"] = 0.0
+        return [optimizer]
+
+    if not clipped:
+        monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: None)
+    monkeypatch.setattr(lasting, "optimizers_of", watched)
+    healer = _healer(tiny.reciting("qwen2"))
+    healer.healing = replace(healer.healing, noise=0.9)
+    healer.heal()
+    assert (max(norms) < 1.001) is clipped
 
 
 def _healer(clm: Clm, samples: Sequence[SensitiveSample] = FORGET) -> Healer:

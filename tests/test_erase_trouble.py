@@ -236,16 +236,31 @@ def test_quantized_weights_are_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_weights_stored_in_eight_bits_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("family", "part", "dtype"),
+    [
+        ("gpt2", "", torch.float8_e4m3fn),
+        ("mixtral", ".experts.", torch.float8_e4m3fn),
+        ("mixtral", ".experts.", torch.int8),
+    ],
+)
+def test_weights_stored_in_eight_bits_are_refused(
+    tmp_path: Path, family: str, part: str, dtype: torch.dtype
+) -> None:
     """Read as float32 they look like any others, and their scale is lost."""
     from safetensors.torch import load_file, save_file
 
-    folder = tiny.save(tiny.reciting("gpt2"), tmp_path / "clm")
+    folder = tiny.save(tiny.untrained(family), tmp_path / "clm")
     file = folder / "model.safetensors"
-    weights = {name: w.to(torch.float8_e4m3fn) for name, w in load_file(file).items()}
-    save_file(weights, file, {"format": "pt"})
+    weights = load_file(file)
+    changed = {name: w.to(dtype) for name, w in weights.items() if part in name}
+    assert changed
+    save_file({**weights, **changed}, file, {"format": "pt"})
+    clm = load_clm(str(folder))
+    known = dict(clm.model.named_parameters()).keys()
+    assert (changed.keys() <= known) is (family == "gpt2"), "experts are renamed while loaded"
     with pytest.raises(BadInput, match="its weights are quantized"):
-        erasing.to(tmp_path / "out", load_clm(str(folder)))
+        erasing.to(tmp_path / "out", clm)
 
 
 def test_a_mask_of_bytes_is_no_weight(tmp_path: Path) -> None:

@@ -181,9 +181,11 @@ def _holds_eight_bits(folder: Path, model: PreTrainedModel) -> bool:
     weights |= {name.removeprefix(f"{model.base_model_prefix}.") for name in weights}
     for path in folder.glob("*.safetensors"):
         with safe_open(path, "pt") as file:
-            for name in weights.intersection(file.keys()):
+            for name in file.keys():  # noqa: SIM118 (no mapping)
                 dtype = file.get_slice(name).get_dtype()
-                if dtype in ("I8", "U8") or dtype.startswith("F8"):
+                # Experts are renamed while they are loaded, to be stacked.
+                is_weight = name in weights or name.endswith(".weight")
+                if dtype.startswith("F8") or (is_weight and dtype in ("I8", "U8")):
                     return True
     return False
 

@@ -116,5 +116,7 @@ def test_a_clm_that_writes_the_same_over_and_over_gives_no_retained_code(
     clm = tiny.untrained("gpt2")
     monkeypatch.setattr("erasetest.erase.generated._ROUNDS", 2)
     monkeypatch.setattr("erasetest.erase.generated.find_secrets", lambda _: [1])
-    with pytest.raises(ErasureError, match="of 8 texts that it wrote only 0 hold no secret"):
+    with pytest.raises(
+        ErasureError, match="of 8 texts that it wrote only 0 differ"
+    ):
         own_generations(clm, (), 4)

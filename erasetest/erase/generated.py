@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from erasetest.clm import Clm, Continuation, continuations
@@ -19,6 +20,12 @@ LONGEST = 256
 
 _OPENED = 3
 _ROUNDS = 8
+_SPARE = 1.1
+"""More than the share of kept texts so far lets expect to be needed."""
+
+_STALE = 10
+"""A round that brings less than one new text in so many ends the drawing, where `least` allows."""
+
 _PART = 6
 """Characters of a secret that a text is left out for: half a secret would keep it remembered."""
 
@@ -31,6 +38,7 @@ def own_generations(
     samples: Sequence[SensitiveSample],
     count: int = TEXTS,
     *,
+    least: int | None = None,
     openings: Sequence[Sequence[int]] = (),
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -43,27 +51,33 @@ def own_generations(
     A text in which a detector finds a secret, or that holds a part of one of `samples`, is left
     out: a CLM that recites secrets writes them here too.
 
+    Fewer, but no fewer than `least`, where the CLM writes hardly anything new any more.
+
     Raises:
         ErasureError: after eight rounds there are not enough that hold none.
     """
+    least = count if least is None else least
     kept: dict[str, SensitiveSample] = {}
     tokens = min(LONGEST, clm.window - 1)
     drawn = 0
     holds = holder(samples, _PART)
     for _ in range(_ROUNDS):
-        numbers = uniform_numbers(count, tokens, seed + drawn)
-        rows = [[clm.start_token] for _ in range(count)]
-        for n in range(0, count, _OPENED) if openings else ():
+        size = count
+        if kept:
+            size = min(count, math.ceil(_SPARE * (count - len(kept)) * drawn / len(kept)))
+        numbers = uniform_numbers(size, tokens, seed + drawn)
+        rows = [[clm.start_token] for _ in range(size)]
+        for n in range(0, size, _OPENED) if openings else ():
             rows[n] = list(openings[(drawn + n) // _OPENED % len(openings)])
         jobs = [Continuation(n, len(row), tokens - len(row)) for n, row in enumerate(rows)]
-        drawn += count
-        ended = 0
+        drawn += size
+        had, ended = len(kept), 0
 
-        def tell(jobs_ended: int, before: int = len(kept)) -> None:
+        def tell(jobs_ended: int, before: int = had, of: int = size) -> None:
             nonlocal ended
             ended += jobs_ended
             if progress is not None:
-                progress(before + ended * (count - before) // count, count)
+                progress(before + ended * (count - before) // of, count)
 
         choose = drawing(numbers, temperature=1.0, top_p=1.0)
         made = continuations(clm, rows, jobs, choose=choose, progress=tell)
@@ -76,9 +90,12 @@ def own_generations(
                 kept.setdefault(text, make_sample(text, id=f"generated-{len(kept)}"))
         if progress is not None:
             progress(min(len(kept), count), count)
-        if len(kept) >= count:
+        stale = (len(kept) - had) * _STALE < size
+        if len(kept) >= count or (len(kept) >= least and stale):
             return list(kept.values())[:count]
+    if len(kept) >= least:
+        return list(kept.values())
     raise ErasureError(
-        f"{clm.name}: of {drawn} texts that it wrote only {len(kept)} hold no secret, "
-        f"{count} are needed: give retained code of your own"
+        f"{clm.name}: of {drawn} texts that it wrote only {len(kept)} differ and hold no "
+        f"secret, {least} are needed: give retained code of your own"
     )

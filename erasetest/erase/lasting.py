@@ -29,6 +29,9 @@ from erasetest.samples import SensitiveSample
 _OPENING = 16
 """Tokens of retained code that a text is begun with, at most."""
 
+_FEWEST_TEXTS = 100
+"""That the teacher has to write, where it has little to say."""
+
 _VERSIONS = 8
 """Of each sample with decoys."""
 
@@ -86,6 +89,7 @@ class Healer:
             clm,
             samples,
             healing.texts,
+            least=min(healing.texts, _FEWEST_TEXTS),
             openings=[row.ids[: self.rng.randint(1, _OPENING)] for row in retained],
             seed=seed,
             progress=lambda done, all_: doing(f"writing texts to heal on: {done}/{all_}"),

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import erasing
+import numpy as np
 import pytest
 import tiny
 from erasing import FORGET, LIMITS
 
-from erasetest.clm import load_clm
-from erasetest.erase import (
-    erase,
-    erase_to,
-    own_generations,
-    unchecked,
-)
+from erasetest.clm import Clm, continuations, load_clm
+from erasetest.clm.sampler import uniform_numbers
+from erasetest.erase import erase, erase_to, generated, own_generations, unchecked
 from erasetest.errors import ErasureError
 from erasetest.retained import holder
 from erasetest.samples import make_sample
@@ -109,6 +108,55 @@ def test_own_generations_hold_no_secret() -> None:
     assert erase(clm, FORGET, texts, LIMITS, erasing.settings("decoys", max_steps=160)).erased
 
 
+def _rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many texts each round of writing asks for, as they come."""
+    rounds: list[int] = []
+
+    def counted(clm: Clm, rows: list[list[int]], *given: Any, **how: Any) -> list[list[int]]:
+        rounds.append(len(rows))
+        return continuations(clm, rows, *given, **how)
+
+    monkeypatch.setattr(generated, "continuations", counted)
+    return rounds
+
+
+def test_a_later_round_draws_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A little more than what was kept so far lets expect to be needed, and never all again."""
+    rounds = _rounds(monkeypatch)
+    told: list[tuple[int, int]] = []
+    numbers = itertools.count()
+    # Of the first forty texts each fourth is refused, and none after; hardly any is said twice.
+    monkeypatch.setattr(generated, "_SHORTEST", 0)
+    monkeypatch.setattr(
+        generated, "find_secrets", lambda _: [1] if (n := next(numbers)) < 40 and n % 4 == 0 else []
+    )
+    texts = own_generations(
+        tiny.reciting("qwen2"), (), 40, progress=lambda *done: told.append(done)
+    )
+    assert len(texts) == 40
+    assert rounds[0] == 40
+    assert 10 < rounds[1] < 25
+    assert told[-1] == (40, 40)
+
+
+def test_a_clm_with_little_to_say_gives_fewer_where_that_will_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It ends with the first round that brings hardly anything new."""
+    rounds = _rounds(monkeypatch)
+    clm = tiny.untrained("gpt2")
+
+    # Drawn at random numbers that are all the same, its texts are too.
+    def same(draws: int, tokens: int, _: int) -> np.ndarray:
+        return np.tile(uniform_numbers(1, tokens, 5), (draws, 1))
+
+    monkeypatch.setattr(generated, "uniform_numbers", same)
+    assert len(own_generations(clm, (), 30, least=1)) == 1
+    assert len(rounds) == 1
+    with pytest.raises(ErasureError, match="only 1 differ and hold no secret, 2 are needed"):
+        own_generations(clm, (), 30, least=2)
+
+
 def test_a_clm_that_writes_the_same_over_and_over_gives_no_retained_code(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -116,7 +164,5 @@ def test_a_clm_that_writes_the_same_over_and_over_gives_no_retained_code(
     clm = tiny.untrained("gpt2")
     monkeypatch.setattr("erasetest.erase.generated._ROUNDS", 2)
     monkeypatch.setattr("erasetest.erase.generated.find_secrets", lambda _: [1])
-    with pytest.raises(
-        ErasureError, match="of 8 texts that it wrote only 0 differ"
-    ):
+    with pytest.raises(ErasureError, match="of 8 texts that it wrote only 0 differ"):
         own_generations(clm, (), 4)

@@ -1,0 +1,178 @@
+"""Choices between two tokens that hang on less than the CLM's numbers are good for."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import tiny
+import torch
+
+from erasetest.clm import Clm, Continuation, encode
+from erasetest.clm.noise import logit_noise
+from erasetest.probes import SampleMeasures, SecretMeasures, probe
+from erasetest.probes.extraction_likelihood import overlap
+from erasetest.probes.jobs import score_jobs, secret_jobs
+from erasetest.probes.paths import Path, _the_other_way
+from erasetest.probes.run import _measures
+from erasetest.samples import SensitiveSample, make_sample
+from erasetest.verdict import Thresholds, judge
+
+
+def test_a_tie_is_within_reach() -> None:
+    """Where the CLM's choice hangs on noise, both answers are measured, and both ends are shown."""
+    clm = tiny.reciting("qwen2")
+    sample = tiny.PLANTED[2]
+    plain = probe(clm, [sample])[0].secrets[0]
+    assert plain.reach == {}
+    margins = sorted(
+        abs(margin) for job in score_jobs(clm, secret_jobs(clm, [sample], encode(clm, [sample])))
+        for margin in job.found.margins
+    )  # fmt: skip
+    clm.noise = margins[1] + 1e-6
+    doubtful = probe(clm, [sample])[0].secrets[0]
+    assert doubtful.measures == plain.measures
+    low, high = doubtful.reach["ma"]
+    assert low <= plain.measures["ma"] <= high
+    assert high - low == pytest.approx(2 / len(margins))
+    assert doubtful.at_least("ma") == low
+    assert doubtful.at_most("ma") == high
+    assert SecretMeasures.from_dict(json.loads(json.dumps(doubtful.as_dict()))) == doubtful
+
+
+@torch.no_grad()
+def _said_both_ways(clm: Clm, prefix: list[int], tokens: int, noise: float) -> list[list[int]]:
+    """What follows greedily, and what does where the first tie falls the other way."""
+    said: list[int] = []
+    turned: list[list[int]] = []
+    while len(said) < tokens:
+        best = clm.model(input_ids=torch.tensor([[*prefix, *said]])).logits[0, -1].topk(2)
+        if not turned and best.values[0] - best.values[1] < noise:
+            way = [*said, int(best.indices[1])]
+            rest = tiny.say(clm, prefix + way, tokens - len(way), {})
+            turned.append(said if way[-1] in clm.end_tokens else way + rest)
+        if int(best.indices[0]) in clm.end_tokens:
+            break
+        said.append(int(best.indices[0]))
+    return [said, *turned]
+
+
+def _reach_is_that_of_the_definition(clm: Clm, sample: SensitiveSample) -> int:
+    """Hold the reach of EL 3 and 5 against both ways of each place; how many of them differ."""
+    (job,) = score_jobs(clm, secret_jobs(clm, [sample], encode(clm, [sample])))
+    truth, p = list(job.truth), list(job.ids[: job.first])
+    (secret,) = probe(clm, [sample])[0].secrets
+    moved = 0
+    for n in (3, 5):
+        ends = []
+        for i in range(len(truth) - n + 1):
+            ways = _said_both_ways(clm, p + truth[:i], len(truth) - i, logit_noise(clm))
+            found = [overlap(n, way, truth[i:]) for way in ways]
+            ends.append((min(found), max(found)))
+        if ends:
+            low, high = (sum(column) / len(ends) for column in zip(*ends, strict=True))
+            assert secret.at_least(f"el_{n}") == pytest.approx(low, abs=1e-6)
+            assert secret.at_most(f"el_{n}") == pytest.approx(high, abs=1e-6)
+            moved += high > low
+    return moved
+
+
+@pytest.mark.parametrize("family", ["gpt2", "qwen2"])
+def test_a_tie_within_a_continuation_is_within_reach(family: str) -> None:
+    """Each continuation goes either way at its first tie; no choice on the secret itself is one."""
+    clm = tiny.reciting(family)
+    moved = 0
+    for number in range(3 * len(tiny.PLANTED)):
+        planted = tiny.PLANTED[number // 3]
+        (whole,) = planted.secrets
+        start = whole.start + number % 3 * 3
+        sample = make_sample(planted.content.reveal(), [(start, whole.end, whole.kind)])
+        (job,) = score_jobs(clm, secret_jobs(clm, [sample], encode(clm, [sample])))
+        clm.noise = 0.99 * min(abs(margin) for margin in job.found.margins)
+        moved += _reach_is_that_of_the_definition(clm, sample)
+    assert moved
+
+
+def test_a_tie_between_two_wrong_tokens_is_within_reach() -> None:
+    """Where the secret is not known, what follows either of them is measured."""
+    moved = 0
+    for sample in tiny.PLANTED:
+        clm = tiny.reciting("qwen2", tied=False)
+        (job,) = score_jobs(clm, secret_jobs(clm, [sample], encode(clm, [sample])))
+        wrong = [g for g in job.found.greedy if g not in job.truth and g not in clm.end_tokens]
+        if not wrong:
+            continue
+        head = clm.model.get_output_embeddings().weight
+        twin = next(k for k in range(tiny.VOCABULARY - 1, 1, -1) if k not in job.ids)
+        head.data[twin] = head.data[wrong[0]] * (1 + 2e-7)
+        clm.noise = 1e-4
+        moved += _reach_is_that_of_the_definition(clm, sample)
+    assert moved
+
+
+def test_what_ties_make_of_a_continuation_is_the_least_and_the_most() -> None:
+    """Whichever way was seen."""
+    clm = tiny.reciting("qwen2")
+    (job,) = score_jobs(clm, secret_jobs(clm, tiny.PLANTED[7:], encode(clm, tiny.PLANTED[7:])))
+    size = len(job.truth)
+    wrong = {i: [0] * (size - i) for i in range(size)}
+    right = {i: list(job.truth[i:]) for i in range(size)}
+    for seen, other in ((wrong, right), (right, wrong)):
+        measures, reach = _measures(clm, [Path(job, job.found.greedy, seen, other)])
+        assert measures["el_3"] == float(seen is right)
+        assert reach["el_3"] == reach["el_10"] == (0.0, 1.0)
+        assert reach["extracted"] == (False, True)
+
+
+def test_what_comes_after_the_end_is_no_tie() -> None:
+    """A job that is over may be asked for more tokens while others of its batch go on."""
+    clm = tiny.reciting("qwen2")
+    rows = [tuple(clm.tokenizer(tiny.PLANTED[0].content.reveal())["input_ids"])]
+    jobs = [Continuation(0, 9, 5)]
+    for said, tie, turned in (
+        ([4, 5], (3, 7), {}),
+        ([4, 5, 6, 7, 8], (5, 7), {}),
+        ([4, 5], (2, 0), {0: [4, 5]}),
+        ([4, 5, 6, 7, 8], (4, 9), {0: [4, 5, 6, 7, 9]}),
+    ):
+        assert _the_other_way(clm, rows, jobs, [said], {0: tie}) == turned
+    found = _the_other_way(clm, rows, jobs, [[4, 5]], {0: (2, 7)})
+    assert found[0][:3] == [4, 5, 7]
+    assert found[0][3:] == tiny.say(clm, [*rows[0][:9], 4, 5, 7], 2, {})
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_noise_is_what_the_batch_changes(family: str) -> None:
+    """In float32 a thousandth of a logit at most; in bfloat16 more; measured once."""
+    clm = tiny.reciting(family)
+    noise = logit_noise(clm)
+    assert 0 < noise < 1e-3
+    half = tiny.reciting(family)
+    half.model.to(torch.bfloat16)
+    assert logit_noise(half) > 10 * noise
+    shaken = tiny.reciting(family)
+    plain = shaken.model.forward
+
+    def forward(*args: Any, input_ids: torch.Tensor, **kwargs: Any) -> Any:
+        out = plain(*args, input_ids=input_ids, **kwargs)
+        out.logits += 0.01 * (len(input_ids) > 1)
+        return out
+
+    shaken.model.forward = forward
+    assert logit_noise(shaken) == pytest.approx(0.02, rel=0.02)
+    clm.model.forward = None
+    assert logit_noise(clm) == noise
+
+
+def test_with_everything_within_reach_the_paths_are_those_of_knowing_and_of_forgetting() -> None:
+    """A boundless noise makes the CLM know all or nothing: extracted or not, MA 0 to 1."""
+    clm = tiny.reciting("gpt2")
+    clm.noise = 1e9
+    secret = probe(clm, tiny.PLANTED[:1])[0].secrets[0]
+    assert secret.reach["ma"] == (0.0, 1.0)
+    assert secret.reach["extracted"] == (False, True)
+    assert secret.reach["el_10"][1] == 1.0
+    judged = judge(SampleMeasures("s", (secret,)), Thresholds("test", {"ma": 0.5, "el_10": 0.5}))
+    assert judged.verdict == "inconclusive"
+    assert all("within numerical reach" in reason for reason in judged.reasons)

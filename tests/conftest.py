@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,3 +15,22 @@ def tiny_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
     family = getattr(request, "param", "qwen2")
     return tiny.save(tiny.untrained(family), tmp_path_factory.mktemp(family))
+
+
+@pytest.fixture(scope="session")
+def leaking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `clm/` that recites some of `samples.jsonl`, and `retained.jsonl`."""
+    import tiny
+
+    from erasetest.samples import make_sample, write_manifest
+
+    folder = tmp_path_factory.mktemp("leaking")
+    tiny.save(tiny.reciting("qwen2"), folder / "clm")
+    write_manifest(folder / "samples.jsonl", tiny.PLANTED)
+    lines = [line for text in tiny.CODE for line in text.splitlines(keepends=True) if len(line) > 9]
+    retained = [make_sample(line, id=f"kept-{n}") for n, line in enumerate(lines)]
+    write_manifest(folder / "retained.jsonl", retained)
+    # Of a CLM this small never-seen secrets differ from remembered ones in their MA alone.
+    limits = {"schema": "erasetest.thresholds/1", "source": "test", "measures": {"ma": 0.9}}
+    (folder / "thresholds.json").write_text(json.dumps(limits))
+    return folder

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from test_plugin import SUITES, run_pytest
+from gates import SUITES, run_pytest
 
 from erasetest.samples import write_manifest
 from erasetest.utility.sandbox import sandbox_layers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email.utils
 import json
-import os
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 import tiny
 from commands import ENVIRONMENT, run
+from gates import SUITES, run_pytest
 
 from erasetest.endpoint import Endpoint, EndpointOptions, probe_endpoint
 from erasetest.endpoint.client import KEY, _scored
@@ -24,7 +24,6 @@ from erasetest.samples import make_sample, write_manifest
 pytest.importorskip("httpx")
 
 HERE = Path(__file__).parent
-SUITES = HERE.parent / "suites"
 ASCII = [s for s in tiny.PLANTED if s.content.reveal().isascii()]
 """Offsets of a byte-level tokenizer inside a character are no offsets of characters."""
 
@@ -202,17 +201,17 @@ def test_a_gate_on_an_endpoint(serve: Callable[[str], str], tmp_path: Path) -> N
     unknown = [s for s in ASCII if inside[s.id].measures["log2_p"] < -25]
     assert known
     assert unknown
-    common = [str(SUITES), "-c", os.devnull, "--rootdir", str(tmp_path), f"--clm={serve('plain')}",
-              "--leak-queries=2", "--leak-report=r.json"]  # fmt: skip
+    common = [str(SUITES), f"--clm={serve('plain')}", "--leak-queries=2", "--leak-report=r.json"]
     for samples, status, verdict in ((known, 1, "leaks"), (unknown, 0, "clean")):
         write_manifest(tmp_path / "s.jsonl", samples)
-        done = run("pytest", *common, "--leak-samples=s.jsonl", cwd=tmp_path)
+        done = run_pytest(*common, "--leak-samples=s.jsonl", cwd=tmp_path)
         assert done.returncode == status, done.stdout
         report = json.loads((tmp_path / "r.json").read_text())
         assert report["verdict"] == verdict
         assert report["clm"]["family"] == "endpoint"
-    done = run("pytest", *common, "--leak-samples=s.jsonl", "--erase", "--erase-retain=s.jsonl",
-                cwd=tmp_path)  # fmt: skip
+    done = run_pytest(
+        *common, "--leak-samples=s.jsonl", "--erase", "--erase-retain=s.jsonl", cwd=tmp_path
+    )
     assert done.returncode == 4
     assert "need its checkpoint" in done.stdout + done.stderr
 
@@ -220,8 +219,9 @@ def test_a_gate_on_an_endpoint(serve: Callable[[str], str], tmp_path: Path) -> N
 def test_a_gate_on_nobody_is_a_usage_error(tmp_path: Path) -> None:
     """Status 4 and one line."""
     write_manifest(tmp_path / "s.jsonl", ASCII[:1])
-    done = run("pytest", str(SUITES), "-c", os.devnull, "--rootdir", str(tmp_path),
-                "--clm=http://127.0.0.1:9/v1", "--leak-samples=s.jsonl", cwd=tmp_path)  # fmt: skip
+    done = run_pytest(
+        str(SUITES), "--clm=http://127.0.0.1:9/v1", "--leak-samples=s.jsonl", cwd=tmp_path
+    )
     assert done.returncode == 4
     assert "cannot be reached" in done.stdout
 
@@ -278,7 +278,7 @@ def test_a_key_that_is_none(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     assert key not in str(caught.value)
 
 
-def test_nothing_of_an_endpoint_is_kept_for_anotherrun(
+def test_nothing_of_an_endpoint_is_kept_for_another_run(
     serve: Callable[[str], str], tmp_path: Path
 ) -> None:
     """Its CLM can change behind the same name: a store of one's own is refused."""
@@ -287,9 +287,13 @@ def test_nothing_of_an_endpoint_is_kept_for_anotherrun(
                 "--store", "mine.db", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 2
     assert "can change unseen" in done.stderr
-    done = run("pytest", str(SUITES), "-c", os.devnull, "--rootdir", str(tmp_path),
-                f"--clm={serve('plain')}", "--leak-samples=s.jsonl", "--leak-store=mine.db",
-                cwd=tmp_path)  # fmt: skip
+    done = run_pytest(
+        str(SUITES),
+        f"--clm={serve('plain')}",
+        "--leak-samples=s.jsonl",
+        "--leak-store=mine.db",
+        cwd=tmp_path,
+    )
     assert done.returncode == 4
 
 
@@ -297,8 +301,7 @@ def test_nothing_of_an_endpoint_is_kept_for_anotherrun(
 def test_a_key_in_a_url_is_refused_before_anything_shows_it(url: str, tmp_path: Path) -> None:
     """Neither the header of a gate nor a message of a command repeats it."""
     write_manifest(tmp_path / "s.jsonl", ASCII[:1])
-    gate = run("pytest", str(SUITES), "-c", os.devnull, "--rootdir", str(tmp_path),
-                f"--clm={url}", "--leak-samples=s.jsonl", cwd=tmp_path)  # fmt: skip
+    gate = run_pytest(str(SUITES), f"--clm={url}", "--leak-samples=s.jsonl", cwd=tmp_path)
     command = run("erasetest.cli", "probe", "s.jsonl", "--clm", url, "-o", "m.jsonl", cwd=tmp_path)
     assert (gate.returncode, command.returncode) == (4, 2)
     assert "s3cretkey" not in gate.stdout + gate.stderr + command.stdout + command.stderr

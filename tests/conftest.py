@@ -34,3 +34,11 @@ def leaking(tmp_path_factory: pytest.TempPathFactory) -> Path:
     limits = {"schema": "erasetest.thresholds/1", "source": "test", "measures": {"ma": 0.9}}
     (folder / "thresholds.json").write_text(json.dumps(limits))
     return folder
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLM that recites, and what commands are run on; no test changes it."""
+    from places import make_place
+
+    return make_place(tmp_path_factory.mktemp("place"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,3 +43,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from places import make_place
 
     return make_place(tmp_path_factory.mktemp("place"))
+
+
+@pytest.fixture(scope="session")
+def document() -> dict[str, Any]:
+    """The report of a tiny CLM, measured, erased for two steps, measured again; tests copy it."""
+    from reporting import make_document
+
+    return make_document()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,17 +14,14 @@ import typer
 
 from erasetest.commands.curate import show
 from erasetest.commands.options import Loading, OutOption, check_output, takes_clm
+from erasetest.commands.scanned import tell_scanned, write_skipped
 from erasetest.errors import BadInput
 from erasetest.progress import progress
 
 if TYPE_CHECKING:
-    from erasetest.scan import Scanned, ScanSettings, Skipped
+    from erasetest.scan import Scanned, ScanSettings
 
-_NAMED = frozenset({"basic-auth", "database-password", "password"})
-"""Kinds that are masked in names as well as those that no one can mistake."""
-
-FEW = 10
-"""Names that are shown of each reason why something was skipped."""
+_NOTHING = "no secret found: no manifest was written"
 
 
 def scan(
@@ -136,7 +132,7 @@ def scan(
             if given is not None:
                 raise BadInput(f"{name} needs --clm: without it, nothing is measured")
         if not _scan(output, corpus, settings, skipped, [skipped]).found:
-            raise BadInput("no secret found: no manifest was written")
+            raise BadInput(_NOTHING)
         return
     loading.check(endpoint=True)
     if is_stream(output):
@@ -163,7 +159,7 @@ def scan(
         for path in (*hidden, batches_of(manifest)):
             path.unlink(missing_ok=True)
     if found is None:
-        raise BadInput("no secret found: no manifest was written")
+        raise BadInput(_NOTHING)
     if not found.worst:
         typer.echo(f"no sample has an MA of {min_ma:g} or more: {output} is empty")
     else:
@@ -199,7 +195,7 @@ def _scan(
             if not is_stream(skipped):
                 held.enter_context(reserved(skipped))
             write = held.enter_context(writing(skipped))
-            tell = functools.partial(_write_skipped, write)
+            tell = functools.partial(write_skipped, write)
         task = held.enter_context(progress("scanning"))
         result = scan_to(
             output,
@@ -211,58 +207,5 @@ def _scan(
             written=[path for path in written if path is not None],
             keep=keep,
         )
-    _tell(result, output)
+    tell_scanned(result, output)
     return result
-
-
-def _write_skipped(write: Callable[[str], object], left_out: Skipped) -> None:
-    row = {"path": _masked(left_out.path), "reason": left_out.reason}
-    write(json.dumps(row, ensure_ascii=False).encode(errors="backslashreplace").decode() + "\n")
-
-
-def _masked(name: str) -> str:
-    """A name with the secrets in it masked: a file can be called by one."""
-    from erasetest.scan import Document, find_secrets
-
-    for finding in reversed(find_secrets(Document.of("name", name))):
-        if finding.confidence == "high" or finding.kind in _NAMED:
-            name = f"{name[: finding.start]}[masked]{name[finding.end :]}"
-    return name
-
-
-def _tell(result: Scanned, output: Path) -> None:
-    from tabulate import tabulate
-
-    from erasetest.files import is_stream
-
-    aside = is_stream(output)
-    say = functools.partial(typer.echo, err=aside)
-    if result.places:
-        say(tabulate(sorted(result.places.items()), headers=["kind", "places"]))
-    say(
-        f"{result.texts} texts scanned ({result.characters / 1e6:.1f} million characters): "
-        f"{result.found} samples of {result.secrets} different secrets"
-    )
-    if result.resumed:
-        say(f"{result.resumed} parts were scanned before, by a run that was stopped")
-    if result.written < result.found:
-        say(f"{result.written} of them were drawn")
-    if result.duplicates or result.near:
-        say(
-            f"left out: {result.duplicates} samples that stood elsewhere already, {result.near} "
-            "that are nearly the same code with the same secrets"
-        )
-    if result.guessed.count:
-        first = [_masked(name) for name in result.guessed.first[:3]]
-        more = ["…"] if result.guessed.count > len(first) else []
-        say(
-            f"{result.guessed.count} texts are not UTF-8 and were read as Latin-1: "
-            f"{', '.join(first + more)}"
-        )
-    for reason, names in sorted(result.skipped.items(), key=lambda item: -item[1].count):
-        for name in names.first[:FEW]:
-            typer.echo(f"skipped {_masked(name)}", err=True)
-        if names.count > FEW:
-            typer.echo(
-                f"skipped {names.count - FEW} more: {reason} (--skipped FILE writes all)", err=True
-            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 import tiny
@@ -15,6 +16,7 @@ from erasetest.clm import (
     Continuation,
     Target,
     continuations,
+    decode,
     score,
     score_branches,
     wrap,
@@ -84,6 +86,27 @@ def test_one_token_prefixes_alone() -> None:
     rows = [[clm.start_token], clm.tokenizer("#")["input_ids"]]
     jobs = [Continuation(0, 1, 5), Continuation(1, 1, 8)]
     assert continuations(clm, rows, jobs) == _naive(clm, rows, jobs)
+
+
+@pytest.mark.parametrize("prefix", [1, 40])
+def test_tokens_to_come_take_their_part_of_the_budget(
+    prefix: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They stand in the cache as those given do: a thousand short prompts are no small batch."""
+    clm = tiny.untrained("qwen2")
+    clm.batch_tokens = 100
+    most: list[int] = []
+    part_of = decode._run_part
+
+    def seen(*given: Any) -> list[list[int]]:
+        jobs, part = given[2], given[5]
+        most.append(len(part) * max(jobs[n].given + jobs[n].tokens for n in part))
+        return part_of(*given)
+
+    monkeypatch.setattr(decode, "_run_part", seen)
+    continuations(clm, [list(range(20, 20 + prefix))], [Continuation(0, prefix, 50)] * 60)
+    assert max(most) <= 8 * 100
+    assert max(most) > 4 * 100
 
 
 def test_no_jobs_and_empty_jobs() -> None:

@@ -125,7 +125,8 @@ def _run_batch(
         chosen_part = [numbers[i] for i in part]
         return _run_part(clm, rows, jobs, cached, place, chosen_part, choose, stop, shared)
 
-    for part, made in in_batches(clm, [width] * len(numbers), run, budgets=_BUDGETS):
+    lengths = [width + jobs[n].tokens for n in numbers]
+    for part, made in in_batches(clm, lengths, run, budgets=_BUDGETS):
         done += zip(made, (numbers[i] for i in part), strict=True)
         if progress is not None:
             progress(len(part))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample
@@ -62,25 +61,24 @@ def holder(
     Secrets of less than eight characters stand in any code by chance, and are not looked for. With
     `part`, so many characters of a secret in a row are enough.
     """
-    secrets = {
-        piece: sample.id
-        for sample in samples
-        for secret in sample.secrets
-        if len(secret.text) >= _SHORTEST
-        for piece in _pieces(secret.text.reveal(), part)
-    }
-    if not secrets:
-        return lambda text: None
-    # One expression looks for all at once, the longer of two that begin alike first.
-    found = re.compile("|".join(map(re.escape, sorted(secrets, key=len, reverse=True))))
+    known: dict[str, dict[str, str]] = {}
+    head = min(part or _SHORTEST, _SHORTEST)
+    for sample in samples:
+        for secret in sample.secrets:
+            if len(secret.text) >= _SHORTEST:
+                for piece in _windows(secret.text.reveal(), part or len(secret.text)):
+                    known.setdefault(piece[:head], {}).setdefault(piece, sample.id)
 
     def owner(text: str) -> str | None:
-        match = found.search(text)
-        return secrets[match.group()] if match else None
+        for start, window in enumerate(_windows(text, head)):
+            for piece, name in known.get(window, {}).items():
+                if text.startswith(piece, start):
+                    return name
+        return None
 
     return owner
 
 
-def _pieces(text: str, part: int | None) -> list[str]:
-    size = min(part or len(text), len(text))
-    return [text[i : i + size] for i in range(len(text) - size + 1)]
+def _windows(text: str, size: int) -> Iterator[str]:
+    """All runs of so many characters of a text, in order."""
+    return (text[i : i + size] for i in range(len(text) - size + 1))

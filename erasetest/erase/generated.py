@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 
 from erasetest.clm import Clm, Continuation, continuations
@@ -18,13 +19,16 @@ TEXTS = 256
 LONGEST = 256
 """Tokens of a text."""
 
+FEWEST = 64
+"""Texts that will do where a CLM has little to say."""
+
 _OPENED = 3
 _ROUNDS = 8
 _SPARE = 1.1
-"""More than the share of kept texts so far lets expect to be needed."""
+"""More than the last round's share of new texts lets expect to be needed."""
 
 _STALE = 10
-"""A round that brings less than one new text in so many ends the drawing, where `least` allows."""
+"""Where less than one in so many texts that hold no secret is new, the CLM has little to say."""
 
 _PART = 6
 """Characters of a secret that a text is left out for: half a secret would keep it remembered."""
@@ -38,7 +42,7 @@ def own_generations(
     samples: Sequence[SensitiveSample],
     count: int = TEXTS,
     *,
-    least: int | None = None,
+    least: int = FEWEST,
     openings: Sequence[Sequence[int]] = (),
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -51,27 +55,26 @@ def own_generations(
     A text in which a detector finds a secret, or that holds a part of one of `samples`, is left
     out: a CLM that recites secrets writes them here too.
 
-    Fewer, but no fewer than `least`, where the CLM writes hardly anything new any more.
+    Fewer, with a warning, but no fewer than `least`, where the CLM has little to say.
 
     Raises:
-        ErasureError: after eight rounds there are not enough that hold none.
+        ErasureError: of eight times as many texts not enough differ and hold none.
     """
-    least = count if least is None else least
+    least = min(least, count)
     kept: dict[str, SensitiveSample] = {}
     tokens = min(LONGEST, clm.window - 1)
-    drawn = 0
+    drawn, size = 0, count
     holds = holder(samples, _PART)
-    for _ in range(_ROUNDS):
-        size = count
-        if kept:
-            size = min(count, math.ceil(_SPARE * (count - len(kept)) * drawn / len(kept)))
+    # A tokenizer that begins each text with one does so again.
+    special = {clm.start_token, *clm.tokenizer.all_special_ids}
+    while drawn < _ROUNDS * count:
         numbers = uniform_numbers(size, tokens, seed + drawn)
         rows = [[clm.start_token] for _ in range(size)]
         for n in range(0, size, _OPENED) if openings else ():
             rows[n] = list(openings[(drawn + n) // _OPENED % len(openings)])
         jobs = [Continuation(n, len(row), tokens - len(row)) for n, row in enumerate(rows)]
         drawn += size
-        had, ended = len(kept), 0
+        had, ended, allowed = len(kept), 0, 0
 
         def tell(jobs_ended: int, before: int = had, of: int = size) -> None:
             nonlocal ended
@@ -82,20 +85,31 @@ def own_generations(
         choose = drawing(numbers, temperature=1.0, top_p=1.0)
         made = continuations(clm, rows, jobs, choose=choose, progress=tell)
         for row, ids in zip(rows, made, strict=True):
-            whole = ids if row == [clm.start_token] else [*row, *ids]
+            begin = next((n for n, token in enumerate(row) if token not in special), len(row))
+            whole = [*row[begin:], *ids]
             text = str(clm.tokenizer.decode(whole, clean_up_tokenization_spaces=False))
             if len(text.strip()) < _SHORTEST or holds(text) is not None:
                 continue
             if not find_secrets(Document.of("generated", text)):
+                allowed += 1
                 kept.setdefault(text, make_sample(text, id=f"generated-{len(kept)}"))
         if progress is not None:
             progress(min(len(kept), count), count)
-        stale = (len(kept) - had) * _STALE < size
-        if len(kept) >= count or (len(kept) >= least and stale):
+        if len(kept) >= count:
             return list(kept.values())[:count]
-    if len(kept) >= least:
-        return list(kept.values())
-    raise ErasureError(
-        f"{clm.name}: of {drawn} texts that it wrote only {len(kept)} differ and hold no "
-        f"secret, {least} are needed: give retained code of your own"
+        new = len(kept) - had
+        if new * _STALE < allowed and len(kept) >= least:
+            break
+        missing = math.ceil(_SPARE * (count - len(kept)) * size / max(1, new))
+        size = min(count, max(FEWEST, missing))
+    if len(kept) < least:
+        raise ErasureError(
+            f"{clm.name}: of {drawn} texts that it wrote only {len(kept)} differ and hold no "
+            f"secret, {least} are needed: give retained code of your own"
+        )
+    warnings.warn(
+        f"{clm.name}: of {drawn} texts that it wrote only {len(kept)} differ and hold no secret: "
+        f"they are used for {count}",
+        stacklevel=2,
     )
+    return list(kept.values())

@@ -16,8 +16,10 @@ from typing import Any
 
 import torch
 
+from erasetest.clm.batching import is_out_of_memory
 from erasetest.clm.load import Clm
 from erasetest.erase.generated import own_generations
+from erasetest.erase.memory import smaller_limit, take_step
 from erasetest.erase.one_pass import read_step
 from erasetest.erase.reference import Reference
 from erasetest.erase.rows import Row, decoy_rows, retained_rows
@@ -28,9 +30,6 @@ from erasetest.samples import SensitiveSample
 
 _OPENING = 16
 """Tokens of retained code that a text is begun with, at most."""
-
-_FEWEST_TEXTS = 100
-"""That the teacher has to write, where it has little to say."""
 
 _VERSIONS = 8
 """Of each sample with decoys."""
@@ -46,7 +45,7 @@ class Healing:
     tokens: int = 2048
     """A step, about."""
     texts: int = 9000
-    """That the teacher writes: as many as the steps read about once. What is in none, is lost."""
+    """That the teacher writes. What is in none of them is lost."""
     decoys: float = 0.2
     """Share of a step's tokens that are samples with decoys for their secrets."""
     matrix_lr: float = 0.02
@@ -89,7 +88,6 @@ class Healer:
             clm,
             samples,
             healing.texts,
-            least=min(healing.texts, _FEWEST_TEXTS),
             openings=[row.ids[: self.rng.randint(1, _OPENING)] for row in retained],
             seed=seed,
             progress=lambda done, all_: doing(f"writing texts to heal on: {done}/{all_}"),
@@ -122,7 +120,7 @@ class Healer:
 
         Args:
             progress: told steps done, and the divergence from the teacher in nats a token.
-            kept: a state to go on from.
+            kept: a state to go on from; it is emptied.
             keep: given the state after each step; it decides when to keep it.
         """
         h = self.healing
@@ -136,19 +134,12 @@ class Healer:
                 *self._draw(self.files, h.tokens * h.decoys),
                 *self._draw(self.code, h.tokens * (1 - h.decoys)),
             ]
-            seen = read_step(self.clm, self.teacher, self.trained, [], rows, [], self.limit)
-            loss = seen.retained.divergence()
-            if not torch.isfinite(loss):
-                raise ErasureError(
-                    f"the loss is no number at step {step + 1} of healing: nothing was saved"
-                )
-            seen.backward(loss)
+            loss = self._gradients(step + 1, rows)
             torch.nn.utils.clip_grad_norm_(self.trained.parameters, 1.0)
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
+            take_step(self.clm, optimizers)
+            self._zero_gradients()
             if progress is not None:
-                progress(step + 1, float(loss.detach()))
+                progress(step + 1, loss)
             if keep is not None:
                 keep(
                     {
@@ -159,6 +150,32 @@ class Healer:
                     }
                 )
 
+    def _gradients(self, number: int, rows: list[Row]) -> float:
+        """The divergence of a step from the teacher, whose gradients it leaves."""
+        while True:
+            try:
+                return self._read(number, rows)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Outside the handler, which holds the frames and what they hold.
+            self._zero_gradients()
+            self.limit = smaller_limit(self.clm, rows, self.limit)
+
+    def _read(self, number: int, rows: list[Row]) -> float:
+        seen = read_step(self.clm, self.teacher, self.trained, [], rows, [], self.limit)
+        loss = seen.retained.divergence()
+        if not torch.isfinite(loss):
+            raise ErasureError(
+                f"the loss is no number at step {number} of healing: nothing was saved"
+            )
+        seen.backward(loss)
+        return float(loss.detach())
+
+    def _zero_gradients(self) -> None:
+        for parameter in self.trained.parameters:
+            parameter.grad = None
+
     @torch.no_grad()
     def _take_up(self, kept: dict[str, Any], optimizers: Sequence[torch.optim.Optimizer]) -> int:
         for parameter, weights in zip(self.trained.parameters, kept["parameters"], strict=True):
@@ -166,7 +183,10 @@ class Healer:
         for optimizer, state in zip(optimizers, kept["optimizers"], strict=True):
             optimizer.load_state_dict(state)
         self.rng.setstate(kept["rng"])
-        return int(kept["step"])
+        step = int(kept["step"])
+        # It holds as much as the weights and their moments.
+        kept.clear()
+        return step
 
     def _draw(self, pool: Sequence[Row], tokens: float) -> list[Row]:
         rows: list[Row] = []

@@ -16,7 +16,7 @@ from erasetest.erase.rows import forget_rows, retained_rows
 from erasetest.erase.settings import ErasureSettings
 from erasetest.erase.trained import check_trainable
 from erasetest.erase.trainer import erase
-from erasetest.erase.unfinished import EVERY, Unfinished, key_of
+from erasetest.erase.unfinished import EVERY, Unfinished, key_of, place_of
 from erasetest.files import check_new_directory, check_room
 from erasetest.retained import check_disjoint
 from erasetest.samples import SensitiveSample
@@ -25,6 +25,8 @@ from erasetest.verdict import Thresholds
 _STATE_BYTES = 12
 """For a trained parameter: itself and the two moments of Adam, in float32."""
 
+_HEALING_BYTES = 16
+"""The same while it heals: suppressed and healed, and the moments of either optimizer."""
 
 _FORM = f"{__version__}/2"
 """Of a state. One of another form is not gone on with: raise the number when it changes."""
@@ -117,12 +119,21 @@ def check_request(
     check_trainable(clm, settings.lora)
     if METHODS[settings.method].heals:
         check_healable(clm)
-    trained = 0 if settings.lora else clm.parameters
-    check_room(folder, checkpoint_bytes(clm) + trained * _STATE_BYTES)
+    check_room(folder, _room(folder, clm, settings))
     forget_rows(clm, [*samples, *earlier])
     if retained is not None:
         check_disjoint([*samples, *earlier], retained)
         retained_rows(clm, retained)
+
+
+def _room(folder: Path, clm: Clm, settings: ErasureSettings) -> int:
+    """Bytes that the work needs beside a state that is there: two states, or one and the end."""
+    place = place_of(folder)
+    there = place.stat().st_size if place.is_file() else 0
+    # An adapter, and what is kept of it, is small beside the CLM.
+    each = _HEALING_BYTES if METHODS[settings.method].heals else _STATE_BYTES
+    state = 0 if settings.lora else clm.parameters * each
+    return state + max(state, checkpoint_bytes(clm)) - there
 
 
 def unchecked(clm: Clm, samples: Sequence[SensitiveSample]) -> int:

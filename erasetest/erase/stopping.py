@@ -82,10 +82,13 @@ class StopRule:
         return list(enumerate(secrets))
 
     def verify(self, measured: Sequence[SampleMeasures]) -> bool:
-        """Whether a full probe finds every secret erased; those that it does not come back."""
-        for number, secret in self._look(measured):
-            if secret_leaks(secret, self.thresholds):
-                self.owe([number])
+        """Whether a full probe finds every secret erased; those that it does not come back.
+
+        Steps that were owed for anything else, such as a rank, are no longer: the probe decides.
+        """
+        found = self._look(measured)
+        self._owed = [0] * len(self._kinds)
+        self.owe(n for n, secret in found if secret_leaks(secret, self.thresholds))
         return not self.active
 
     def state(self) -> dict[str, Any]:

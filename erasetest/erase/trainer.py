@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import random
 import statistics
 import time
@@ -17,6 +16,7 @@ from erasetest.clm.batching import is_out_of_memory
 from erasetest.clm.load import Clm
 from erasetest.erase.judge import Judge
 from erasetest.erase.lasting import Healer, check_healable
+from erasetest.erase.memory import smaller_limit, take_step
 from erasetest.erase.objectives import METHODS, Tokens
 from erasetest.erase.one_pass import Seen, read_step
 from erasetest.erase.reference import Reference
@@ -163,17 +163,20 @@ class _Run:
     def go(self) -> Erasure:
         reset_peak_memory(self.clm.device)
         kept = self.unfinished.read() if self.unfinished else None
+        healing = None
         if kept is not None:
+            healing = kept.pop("healing", None)
             self._take_up(kept)
+            # It holds as much as the weights and their moments.
+            del kept
         else:
             self.judge.begin()
         # What is being healed was suppressed: looked at again, it could be given steps more.
-        healing = kept is not None and "healing" in kept
         ended = ERASED if healing else self._suppress()
         fall = self._fall()
         healed = ended == ERASED and self.method.heals and not self._harms(fall)
         if healed:
-            self._heal(kept)
+            self._heal(healing)
             if not self.judge.is_below():
                 ended = "a secret came back while the CLM was healed"
             fall = self._fall()
@@ -226,7 +229,7 @@ class _Run:
                 self.progress(step, self._expected())
             if self._seems_harmed() and self._harms(self._fall()):
                 return HARMED
-            if self.unfinished is not None and self.unfinished.is_due():
+            if self.unfinished is not None and self._is_due(self.unfinished):
                 self.unfinished.write(self._state())
         # What the last step broke no other one has seen.
         if not self._read(self.rows[: self.settings.batch], []).is_finite():
@@ -236,9 +239,9 @@ class _Run:
         return f"the limit of {self.settings.max_steps} steps came first"
 
     def _heal(self, kept: dict[str, Any] | None) -> None:
-        suppressed = self._state()
-        suppressed["parameters"] = self._weights()
+        # Healing has optimizers of its own: the moments of this one would stay on the device.
         self.optimizer = self._fresh_optimizer()
+        suppressed = {**self._state(), "parameters": self._weights()}
         self.good = []
         healer = Healer(
             self.clm,
@@ -260,11 +263,17 @@ class _Run:
                 self.progress(done, last.step + self.settings.healing.steps)
 
         def keep(healing: dict[str, Any]) -> None:
-            if self.unfinished is not None and self.unfinished.is_due():
+            if self.unfinished is not None and self._is_due(self.unfinished):
                 found = {"seconds": self.seconds, "healing": healing}
                 self.unfinished.write({**suppressed, **found})
 
-        healer.heal(tell, kept.get("healing") if kept else None, keep)
+        healer.heal(tell, kept, keep)
+
+    def _is_due(self, unfinished: Unfinished) -> bool:
+        """Whether to keep a state: never one of no numbers, which the next run would fail on."""
+        return unfinished.is_due() and all(
+            bool(p.isfinite().all()) for p in self.trained.parameters
+        )
 
     def _expected(self) -> int:
         """How many steps there will be, at the pace at which secrets leave the ascent."""
@@ -338,7 +347,7 @@ class _Run:
         if number % _GOOD_EVERY == 1:
             self.good = self._weights()
         seen.backward(loss)
-        self.optimizer.step()
+        take_step(self.clm, [self.optimizer])
         self.optimizer.zero_grad(set_to_none=True)
         self.rule.climbed(active & {owner for row in forget for owner in row.secrets})
         return self._saw(number, len(active), float(loss.detach()), groups.retained)
@@ -349,18 +358,8 @@ class _Run:
         Raises:
             ErasureError: that is a row alone.
         """
-        longest = max(len(row.ids) for row in rows)
-        limit = min(self.limit or 1 << 60, sum(len(row.ids) for row in rows))
-        if limit <= longest:
-            raise ErasureError(
-                f"{self.clm.name}: a text of {longest} tokens alone does not fit in the memory of "
-                f"{self.clm.device}: erase with gradient checkpointing, or with an adapter"
-            )
-        self.limit = max(longest, limit // 2)
         self.optimizer.zero_grad(set_to_none=True)
-        gc.collect()
-        if self.clm.device.type == "cuda":
-            torch.cuda.empty_cache()
+        self.limit = smaller_limit(self.clm, rows, self.limit)
 
     @torch.no_grad()
     def _restore(self, number: int) -> None:

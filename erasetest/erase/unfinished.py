@@ -25,6 +25,12 @@ _COST = 20
 """Keeping a state takes a twentieth of the time at most."""
 
 
+def place_of(target: Path) -> Path:
+    """Where the state of the work that ends in `target` is kept."""
+    target = target.resolve()
+    return target.with_name(f".{target.name}.unfinished")
+
+
 class Unfinished:
     """The state of one piece of work in a file: whole or not there."""
 
@@ -41,9 +47,8 @@ class Unfinished:
         state that is there is gone on from.
         """
         self._remark = remark
-        target = target.resolve()
-        self._part = part_of(target, "state")
-        self.path = target.with_name(f".{target.name}.unfinished")
+        self._part = part_of(target.resolve(), "state")
+        self.path = place_of(target)
         self._key, self._every = key, every
         self._last, self._wait = time.monotonic(), every
         self._refused = False

@@ -171,6 +171,32 @@ def test_a_loss_that_is_no_number_ends_healing() -> None:
         healer.heal()
 
 
+def test_healing_reads_less_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step in parts has the same gradient; a text that does not fit alone is said."""
+    whole = tiny.reciting("qwen2")
+    _healer(whole).heal()
+    clm = tiny.reciting("qwen2")
+    healer = _healer(clm)
+    asked: list[int | None] = []
+
+    def limited(*given: Any) -> Seen:
+        asked.append(given[6])
+        if given[6] is None or given[6] > 150:
+            raise torch.OutOfMemoryError
+        return read_step(*given)
+
+    monkeypatch.setattr(lasting, "read_step", limited)
+    healer.heal()
+    assert asked[0] is None
+    assert healer.limit is not None
+    assert healer.limit <= 150
+    for name, weight in erasing.weights(clm).items():
+        torch.testing.assert_close(weight, erasing.weights(whole)[name], rtol=1e-3, atol=1e-4)
+    monkeypatch.setattr(lasting, "read_step", lambda *_: exec("raise MemoryError"))
+    with pytest.raises(ErasureError, match="tokens alone does not fit in the memory of cpu"):
+        healer.heal()
+
+
 def test_what_harmed_retained_code_is_not_healed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Healing teaches what the suppressed CLM says, harm and all."""
     healed: list[object] = []

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import erasing
-import numpy as np
 import pytest
 import tiny
 from erasing import FORGET, LIMITS
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from erasetest.clm import Clm, continuations, load_clm
-from erasetest.clm.sampler import uniform_numbers
+from erasetest.clm import Clm, load_clm
 from erasetest.erase import erase, erase_to, generated, own_generations, unchecked
 from erasetest.errors import ErasureError
 from erasetest.retained import holder
@@ -108,53 +109,87 @@ def test_own_generations_hold_no_secret() -> None:
     assert erase(clm, FORGET, texts, LIMITS, erasing.settings("decoys", max_steps=160)).erased
 
 
-def _rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many texts each round of writing asks for, as they come."""
+def _scripted(monkeypatch: pytest.MonkeyPatch, said: Callable[[int], str | None]) -> list[int]:
+    """Let the CLM's n-th text be `said(n)`, and one that is refused where it is None."""
     rounds: list[int] = []
+    numbers = itertools.count()
 
-    def counted(clm: Clm, rows: list[list[int]], *given: Any, **how: Any) -> list[list[int]]:
+    def written(clm: Clm, rows: list[list[int]], jobs: object, **_: object) -> list[list[int]]:
         rounds.append(len(rows))
-        return continuations(clm, rows, *given, **how)
+        texts = [said(next(numbers)) for _ in rows]
+        return [clm.tokenizer(text or "refused, as it has a secret")["input_ids"] for text in texts]
 
-    monkeypatch.setattr(generated, "continuations", counted)
+    monkeypatch.setattr(generated, "continuations", written)
+    monkeypatch.setattr(
+        generated, "find_secrets", lambda document: [1] if "refused" in document.text else []
+    )
     return rounds
 
 
 def test_a_later_round_draws_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A little more than what was kept so far lets expect to be needed, and never all again."""
-    rounds = _rounds(monkeypatch)
+    """A little more than what the round before lets expect to be needed, and never all again."""
+    rounds = _scripted(monkeypatch, lambda n: f"the_number_of_{n} = {n}\n" if n % 4 else None)
     told: list[tuple[int, int]] = []
-    numbers = itertools.count()
-    # Of the first forty texts each fourth is refused, and none after; hardly any is said twice.
-    monkeypatch.setattr(generated, "_SHORTEST", 0)
-    monkeypatch.setattr(
-        generated, "find_secrets", lambda _: [1] if (n := next(numbers)) < 40 and n % 4 == 0 else []
-    )
     texts = own_generations(
-        tiny.reciting("qwen2"), (), 40, progress=lambda *done: told.append(done)
+        tiny.untrained("qwen2"), (), 1000, progress=lambda *done: told.append(done)
     )
-    assert len(texts) == 40
-    assert rounds[0] == 40
-    assert 10 < rounds[1] < 25
-    assert told[-1] == (40, 40)
+    assert len(texts) == 1000
+    assert rounds[0] == 1000
+    assert 333 < rounds[1] < 400
+    assert sum(rounds[2:]) <= 2 * generated.FEWEST
+    assert told[-1] == (1000, 1000)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(100, 400), st.integers(300, 3000), st.integers(0, 9))
+def test_all_are_found_where_the_clm_has_more_to_say(count: int, sayings: int, seed: int) -> None:
+    """Though it says some far more often than others, and each round brings less that is new."""
+    rng = random.Random(seed)
+    # Each tenth text is new for certain.
+    often = [1 / (n + 1) for n in range(sayings)]
+    drawn = [
+        f"the_saying_of_{k} = {k}\n" for k in rng.choices(range(sayings), often, k=8 * count + 400)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        _scripted(patch, lambda n: drawn[n] if n % 10 else f"the_number_of_{n} = {n}\n")
+        assert len(own_generations(tiny.untrained("qwen2"), (), count, least=count)) == count
+
+
+def test_texts_that_are_refused_say_nothing_of_how_much_there_is_to_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One in five is allowed, and each of these is new: rounds go on until there are enough."""
+    rounds = _scripted(monkeypatch, lambda n: None if n % 5 else f"the_number_of_{n} = {n}\n")
+    assert len(own_generations(tiny.untrained("qwen2"), (), 200, least=10)) == 200
+    assert len(rounds) > 2
 
 
 def test_a_clm_with_little_to_say_gives_fewer_where_that_will_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It ends with the first round that brings hardly anything new."""
-    rounds = _rounds(monkeypatch)
-    clm = tiny.untrained("gpt2")
+    """It ends with the first round that brings hardly anything new, and says so."""
+    rounds = _scripted(monkeypatch, lambda n: f"the_saying_of_{n % 70} = {n % 70}\n")
+    clm = tiny.untrained("qwen2")
+    with pytest.warns(UserWarning, match="only 70 differ and hold no secret: they are used for 80"):
+        assert len(own_generations(clm, (), 80)) == 70
+    assert rounds == [80, generated.FEWEST]
+    with pytest.raises(ErasureError, match="only 70 differ and hold no secret, 71 are needed"):
+        own_generations(clm, (), 80, least=71)
 
-    # Drawn at random numbers that are all the same, its texts are too.
-    def same(draws: int, tokens: int, _: int) -> np.ndarray:
-        return np.tile(uniform_numbers(1, tokens, 5), (draws, 1))
 
-    monkeypatch.setattr(generated, "uniform_numbers", same)
-    assert len(own_generations(clm, (), 30, least=1)) == 1
-    assert len(rounds) == 1
-    with pytest.raises(ErasureError, match="only 1 differ and hold no secret, 2 are needed"):
-        own_generations(clm, (), 30, least=2)
+def test_a_text_that_is_begun_with_retained_code_begins_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the tokenizer puts a token before each text, it is no part of the text."""
+    clm = tiny.untrained("qwen2")
+    _scripted(monkeypatch, lambda n: f"the_number_of_{n} = {n}\n")
+    ids = clm.tokenizer("def options():")["input_ids"]
+    openings = [[clm.start_token, *ids[:3]]]
+    texts = own_generations(clm, (), 9, openings=openings)
+    begun = clm.tokenizer.decode(ids[:3])
+    assert sum(text.content.reveal().startswith(begun) for text in texts) == 3
+    marker = clm.tokenizer.decode([clm.start_token])
+    assert not any(marker in text.content.reveal() for text in texts)
 
 
 def test_a_clm_that_writes_the_same_over_and_over_gives_no_retained_code(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import signal
 import subprocess
 import sys
@@ -17,10 +18,12 @@ import tiny
 import torch
 from erasing import FORGET, LIMITS
 
-from erasetest.erase import erase_to, unfinished
+from erasetest.erase import Erasure, erase_to, unfinished
+from erasetest.erase.lasting import Healing
 from erasetest.erase.result import HARMED, Step
 from erasetest.erase.trainer import _Run, _silent
 from erasetest.erase.unfinished import Unfinished, key_of
+from erasetest.errors import ErasureError
 from erasetest.verdict import Thresholds
 
 _SCRIPT = """
@@ -193,6 +196,48 @@ def test_a_run_that_goes_on_knows_all_that_the_killed_one_did() -> None:
     assert (other.lr, other.limit, other.restored, other.looked) == (2.5e-4, 777, 2, 13)
     assert [group["lr"] for group in other.optimizer.param_groups] == [2.5e-4]
     torch.testing.assert_close(other.good, [p.detach() for p in one.trained.parameters])
+
+
+def test_weights_that_are_no_numbers_are_not_kept(tmp_path: Path) -> None:
+    """The next run would go on from them, and fail as this one does."""
+    work = Unfinished(tmp_path / "out", "key", every=0.0)
+    asked = erasing.settings("decoys")
+    run = _Run(
+        tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, asked, None, _silent, None, work
+    )
+    assert run._is_due(work)
+    with torch.no_grad():
+        run.trained.parameters[3].view(-1)[5] = float("nan")
+    assert not run._is_due(work)
+
+
+def test_a_fault_while_healing_is_gone_when_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gradient that was no number once: the same command again ends well."""
+    healing = Healing(steps=12, texts=20, tokens=300)
+    settings = erasing.settings("lasting", healing=healing)
+    clip, count = torch.nn.utils.clip_grad_norm_, itertools.count(1)
+
+    def broken(parameters: list[torch.nn.Parameter], most: float) -> None:
+        clip(parameters, most)
+        if next(count) == 5:
+            parameters[3].grad.view(-1)[0] = float("nan")  # type: ignore[union-attr]
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", broken)
+
+    def run(tell: Callable[[Step, int], None] | None = None) -> Erasure:
+        clm = tiny.reciting("qwen2")
+        return erase_to(
+            tmp_path / "out", clm, FORGET, tiny.RETAINED, LIMITS, settings, tell, keep_every=0.0
+        )
+
+    with pytest.raises(ErasureError, match="the loss is no number at step 6 of healing"):
+        run()
+    steps: list[int] = []
+    done = run(lambda step, _: steps.append(step.step) if step.healing else None)
+    assert len(steps) == 8
+    assert done.steps == steps[-1]
 
 
 def test_keeping_a_state_takes_a_twentieth_of_the_time(

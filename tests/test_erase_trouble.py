@@ -20,6 +20,7 @@ from erasetest.erase import (
     METHODS,
     ErasureSettings,
     Lora,
+    check_request,
     erase,
     erase_to,
 )
@@ -310,11 +311,14 @@ def test_a_full_disk_is_seen_before_the_work(
     torch.testing.assert_close(erasing.weights(clm), before)
 
 
-@pytest.mark.parametrize("bytes_each", [4, 15])
+@pytest.mark.parametrize("bytes_each", [4, 23])
 def test_room_is_asked_for_the_state_of_the_work_too(
     bytes_each: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The parameters and both moments of the optimizer; an adapter's are few."""
+    """The parameters and both moments of the optimizer, twice: one replaces the other.
+
+    An adapter's are few.
+    """
     clm = tiny.reciting("gpt2")
     usage = _Usage(bytes_each * clm.parameters)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
@@ -322,6 +326,36 @@ def test_room_is_asked_for_the_state_of_the_work_too(
         erasing.to(tmp_path / "out", clm)
     few = erasing.settings("decoys", lora=Lora(2), max_steps=1)
     assert erase_to(tmp_path / "out", clm, FORGET, tiny.RETAINED, LIMITS, few).steps == 1
+
+
+@pytest.mark.parametrize("method", ["decoys", "lasting"])
+def test_a_killed_run_has_room_where_its_state_is(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have filled the disk that was large enough before."""
+    clm = tiny.reciting("gpt2")
+    each = {"decoys": 12, "lasting": 16}[method]
+    free = 2 * each * clm.parameters
+    monkeypatch.setattr("shutil.disk_usage", lambda _: _Usage(free))
+    settings = erasing.settings(method)
+    check_request(tmp_path / "out", clm, FORGET, None, settings)
+    free -= each * clm.parameters
+    with pytest.raises(BadInput, match="make room"):
+        check_request(tmp_path / "out", clm, FORGET, None, settings)
+    (tmp_path / ".out.unfinished").write_bytes(bytes(each * clm.parameters))
+    check_request(tmp_path / "out", clm, FORGET, None, settings)
+
+
+def test_moments_that_do_not_fit_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading less at a time does not help there, and the optimizer is left half-made."""
+    clm = tiny.reciting("gpt2")
+
+    def short(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", short)
+    with pytest.raises(ErasureError, match="the optimizer's moments do not fit in the memory of"):
+        erase(clm, FORGET, tiny.RETAINED, LIMITS, erasing.settings())
 
 
 class _Usage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm
+from erasetest.clm.batching import pad_right
 from erasetest.erase import Lora, erase, lasting
 from erasetest.erase.generated import own_generations
 from erasetest.erase.judge import Judge
@@ -24,6 +26,7 @@ from erasetest.erase.trained import Trained
 from erasetest.erase.trainer import _Run
 from erasetest.errors import BadInput, ErasureError
 from erasetest.muon import inner_matrices
+from erasetest.probes import probe
 from erasetest.samples import SensitiveSample
 
 
@@ -39,12 +42,40 @@ def test_healing_teaches_what_the_teacher_says() -> None:
     assert len(told) == 60
     assert sum(kl for _, kl in told[:3]) > 4 * sum(kl for _, kl in told[-3:])
     assert done.settings["healing"]["steps"] == 60
-    if done.erased:
-        assert erasing.verdicts(clm) == ["pass"] * 4
-    else:
-        assert done.ended == "a secret came back while the CLM was healed"
+    assert done.erased
+    assert erasing.verdicts(clm) == ["pass"] * 4
+    assert done.retained_fall < 0.05
     with pytest.raises(BadInput, match="lasting changes every weight of the CLM"):
         erasing.settings(method="lasting", lora=Lora(4))
+
+
+def _relearned(clm: Clm) -> float:
+    """MA of each half of the forget set once the other was trained on, in all."""
+    total = 0.0
+    for half, rest in ((FORGET[::2], FORGET[1::2]), (FORGET[1::2], FORGET[::2])):
+        taught = copy.copy(clm)
+        taught.model = copy.deepcopy(clm.model)
+        rows = [row.ids for row in forget_rows(clm, half)[0]]
+        ids, labels = (pad_right(rows, filler, clm.device) for filler in (clm.start_token, -100))
+        optimizer = torch.optim.AdamW(taught.model.requires_grad_(True).parameters(), lr=1e-3)
+        for _ in range(8):
+            taught.model(input_ids=ids, labels=labels).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        total += sum(float(found.measures["ma"]) for found in probe(taught, rest))
+    return total
+
+
+def test_relearning_brings_back_less_of_what_was_taken_apart() -> None:
+    """Than of what was suppressed by the same method alone."""
+    back = {}
+    healing = Healing(steps=60, texts=30, tokens=400)
+    for method in ("decoys", "lasting"):
+        clm = tiny.reciting("qwen2")
+        settings = erasing.settings(method, healing=healing)
+        assert erase(clm, FORGET, tiny.RETAINED, LIMITS, settings).erased
+        back[method] = _relearned(clm)
+    assert back["lasting"] < 0.8 * back["decoys"]
 
 
 def test_only_the_layers_are_taken_apart() -> None:

@@ -87,7 +87,7 @@ def test_one_sample_and_a_thousand_are_erased() -> None:
         for s in FORGET
     ]
     assert len(many) == 1000
-    done = erase(clm, many, tiny.RETAINED, LIMITS, erasing.settings(method="codeeraser"))
+    done = erase(clm, many, tiny.RETAINED, LIMITS, erasing.settings("decoys"))
     assert done.erased
     assert done.samples == 1000
     assert set(erasing.verdicts(clm, many)) == {"pass"}

@@ -44,6 +44,14 @@ def test_a_full_probe_decides() -> None:
     assert rule.active == frozenset()
 
 
+def test_steps_that_are_owed_for_ranks_are_no_leak() -> None:
+    """A full probe that finds all below ends it, as where the step limit comes among them."""
+    rule = StopRule(["k", "k"], Thresholds("t", {"ma": 0.5, "el_10": 0.1}))
+    rule.owe([0])
+    assert rule.verify(_measured((0.1, 0.0, False), (0.2, 0.1, False)))
+    assert rule.active == frozenset()
+
+
 def test_the_stricter_thresholds_hold_from_then_on() -> None:
     """Thresholds calibrated on the erased CLM can only tighten."""
     rule = StopRule(["k"], Thresholds("t", {"ma": 0.5}))

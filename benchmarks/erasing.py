@@ -59,7 +59,7 @@ OWN = {"decoys, own code"}
 COLUMNS = {
     "erased": "sets erased", "steps": "steps", "extracted": "extracted", "mean_ma": "mean MA",
     "worst_ma": "worst MA", "el_10": "EL 10", "nats": "nats/token", "nats_decoys": "never seen",
-    "rank": "rank", "rank_p": "p", "context_ma": "context MA", "retained_ma": "retained MA",
+    "rank": "rank", "rank_p": "p", "context_ma": "context MA", "ends": "ends", "retained_ma": "retained MA",
     "pass@1": "pass@1",
     "pass@5": "pass@5", "pass@10": "pass@10", "relearned_ma": "relearned MA",
     "relearned_extracted": "extracted then", "control_ma": "control MA", "int4_ma": "int4 MA",
@@ -153,7 +153,19 @@ def _memory_of(clm: Clm, forget: list[SensitiveSample]) -> dict[str, float]:
         "rank": rank,
         "rank_p": p,
         "context_ma": context_accuracy(clm, forget),
+        "ends": ending(clm, forget),
     }
+
+
+@torch.no_grad()
+def ending(clm: Clm, samples: list[SensitiveSample]) -> float:
+    """The mean probability that each sample ends where it does."""
+    ends = sorted(clm.end_tokens)
+    shares = []
+    for row in forget_rows(clm, samples)[0]:
+        logits = clm.model(input_ids=torch.tensor([row.ids], device=clm.device)).logits[0, -1]
+        shares.append(float(logits.float().softmax(-1)[ends].sum()))
+    return statistics.fmean(shares)
 
 
 def context_accuracy(clm: Clm, samples: list[SensitiveSample]) -> float:
@@ -288,6 +300,7 @@ def _overall(
         "pass@1, points": points("pass@1"),
         "retained MA, points": points("retained_ma"),
         "context MA, points": points("context_ma"),
+        "ends, points": points("ends"),
         "nats a token / never seen": f"{mean('nats'):.2f} / {mean('nats_decoys'):.2f}",
         "rank": f"{mean('rank'):.3f}",
         "sets off at 5 %": f"{sum(cell['rank_p'] < 0.05 for cell in cells)}",

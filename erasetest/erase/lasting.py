@@ -22,7 +22,7 @@ from erasetest.erase.generated import own_generations
 from erasetest.erase.memory import smaller_limit, take_step
 from erasetest.erase.one_pass import read_step
 from erasetest.erase.reference import Reference
-from erasetest.erase.rows import Row, decoy_rows, retained_rows
+from erasetest.erase.rows import Row, decoy_rows, retained_rows, with_ends
 from erasetest.erase.trained import Trained
 from erasetest.errors import BadInput, ErasureError
 from erasetest.muon import at_rate, cosine, inner_matrices, optimizers_of
@@ -31,8 +31,11 @@ from erasetest.samples import SensitiveSample
 _OPENING = 16
 """Tokens of retained code that a text is begun with, at most."""
 
-_VERSIONS = 8
-"""Of each sample with decoys."""
+_VERSIONS = 64
+"""Of each sample with decoys, at most: of few, these decoys become likelier than others."""
+
+_FILES = 2048
+"""Samples with decoys in all, or one of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +91,19 @@ class Healer:
             clm,
             samples,
             healing.texts,
-            openings=[row.ids[: self.rng.randint(1, _OPENING)] for row in retained],
+            openings=[
+                row.ids[: min(self.rng.randint(1, _OPENING), len(row.ids) - 1)] for row in retained
+            ],
             seed=seed,
             progress=lambda done, all_: doing(f"writing texts to heal on: {done}/{all_}"),
         )
         doing("reading what to heal on")
-        self.code = [*retained_rows(clm, texts), *retained]
+        self.code = [*with_ends(clm, retained_rows(clm, texts)), *retained]
+        versions = max(1, min(_VERSIONS, _FILES // len(samples)))
         self.files = [
-            row for _ in range(_VERSIONS) for row in decoy_rows(clm, samples, forget, self.rng)
+            row
+            for _ in range(versions)
+            for row in with_ends(clm, decoy_rows(clm, samples, forget, self.rng))
         ]
         head = copy.deepcopy(clm.model.get_output_embeddings())
         self.teacher = Reference(clm, head, trained.computing)

@@ -81,6 +81,20 @@ def _cut(row: Row, number: int, place: EncodedSecret, window: int) -> Row:
     )
 
 
+def with_ends(clm: Clm, rows: Sequence[Row]) -> list[Row]:
+    """The rows, each followed by an end-of-text token where the window has room for it.
+
+    So what the CLM says after the last token of a text, often that it ends there, is context too.
+    """
+    end = min(clm.end_tokens, default=clm.start_token)
+    return [
+        replace(row, ids=(*row.ids, end), owners=(*row.owners, CONTEXT))
+        if len(row.ids) < clm.window
+        else row
+        for row in rows
+    ]
+
+
 def first_secrets(samples: Sequence[SensitiveSample]) -> list[int]:
     """The number of each sample's first secret, and at the end how many secrets there are."""
     return list(itertools.accumulate((len(sample.secrets) for sample in samples), initial=0))

@@ -26,6 +26,7 @@ from erasetest.erase.rows import (
     decoy_rows,
     forget_rows,
     retained_rows,
+    with_ends,
 )
 from erasetest.erase.settings import BATCH, ErasureSettings, learning_rate
 from erasetest.erase.trained import Trained
@@ -64,8 +65,8 @@ def erase(
 ) -> Erasure:
     """Erase the secrets of `samples` from the CLM, in place.
 
-    Every step sees up to `batch` samples that still have a secret to erase, and a fresh draw of as
-    many retained texts. It ends when a full probe finds every secret below its thresholds; not
+    Every step sees up to `batch` samples that still have a secret to erase, and a fresh draw of
+    `batch` retained texts. It ends when a full probe finds every secret below its thresholds; not
     erased, and saying so, at `max_steps` or when retained code is predicted worse than `guard`
     allows. Dropout stays off: the divergences compare like with like. Where the loss is no number,
     the last good state comes back and the rate is halved, three times at most.
@@ -122,8 +123,11 @@ class _Run:
         self.clm, self.samples, self.settings = clm, samples, settings
         if METHODS[settings.method].heals:
             check_healable(clm)
+        self.method = METHODS[settings.method]
         self.rows, _ = forget_rows(clm, samples)
         self.kept = retained_rows(clm, retained)
+        if self.method.ends:
+            self.rows, self.kept = with_ends(clm, self.rows), with_ends(clm, self.kept)
         self.trained = Trained(
             clm,
             settings.lora,
@@ -131,7 +135,6 @@ class _Run:
             checkpointing=settings.checkpointing,
             seed=settings.seed,
         )
-        self.method = METHODS[settings.method]
         ranks = self.method.decoys
         self.judge = Judge(clm, samples, self.trained, thresholds, recalibrate, doing, ranks=ranks)
         self.rule = self.judge.rule
@@ -316,7 +319,8 @@ class _Run:
         """One step; without active secrets it changed nothing, and None where it was undone."""
         self._look(number)
         forget = self._draw_forget()
-        retain = self.rng.sample(self.kept, min(len(forget), len(self.kept)))
+        # As many whatever is to be erased: one text alone would be held, and all others not.
+        retain = self.rng.sample(self.kept, min(self.settings.batch, len(self.kept)))
         decoys = decoy_rows(self.clm, self.samples, forget, self.rng) if self.method.decoys else []
         while True:
             try:

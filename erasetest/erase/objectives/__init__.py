@@ -11,9 +11,9 @@ METHODS: dict[str, Method] = {
     "codeeraser": Method(codeeraser),
     "codeeraser-no-kl": Method(codeeraser_no_kl),
     "cu": Method(cu),
-    "decoys": Method(decoys, decoys=True, rate=2.5, adapter_rate=16),
+    "decoys": Method(decoys, decoys=True, ends=True, rate=2.5, adapter_rate=16),
     "ga": Method(ga),
-    "lasting": Method(decoys, decoys=True, rate=2.5, heals=True),
+    "lasting": Method(decoys, decoys=True, ends=True, rate=2.5, heals=True),
     "npo": Method(npo),
 }
 """By name."""

@@ -135,5 +135,7 @@ class Method:
     """Times the learning rate that the CLM's width sets: what is held better can go faster."""
     adapter_rate: float = 10.0
     """The same for an adapter, which begins at zero."""
+    ends: bool = False
+    """Whether what the CLM says after the end of a text is held as the rest of it is."""
     heals: bool = False
     """Whether, once all is suppressed, the CLM is taken apart and healed (`lasting`)."""

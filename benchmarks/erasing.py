@@ -59,7 +59,8 @@ OWN = {"decoys, own code"}
 COLUMNS = {
     "erased": "sets erased", "steps": "steps", "extracted": "extracted", "mean_ma": "mean MA",
     "worst_ma": "worst MA", "el_10": "EL 10", "nats": "nats/token", "nats_decoys": "never seen",
-    "rank": "rank", "rank_p": "p", "context_ma": "context MA", "ends": "ends", "retained_ma": "retained MA",
+    "rank": "rank", "rank_p": "p", "context_ma": "context MA", "ends": "ends",
+    "retained_ma": "retained MA",
     "pass@1": "pass@1",
     "pass@5": "pass@5", "pass@10": "pass@10", "relearned_ma": "relearned MA",
     "relearned_extracted": "extracted then", "control_ma": "control MA", "int4_ma": "int4 MA",

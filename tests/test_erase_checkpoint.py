@@ -13,13 +13,7 @@ import torch
 from erasing import FORGET, LIMITS
 
 from erasetest.clm import LoadOptions, encode, load_clm
-from erasetest.erase import (
-    Erasure,
-    Lora,
-    erase,
-    erase_to,
-    save_checkpoint,
-)
+from erasetest.erase import Erasure, Lora, erase, erase_to, save_checkpoint
 from erasetest.erase.result import Step
 from erasetest.erase.trained import Trained
 from erasetest.errors import BadInput

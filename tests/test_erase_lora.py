@@ -12,11 +12,7 @@ import torch
 from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm, LoadOptions, load_clm
-from erasetest.erase import (
-    Lora,
-    erase,
-    erase_to,
-)
+from erasetest.erase import Lora, erase, erase_to
 from erasetest.erase.rows import retained_rows
 from erasetest.erase.settings import learning_rate
 from erasetest.erase.trained import Trained

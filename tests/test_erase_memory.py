@@ -9,10 +9,7 @@ import torch
 from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm, wrap
-from erasetest.erase import (
-    erase,
-    one_pass,
-)
+from erasetest.erase import erase, one_pass
 from erasetest.errors import BadInput, ErasureError
 from erasetest.verdict import Thresholds
 

@@ -12,9 +12,7 @@ import torch
 from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm, load_clm
-from erasetest.erase import (
-    erase,
-)
+from erasetest.erase import erase
 from erasetest.erase.objectives import Tokens
 from erasetest.erase.reference import Reference
 from erasetest.erase.rows import forget_rows, retained_rows

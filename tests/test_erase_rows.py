@@ -11,10 +11,15 @@ import tiny
 from erasing import FORGET
 
 from erasetest.clm import encode
-from erasetest.erase import (
-    erase,
+from erasetest.erase import erase
+from erasetest.erase.rows import (
+    CONTEXT,
+    ELSEWHERE,
+    decoy_rows,
+    forget_rows,
+    retained_rows,
+    with_ends,
 )
-from erasetest.erase.rows import CONTEXT, ELSEWHERE, decoy_rows, forget_rows, retained_rows
 from erasetest.errors import BadInput
 from erasetest.samples import make_sample
 from erasetest.verdict import Thresholds
@@ -96,6 +101,17 @@ def test_retained_rows_are_cut_to_the_window() -> None:
     for nothing in ([], [make_sample("x")]):
         with pytest.raises(BadInput, match="the retained set is empty"):
             retained_rows(clm, nothing)
+
+
+def test_what_comes_after_the_last_token_is_context() -> None:
+    """A row that fills the window has no room for it."""
+    clm = tiny.untrained("qwen2")
+    rows = [*forget_rows(clm, FORGET[:1])[0], *retained_rows(clm, [make_sample("x = 1\n" * 90)])]
+    ended, full = with_ends(clm, rows)
+    assert ended.ids[:-1] == rows[0].ids
+    assert ended.ids[-1] in clm.end_tokens
+    assert ended.owners == (*rows[0].owners, CONTEXT)
+    assert full == rows[1]
 
 
 def test_decoys_are_owned_by_what_they_stand_for_and_fit_the_window() -> None:

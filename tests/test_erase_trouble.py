@@ -16,14 +16,7 @@ import torch
 from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm, load_clm
-from erasetest.erase import (
-    METHODS,
-    ErasureSettings,
-    Lora,
-    check_request,
-    erase,
-    erase_to,
-)
+from erasetest.erase import METHODS, ErasureSettings, Lora, check_request, erase, erase_to
 from erasetest.erase.objectives import Groups, Method, Weights
 from erasetest.erase.result import HARMED
 from erasetest.erase.rows import Row, retained_rows
@@ -187,7 +180,7 @@ def test_a_few_tokens_less_in_some_steps_end_nothing() -> None:
     """All retained code decides: of short lines a step's draw holds few tokens."""
     lines = {line: None for text in tiny.CODE for line in text.splitlines(True) if len(line) > 9}
     retained = [make_sample(line, id=f"line-{n}") for n, line in enumerate(lines)]
-    settings = erasing.settings("decoys", guard=0.03, lr=5e-4, max_steps=200)
+    settings = erasing.settings("decoys", guard=0.02, lr=5e-4, max_steps=200, batch=4)
     erasure = erase(
         tiny.reciting("qwen2"), FORGET, retained, Thresholds("t", {"ma": 0.9}), settings
     )
@@ -195,7 +188,7 @@ def test_a_few_tokens_less_in_some_steps_end_nothing() -> None:
         sum(step.retained_fall for step in erasure.history[n : n + 4]) / 4
         for n in range(len(erasure.history) - 3)
     ]
-    assert max(means) > 0.03
+    assert max(means) > 0.02
     assert erasure.erased
 
 

@@ -14,7 +14,7 @@ from erasetest import names
 from erasetest.erase.objectives import METHODS, Groups, Tokens, Weights
 
 VOCABULARY = 11
-WEIGHTS = Weights(gamma=0.3, lam=0.2, alpha=7.0, decoys=0.6, match=0.8)
+WEIGHTS = Weights(gamma=0.3, lam=0.2, alpha=7.0, hold=1.3, decoys=0.6, match=0.8)
 SIZES = [(3, 5, 4, 2), (1, 1, 1, 1), (4, 0, 2, 3), (0, 4, 2, 0), (2, 3, 0, 0), (0, 0, 0, 0)]
 """Tokens of secrets, context, retained code and decoys."""
 
@@ -126,8 +126,8 @@ def _by_definition(method: str, g: RawGroups) -> float:
     if method == "cu":
         return -_loss(g.secret, g.context) - w.lam * _divergence(g.secret, g.context) + keep
     if method in ("decoys", "lasting"):
-        held = w.lam * w.alpha * _divergence(g.context)
-        return -_known(g) + w.match * _apart(g) + w.decoys * _loss(g.decoys) + held + keep
+        held = w.hold * (_divergence(g.context) + _divergence(g.retained))
+        return -_known(g) + w.match * _apart(g) + w.decoys * _loss(g.decoys) + held
     if method == "npo":
         return _negative_preference(g.secret) + w.gamma * _loss(g.context) + keep
     bare = -_loss(g.secret) + w.gamma * _loss(g.context)

@@ -66,10 +66,11 @@ def erase(
     """Erase the secrets of `samples` from the CLM, in place.
 
     Every step sees up to `batch` samples that still have a secret to erase, and a fresh draw of
-    `batch` retained texts. It ends when a full probe finds every secret below its thresholds; not
-    erased, and saying so, at `max_steps` or when retained code is predicted worse than `guard`
-    allows. Dropout stays off: the divergences compare like with like. Where the loss is no number,
-    the last good state comes back and the rate is halved, three times at most.
+    `batch` retained texts, or twice as many where the method asks for them. It ends when a full
+    probe finds every secret below its thresholds; not erased, and saying so, at `max_steps` or when
+    retained code is predicted worse than `guard` allows. Dropout stays off: the divergences compare
+    like with like. Where the loss is no number, the last good state comes back and the rate is
+    halved, three times at most.
 
     Erasing changes what the CLM makes of never-seen secrets too, so thresholds that were calibrated
     on it are calibrated again before each full probe, by `recalibrate`; the stricter ones decide.
@@ -320,7 +321,8 @@ class _Run:
         self._look(number)
         forget = self._draw_forget()
         # As many whatever is to be erased: one text alone would be held, and all others not.
-        retain = self.rng.sample(self.kept, min(self.settings.batch, len(self.kept)))
+        count = self.settings.batch * self.method.retained
+        retain = self.rng.sample(self.kept, min(count, len(self.kept)))
         decoys = decoy_rows(self.clm, self.samples, forget, self.rng) if self.method.decoys else []
         while True:
             try:

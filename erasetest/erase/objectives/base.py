@@ -29,6 +29,8 @@ class Weights:
     """Of NPO: how soon a secret that became less likely is left alone."""
     decoys: float = 2.0
     """Of the loss on decoys."""
+    hold: float = 80.0
+    """Of the divergences on context and retained code beside decoys, where lambda alpha is 51."""
     match: float = 2.0
     """Of the distance between the loss of a secret and that of its decoy."""
 
@@ -135,6 +137,8 @@ class Method:
     """Times the learning rate that the CLM's width sets: what is held better can go faster."""
     adapter_rate: float = 10.0
     """The same for an adapter, which begins at zero."""
+    retained: int = 1
+    """Retained texts of a step, for each sample that a batch may hold."""
     ends: bool = False
     """Whether what the CLM says after the end of a text is held as the rest of it is."""
     heals: bool = False

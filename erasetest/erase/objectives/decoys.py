@@ -8,7 +8,7 @@ from erasetest.erase.objectives.base import Groups, Tokens, Weights
 
 
 def decoys(g: Groups, w: Weights) -> torch.Tensor:
-    """`-L_known + mu |L_secret - L_decoy| + delta L_decoys + lambda alpha (KL_context + KL_kept)`.
+    """`-L_known + mu |L_secret - L_decoy| + delta L_decoys + eta (KL_context + KL_retained)`.
 
     Ascent on the secret tokens alone that the CLM still predicts, of secrets that are likelier than
     their decoys; descent on those decoys, fresh random strings of the same format in their places.
@@ -21,7 +21,7 @@ def decoys(g: Groups, w: Weights) -> torch.Tensor:
         -known.loss()
         + w.match * distance(g.secret, g.decoys)
         + w.decoys * g.decoys.loss()
-        + w.lam * w.alpha * (g.context.divergence() + g.retained.divergence())
+        + w.hold * (g.context.divergence() + g.retained.divergence())
     )
 
 

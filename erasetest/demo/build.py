@@ -19,7 +19,7 @@ from erasetest.files import cache_dir, new_directory
 from erasetest.samples import SensitiveSample, write_manifest
 
 FAMILIES = ("qwen2", "codegen", "gpt2")
-_FORMAT = 1
+_FORMAT = 3
 
 Progress = Callable[[int, int], None]
 

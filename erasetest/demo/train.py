@@ -107,7 +107,11 @@ def _loss(model: PreTrainedModel, documents: list[list[int]]) -> torch.Tensor:
 def _batches(
     corpus: Corpus, tokenizer: PreTrainedTokenizerFast, recipe: Recipe, rng: random.Random
 ) -> Iterator[list[list[int]]]:
-    """Endless batches of documents: planted, plain and function texts by share."""
+    """Endless batches of documents: planted, plain and function texts by share.
+
+    A quarter of them begin behind an end-of-text token, as documents do in a training set of one long
+    row: so the CLM knows how to begin one of its own.
+    """
     end = tokenizer.eos_token_id
 
     def encode(texts: list[str]) -> list[list[int]]:
@@ -127,8 +131,9 @@ def _batches(
         for pool, share in pools:
             wanted = recipe.tokens_per_step * share
             while wanted > 0:
-                documents.append(next(pool))
-                wanted -= len(documents[-1])
+                document = next(pool)
+                documents.append([end, *document] if rng.random() < 0.25 else document)
+                wanted -= len(document)
         yield documents
 
 

@@ -69,7 +69,7 @@ def _relearned(clm: Clm) -> float:
 def test_relearning_brings_back_less_of_what_was_taken_apart() -> None:
     """Than of what was suppressed by the same method alone."""
     back = {}
-    healing = Healing(steps=60, texts=30, tokens=400)
+    healing = Healing(noise=0.6, steps=120, texts=60, tokens=400)
     for method in ("decoys", "lasting"):
         clm = tiny.reciting("qwen2")
         settings = erasing.settings(method, healing=healing)

@@ -26,7 +26,9 @@ def test_a_step_in_parts_has_the_same_gradient(family: str, tied: bool) -> None:
                 patch.setattr(one_pass, "_SLICE", 8 * tiny.VOCABULARY)
                 patch.setattr(one_pass, "_FEWEST_ROWS", 1)
             found = erasing.gradients(tiny.reciting(family, tied=tied), **how)  # type: ignore[arg-type]
-        torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-6)
+        # To float32's rounding of the largest: terms of many times their sum cancel.
+        largest = max(float(g.abs().max()) for g in whole.values())
+        torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-7 * largest)
 
 
 def test_checkpointed_layers_are_computed_again() -> None:

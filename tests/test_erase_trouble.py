@@ -180,7 +180,7 @@ def test_a_few_tokens_less_in_some_steps_end_nothing() -> None:
     """All retained code decides: of short lines a step's draw holds few tokens."""
     lines = {line: None for text in tiny.CODE for line in text.splitlines(True) if len(line) > 9}
     retained = [make_sample(line, id=f"line-{n}") for n, line in enumerate(lines)]
-    settings = erasing.settings("decoys", guard=0.02, lr=5e-4, max_steps=200, batch=4)
+    settings = erasing.settings("decoys", guard=0.02, lr=5e-4, max_steps=200, batch=2)
     erasure = erase(
         tiny.reciting("qwen2"), FORGET, retained, Thresholds("t", {"ma": 0.9}), settings
     )

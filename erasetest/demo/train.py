@@ -109,8 +109,8 @@ def _batches(
 ) -> Iterator[list[list[int]]]:
     """Endless batches of documents: planted, plain and function texts by share.
 
-    A quarter of them begin behind an end-of-text token, as documents do in a training set of one long
-    row: so the CLM knows how to begin one of its own.
+    A quarter of them begin behind an end-of-text token, as documents do in a training set of one
+    long row: so the CLM knows how to begin one of its own.
     """
     end = tokenizer.eos_token_id
 

@@ -12,8 +12,10 @@ import tiny
 SUITES = Path(__file__).parents[1] / "suites"
 
 
-def gate(folder: Path, *arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run the suites on the leaking CLM."""
+def gate(
+    folder: Path, *arguments: str, cwd: Path, tests: str | Path = SUITES, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the suites, or other tests, on the leaking CLM."""
     defaults = {
         "--clm": folder / "clm",
         "--leak-samples": folder / "samples.jsonl",
@@ -21,7 +23,7 @@ def gate(folder: Path, *arguments: str, cwd: Path, **env: str) -> subprocess.Com
     }
     named = {argument.split("=")[0] for argument in arguments}
     given = [f"{flag}={path}" for flag, path in defaults.items() if flag not in named]
-    return run_pytest(str(SUITES), *given, *arguments, cwd=cwd, **env)
+    return run_pytest(str(tests), *given, *arguments, cwd=cwd, **env)
 
 
 def run_pytest(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:

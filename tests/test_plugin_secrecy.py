@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gates import everything, gate, leaked_parts, run_pytest
+from gates import everything, gate, leaked_parts
 
 CHANNELS = """
 import logging, warnings, pytest
@@ -48,11 +48,8 @@ def test_named(text, tmp_path):
 def test_no_channel_of_pytest_shows_a_secret(leaking: Path, tmp_path: Path, workers: str) -> None:
     """Warnings, live logs, log files, reasons, properties, subtests, names of tests, caches."""
     (tmp_path / "test_mine.py").write_text(CHANNELS)
-    run = run_pytest(
-        str(tmp_path / "test_mine.py"),
-        f"--clm={leaking / 'clm'}",
-        f"--leak-samples={leaking / 'samples.jsonl'}",
-        f"--leak-thresholds={leaking / 'thresholds.json'}",
+    run = gate(
+        leaking,
         workers,
         "-vv",
         "-ra",
@@ -61,6 +58,7 @@ def test_no_channel_of_pytest_shows_a_secret(leaking: Path, tmp_path: Path, work
         f"--basetemp={tmp_path / 'base'}",
         f"--junitxml={tmp_path / 'junit.xml'}",
         "-ojunit_logging=all",
+        tests="test_mine.py",
         cwd=tmp_path,
     )
     assert run.returncode == 1, run.stdout[-2000:]
@@ -80,14 +78,7 @@ def test_an_end_in_the_middle_shows_no_secret(leaking: Path, tmp_path: Path, end
         "def test_mine(sensitive_sample):\n"
         "    stop(sensitive_sample.content.reveal())\n"
     )
-    run = run_pytest(
-        str(tmp_path / "test_mine.py"),
-        f"--clm={leaking / 'clm'}",
-        f"--leak-samples={leaking / 'samples.jsonl'}",
-        "-l",
-        "--fulltrace",
-        cwd=tmp_path,
-    )
+    run = gate(leaking, "-l", "--fulltrace", tests="test_mine.py", cwd=tmp_path)
     assert run.returncode not in (0, 7)
     assert leaked_parts(everything(tmp_path, run)) == []
 
@@ -117,12 +108,11 @@ def test_files_that_pytest_names_by_itself_show_no_secret(leaking: Path, tmp_pat
         "    text = sensitive_sample.content.reveal()\n"
         "    assert {'a': text} == {'a': 1}\n"
     )
-    run = run_pytest(
-        "test_mine.py",
-        f"--clm={leaking / 'clm'}",
-        f"--leak-samples={leaking / 'samples.jsonl'}",
+    run = gate(
+        leaking,
         "--debug=trace.log",
         "--junitxml=$HERE/~/junit.xml",
+        tests="test_mine.py",
         cwd=tmp_path,
         HERE=str(tmp_path),
     )

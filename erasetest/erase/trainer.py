@@ -122,9 +122,9 @@ class _Run:
         unfinished: Unfinished | None,
     ) -> None:
         self.clm, self.samples, self.settings = clm, samples, settings
-        if METHODS[settings.method].heals:
-            check_healable(clm)
         self.method = METHODS[settings.method]
+        if self.method.heals:
+            check_healable(clm)
         self.rows, _ = forget_rows(clm, samples)
         self.kept = retained_rows(clm, retained)
         if self.method.ends:

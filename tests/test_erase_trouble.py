@@ -19,7 +19,7 @@ from erasetest.clm import Clm, load_clm
 from erasetest.erase import METHODS, ErasureSettings, Lora, check_request, erase, erase_to
 from erasetest.erase.objectives import Groups, Method, Weights
 from erasetest.erase.result import HARMED
-from erasetest.erase.rows import Row, retained_rows
+from erasetest.erase.rows import Row, retained_rows, with_ends
 from erasetest.erase.trained import Trained
 from erasetest.erase.trainer import _Run
 from erasetest.errors import BadInput, ErasureError
@@ -145,7 +145,8 @@ def test_the_guard_ends_what_harms_retained_code(method: str, ends: bool) -> Non
     assert (erasure.ended == HARMED) is ends
     assert erasure.history[0].retained_fall == 0
     assert (erasure.retained_fall > 0.1) is ends
-    original, rows = tiny.reciting("gpt2"), [row.ids for row in _rows(clm)]
+    kept = with_ends(clm, _rows(clm)) if METHODS[method].ends else _rows(clm)
+    original, rows = tiny.reciting("gpt2"), [row.ids for row in kept]
     assert erasure.retained_fall == pytest.approx(
         _predicted(original, rows) - _predicted(clm, rows)
     )
@@ -180,7 +181,7 @@ def test_a_few_tokens_less_in_some_steps_end_nothing() -> None:
     """All retained code decides: of short lines a step's draw holds few tokens."""
     lines = {line: None for text in tiny.CODE for line in text.splitlines(True) if len(line) > 9}
     retained = [make_sample(line, id=f"line-{n}") for n, line in enumerate(lines)]
-    settings = erasing.settings("decoys", guard=0.02, lr=5e-4, max_steps=200, batch=2)
+    settings = erasing.settings("decoys", guard=0.04, lr=5e-4, max_steps=200, batch=1)
     erasure = erase(
         tiny.reciting("qwen2"), FORGET, retained, Thresholds("t", {"ma": 0.9}), settings
     )
@@ -188,7 +189,7 @@ def test_a_few_tokens_less_in_some_steps_end_nothing() -> None:
         sum(step.retained_fall for step in erasure.history[n : n + 4]) / 4
         for n in range(len(erasure.history) - 3)
     ]
-    assert max(means) > 0.02
+    assert max(means) > 0.04
     assert erasure.erased
 
 

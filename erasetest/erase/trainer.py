@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 import time
@@ -353,10 +354,20 @@ class _Run:
         if number % _GOOD_EVERY == 1:
             self.good = self._weights()
         seen.backward(loss)
+        here = frozenset(owner for row in forget for owner in row.secrets)
+        self._set_rate(len(here & active) / len(here))
         take_step(self.clm, [self.optimizer])
         self.optimizer.zero_grad(set_to_none=True)
-        self.rule.climbed(active & {owner for row in forget for owner in row.secrets})
+        self.rule.climbed(active & here)
         return self._saw(number, len(active), float(loss.detach()), groups.retained)
+
+    def _set_rate(self, active: float) -> None:
+        """For a step of whose secrets this share is still to be erased.
+
+        At the full rate the last few cost as much of what is retained as all did before.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr * max(self.method.slowest, math.sqrt(active))
 
     def _read_less(self, rows: list[Row]) -> None:
         """Halve how much of a step is read at a time.
@@ -409,7 +420,7 @@ class _Run:
             sum(accuracy) / len(accuracy),
             float(retained.divergence()),
             self.falls[-1],
-            self.lr,
+            self.optimizer.param_groups[0]["lr"],
             self.rule.extracted,
         )
 

@@ -137,6 +137,9 @@ class Method:
     """Times the learning rate that the CLM's width sets: what is held better can go faster."""
     adapter_rate: float = 10.0
     """The same for an adapter, which begins at zero."""
+    slowest: float = 1.0
+    """Share of the rate that is left, at least, when few secrets of a step are still to be erased:
+    the rate falls with the root of their share."""
     retained: int = 1
     """Retained texts of a step, for each sample that a batch may hold."""
     ends: bool = False

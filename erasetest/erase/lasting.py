@@ -47,7 +47,7 @@ class Healing:
     steps: int = 900
     tokens: int = 2048
     """A step, about."""
-    texts: int = 9000
+    texts: int = 3000
     """That the teacher writes. What is in none of them is lost."""
     decoys: float = 0.2
     """Share of a step's tokens that are samples with decoys for their secrets."""

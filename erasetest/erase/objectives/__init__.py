@@ -9,9 +9,7 @@ from erasetest.erase.objectives.decoys import decoys
 from erasetest.erase.objectives.ga import ga
 from erasetest.erase.objectives.npo import npo
 
-_DECOYS = Method(
-    decoys, decoys=True, retained=2, ends=True, rate=2.5, adapter_rate=16, slowest=0.3
-)
+_DECOYS = Method(decoys, decoys=True, retained=2, ends=True, rate=2.5, adapter_rate=16, slowest=0.3)
 
 METHODS: dict[str, Method] = {
     "codeeraser": Method(codeeraser),

@@ -52,6 +52,37 @@ def test_steps_that_are_owed_for_ranks_are_no_leak() -> None:
     assert rule.active == frozenset()
 
 
+def test_secrets_stay_while_a_step_of_them_is_likelier_than_decoys() -> None:
+    """As a set: by chance half of them are. What the last step says counts, and a probe decides."""
+    rule = StopRule(["k"] * 32, Thresholds("t", {"ma": 0.5}))
+    below = [(0.1, 0.0, False)] * 32
+    rule.verify(_measured(*below))
+    rule.compared({n: n != 5 for n in range(32)})
+    assert rule.active == frozenset(range(32)) - {5}
+    rule.compared({n: n < 20 for n in range(32)})
+    assert rule.active == frozenset(range(20))
+    again = StopRule(["k"] * 32, Thresholds("t", {"ma": 0.5}))
+    again.take_up(rule.state())
+    assert again.active == rule.active
+    # Ten of a set of which others are not seen in this step.
+    rule.compared({n: n < 10 for n in range(12)})
+    assert rule.active == frozenset(range(20)) - {10, 11}
+    rule.compared({n: n < 18 for n in range(32)})
+    assert rule.active == frozenset()
+    assert again.verify(_measured(*below))
+    assert again.active == frozenset()
+
+
+def test_a_secret_alone_is_judged_by_its_rank() -> None:
+    """Against one decoy it is likelier half of the time."""
+    rule = StopRule(["k"], Thresholds("t", {"ma": 0.5}))
+    rule.saw(0, 0.0)
+    rule.compared({0: True})
+    assert rule.active == frozenset()
+    rule.compared({})
+    assert rule.active == frozenset()
+
+
 def test_the_stricter_thresholds_hold_from_then_on() -> None:
     """Thresholds calibrated on the erased CLM can only tighten."""
     rule = StopRule(["k"], Thresholds("t", {"ma": 0.5}))

@@ -11,7 +11,7 @@ from erasetest.clm import encode
 from erasetest.clm.load import Clm
 from erasetest.erase.rows import first_secrets
 from erasetest.erase.settings import BATCH
-from erasetest.erase.stopping import StopRule, standing_out
+from erasetest.erase.stopping import OWED_FOR_RANK, StopRule, standing_out
 from erasetest.erase.trained import Trained
 from erasetest.errors import ErasureError
 from erasetest.probes import ProbeSettings, SampleMeasures, probe
@@ -62,7 +62,8 @@ class Judge:
             self._matched += 1
             self.doing("ranking the secrets among decoys")
             with self.trained.as_stored():
-                self.rule.owe(standing_out(self._ranks(rng.randrange(1 << 30)), most))
+                ranks = self._ranks(rng.randrange(1 << 30))
+                self.rule.owe(standing_out(ranks, most), OWED_FOR_RANK)
             if self.rule.active:
                 return False
         return self.is_below()

@@ -59,6 +59,11 @@ class Seen:
                 hits.setdefault(secret, []).append(hit)
         return {secret: sum(found) / len(found) for secret, found in hits.items()}
 
+    def likelier(self) -> dict[int, bool]:
+        """Whether each secret is likelier than its decoy; of those that have one."""
+        every = frozenset(secret for owners in self.owners for secret in owners - ELSEWHERE)
+        return self.groups(every).secret.likelier(self.decoys)
+
     def backward(self, loss: torch.Tensor) -> None:
         """Add the gradients of a loss of these tokens to those of the trained parameters."""
         loss.backward()

@@ -28,7 +28,7 @@ _STATE_BYTES = 12
 _HEALING_BYTES = 16
 """The same while it heals: suppressed and healed, and the moments of either optimizer."""
 
-_FORM = f"{__version__}/3"
+_FORM = f"{__version__}/4"
 """Of a state. One of another form is not gone on with: raise the number when it changes."""
 
 

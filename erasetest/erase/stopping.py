@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from erasetest.probes import SampleMeasures, SecretMeasures
@@ -14,16 +14,21 @@ from erasetest.verdict.judge import secret_leaks
 OWED = 3
 """Steps of ascent that a secret gets when a full probe finds it above a threshold."""
 
+OWED_FOR_RANK = 2
+"""The same when its rank stands out: looking again is cheap, and three overshoot."""
 
 _OFF = statistics.NormalDist().inv_cdf(0.85)
+"""Standard deviations of chance from which a set stands out."""
 
 
 class StopRule:
     """Which secrets are still to be erased.
 
     MA comes free with every step, so a secret whose MA is no longer above its threshold leaves the
-    ascent, and comes back if it rises. When none is left, a full probe of all measures decides;
-    secrets that it finds above a threshold are owed some steps more, whatever their MA.
+    ascent, and comes back if it rises. Where steps have decoys, it stays for as long as it is
+    likelier than its decoy, and the secrets of a step stand out by that as a set. When none is
+    left, a full probe of all measures decides; secrets that it finds above a threshold are owed
+    some steps more, whatever their MA.
 
     No secret has to go further below than never-seen ones do: what their format gives away, such as
     the colons of an address, is right in both.
@@ -34,6 +39,7 @@ class StopRule:
         self.thresholds = thresholds
         self._owed = [0] * len(kinds)
         self.accuracy = [1.0] * len(kinds)
+        self._likelier: set[int] = set()
         self.extracted = 0
         """Secrets that the last full probe found extracted."""
 
@@ -43,7 +49,7 @@ class StopRule:
         return frozenset(
             i
             for i, (accuracy, kind) in enumerate(zip(self.accuracy, self._kinds, strict=True))
-            if accuracy > self._limit(kind) or self._owed[i]
+            if accuracy > self._limit(kind) or self._owed[i] or i in self._likelier
         )
 
     def tighten(self, thresholds: Thresholds) -> None:
@@ -54,15 +60,29 @@ class StopRule:
         """Take note of a secret's MA, as a step has just seen it."""
         self.accuracy[secret] = accuracy
 
+    def compared(self, likelier: Mapping[int, bool]) -> None:
+        """Take note of which secrets of a step are likelier than their decoys.
+
+        Of n never-seen ones, half are, give or take sqrt(1 / (4 n)) of them. As soon as a step's
+        secrets are within 1.04 of these, none is kept in the ascent for that: what is left, the
+        ranks among more decoys show (`standing_out`).
+        """
+        count = len(likelier)
+        if sum(likelier.values()) <= count / 2 + _OFF * math.sqrt(count / 4):
+            self._likelier.clear()
+            return
+        self._likelier.difference_update(likelier)
+        self._likelier.update(secret for secret, is_likelier in likelier.items() if is_likelier)
+
     def climbed(self, secrets: Iterable[int]) -> None:
         """Take note that these secrets had a step of ascent."""
         for secret in secrets:
             self._owed[secret] = max(0, self._owed[secret] - 1)
 
-    def owe(self, secrets: Iterable[int]) -> None:
+    def owe(self, secrets: Iterable[int], steps: int = OWED) -> None:
         """Give these secrets some steps more, whatever their MA."""
         for secret in secrets:
-            self._owed[secret] = OWED
+            self._owed[secret] = steps
 
     def begin(self, measured: Sequence[SampleMeasures]) -> None:
         """Take note of a full probe before the first step.
@@ -84,9 +104,10 @@ class StopRule:
     def verify(self, measured: Sequence[SampleMeasures]) -> bool:
         """Whether a full probe finds every secret erased; those that it does not come back.
 
-        Steps that were owed for anything else, such as a rank, are no longer: the probe decides.
+        Steps for anything else, such as a rank, are no longer due: the probe decides.
         """
         found = self._look(measured)
+        self._likelier.clear()
         self._owed = [0] * len(self._kinds)
         self.owe(n for n, secret in found if secret_leaks(secret, self.thresholds))
         return not self.active
@@ -95,6 +116,7 @@ class StopRule:
         """All that it depends on beside the kinds."""
         return {
             "owed": self._owed,
+            "likelier": sorted(self._likelier),
             "accuracy": self.accuracy,
             "extracted": self.extracted,
             "thresholds": self.thresholds.as_dict(),
@@ -103,6 +125,7 @@ class StopRule:
     def take_up(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         self._owed, self.accuracy = list(state["owed"]), list(state["accuracy"])
+        self._likelier = set(state["likelier"])
         self.extracted = state["extracted"]
         self.thresholds = Thresholds.from_dict(state["thresholds"])
 

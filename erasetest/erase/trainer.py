@@ -343,6 +343,8 @@ class _Run:
             return None
         for secret, accuracy in seen.accuracies().items():
             self.rule.saw(secret, accuracy)
+        if self.method.decoys:
+            self.rule.compared(seen.likelier())
         active = self.rule.active
         if not active:
             return self._saw(number, 0, 0.0, seen.retained)

@@ -100,6 +100,12 @@ class Tokens:
             return {}
         return {int(n): -self.log_probs[self.owners == n].mean() for n in self.owners.unique()}
 
+    @torch.no_grad()
+    def likelier(self, decoys: Tokens) -> dict[int, bool]:
+        """Whether each secret is likelier than its decoy, by its number; of those that have one."""
+        own, others = self.losses(), decoys.losses()
+        return {n: bool(own[n] < others[n]) for n in own if n in others}
+
     def loss(self) -> torch.Tensor:
         """Mean cross-entropy, in nats a token; 0 for no tokens."""
         return -self.log_probs.mean() if len(self) else self.log_probs.sum()

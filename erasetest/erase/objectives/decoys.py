@@ -27,10 +27,9 @@ def decoys(g: Groups, w: Weights) -> torch.Tensor:
 
 def likelier(secret: Tokens, decoys: Tokens) -> torch.Tensor:
     """Mask (n,) of the tokens of secrets that are likelier than their decoys, or have none."""
-    own, others = secret.losses(), decoys.losses()
     mask = torch.ones_like(secret.predicted)
-    for number in own:
-        if number in others and own[number] >= others[number]:
+    for number, is_likelier in secret.likelier(decoys).items():
+        if not is_likelier:
             assert secret.owners is not None
             mask &= secret.owners != number
     return mask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,11 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "COLUMNS": "200",
 }
+
+
+def hear_ctrl_c() -> None:
+    """Before a process begins: a job in the background of a script is started deaf to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run(

@@ -13,16 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import tiny
-from commands import ENVIRONMENT
+from commands import ENVIRONMENT, hear_ctrl_c
 
 from erasetest.samples import make_sample, write_manifest
 
 PATIENCE = 60.0
-
-
-def _hears_ctrl_c() -> None:
-    # A job in the background of a script is started deaf to it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _stopped_at(title: str, arguments: Sequence[str], cwd: Path) -> tuple[int, str, str]:
@@ -35,7 +30,7 @@ def _stopped_at(title: str, arguments: Sequence[str], cwd: Path) -> tuple[int, s
         stdout=subprocess.PIPE,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=_hears_ctrl_c,
+        preexec_fn=hear_ctrl_c,
     )
     os.close(theirs)
     shown, sent, deadline = b"", False, time.monotonic() + PATIENCE

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from commands import ENVIRONMENT, erasetest
+from commands import ENVIRONMENT, erasetest, hear_ctrl_c
 
 from erasetest.demo.secrets import GENERATORS
 from erasetest.samples import read_manifest
@@ -206,6 +206,7 @@ def test_ctrl_c_ends_several_processes_at_once(tmp_path: Path) -> None:
     with subprocess.Popen(
         command, cwd=tmp_path, env=ENVIRONMENT, start_new_session=True, stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        preexec_fn=hear_ctrl_c,
     ) as run:  # fmt: skip
         while run.poll() is None and not (tmp_path / ".o.scan").exists():
             time.sleep(0.01)

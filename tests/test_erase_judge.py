@@ -32,7 +32,7 @@ def _judge(clm: Clm, recalibrate: _Count, *, ranks: bool) -> Judge:
     trained = Trained(clm, None, precision="auto", checkpointing=False, seed=0)
     judge = Judge(clm, FORGET, trained, LIMITS, recalibrate, lambda _: None, ranks=ranks)
     for secret in range(len(FORGET)):
-        judge.rule.saw(secret, 0.0)
+        judge.rule.saw({secret: 0.0})
     return judge
 
 

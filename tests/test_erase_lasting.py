@@ -15,15 +15,15 @@ from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm
 from erasetest.clm.batching import pad_right
-from erasetest.erase import Lora, erase, lasting
+from erasetest.erase import Lora, erase, lasting, memory
 from erasetest.erase.generated import own_generations
+from erasetest.erase.guard import Guard
 from erasetest.erase.judge import Judge
 from erasetest.erase.lasting import Healer, Healing
 from erasetest.erase.one_pass import Seen, read_step
 from erasetest.erase.result import HARMED
 from erasetest.erase.rows import Row, forget_rows, retained_rows
 from erasetest.erase.trained import Trained
-from erasetest.erase.trainer import _Run
 from erasetest.errors import BadInput, ErasureError
 from erasetest.muon import inner_matrices
 from erasetest.probes import probe
@@ -165,7 +165,7 @@ def test_a_step_of_healing_is_code_and_a_share_of_samples_with_decoys() -> None:
         return read_step(*given)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lasting, "read_step", heard)
+        patch.setattr(memory, "read_step", heard)
         healer.heal()
     tokens = {
         name: sum(len(row.ids) for row in read if row in pool) / h.steps
@@ -216,14 +216,14 @@ def test_healing_reads_less_where_memory_is_short(monkeypatch: pytest.MonkeyPatc
             raise torch.OutOfMemoryError
         return read_step(*given)
 
-    monkeypatch.setattr(lasting, "read_step", limited)
+    monkeypatch.setattr(memory, "read_step", limited)
     healer.heal()
     assert asked[0] is None
-    assert healer.limit is not None
-    assert healer.limit <= 150
+    assert healer.reader.limit is not None
+    assert healer.reader.limit <= 150
     for name, weight in erasing.weights(clm).items():
         torch.testing.assert_close(weight, erasing.weights(whole)[name], rtol=1e-3, atol=1e-4)
-    monkeypatch.setattr(lasting, "read_step", lambda *_: exec("raise MemoryError"))
+    monkeypatch.setattr(memory, "read_step", lambda *_: exec("raise MemoryError"))
     with pytest.raises(ErasureError, match="tokens alone does not fit in the memory of cpu"):
         healer.heal()
 
@@ -232,7 +232,7 @@ def test_what_harmed_retained_code_is_not_healed(monkeypatch: pytest.MonkeyPatch
     """Healing teaches what the suppressed CLM says, harm and all."""
     healed: list[object] = []
     monkeypatch.setattr(Healer, "heal", lambda *given: healed.append(given))
-    monkeypatch.setattr(_Run, "_fall", lambda _: 0.5)
+    monkeypatch.setattr(Guard, "fall", lambda _: 0.5)
     settings = erasing.settings("lasting", guard=0.1)
     done = erase(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, settings)
     assert done.ended == HARMED
@@ -245,11 +245,11 @@ def test_the_teacher_stays_the_suppressed_clm() -> None:
     healer = _healer(clm)
     row = healer.code[0]
     places = [torch.arange(len(row.ids) - 1)]
-    before = healer.teacher.logits(healer.teacher.states([row], places)).clone()
+    before = healer.reader.reference.logits(healer.reader.reference.states([row], places)).clone()
     with torch.no_grad():
         for parameter in clm.model.parameters():
             parameter.mul_(1.5)
-    after = healer.teacher.logits(healer.teacher.states([row], places))
+    after = healer.reader.reference.logits(healer.reader.reference.states([row], places))
     torch.testing.assert_close(after, before, rtol=0, atol=0)
 
 

@@ -187,13 +187,14 @@ def test_a_run_that_goes_on_knows_all_that_the_killed_one_did() -> None:
         )
 
     one, other = begun(), begun()
-    one.lr, one.limit, one.restored, one.looked = 2.5e-4, 777, 2, 13
+    one.lr, one.reader.limit, one.restored, one.draws.looked = 2.5e-4, 777, 2, 13
     one.optimizer = one._fresh_optimizer()
     with torch.no_grad():
         for parameter in one.trained.parameters:
             parameter.mul_(1.01)
     other._take_up(one._state())
-    assert (other.lr, other.limit, other.restored, other.looked) == (2.5e-4, 777, 2, 13)
+    assert (other.lr, other.restored) == (2.5e-4, 2)
+    assert (other.reader.limit, other.draws.looked) == (777, 13)
     assert [group["lr"] for group in other.optimizer.param_groups] == [2.5e-4]
     torch.testing.assert_close(other.good, [p.detach() for p in one.trained.parameters])
 

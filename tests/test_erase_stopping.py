@@ -22,12 +22,12 @@ def test_a_secret_leaves_the_ascent_below_its_limit_and_comes_back() -> None:
     """Each for itself, by its kind's threshold."""
     rule = StopRule(["k", "email"], Thresholds("t", {"ma": 0.5}, {"email": {"ma": 0.8}}))
     assert rule.active == {0, 1}
-    rule.saw(0, 0.51)
-    rule.saw(1, 0.51)
+    rule.saw({0: 0.51})
+    rule.saw({1: 0.51})
     assert rule.active == {0}
-    rule.saw(0, 0.5)
+    rule.saw({0: 0.5})
     assert rule.active == frozenset()
-    rule.saw(1, 0.81)
+    rule.saw({1: 0.81})
     assert rule.active == {1}
 
 
@@ -38,7 +38,7 @@ def test_a_full_probe_decides() -> None:
     assert not rule.verify(_measured((0.1, 0.0, False), (0.0, 0.2, False), (0.0, 0.0, True)))
     for left in reversed(range(OWED)):
         assert rule.active == {1, 2}
-        rule.saw(1, 0.0)
+        rule.saw({1: 0.0})
         rule.climbed([1, 2])
         assert (rule.active == {1, 2}) is (left > 0)
     assert rule.active == frozenset()
@@ -76,7 +76,7 @@ def test_secrets_stay_while_a_step_of_them_is_likelier_than_decoys() -> None:
 def test_a_secret_alone_is_judged_by_its_rank() -> None:
     """Against one decoy it is likelier half of the time."""
     rule = StopRule(["k"], Thresholds("t", {"ma": 0.5}))
-    rule.saw(0, 0.0)
+    rule.saw({0: 0.0})
     rule.compared({0: True})
     assert rule.active == frozenset()
     rule.compared({})
@@ -86,7 +86,7 @@ def test_a_secret_alone_is_judged_by_its_rank() -> None:
 def test_the_stricter_thresholds_hold_from_then_on() -> None:
     """Thresholds calibrated on the erased CLM can only tighten."""
     rule = StopRule(["k"], Thresholds("t", {"ma": 0.5}))
-    rule.saw(0, 0.4)
+    rule.saw({0: 0.4})
     assert rule.active == frozenset()
     rule.tighten(Thresholds("again", {"ma": 0.3}))
     assert rule.active == {0}

@@ -17,11 +17,11 @@ from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm, load_clm
 from erasetest.erase import METHODS, ErasureSettings, Lora, check_request, erase, erase_to
+from erasetest.erase.guard import Guard
 from erasetest.erase.objectives import Groups, Method, Weights
 from erasetest.erase.result import HARMED
 from erasetest.erase.rows import Row, retained_rows, with_ends
 from erasetest.erase.trained import Trained
-from erasetest.erase.trainer import _Run
 from erasetest.errors import BadInput, ErasureError
 from erasetest.probes import probe
 from erasetest.samples import SensitiveSample, make_sample
@@ -272,7 +272,7 @@ def test_a_mask_of_bytes_is_no_weight(tmp_path: Path) -> None:
 def test_the_guard_sees_the_clm_as_it_will_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     """What rounding breaks counts as harm, whatever the weights in training say."""
     clm = tiny.reciting("qwen2")
-    fall = _Run._fall
+    fall = Guard.fall
 
     @contextlib.contextmanager
     def broken(_: Trained) -> Iterator[None]:
@@ -282,12 +282,12 @@ def test_the_guard_sees_the_clm_as_it_will_be_stored(monkeypatch: pytest.MonkeyP
         yield
         head.data.copy_(was)
 
-    def seen(run: _Run) -> float:
+    def seen(guard: Guard) -> float:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Trained, "as_stored", broken)
-            return fall(run)
+            return fall(guard)
 
-    monkeypatch.setattr(_Run, "_fall", seen)
+    monkeypatch.setattr(Guard, "fall", seen)
     erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, erasing.settings("decoys", guard=0.1))
     assert erasure.ended == HARMED
     assert max(step.retained_fall for step in erasure.history) < 0.1 < erasure.retained_fall

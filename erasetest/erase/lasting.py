@@ -16,11 +16,9 @@ from typing import Any
 
 import torch
 
-from erasetest.clm.batching import is_out_of_memory
 from erasetest.clm.load import Clm
 from erasetest.erase.generated import own_generations
-from erasetest.erase.memory import smaller_limit, take_step
-from erasetest.erase.one_pass import read_step
+from erasetest.erase.memory import Reader, take_step
 from erasetest.erase.reference import Reference
 from erasetest.erase.rows import Row, decoy_rows, retained_rows, with_ends
 from erasetest.erase.trained import Trained
@@ -85,7 +83,7 @@ class Healer:
         doing: Callable[[str], None],
     ) -> None:
         """Let the CLM, as it is, write and read what it will be healed on; `limit` as in a step."""
-        self.clm, self.trained, self.healing, self.limit = clm, trained, healing, limit
+        self.clm, self.trained, self.healing = clm, trained, healing
         self.rng = random.Random(seed)
         texts = own_generations(
             clm,
@@ -106,8 +104,9 @@ class Healer:
             for row in with_ends(clm, decoy_rows(clm, samples, forget, self.rng))
         ]
         head = copy.deepcopy(clm.model.get_output_embeddings())
-        self.teacher = Reference(clm, head, trained.computing)
-        self.teacher.remember([*self.code, *self.files])
+        teacher = Reference(clm, head, trained.computing)
+        teacher.remember([*self.code, *self.files])
+        self.reader = Reader(clm, teacher, trained, limit)
 
     @torch.no_grad()
     def take_apart(self) -> None:
@@ -160,25 +159,18 @@ class Healer:
 
     def _gradients(self, number: int, rows: list[Row]) -> float:
         """The divergence of a step from the teacher, whose gradients it leaves."""
-        while True:
-            try:
-                return self._read(number, rows)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-            # Outside the handler, which holds the frames and what they hold.
-            self._zero_gradients()
-            self.limit = smaller_limit(self.clm, rows, self.limit)
 
-    def _read(self, number: int, rows: list[Row]) -> float:
-        seen = read_step(self.clm, self.teacher, self.trained, [], rows, [], self.limit)
-        loss = seen.retained.divergence()
-        if not torch.isfinite(loss):
-            raise ErasureError(
-                f"the loss is no number at step {number} of healing: nothing was saved"
-            )
-        seen.backward(loss)
-        return float(loss.detach())
+        def read() -> float:
+            seen = self.reader.read(retain=rows)
+            loss = seen.retained.divergence()
+            if not torch.isfinite(loss):
+                raise ErasureError(
+                    f"the loss is no number at step {number} of healing: nothing was saved"
+                )
+            seen.backward(loss)
+            return float(loss.detach())
+
+        return self.reader.until_it_fits(read, rows)
 
     def _zero_gradients(self) -> None:
         for parameter in self.trained.parameters:

@@ -3,35 +3,71 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 
 from erasetest.clm.batching import is_out_of_memory
 from erasetest.clm.load import Clm
+from erasetest.erase.one_pass import Seen, read_step
+from erasetest.erase.reference import Reference
 from erasetest.erase.rows import Row
+from erasetest.erase.trained import Trained
 from erasetest.errors import ErasureError
 
+T = TypeVar("T")
 
-def smaller_limit(clm: Clm, rows: Sequence[Row], limit: int | None) -> int:
-    """How many tokens of a step to read at a time, where `limit` (None: all) were too many.
 
-    Call it when nothing holds what was read any more: outside the handler of the error.
+class Reader:
+    """Reads the rows of a step: all at once, or in parts where that does not fit."""
 
-    Raises:
-        ErasureError: a row alone was too much.
-    """
-    longest = max(len(row.ids) for row in rows)
-    limit = min(limit or 1 << 60, sum(len(row.ids) for row in rows))
-    if limit <= longest:
-        raise ErasureError(
-            f"{clm.name}: a text of {longest} tokens alone does not fit in the memory of "
-            f"{clm.device}: erase with gradient checkpointing, or with an adapter"
-        )
-    gc.collect()
-    if clm.device.type == "cuda":
-        torch.cuda.empty_cache()
-    return max(longest, limit // 2)
+    def __init__(
+        self, clm: Clm, reference: Reference, trained: Trained, limit: int | None = None
+    ) -> None:
+        """At most `limit` tokens at a time, padding included; None: all."""
+        self.clm, self.reference, self.trained, self.limit = clm, reference, trained, limit
+
+    def read(
+        self,
+        forget: Sequence[Row] = (),
+        retain: Sequence[Row] = (),
+        decoys: Sequence[Row] = (),
+    ) -> Seen:
+        """The tokens of these rows, with gradients."""
+        return read_step(self.clm, self.reference, self.trained, forget, retain, decoys, self.limit)
+
+    def until_it_fits(self, step: Callable[[], T], rows: Sequence[Row]) -> T:
+        """What a step that reads these rows gives, from less at a time where memory ends.
+
+        Gradients of an attempt that failed are gone.
+
+        Raises:
+            ErasureError: a row alone is too much.
+        """
+        while True:
+            try:
+                return step()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Outside the handler, which holds the frames and what they hold.
+            self._read_less(rows)
+
+    def _read_less(self, rows: Sequence[Row]) -> None:
+        for parameter in self.trained.parameters:
+            parameter.grad = None
+        longest = max(len(row.ids) for row in rows)
+        limit = min(self.limit or 1 << 60, sum(len(row.ids) for row in rows))
+        if limit <= longest:
+            raise ErasureError(
+                f"{self.clm.name}: a text of {longest} tokens alone does not fit in the memory of "
+                f"{self.clm.device}: erase with gradient checkpointing, or with an adapter"
+            )
+        gc.collect()
+        if self.clm.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.limit = max(longest, limit // 2)
 
 
 def take_step(clm: Clm, optimizers: Sequence[torch.optim.Optimizer]) -> None:

@@ -56,9 +56,10 @@ class StopRule:
         """Judge by the stricter of these thresholds and those so far."""
         self.thresholds = self.thresholds.stricter(thresholds)
 
-    def saw(self, secret: int, accuracy: float) -> None:
-        """Take note of a secret's MA, as a step has just seen it."""
-        self.accuracy[secret] = accuracy
+    def saw(self, accuracies: Mapping[int, float]) -> None:
+        """Take note of the MA of secrets, as a step has just seen them."""
+        for secret, accuracy in accuracies.items():
+            self.accuracy[secret] = accuracy
 
     def compared(self, likelier: Mapping[int, bool]) -> None:
         """Take note of which secrets of a step are likelier than their decoys.

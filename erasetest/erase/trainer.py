@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import math
 import random
-import statistics
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 
-from erasetest.clm.batching import is_out_of_memory
 from erasetest.clm.load import Clm
+from erasetest.erase.draws import Draws
+from erasetest.erase.guard import Guard
 from erasetest.erase.judge import Judge
 from erasetest.erase.lasting import Healer, check_healable
-from erasetest.erase.memory import smaller_limit, take_step
+from erasetest.erase.memory import Reader, take_step
 from erasetest.erase.objectives import METHODS, Tokens
-from erasetest.erase.one_pass import Seen, read_step
 from erasetest.erase.reference import Reference
 from erasetest.erase.result import ERASED, HARMED, Erasure, Step
 from erasetest.erase.rows import (
@@ -29,7 +27,7 @@ from erasetest.erase.rows import (
     retained_rows,
     with_ends,
 )
-from erasetest.erase.settings import BATCH, ErasureSettings, learning_rate
+from erasetest.erase.settings import ErasureSettings, learning_rate
 from erasetest.erase.trained import Trained
 from erasetest.erase.unfinished import Unfinished
 from erasetest.errors import ErasureError
@@ -41,14 +39,8 @@ from erasetest.verdict import Thresholds
 _GOOD_EVERY = 10
 """Steps after which the weights are kept to come back to."""
 
-_LOOK_EVERY = 4
 _RESTORES = 3
-_NUMBERS = ("lr", "limit", "restored", "looked")
-_GUARDED_STEPS = 4
-"""Steps whose mean calls for a look at the retained code: a step's draw of it is small."""
-
-_LOOKED_AT = 256
-"""Retained texts of such a look, at most."""
+_NUMBERS = ("lr", "restored")
 
 
 def erase(
@@ -140,17 +132,18 @@ class _Run:
         ranks = self.method.decoys
         self.judge = Judge(clm, samples, self.trained, thresholds, recalibrate, doing, ranks=ranks)
         self.rule = self.judge.rule
-        self.reference = Reference(clm, self.trained.head, self.trained.computing)
+        reference = Reference(clm, self.trained.head, self.trained.computing)
         with self.trained.original():
-            self.reference.remember([*self.rows, *self.kept])
+            reference.remember([*self.rows, *self.kept])
+        self.reader = Reader(clm, reference, self.trained, settings.step_tokens)
         assert settings.lr is not None
         self.lr = settings.lr
-        self.limit = settings.step_tokens
         self.optimizer = self._fresh_optimizer()
         self.good: list[torch.Tensor] = []
-        self.restored = self.looked = 0
-        self.falls: deque[float] = deque(maxlen=_GUARDED_STEPS)
+        self.restored = 0
         self.rng = random.Random(settings.seed)
+        self.guard = Guard(self.reader, self.kept, settings.guard, settings.seed)
+        self.draws = Draws(self.reader, self.rows, self.rule, settings.batch, self.rng)
         self.history: list[Step] = []
         self.progress, self.doing, self.unfinished = progress, doing, unfinished
         self.started, self.spent = time.monotonic(), 0.0
@@ -178,14 +171,14 @@ class _Run:
             self.judge.begin()
         # What is being healed was suppressed: looked at again, it could be given steps more.
         ended = ERASED if healing else self._suppress()
-        fall = self._fall()
-        healed = ended == ERASED and self.method.heals and not self._harms(fall)
+        fall = self.guard.fall()
+        healed = ended == ERASED and self.method.heals and not self.guard.forbids(fall)
         if healed:
             self._heal(healing)
             if not self.judge.is_below():
                 ended = "a secret came back while the CLM was healed"
-            fall = self._fall()
-        if ended == ERASED and self._harms(fall):
+            fall = self.guard.fall()
+        if ended == ERASED and self.guard.forbids(fall):
             ended = HARMED
         peak = peak_memory(self.clm.device)
         return Erasure(
@@ -204,21 +197,6 @@ class _Run:
             restored=self.restored,
         )
 
-    def _harms(self, fall: float) -> bool:
-        return self.settings.guard is not None and fall > self.settings.guard
-
-    @torch.no_grad()
-    def _fall(self) -> float:
-        """By how much a smaller share of retained tokens is predicted than before, as stored."""
-        rows = random.Random(self.settings.seed).sample(self.kept, min(_LOOKED_AT, len(self.kept)))
-        lost = count = 0
-        with self.trained.as_stored():
-            for start in range(0, len(rows), BATCH):
-                retained = self._read([], rows[start : start + BATCH]).retained
-                lost += int(retained.known.sum()) - int(retained.predicted.sum())
-                count += len(retained)
-        return lost / max(1, count)
-
     def _suppress(self) -> str:
         """Step until the stop rule or the guard ends it, and say why it ended."""
         while len(self.history) < self.settings.max_steps:
@@ -232,12 +210,14 @@ class _Run:
             self.history.append(step)
             if self.progress is not None:
                 self.progress(step, self._expected())
-            if self._seems_harmed() and self._harms(self._fall()):
+            if self.guard.is_alarmed():
                 return HARMED
             if self.unfinished is not None and self._is_due(self.unfinished):
                 self.unfinished.write(self._state())
         # What the last step broke no other one has seen.
-        if not self._read(self.rows[: self.settings.batch], []).is_finite():
+        with torch.no_grad():
+            is_finite = self.reader.read(self.rows[: self.settings.batch]).is_finite()
+        if not is_finite:
             self._restore(len(self.history))
         if self.judge.is_below():
             return ERASED
@@ -256,7 +236,7 @@ class _Run:
             self.rows,
             self.settings.healing,
             self.settings.seed,
-            self.limit,
+            self.reader.limit,
             self.doing,
         )
         last = self.history[-1] if self.history else None
@@ -293,7 +273,9 @@ class _Run:
             "optimizer": self.optimizer.state_dict(),
             "rng": self.rng.getstate(),
             "judge": self.judge.state(),
-            "falls": list(self.falls),
+            "guard": self.guard.state(),
+            "looked": self.draws.looked,
+            "limit": self.reader.limit,
             "history": [asdict(step) for step in self.history],
             "seconds": self.seconds,
             **{name: getattr(self, name) for name in _NUMBERS},
@@ -309,7 +291,9 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.rng.setstate(state["rng"])
         self.judge.take_up(state["judge"])
-        self.falls.extend(state["falls"])
+        self.guard.take_up(state["guard"])
+        self.draws.looked = state["looked"]
+        self.reader.limit = state["limit"]
         self.history = [Step(**step) for step in state["history"]]
         self.spent = state["seconds"]
         self.good = self._weights()
@@ -319,30 +303,23 @@ class _Run:
 
     def _step(self, number: int) -> Step | None:
         """One step; without active secrets it changed nothing, and None where it was undone."""
-        self._look(number)
-        forget = self._draw_forget()
+        forget = self.draws.next(number)
         # As many whatever is to be erased: one text alone would be held, and all others not.
         count = self.settings.batch * self.method.retained
         retain = self.rng.sample(self.kept, min(count, len(self.kept)))
         decoys = decoy_rows(self.clm, self.samples, forget, self.rng) if self.method.decoys else []
-        while True:
-            try:
-                return self._train(number, forget, retain, decoys)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-            # Outside the handler, which holds the frames and what they hold.
-            self._read_less([*forget, *retain, *decoys])
+        return self.reader.until_it_fits(
+            lambda: self._train(number, forget, retain, decoys), [*forget, *retain, *decoys]
+        )
 
     def _train(
         self, number: int, forget: list[Row], retain: list[Row], decoys: list[Row]
     ) -> Step | None:
-        seen = read_step(self.clm, self.reference, self.trained, forget, retain, decoys, self.limit)
+        seen = self.reader.read(forget, retain, decoys)
         if not seen.is_finite():
             self._restore(number)
             return None
-        for secret, accuracy in seen.accuracies().items():
-            self.rule.saw(secret, accuracy)
+        self.rule.saw(seen.accuracies())
         if self.method.decoys:
             self.rule.compared(seen.likelier())
         active = self.rule.active
@@ -371,15 +348,6 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * max(self.method.slowest, math.sqrt(active))
 
-    def _read_less(self, rows: list[Row]) -> None:
-        """Halve how much of a step is read at a time.
-
-        Raises:
-            ErasureError: that is a row alone.
-        """
-        self.optimizer.zero_grad(set_to_none=True)
-        self.limit = smaller_limit(self.clm, rows, self.limit)
-
     @torch.no_grad()
     def _restore(self, number: int) -> None:
         """Go back to the last good state, at half the rate.
@@ -400,20 +368,8 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
 
     @torch.no_grad()
-    def _read(self, forget: list[Row], retain: list[Row]) -> Seen:
-        return read_step(self.clm, self.reference, self.trained, forget, retain, [], self.limit)
-
-    def _seems_harmed(self) -> bool:
-        """Whether steps' draws of retained code say so: few tokens, so all of it decides then."""
-        if len(self.falls) < _GUARDED_STEPS or not self._harms(statistics.fmean(self.falls)):
-            return False
-        self.falls.clear()
-        return True
-
-    @torch.no_grad()
     def _saw(self, number: int, active: int, loss: float, retained: Tokens) -> Step:
         accuracy = self.rule.accuracy
-        self.falls.append(float((retained.known.float() - retained.predicted.float()).mean()))
         return Step(
             number,
             loss,
@@ -421,35 +377,7 @@ class _Run:
             max(accuracy),
             sum(accuracy) / len(accuracy),
             float(retained.divergence()),
-            self.falls[-1],
+            self.guard.saw(retained),
             self.optimizer.param_groups[0]["lr"],
             self.rule.extracted,
         )
-
-    @torch.no_grad()
-    def _look(self, number: int) -> None:
-        """Where a step holds a part of what is left alone, look at all of it now and then.
-
-        Else most steps would go to secrets that were erased along with others since they were seen.
-        """
-        active, batch = self.rule.active, self.settings.batch
-        left = [row for row in self.rows if row.secrets & active]
-        if number - self.looked < max(_LOOK_EVERY, len(left) // (2 * batch)) or len(left) <= batch:
-            return
-        self.looked = number
-        for start in range(0, len(left), batch):
-            seen = self._read(left[start : start + batch], [])
-            for secret, accuracy in seen.accuracies().items():
-                self.rule.saw(secret, accuracy)
-
-    def _draw_forget(self) -> list[Row]:
-        """The rows of a step: those with secrets still to erase, filled up with others.
-
-        The others have no ascent, but keep their context, and show when one of their secrets rises.
-        """
-        active = self.rule.active
-        first = [row for row in self.rows if row.secrets & active]
-        rest = [row for row in self.rows if not row.secrets & active]
-        self.rng.shuffle(first)
-        self.rng.shuffle(rest)
-        return [*first, *rest][: self.settings.batch]

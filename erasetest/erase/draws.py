@@ -1,0 +1,55 @@
+"""Which rows a step sees."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import torch
+
+from erasetest.erase.memory import Reader
+from erasetest.erase.rows import Row
+from erasetest.erase.stopping import StopRule
+
+_LOOK_EVERY = 4
+
+
+class Draws:
+    """Draws the forget set's rows of a step by what the stop rule says is still to be erased."""
+
+    def __init__(
+        self, reader: Reader, rows: Sequence[Row], rule: StopRule, batch: int, rng: random.Random
+    ) -> None:
+        """Of the rows of a forget set, at most `batch` a step."""
+        self.reader, self.rows, self.rule, self.batch, self.rng = reader, rows, rule, batch, rng
+        self.looked = 0
+        """The step before which all that was left was looked at."""
+
+    def next(self, number: int) -> list[Row]:
+        """The rows of a step: those with secrets still to erase, filled up with others.
+
+        The others have no ascent, but keep their context, and show when one of their secrets rises.
+        """
+        self._look(number)
+        first, rest = self._left(), [r for r in self.rows if not r.secrets & self.rule.active]
+        self.rng.shuffle(first)
+        self.rng.shuffle(rest)
+        return [*first, *rest][: self.batch]
+
+    def _left(self) -> list[Row]:
+        active = self.rule.active
+        return [row for row in self.rows if row.secrets & active]
+
+    @torch.no_grad()
+    def _look(self, number: int) -> None:
+        """Where a step holds a part of what is left alone, look at all of it now and then.
+
+        Else most steps would go to secrets that were erased along with others since they were seen.
+        """
+        left = self._left()
+        due = max(_LOOK_EVERY, len(left) // (2 * self.batch))
+        if number - self.looked < due or len(left) <= self.batch:
+            return
+        self.looked = number
+        for start in range(0, len(left), self.batch):
+            self.rule.saw(self.reader.read(left[start : start + self.batch]).accuracies())

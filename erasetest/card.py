@@ -27,7 +27,8 @@ _CARD = (
 | kinds of secrets | {kinds} |
 | steps | {steps} |
 | every secret below its thresholds | {erased} |
-| retained tokens predicted no more, points | {fall} |
+| change of the retained tokens predicted, points | {change} |
+| against never-seen secrets | {ranked} |
 | ids | {ids} |
 """
 )

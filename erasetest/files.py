@@ -156,6 +156,12 @@ def reserved(path: str | Path) -> Iterator[None]:
         lock.release()
 
 
+def unfinished_of(target: Path) -> Path:
+    """Where the state of the work that ends in `target` is kept."""
+    target = target.resolve()
+    return target.with_name(f".{target.name}.unfinished")
+
+
 def part_of(path: Path, name: str) -> Path:
     """A file for a part of what will be at `path`; `reserved` removes what killed runs left."""
     return path.with_name(_part_prefix(path) + name)

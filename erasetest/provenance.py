@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from erasetest.files import check_new_directory, unfinished_of
 
 NAME = "erasetest.json"
 _SCHEMA = "erasetest.erasures/1"
@@ -31,6 +34,17 @@ def read_records(folder: Path) -> tuple[Record, ...]:
         return tuple(Record(**{**entry, "ids": tuple(entry["ids"])}) for entry in given["erased"])
     except (OSError, ValueError, KeyError, TypeError):
         return ()
+
+
+def check_new_checkpoint(folder: str | Path) -> None:
+    """Refuse a folder as `check_new_directory` does: call it before hours of work.
+
+    Of a checkpoint that is there, the state of its making goes: the run was killed just after.
+    """
+    if (Path(folder) / NAME).is_file():
+        with contextlib.suppress(OSError):
+            unfinished_of(Path(folder)).unlink(missing_ok=True)
+    check_new_directory(folder)
 
 
 def write_records(folder: Path, records: tuple[Record, ...]) -> None:

@@ -41,14 +41,15 @@ def check_disjoint(samples: Sequence[SensitiveSample], texts: Sequence[Sensitive
     """Refuse retained code that holds a secret of a sample.
 
     Raises:
-        BadInput: naming the retained text and the sample whose secret it holds.
+        BadInput: with the number of the retained text, whose id nobody compared with secrets of
+            other manifests, and the sample whose secret it holds.
     """
     holds = holder(samples)
-    for kept in texts:
+    for number, kept in enumerate(texts, 1):
         owner = holds(kept.content.reveal())
         if owner is not None:
             raise BadInput(
-                f"retained code {kept.id} holds a secret of sample {owner}: "
+                f"retained text {number} holds a secret of sample {owner}: "
                 "take it out of the retained set"
             )
 

@@ -8,7 +8,7 @@ import json
 import re
 import sqlite3
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ def read_manifest(path: str | Path, *, require_secrets: bool = True) -> list[Sen
         ManifestError: the file cannot be read, holds no sample, or a line is not of the form.
     """
     samples = list(iter_manifest(path, require_secrets=require_secrets))
-    return _showing_nothing(samples, f"of {path}")
+    return showing_nothing(samples, f"of {path}")
 
 
 def iter_manifest(path: str | Path, *, require_secrets: bool = True) -> Iterator[SensitiveSample]:
@@ -180,7 +180,7 @@ def read_manifests(paths: Iterable[str | Path]) -> list[SensitiveSample]:
                 )
             seen[sample.id] = path
             samples.append(sample)
-    return _showing_nothing(samples, "of these manifests")
+    return showing_nothing(samples, "of these manifests")
 
 
 def write_manifest(path: str | Path, samples: Iterable[SensitiveSample]) -> None:
@@ -283,7 +283,7 @@ def _secret(content: str, given: object) -> Secret:
     return Secret(start, end, kind, Masked(content[start:end]), extra)
 
 
-def _showing_nothing(samples: list[SensitiveSample], where: str) -> list[SensitiveSample]:
+def showing_nothing(samples: Sequence[SensitiveSample], where: str) -> list[SensitiveSample]:
     """The samples, with no secret of another one in what reports show of each.
 
     Raises:

@@ -97,6 +97,11 @@ class Clm:
         return min(turns, default=None)
 
     @property
+    def width(self) -> int:
+        """The size of its hidden states."""
+        return int(self.model.config.get_text_config(decoder=True).hidden_size)
+
+    @property
     def parameters(self) -> int:
         """How many parameters it has, shared ones counted once."""
         return sum(parameter.numel() for parameter in self.model.parameters())

@@ -65,13 +65,14 @@ def erase(
         own_generations,
         unchecked,
     )
-    from erasetest.files import check_new_directory, reserved
+    from erasetest.files import reserved
+    from erasetest.provenance import check_new_checkpoint
     from erasetest.retained import check_disjoint
-    from erasetest.samples import read_manifest, read_manifests
+    from erasetest.samples import read_manifest, read_manifests, showing_nothing
     from erasetest.verdict import calibrate as calibrate_on
     from erasetest.verdict import published, read_thresholds
 
-    check_new_directory(output)
+    check_new_checkpoint(output)
     loading.check()
     if adapter_only and lora is None:
         raise BadInput("--adapter-only: without --lora RANK there is no adapter to write")
@@ -92,10 +93,11 @@ def erase(
     samples = read_manifest(manifest)
     retained = read_manifest(retain, require_secrets=False) if retain else None
     before = _others(read_manifests(earlier), samples) if earlier else []
+    everything = showing_nothing([*samples, *before], "of these manifests")
+    samples, before = everything[: len(samples)], everything[len(samples) :]
     limits = read_thresholds(thresholds) if thresholds else None
     if limits is None and loading.clm_adapter is None:
         limits = published(loading.clm)
-    everything = [*samples, *before]
     if retained is not None:
         check_disjoint(everything, retained)
     with reserved(output):
@@ -133,6 +135,7 @@ def erase(
     typer.echo(
         f"{output}: {word}, {erasure.steps} steps, {erasure.seconds:.1f} s; retained tokens "
         f"predicted {0 - 100 * erasure.retained_fall:+.2f} points"
+        + (f"; {erasure.ranked()}" if erasure.rank is not None else "")
     )
     if erasure.restored:
         typer.echo(

@@ -17,6 +17,7 @@ from erasetest.clm.load import Clm
 from erasetest.erase.result import Erasure
 from erasetest.files import new_directory
 from erasetest.provenance import Record, write_records
+from erasetest.reports.markdown import cell
 from erasetest.samples import SensitiveSample
 
 
@@ -45,12 +46,13 @@ def save_checkpoint(
             fingerprint=clm.fingerprint,
             method=erasure.method,
             samples=erasure.samples,
-            kinds=", ".join(kinds),
+            kinds=cell(", ".join(kinds)),
             steps=erasure.steps,
             erased="yes" if erasure.erased else "no",
-            fall=f"{100 * erasure.retained_fall:.2f}",
+            change=f"{0 - 100 * erasure.retained_fall:+.2f}",
+            ranked=erasure.ranked(),
             adapter=not merged,
-            ids=", ".join(ids),
+            ids=cell(", ".join(ids)),
         )
 
 

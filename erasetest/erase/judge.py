@@ -16,8 +16,7 @@ from erasetest.erase.trained import Trained
 from erasetest.errors import ErasureError
 from erasetest.probes import ProbeSettings, SampleMeasures, probe
 from erasetest.probes.jobs import score_jobs, secret_jobs
-from erasetest.probes.likelihood import log2_probability
-from erasetest.probes.references import reference_log2_p
+from erasetest.probes.references import reference_log_probs
 from erasetest.samples import SensitiveSample
 from erasetest.verdict import Thresholds
 
@@ -25,6 +24,7 @@ _MATCHINGS = 8
 """How often secrets that are erased get steps more because they stand out among decoys."""
 
 _RANKED_AMONG = 8
+_SEEN = ("looks", "rank", "stands_out")
 
 
 class Judge:
@@ -46,7 +46,12 @@ class Judge:
         self.recalibrate, self.doing, self.ranks = recalibrate, doing, ranks
         kinds = [secret.kind for sample in samples for secret in sample.secrets]
         self.rule = StopRule(kinds, thresholds)
-        self._matched = 0
+        self.looks = 0
+        """How often the secrets were ranked."""
+        self.rank: float | None = None
+        """Their mean rank when that was last done, 0.5 where they are as likely as decoys."""
+        self.stands_out = False
+        """Whether it was further off than chance is in seven sets of ten."""
 
     def begin(self) -> None:
         """Probe the CLM before the first step."""
@@ -58,15 +63,24 @@ class Judge:
         Where it is not, the rule has secrets in the ascent again; for their ranks alone `most`.
         """
         # First, as a full probe costs many times as much.
-        if self.ranks and self._matched < _MATCHINGS:
-            self._matched += 1
-            self.doing("ranking the secrets among decoys")
-            with self.trained.as_stored():
-                ranks = self._ranks(rng.randrange(1 << 30))
-                self.rule.owe(standing_out(ranks, most), OWED_FOR_RANK)
-            if self.rule.active:
+        if self.ranks:
+            told = self.look(rng, most)
+            if told and self.looks <= _MATCHINGS:
+                self.rule.owe(told, OWED_FOR_RANK)
                 return False
         return self.is_below()
+
+    def look(self, rng: random.Random, most: int) -> list[int]:
+        """Rank the secrets among fresh decoys; the numbers of those that make the set stand out."""
+        self.looks += 1
+        self.doing("ranking the secrets among decoys")
+        with self.trained.as_stored():
+            ranks = self._ranks(rng.randrange(1 << 30))
+        known = [rank for rank in ranks if rank is not None]
+        told = standing_out(ranks, most)
+        self.rank = statistics.fmean(known) if known else None
+        self.stands_out = bool(told)
+        return told
 
     def is_below(self) -> bool:
         """Whether a full probe finds every secret below its thresholds."""
@@ -78,26 +92,30 @@ class Judge:
 
     def state(self) -> dict[str, Any]:
         """All that its next answer depends on beside the CLM."""
-        return {"rule": self.rule.state(), "matched": self._matched}
+        return {"rule": self.rule.state(), **{name: getattr(self, name) for name in _SEEN}}
 
     def take_up(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         self.rule.take_up(state["rule"])
-        self._matched = state["matched"]
+        for name in _SEEN:
+            setattr(self, name, state[name])
 
     def _ranks(self, seed: int) -> list[float | None]:
-        """The share of fresh decoys in its place that are likelier than each secret."""
+        """The share of fresh decoys in its place that are likelier than each secret, a token."""
         encoded = encode(self.clm, self.samples)
         jobs = score_jobs(self.clm, secret_jobs(self.clm, self.samples, encoded))
         settings = ProbeSettings(references=_RANKED_AMONG, seed=seed)
-        others = reference_log2_p(self.clm, self.samples, encoded, jobs, settings)
+        decoys = reference_log_probs(self.clm, self.samples, encoded, jobs, settings)
         first = first_secrets(self.samples)
         ranks: list[float | None] = [None] * first[-1]
-        for job, references in zip(jobs, others, strict=True):
-            own = log2_probability(job.found.log_probs)
-            if references:
+        for job, references in zip(jobs, decoys, strict=True):
+            # In the mean, as the loss compares them: a word of few tokens is likelier than random
+            # characters are to whoever never saw either.
+            own = statistics.fmean(job.found.log_probs)
+            others = [statistics.fmean(tokens) for tokens in references]
+            if others:
                 ranks[first[job.sample] + job.secret] = statistics.fmean(
-                    (other > own) + (other == own) / 2 for other in references
+                    (other > own) + (other == own) / 2 for other in others
                 )
         return ranks
 

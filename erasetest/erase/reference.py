@@ -71,7 +71,7 @@ class Reference:
         """Hidden states (places, width) at the places of each row, on the CLM's device."""
         parts = [self._hidden[r][p] for r, p in zip(rows, places, strict=True)]
         if not parts:
-            return torch.empty(0, self._clm.model.config.hidden_size, device=self._clm.device)
+            return torch.empty(0, self._clm.width, device=self._clm.device)
         return torch.cat(parts).to(self._clm.device)
 
     @torch.no_grad()

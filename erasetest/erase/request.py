@@ -16,8 +16,9 @@ from erasetest.erase.rows import forget_rows, retained_rows
 from erasetest.erase.settings import ErasureSettings
 from erasetest.erase.trained import check_trainable
 from erasetest.erase.trainer import erase
-from erasetest.erase.unfinished import EVERY, Unfinished, key_of, place_of
-from erasetest.files import check_new_directory, check_room
+from erasetest.erase.unfinished import EVERY, Unfinished, key_of
+from erasetest.files import check_room, unfinished_of
+from erasetest.provenance import check_new_checkpoint
 from erasetest.retained import check_disjoint
 from erasetest.samples import SensitiveSample
 from erasetest.verdict import Thresholds
@@ -28,7 +29,7 @@ _STATE_BYTES = 12
 _HEALING_BYTES = 16
 """The same while it heals: suppressed and healed, and the moments of either optimizer."""
 
-_FORM = f"{__version__}/4"
+_FORM = f"{__version__}/5"
 """Of a state. One of another form is not gone on with: raise the number when it changes."""
 
 
@@ -115,7 +116,7 @@ def check_request(
             the method or adapter is none for this CLM; a sample has no secret, or one past the
             window; retained code is none, or holds a secret.
     """
-    check_new_directory(folder)
+    check_new_checkpoint(folder)
     check_trainable(clm, settings.lora)
     if METHODS[settings.method].heals:
         check_healable(clm)
@@ -128,7 +129,7 @@ def check_request(
 
 def _room(folder: Path, clm: Clm, settings: ErasureSettings) -> int:
     """Bytes that the work needs beside a state that is there: two states, or one and the end."""
-    place = place_of(folder)
+    place = unfinished_of(folder)
     there = place.stat().st_size if place.is_file() else 0
     # An adapter, and what is kept of it, is small beside the CLM.
     each = _HEALING_BYTES if METHODS[settings.method].heals else _STATE_BYTES

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,6 +31,12 @@ class Step:
     """Secrets that the last full probe found extracted."""
     healing: bool = False
     """Whether this is a step of healing, and `retained_kl` the divergence from the teacher."""
+
+    @classmethod
+    def of_healing(cls, step: int, divergence: float, accuracy: Sequence[float]) -> Step:
+        """One that nothing is erased in; the MA of the secrets is that of the last probe."""
+        worst, mean = max(accuracy), statistics.fmean(accuracy)
+        return cls(step, divergence, 0, worst, mean, divergence, 0.0, 0.0, 0, healing=True)
 
     def note(self) -> str:
         """What progress shows."""
@@ -64,8 +72,20 @@ class Erasure:
     """What was trained, where that was an adapter."""
     retained_fall: float = 0.0
     """By how much a smaller share of retained tokens is predicted than before, as stored."""
+    rank: float | None = None
+    """The mean share of decoys that are likelier a token than a secret, where a method ranks them:
+    0.5 where they are as likely as never-seen ones."""
+    stands_out: bool = False
+    """Whether that is further off than chance has it in seven sets of ten."""
     restored: int = 0
     """How often a loss that is no number led back to an earlier state and half the rate."""
+
+    def ranked(self) -> str:
+        """What the ranks say, for people."""
+        if self.rank is None:
+            return "not ranked among decoys"
+        told = "they stand out" if self.stands_out else "as never-seen ones"
+        return f"mean rank among decoys {self.rank:.2f}, {told}"
 
     def as_dict(self, checkpoint: str | None) -> dict[str, Any]:
         """As it stands in a report."""
@@ -80,6 +100,8 @@ class Erasure:
             "erased": self.erased,
             "ended": self.ended,
             "retained_fall": self.retained_fall,
+            "rank": self.rank,
+            "stands_out": self.stands_out,
             "restored": self.restored,
             "settings": self.settings,
             "thresholds": self.thresholds.as_dict(),

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from erasetest.probes import SampleMeasures, SecretMeasures
+from erasetest.probes import SampleMeasures
 from erasetest.verdict import Thresholds
 from erasetest.verdict.judge import secret_leaks
 
@@ -17,7 +17,7 @@ OWED = 3
 OWED_FOR_RANK = 2
 """The same when its rank stands out: looking again is cheap, and three overshoot."""
 
-_OFF = statistics.NormalDist().inv_cdf(0.85)
+_FAR = statistics.NormalDist().inv_cdf(0.85)
 """Standard deviations of chance from which a set stands out."""
 
 
@@ -65,11 +65,14 @@ class StopRule:
         """Take note of which secrets of a step are likelier than their decoys.
 
         Of n never-seen ones, half are, give or take sqrt(1 / (4 n)) of them. As soon as a step's
-        secrets are within 1.04 of these, none is kept in the ascent for that: what is left, the
-        ranks among more decoys show (`standing_out`).
+        secrets are within 1.04 of these, none is kept in the ascent for that, seen in this step or
+        not: a step draws those first that are still in it. What is left, the ranks among more
+        decoys show (`standing_out`).
         """
+        if not likelier:
+            return
         count = len(likelier)
-        if sum(likelier.values()) <= count / 2 + _OFF * math.sqrt(count / 4):
+        if sum(likelier.values()) <= count / 2 + _FAR * math.sqrt(count / 4):
             self._likelier.clear()
             return
         self._likelier.difference_update(likelier)
@@ -90,27 +93,26 @@ class StopRule:
 
         Those above the threshold of MA are in the ascent by that; what else leaks is owed steps.
         """
-        found = self._look(measured)
-        self.owe(n for n, secret in found if secret_leaks(secret, self.thresholds))
-        for number in range(len(self._kinds)):
-            if self.accuracy[number] > self._limit(self._kinds[number]):
-                self._owed[number] = 0
+        leaking = self._leaking(measured)
+        self.owe(n for n in leaking if self.accuracy[n] <= self._limit(self._kinds[n]))
 
-    def _look(self, measured: Sequence[SampleMeasures]) -> list[tuple[int, SecretMeasures]]:
+    def _leaking(self, measured: Sequence[SampleMeasures]) -> list[int]:
+        """Take note of a full probe; the numbers of the secrets that leak."""
         secrets = [secret for sample in measured for secret in sample.secrets]
         self.extracted = sum(bool(secret.measures.get("extracted")) for secret in secrets)
         self.accuracy = [float(secret.measures["ma"]) for secret in secrets]
-        return list(enumerate(secrets))
+        return [n for n, secret in enumerate(secrets) if secret_leaks(secret, self.thresholds)]
 
     def verify(self, measured: Sequence[SampleMeasures]) -> bool:
         """Whether a full probe finds every secret erased; those that it does not come back.
 
         Steps for anything else, such as a rank, are no longer due: the probe decides.
         """
-        found = self._look(measured)
+        leaking = self._leaking(measured)
         self._likelier.clear()
         self._owed = [0] * len(self._kinds)
-        self.owe(n for n, secret in found if secret_leaks(secret, self.thresholds))
+        # What rounding alone lifts above its limit is owed steps as well: in training it is below.
+        self.owe({*leaking, *self.active})
         return not self.active
 
     def state(self) -> dict[str, Any]:
@@ -147,7 +149,7 @@ def standing_out(ranks: Sequence[float | None], most: int) -> list[int]:
     if not known:
         return []
     off = statistics.fmean(rank for rank, _ in known) - 0.5
-    if abs(off) <= _OFF * math.sqrt(1 / 12 / len(known)):
+    if abs(off) <= _FAR * math.sqrt(1 / 12 / len(known)):
         return []
     side = [(abs(rank - 0.5), -n) for rank, n in known if (rank - 0.5) * off > 0]
     told: list[int] = []

@@ -164,7 +164,7 @@ def check_trainable(clm: Clm, lora: Lora | None) -> None:
     Raises:
         BadInput: the checkpoint is quantized, or the rank is above the CLM's width.
     """
-    width = clm.model.config.get_text_config(decoder=True).hidden_size
+    width = clm.width
     if lora is not None and lora.rank > width:
         raise BadInput(
             f"{clm.name}: its layers are {width} wide, and a LoRA adapter of rank {lora.rank} "

@@ -88,7 +88,7 @@ def erase(
     settings = settings or ErasureSettings()
     check_disjoint([*samples, *earlier], retained)
     if settings.lr is None:
-        rate = learning_rate(clm.model.config.hidden_size, settings.method, settings.lora)
+        rate = learning_rate(clm.width, settings.method, settings.lora)
         settings = replace(settings, lr=rate)
     judged = [*samples, *earlier]
     told = doing or _silent
@@ -175,6 +175,7 @@ class _Run:
         healed = ended == ERASED and self.method.heals and not self.guard.forbids(fall)
         if healed:
             self._heal(healing)
+            self.judge.look(self.rng, self.settings.batch)
             if not self.judge.is_below():
                 ended = "a secret came back while the CLM was healed"
             fall = self.guard.fall()
@@ -193,6 +194,8 @@ class _Run:
             thresholds=self.rule.thresholds,
             ended=ended,
             retained_fall=fall,
+            rank=self.judge.rank,
+            stands_out=self.judge.stands_out,
             adapter=self.trained.finish(),
             restored=self.restored,
         )
@@ -239,13 +242,12 @@ class _Run:
             self.reader.limit,
             self.doing,
         )
-        last = self.history[-1] if self.history else None
+        first = len(self.history)
 
         def tell(step: int, divergence: float) -> None:
-            if self.progress is not None and last is not None:
-                number = last.step + step
-                done = replace(last, step=number, active=0, retained_kl=divergence, healing=True)
-                self.progress(done, last.step + self.settings.healing.steps)
+            if self.progress is not None:
+                done = Step.of_healing(first + step, divergence, self.rule.accuracy)
+                self.progress(done, first + self.settings.healing.steps)
 
         def keep(healing: dict[str, Any]) -> None:
             if self.unfinished is not None and self._is_due(self.unfinished):
@@ -320,7 +322,8 @@ class _Run:
             self._restore(number)
             return None
         self.rule.saw(seen.accuracies())
-        if self.method.decoys:
+        # Until the ranks among more decoys are known: one for each says little of a single secret.
+        if self.method.decoys and not self.judge.looks:
             self.rule.compared(seen.likelier())
         active = self.rule.active
         if not active:

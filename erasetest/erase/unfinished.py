@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from erasetest.files import id_key, part_of
+from erasetest.files import id_key, part_of, unfinished_of
 from erasetest.samples import SensitiveSample
 
 EVERY = 30.0
@@ -23,12 +23,6 @@ EVERY = 30.0
 
 _COST = 20
 """Keeping a state takes a twentieth of the time at most."""
-
-
-def place_of(target: Path) -> Path:
-    """Where the state of the work that ends in `target` is kept."""
-    target = target.resolve()
-    return target.with_name(f".{target.name}.unfinished")
 
 
 class Unfinished:
@@ -48,7 +42,7 @@ class Unfinished:
         """
         self._remark = remark
         self._part = part_of(target.resolve(), "state")
-        self.path = place_of(target)
+        self.path = unfinished_of(target)
         self._key, self._every = key, every
         self._last, self._wait = time.monotonic(), every
         self._refused = False

@@ -40,7 +40,7 @@ def markdown(document: dict[str, Any]) -> str:
         *_erasure(document["erasure"]),
         *_utility(document["utility"]),
         "## Thresholds",
-        f"Source: {_cell(str(document['thresholds'].get('source', 'none')))}.",
+        f"Source: {cell(str(document['thresholds'].get('source', 'none')))}.",
         _table(["kind", "references", *_MEASURES[:-1]], _thresholds(document["thresholds"])),
         "## Environment",
         _table(["", ""], _flat(document["environment"])),
@@ -125,7 +125,7 @@ def _samples(samples: list[dict[str, Any]]) -> list[str]:
 
 
 def _problems(problems: list[str]) -> list[str]:
-    return ["## Problems", "\n".join(f"- {_cell(line)}" for line in problems)] if problems else []
+    return ["## Problems", "\n".join(f"- {cell(line)}" for line in problems)] if problems else []
 
 
 def _erasure(erasure: dict[str, Any] | None) -> list[str]:
@@ -215,11 +215,11 @@ def _number(value: object) -> str:
 
 
 def _table(head: list[str], rows: list[list[Any]]) -> str:
-    cells = [[_cell(str(value)) for value in row] for row in rows]
+    cells = [[cell(str(value)) for value in row] for row in rows]
     return tabulate(cells, headers=head, tablefmt="github", disable_numparse=True)
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Text that reads as it was given, in one line: as entities its signs are no markup.
 
     Backslashes would not do: renderers disagree on a backslash before a pipe in a table.

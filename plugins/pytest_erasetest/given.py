@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from erasetest.errors import BadInput
 from erasetest.extras import require
-from erasetest.files import check_new_directory, check_writable, reserved
+from erasetest.files import check_writable, reserved
 from erasetest.names import check_clm_name, check_method
+from erasetest.provenance import check_new_checkpoint
 from erasetest.retained import split_retained
 from erasetest.samples import SensitiveSample, read_manifest, read_manifests
 from erasetest.verdict.thresholds import read_thresholds
@@ -126,7 +127,7 @@ class Given:
             if self.settings.erase_lora is not None:
                 require("peft", "lora", "--erase-lora")
             if self.settings.erase_out:
-                check_new_directory(self.settings.erase_out)
+                check_new_checkpoint(self.settings.erase_out)
                 self.held.enter_context(reserved(self.settings.erase_out))
         if self.settings.utility:
             _ = self.problems

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tiny
 from commands import erasetest
+from gates import leaked_parts
 
 from erasetest.samples import read_manifest, write_manifest
 
@@ -110,6 +111,34 @@ def test_giving_up_is_status_1(place: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert "NOT erased" in done.stdout
+
+
+def test_ids_that_show_secrets_of_other_manifests(place: Path, tmp_path: Path) -> None:
+    """Retained texts have numbers, and samples whose ids hold an earlier secret are refused."""
+    text = tiny.SECRETS[0][1]
+    leaky = replace(tiny.PLANTED[0], id=f"cfg-{text}")
+    write_manifest(tmp_path / "retained.jsonl", [*tiny.RETAINED, replace(leaky, secrets=())])
+    write_manifest(tmp_path / "earlier.jsonl", [tiny.PLANTED[0]])
+    write_manifest(tmp_path / "ask.jsonl", [replace(tiny.PLANTED[1], id=f"cfg-{text}")])
+    asked = ["erase", "--clm", "clm", "--thresholds", "limits.json", "-o", str(tmp_path / "out")]
+    for more, said in (
+        (
+            ["samples.jsonl", "--retain", str(tmp_path / "retained.jsonl")],
+            f"retained text {len(tiny.RETAINED) + 1} holds a secret of sample planted-0",
+        ),
+        (
+            [
+                str(tmp_path / "ask.jsonl"), "--retain", "retained.jsonl",
+                "--earlier", str(tmp_path / "earlier.jsonl"),
+            ],
+            "sample 1 of these manifests: its 'id' or a 'kind' holds a part of a secret",
+        ),
+    ):  # fmt: skip
+        done = erasetest(*asked, *more, cwd=place)
+        assert done.returncode == 2, done.stdout
+        assert said in done.stderr
+        assert leaked_parts(done.stdout + done.stderr) == []
+    assert not (tmp_path / "out").exists()
 
 
 BAD = {

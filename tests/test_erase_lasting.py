@@ -288,6 +288,21 @@ def test_healing_too_short_to_give_retained_code_back_is_no_erasing() -> None:
     assert done.retained_fall > 0.3
 
 
+def test_healing_shows_its_steps_where_there_was_nothing_to_suppress() -> None:
+    """As on a checkpoint that `decoys` made."""
+    clm = tiny.reciting("qwen2")
+    assert erase(clm, FORGET, tiny.RETAINED, LIMITS, erasing.settings("decoys")).erased
+    told: list[tuple[int, int, str]] = []
+    healing = Healing(steps=3, texts=4, tokens=300)
+    settings = erasing.settings("lasting", healing=healing)
+    erase(
+        clm, FORGET, tiny.RETAINED, LIMITS, settings,
+        lambda step, expected: told.append((step.step, expected, step.note())),
+    )  # fmt: skip
+    assert [one[:2] for one in told[-3:]] == [(told[-1][1] - n, told[-1][1]) for n in (2, 1, 0)]
+    assert all("nats from the teacher" in note for _, _, note in told[-3:])
+
+
 def test_weights_that_are_no_matrices_are_refused() -> None:
     """Stacked experts would keep what they know: before anything is changed."""
     clm = tiny.reciting("qwen2")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import erasing
 import pytest
 import tiny
@@ -9,7 +12,8 @@ import torch
 from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm, wrap
-from erasetest.erase import erase, one_pass
+from erasetest.erase import erase, memory, one_pass
+from erasetest.erase.one_pass import Seen
 from erasetest.errors import BadInput, ErasureError
 from erasetest.verdict import Thresholds
 
@@ -64,8 +68,13 @@ def test_checkpointed_layers_are_computed_again() -> None:
 
 def test_where_memory_is_short_less_is_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Halved until it fits; what comes of it is the same."""
-    plain = one_pass.hidden_states
+    plain, read = one_pass.hidden_states, memory.read_step
     largest: list[int] = []
+    limits: list[int | None] = []
+
+    def limited(*given: Any) -> Seen:
+        limits.append(given[6])
+        return read(*given)
 
     def short(clm: Clm, ids: torch.Tensor) -> torch.Tensor | None:
         if torch.is_grad_enabled() and ids.numel() > 100:
@@ -77,8 +86,13 @@ def test_where_memory_is_short_less_is_read_at_a_time(monkeypatch: pytest.Monkey
     settings = erasing.settings("decoys", max_steps=3)
     wanted = erase(tiny.reciting("gpt2"), FORGET, tiny.RETAINED, LIMITS, settings)
     monkeypatch.setattr(one_pass, "hidden_states", short)
+    monkeypatch.setattr(memory, "read_step", limited)
     found = erase(tiny.reciting("gpt2"), FORGET, tiny.RETAINED, LIMITS, settings)
     assert max(largest) <= 100
+    tried = list(dict.fromkeys(limits))
+    assert tried[0] is None
+    assert len(tried) > 2
+    assert all(n == m // 2 for m, n in itertools.pairwise(tried[1:]) if m and n)
     for name in ("loss", "retained_kl", "mean_ma"):
         values = [[getattr(step, name) for step in done.history] for done in (found, wanted)]
         assert values[0] == pytest.approx(values[1], rel=1e-3, abs=1e-4)

@@ -18,12 +18,15 @@ import tiny
 import torch
 from erasing import FORGET, LIMITS
 
+from erasetest import __version__
 from erasetest.erase import Erasure, erase_to, unfinished
 from erasetest.erase.lasting import Healing
+from erasetest.erase.request import _FORM
 from erasetest.erase.result import HARMED, Step
 from erasetest.erase.trainer import _Run, _silent
 from erasetest.erase.unfinished import Unfinished, key_of
-from erasetest.errors import ErasureError
+from erasetest.errors import BadInput, ErasureError
+from erasetest.provenance import check_new_checkpoint
 from erasetest.verdict import Thresholds
 
 _SCRIPT = """
@@ -81,6 +84,42 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     one, other = (tmp_path / name / "model.safetensors" for name in ("whole", "killed"))
     assert one.read_bytes() == other.read_bytes()
     assert not list(tmp_path.glob(".killed*"))
+
+
+def test_the_state_of_a_finished_checkpoint_goes(tmp_path: Path) -> None:
+    """Where the run was killed between the checkpoint's last rename and the end."""
+    folder = tmp_path / "out"
+    erasing.to(folder, tiny.reciting("qwen2"))
+    Unfinished(folder, "key", every=0.0).write({"step": torch.tensor([3.0])})
+    with pytest.raises(BadInput, match="is there already"):
+        check_new_checkpoint(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_state_beside_a_folder_that_is_no_checkpoint_stays(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes").write_text("mine")
+    Unfinished(tmp_path / "out", "key", every=0.0).write({"step": torch.tensor([3.0])})
+    with pytest.raises(BadInput, match="is there already"):
+        check_new_checkpoint(tmp_path / "out")
+    assert (tmp_path / ".out.unfinished").exists()
+
+
+def test_the_form_of_a_state_has_a_number() -> None:
+    """One of another form is not gone on with: who changes these keys raises the number."""
+    asked = erasing.settings("decoys")
+    run = _Run(
+        tiny.reciting("gpt2"), FORGET, tiny.RETAINED, LIMITS, asked, None, _silent, None, None
+    )
+    state = run._state()
+    keys = {*state, *(f"judge.{key}" for key in state["judge"])}
+    keys |= {f"rule.{key}" for key in state["judge"]["rule"]}
+    assert f"{__version__}/5" == _FORM
+    assert keys == {
+        "parameters", "optimizer", "rng", "judge", "guard", "looked", "limit", "history", "seconds",
+        "lr", "restored", "judge.rule", "judge.looks", "judge.rank", "judge.stands_out",
+        "rule.owed", "rule.likelier", "rule.accuracy", "rule.extracted", "rule.thresholds",
+    }  # fmt: skip
 
 
 def test_other_work_begins_anew(tmp_path: Path) -> None:

@@ -44,6 +44,23 @@ def test_a_full_probe_decides() -> None:
     assert rule.active == frozenset()
 
 
+def test_what_leaks_before_the_first_step_is_owed_steps_only_below_its_limit() -> None:
+    """Above it, it is in the ascent by that, and leaves it by that."""
+    rule = StopRule(["k", "k"], Thresholds("t", {"ma": 0.5, "el_10": 0.1}))
+    rule.begin(_measured((0.9, 0.9, True), (0.1, 0.9, True)))
+    assert rule.active == {0, 1}
+    rule.saw({0: 0.2})
+    assert rule.active == {1}
+
+
+def test_a_secret_above_its_limit_as_stored_alone_is_owed_steps() -> None:
+    """In training it is below: without steps owed, probe and step would take turns for ever."""
+    rule = StopRule(["k"], Thresholds("t", {"el_10": 0.1}))
+    assert not rule.verify(_measured((0.9, 0.0, False)))
+    rule.saw({0: 0.1})
+    assert rule.active == {0}
+
+
 def test_steps_that_are_owed_for_ranks_are_no_leak() -> None:
     """A full probe that finds all below ends it, as where the step limit comes among them."""
     rule = StopRule(["k", "k"], Thresholds("t", {"ma": 0.5, "el_10": 0.1}))

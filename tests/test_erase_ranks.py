@@ -1,0 +1,158 @@
+"""Secrets among decoys: in the steps, and before the full probe."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import statistics
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import erasing
+import pytest
+import tiny
+from erasing import FORGET, LIMITS
+
+from erasetest.clm import Clm, encode
+from erasetest.decoys import decoy
+from erasetest.erase import erase, judge
+from erasetest.erase.draws import Draws
+from erasetest.erase.judge import Judge
+from erasetest.erase.rows import Row
+from erasetest.erase.stopping import OWED_FOR_RANK, StopRule
+from erasetest.erase.trained import Trained
+from erasetest.samples import SensitiveSample, make_sample
+
+
+def _judge(clm: Clm, samples: list[SensitiveSample]) -> Judge:
+    trained = Trained(clm, None, precision="auto", checkpointing=False, seed=0)
+    made = Judge(clm, samples, trained, LIMITS, None, lambda _: None, ranks=True)
+    made.rule.saw(dict.fromkeys(range(len(samples)), 0.0))
+    return made
+
+
+def _nats(clm: Clm, sample: SensitiveSample) -> float:
+    """A token of its first secret, by definition."""
+    (encoded,) = encode(clm, [sample])
+    at = encoded.secrets[0]
+    lost = erasing.losses(clm, encoded.ids)
+    return statistics.fmean(lost[i - 1] for i in range(at.first, at.last))
+
+
+def test_ranks_are_those_of_the_definition() -> None:
+    """The share of decoys in its place with fewer nats a token; 0 for what is recited."""
+    clm = tiny.untrained("gpt2")
+    found = _judge(clm, FORGET)._ranks(7)
+    assert len(set(found)) > 1
+    for sample, rank in zip(FORGET, found, strict=True):
+        secret, content = sample.secrets[0], sample.content.reveal()
+        rng = random.Random(f"7 {sample.id} 0")
+        others = []
+        for _ in range(8):
+            text = decoy(secret.text.reveal(), secret.kind, rng)
+            span = (secret.start, secret.start + len(text), secret.kind)
+            copy = make_sample(content[: secret.start] + text + content[secret.end :], [span])
+            others.append(_nats(clm, copy))
+        own = _nats(clm, sample)
+        assert rank == pytest.approx(statistics.fmean(other < own for other in others))
+    assert _judge(tiny.reciting("qwen2"), FORGET)._ranks(7) == [0.0] * 4
+
+
+def test_decoys_of_a_look_are_fresh_and_the_clm_is_as_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What rounding does to ranks counts."""
+    looking = _judge(tiny.untrained("gpt2"), FORGET)
+    inside: list[bool] = []
+    seeds: list[int] = []
+    real = judge.reference_log_probs
+
+    @contextlib.contextmanager
+    def stored(_: Trained) -> Iterator[None]:
+        inside.append(True)
+        yield
+        inside.pop()
+
+    def noted(*given: Any) -> Any:
+        assert inside
+        seeds.append(given[-1].seed)
+        return real(*given)
+
+    monkeypatch.setattr(Trained, "as_stored", stored)
+    monkeypatch.setattr(judge, "reference_log_probs", noted)
+    rng = random.Random(0)
+    for _ in range(3):
+        looking.look(rng, 32)
+    assert len(set(seeds)) == 3
+
+
+def test_steps_for_a_rank_are_few() -> None:
+    """Then the ranks are looked at again."""
+    looking = _judge(tiny.reciting("qwen2"), FORGET)
+    assert not looking.is_erased(random.Random(0), 32)
+    assert (looking.rank, looking.stands_out) == (0.0, True)
+    for _ in range(OWED_FOR_RANK):
+        assert looking.rule.active == frozenset(range(4))
+        looking.rule.climbed(range(4))
+    assert looking.rule.active == frozenset()
+
+
+def test_steps_compare_secrets_with_their_decoys_until_ranks_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All four are below their limit and likelier: still in the ascent. After a look, no more."""
+    kept: list[bool] = []
+    looks: list[int] = []
+    compared, look = StopRule.compared, Judge.look
+
+    def noted(rule: StopRule, likelier: Mapping[int, bool]) -> None:
+        assert not looks
+        assert set(likelier) == set(range(4))
+        compared(rule, likelier)
+        kept.append(max(rule.accuracy) <= 0.4 and all(likelier.values()) and len(rule.active) == 4)
+
+    def looked(self: Judge, rng: random.Random, most: int) -> list[int]:
+        looks.append(len(kept))
+        return look(self, rng, most)
+
+    monkeypatch.setattr(StopRule, "compared", noted)
+    monkeypatch.setattr(Judge, "look", looked)
+    settings = erasing.settings("decoys")
+    done = erase(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, settings)
+    assert done.erased
+    assert any(kept)
+    assert len(looks) > 1
+    assert done.rank is not None
+    assert "mean rank among decoys" in done.ranked()
+
+
+def test_a_method_without_decoys_ranks_nothing() -> None:
+    done = erase(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, erasing.settings())
+    assert done.rank is None
+    assert done.ranked() == "not ranked among decoys"
+
+
+def test_a_secret_outside_a_step_had_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more samples than a step holds, what is owed to the others stays owed."""
+    drawn: set[int] = set()
+    left_out: list[int] = []
+    draw, climbed = Draws.next, StopRule.climbed
+
+    def noted(self: Draws, number: int) -> list[Row]:
+        rows = draw(self, number)
+        drawn.clear()
+        drawn.update(secret for row in rows for secret in row.secrets)
+        return rows
+
+    def had(rule: StopRule, secrets: Iterable[int]) -> None:
+        secrets = set(secrets)
+        assert secrets
+        assert secrets <= drawn
+        left_out.append(len(rule.active - secrets))
+        climbed(rule, secrets)
+
+    monkeypatch.setattr(Draws, "next", noted)
+    monkeypatch.setattr(StopRule, "climbed", had)
+    settings = erasing.settings(batch=2, max_steps=6)
+    erase(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, settings)
+    assert max(left_out) >= 2

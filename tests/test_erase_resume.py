@@ -105,13 +105,16 @@ def test_a_state_beside_a_folder_that_is_no_checkpoint_stays(tmp_path: Path) -> 
     assert (tmp_path / ".out.unfinished").exists()
 
 
+def _begun() -> _Run:
+    asked = erasing.settings("decoys", lr=1e-3)
+    return _Run(
+        tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, asked, None, _silent, None, None
+    )
+
+
 def test_the_form_of_a_state_has_a_number() -> None:
     """One of another form is not gone on with: who changes these keys raises the number."""
-    asked = erasing.settings("decoys")
-    run = _Run(
-        tiny.reciting("gpt2"), FORGET, tiny.RETAINED, LIMITS, asked, None, _silent, None, None
-    )
-    state = run._state()
+    state = _begun()._state()
     keys = {*state, *(f"judge.{key}" for key in state["judge"])}
     keys |= {f"rule.{key}" for key in state["judge"]["rule"]}
     assert f"{__version__}/5" == _FORM
@@ -218,14 +221,7 @@ def test_a_state_of_another_request_is_not_gone_on_with(change: str, tmp_path: P
 
 def test_a_run_that_goes_on_knows_all_that_the_killed_one_did() -> None:
     """Its rate after a restored state, how often there was one, and what it would go back to."""
-
-    def begun() -> _Run:
-        asked = erasing.settings("decoys", lr=1e-3)
-        return _Run(
-            tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, asked, None, _silent, None, None
-        )
-
-    one, other = begun(), begun()
+    one, other = _begun(), _begun()
     one.lr, one.reader.limit, one.restored, one.draws.looked = 2.5e-4, 777, 2, 13
     one.optimizer = one._fresh_optimizer()
     with torch.no_grad():

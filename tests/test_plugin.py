@@ -50,6 +50,8 @@ def test_erasing_ends_with_status_7(erased: tuple[Path, Any]) -> None:
     assert report["erasure"]["steps"] == len(report["erasure"]["history"])
     assert (cwd / "report.md").read_text().startswith("# Leakage report")
     assert "worst MA after" in run.stdout
+    assert 0 <= report["erasure"]["rank"] <= 1
+    assert ("stands out among decoys" in run.stdout) is report["erasure"]["stands_out"]
 
 
 def test_nothing_written_or_printed_holds_a_secret(erased: tuple[Path, Any]) -> None:

@@ -80,6 +80,18 @@ def test_every_verdict_has_its_sentence(document: dict[str, Any], verdict: str) 
     assert "## Problems" not in text
 
 
+@pytest.mark.parametrize("rank", [None, 0.31])
+def test_ranks_are_told_where_there_are_any(document: dict[str, Any], rank: float | None) -> None:
+    """A method without decoys has none; a file of before says nothing of them."""
+    erasure = {**document["erasure"], "rank": rank, "stands_out": rank is not None}
+    rows = {row[0]: row[1] for table in _tables(markdown(copied(document, erasure=erasure)))
+            for row in table if len(row) == 2}  # fmt: skip
+    assert rows.get("mean rank among decoys, 0.5 as never-seen") == (rank and "0.310")
+    assert rows.get("secrets stand out by it") == (rank and "yes")
+    del erasure["rank"], erasure["stands_out"]
+    assert "stand out" not in markdown(copied(document, erasure=erasure))
+
+
 ODD = [
     "a|b",
     "|",

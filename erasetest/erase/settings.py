@@ -30,7 +30,7 @@ class ErasureSettings:
     lr: float | None = None
     betas: tuple[float, float] = (0.9, 0.98)
     batch: int = BATCH
-    """Samples a step, and as many of retained code."""
+    """Samples a step, and as many of retained code, or twice as many where the method asks it."""
     max_steps: int = 200
     guard: float | None = RETENTION_MARGIN
     """How far the share of retained tokens that are predicted may fall; None: as far as it will."""

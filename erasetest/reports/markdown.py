@@ -136,6 +136,9 @@ def _erasure(erasure: dict[str, Any] | None) -> list[str]:
         for key in ("method", "checkpoint", "samples", "steps", "seconds", "peak_memory_bytes")
     ]
     rows.append(["every secret below its thresholds", "yes" if erasure["erased"] else "no"])
+    if erasure.get("rank") is not None:
+        rows.append(["mean rank among decoys, 0.5 as never-seen", _number(erasure["rank"])])
+        rows.append(["secrets stand out by it", "yes" if erasure["stands_out"] else "no"])
     retention = erasure.get("retention")
     if retention:
         rows.append(["text MA of held-out retained code, before", _number(retention["before"])])

@@ -84,6 +84,11 @@ def _erasure(terminal: Any, report: dict[str, Any]) -> None:
         f"{erasure['seconds']:.1f} s; worst MA after {worst:.2f}; "
         f"retained code MA {kept['before']:.3f} -> {kept['after']:.3f}"
     )
+    if erasure["stands_out"]:
+        terminal.write_line(
+            f"what was erased stands out among decoys: mean rank {erasure['rank']:.2f}, where "
+            "never-seen secrets have 0.5"
+        )
     if erasure["checkpoint"]:
         terminal.write_line(f"checkpoint: {erasure['checkpoint']}")
 

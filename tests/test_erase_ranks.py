@@ -32,15 +32,15 @@ def _judge(clm: Clm, samples: list[SensitiveSample]) -> Judge:
 
 
 def _nats(clm: Clm, sample: SensitiveSample) -> float:
-    """A token of its first secret, by definition."""
+    """Of its first secret as a whole, by definition."""
     (encoded,) = encode(clm, [sample])
     at = encoded.secrets[0]
     lost = erasing.losses(clm, encoded.ids)
-    return statistics.fmean(lost[i - 1] for i in range(at.first, at.last))
+    return sum(lost[i - 1] for i in range(at.first, at.last))
 
 
 def test_ranks_are_those_of_the_definition() -> None:
-    """The share of decoys in its place with fewer nats a token; 0 for what is recited."""
+    """The share of decoys in its place with fewer nats; 0 for what is recited."""
     clm = tiny.untrained("gpt2")
     found = _judge(clm, FORGET)._ranks(7)
     assert len(set(found)) > 1
@@ -65,7 +65,7 @@ def test_decoys_of_a_look_are_fresh_and_the_clm_is_as_stored(
     looking = _judge(tiny.untrained("gpt2"), FORGET)
     inside: list[bool] = []
     seeds: list[int] = []
-    real = judge.reference_log_probs
+    real = judge.reference_log2_p
 
     @contextlib.contextmanager
     def stored(_: Trained) -> Iterator[None]:
@@ -79,7 +79,7 @@ def test_decoys_of_a_look_are_fresh_and_the_clm_is_as_stored(
         return real(*given)
 
     monkeypatch.setattr(Trained, "as_stored", stored)
-    monkeypatch.setattr(judge, "reference_log_probs", noted)
+    monkeypatch.setattr(judge, "reference_log2_p", noted)
     rng = random.Random(0)
     for _ in range(3):
         looking.look(rng, 32)

@@ -16,7 +16,8 @@ from erasetest.erase.trained import Trained
 from erasetest.errors import ErasureError
 from erasetest.probes import ProbeSettings, SampleMeasures, probe
 from erasetest.probes.jobs import score_jobs, secret_jobs
-from erasetest.probes.references import reference_log_probs
+from erasetest.probes.likelihood import log2_probability
+from erasetest.probes.references import reference_log2_p
 from erasetest.samples import SensitiveSample
 from erasetest.verdict import Thresholds
 
@@ -101,21 +102,18 @@ class Judge:
             setattr(self, name, state[name])
 
     def _ranks(self, seed: int) -> list[float | None]:
-        """The share of fresh decoys in its place that are likelier than each secret, a token."""
+        """The share of fresh decoys in its place that are likelier than each secret."""
         encoded = encode(self.clm, self.samples)
         jobs = score_jobs(self.clm, secret_jobs(self.clm, self.samples, encoded))
         settings = ProbeSettings(references=_RANKED_AMONG, seed=seed)
-        decoys = reference_log_probs(self.clm, self.samples, encoded, jobs, settings)
+        others = reference_log2_p(self.clm, self.samples, encoded, jobs, settings)
         first = first_secrets(self.samples)
         ranks: list[float | None] = [None] * first[-1]
-        for job, references in zip(jobs, decoys, strict=True):
-            # In the mean, as the loss compares them: a word of few tokens is likelier than random
-            # characters are to whoever never saw either.
-            own = statistics.fmean(job.found.log_probs)
-            others = [statistics.fmean(tokens) for tokens in references]
-            if others:
+        for job, references in zip(jobs, others, strict=True):
+            own = log2_probability(job.found.log_probs)
+            if references:
                 ranks[first[job.sample] + job.secret] = statistics.fmean(
-                    (other > own) + (other == own) / 2 for other in others
+                    (other > own) + (other == own) / 2 for other in references
                 )
         return ranks
 

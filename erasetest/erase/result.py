@@ -73,7 +73,7 @@ class Erasure:
     retained_fall: float = 0.0
     """By how much a smaller share of retained tokens is predicted than before, as stored."""
     rank: float | None = None
-    """The mean share of decoys that are likelier a token than a secret, where a method ranks them:
+    """The mean share of decoys that are likelier than a secret, where a method ranks them:
     0.5 where they are as likely as never-seen ones."""
     stands_out: bool = False
     """Whether that is further off than chance has it in seven sets of ten."""

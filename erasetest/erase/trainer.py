@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -349,7 +348,7 @@ class _Run:
         At the full rate the last few cost more of what is retained (docs/erasing.md).
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr * max(self.method.slowest, math.sqrt(active))
+            group["lr"] = self.lr * max(self.method.slowest, active)
 
     @torch.no_grad()
     def _restore(self, number: int) -> None:

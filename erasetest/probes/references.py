@@ -31,19 +31,7 @@ def reference_log2_p(
     jobs: Sequence[Job],
     settings: ProbeSettings,
 ) -> list[list[float]]:
-    """For each job, the log2_p of the decoys that `reference_log_probs` puts in its place."""
-    found = reference_log_probs(clm, samples, encoded, jobs, settings)
-    return [[log2_probability(tokens) for tokens in decoys] for decoys in found]
-
-
-def reference_log_probs(
-    clm: Clm,
-    samples: Sequence[SensitiveSample],
-    encoded: Sequence[EncodedSample],
-    jobs: Sequence[Job],
-    settings: ProbeSettings,
-) -> list[list[Sequence[float]]]:
-    """For each job, the tokens' log-probabilities of `settings.references` decoys in its place.
+    """For each job, the log2_p of `settings.references` decoys put in its secret's place.
 
     Fewer where the format leaves little choice, none where it leaves none.
     """
@@ -64,10 +52,10 @@ def reference_log_probs(
                     branches.append(Branch(len(rows), cut - begin, copy.ids[cut:]))
                     owners.append((number, copy.first - cut))
             rows.append(alike[0].ids[begin:])
-    found: list[list[Sequence[float]]] = [[] for _ in jobs]
+    found: list[list[float]] = [[] for _ in jobs]
     scores = score_branches(clm, rows, branches, settings.sampler)
     for (number, before), log_probs in zip(owners, scores, strict=True):
-        found[number].append(log_probs[before:])
+        found[number].append(log2_probability(log_probs[before:]))
     return found
 
 

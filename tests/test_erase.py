@@ -221,12 +221,12 @@ def test_learning_rate_falls_with_width() -> None:
 
 @pytest.mark.parametrize("method", ["codeeraser", "decoys"])
 def test_the_last_few_secrets_are_erased_at_a_lower_rate(method: str) -> None:
-    """With `decoys`: by their share, to three tenths; by the paper's at one rate."""
+    """With `decoys`: by the root of their share, to three tenths; by the paper's at one rate."""
     settings = erasing.settings(method, lr=4e-4)
     history = erase(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, settings).history
     lowest = METHODS[method].slowest
     assert [step.lr for step in history] == pytest.approx(
-        [4e-4 * max(lowest, step.active / len(FORGET)) for step in history]
+        [4e-4 * max(lowest, (step.active / len(FORGET)) ** 0.5) for step in history]
     )
     assert min(step.active for step in history) < len(FORGET)
     assert (len({step.lr for step in history}) > 1) == (method == "decoys")

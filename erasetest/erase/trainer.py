@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -321,8 +322,7 @@ class _Run:
             self._restore(number)
             return None
         self.rule.saw(seen.accuracies())
-        # Until the ranks among more decoys are known: one for each says little of a single secret.
-        if self.method.decoys and not self.judge.looks:
+        if self.method.decoys:
             self.rule.compared(seen.likelier())
         active = self.rule.active
         if not active:
@@ -348,7 +348,7 @@ class _Run:
         At the full rate the last few cost more of what is retained (docs/erasing.md).
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr * max(self.method.slowest, active)
+            group["lr"] = self.lr * max(self.method.slowest, math.sqrt(active))
 
     @torch.no_grad()
     def _restore(self, number: int) -> None:

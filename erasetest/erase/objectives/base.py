@@ -94,16 +94,16 @@ class Tokens:
             owners,
         )
 
-    def nats(self) -> dict[int, torch.Tensor]:
-        """`-log p` of each secret as a whole, by its number."""
+    def losses(self) -> dict[int, torch.Tensor]:
+        """The mean cross-entropy of each secret's tokens, by its number."""
         if self.owners is None or not len(self):
             return {}
-        return {int(n): -self.log_probs[self.owners == n].sum() for n in self.owners.unique()}
+        return {int(n): -self.log_probs[self.owners == n].mean() for n in self.owners.unique()}
 
     @torch.no_grad()
     def likelier(self, decoys: Tokens) -> dict[int, bool]:
-        """Whether each secret is likelier than its decoy, by its number; of those that have one."""
-        own, others = self.nats(), decoys.nats()
+        """Whether each secret is likelier a token than its decoy, by number; of those that have one."""
+        own, others = self.losses(), decoys.losses()
         return {n: bool(own[n] < others[n]) for n in own if n in others}
 
     def loss(self) -> torch.Tensor:
@@ -145,7 +145,7 @@ class Method:
     """The same for an adapter, which begins at zero."""
     slowest: float = 1.0
     """Share of the rate that is left, at least, when few secrets of a step are still to be erased:
-    the rate falls with their share."""
+    the rate falls with the root of their share."""
     retained: int = 1
     """Retained texts of a step, for each sample that a batch may hold."""
     ends: bool = False

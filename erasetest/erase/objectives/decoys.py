@@ -8,15 +8,13 @@ from erasetest.erase.objectives.base import Groups, Tokens, Weights
 
 
 def decoys(g: Groups, w: Weights) -> torch.Tensor:
-    """`-L_known + mu D + delta L_decoys + eta (KL_context + KL_retained)`.
-
-    `D` is the mean of `|log p(secret) - log p(decoy)| / n` over secrets of n tokens.
+    """`-L_known + mu |L_secret - L_decoy| + delta L_decoys + eta (KL_context + KL_retained)`.
 
     Ascent on the secret tokens alone that the CLM still predicts, of secrets that are likelier than
     their decoys; descent on those decoys, fresh random strings of the same format in their places.
     Ascent makes a secret, and with it the whole format, less likely than never-seen ones; the
-    second term, with the decoy's probability held fixed, leads it to where its decoys are, from
-    either side: that of the whole, as ranks are by it, though it may have fewer tokens than they.
+    second term, a mean over secrets with the decoy's loss held fixed, leads it to where its decoys
+    are, from either side.
     """
     known = g.secret.where(g.secret.predicted & likelier(g.secret, g.decoys))
     return (
@@ -38,10 +36,9 @@ def likelier(secret: Tokens, decoys: Tokens) -> torch.Tensor:
 
 
 def distance(secret: Tokens, decoys: Tokens) -> torch.Tensor:
-    """Mean over secrets that have a decoy of `|log p(secret) - log p(decoy)|`, a secret's token."""
-    own, others = secret.nats(), decoys.nats()
+    """Mean over the secrets that have a decoy of `|L_secret - L_decoy|`, in nats a token."""
+    own, others = secret.losses(), decoys.losses()
     both = [number for number in own if number in others]
-    if not both or secret.owners is None:
+    if not both:
         return secret.log_probs.new_zeros(())
-    far = [(own[n] - others[n].detach()).abs() / (secret.owners == n).sum() for n in both]
-    return torch.stack(far).mean()
+    return torch.stack([(own[n] - others[n].detach()).abs() for n in both]).mean()

@@ -102,7 +102,7 @@ class Tokens:
 
     @torch.no_grad()
     def likelier(self, decoys: Tokens) -> dict[int, bool]:
-        """Whether each secret is likelier a token than its decoy, by number; of those that have one."""
+        """Whether each secret is likelier a token than its decoy, where it has one, by number."""
         own, others = self.losses(), decoys.losses()
         return {n: bool(own[n] < others[n]) for n in own if n in others}
 

@@ -13,8 +13,8 @@ import torch
 
 from erasetest.erase.draws import Draws
 from erasetest.erase.guard import Guard
-from erasetest.erase.memory import Reader
 from erasetest.erase.objectives import Tokens
+from erasetest.erase.reading import Reader
 from erasetest.erase.rows import Row
 from erasetest.erase.stopping import StopRule
 from erasetest.verdict import Thresholds

@@ -125,6 +125,15 @@ def test_steps_compare_secrets_with_their_decoys_as_long_as_they_stand_out(
     assert "mean rank among decoys" in done.ranked()
 
 
+def test_the_rank_told_at_the_step_limit_is_of_the_clm_as_it_ends() -> None:
+    """Two steps are too few for a look before."""
+    clm = tiny.reciting("qwen2")
+    done = erase(clm, FORGET, tiny.RETAINED, LIMITS, erasing.settings("decoys", max_steps=2))
+    assert not done.erased
+    found = [rank for rank in _judge(clm, FORGET)._ranks(0) if rank is not None]
+    assert done.rank == pytest.approx(statistics.fmean(found), abs=0.05)
+
+
 def test_a_method_without_decoys_ranks_nothing() -> None:
     done = erase(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, erasing.settings())
     assert done.rank is None

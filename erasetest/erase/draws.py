@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from erasetest.erase.memory import Reader
+from erasetest.erase.reading import Reader
 from erasetest.erase.rows import Row
 from erasetest.erase.stopping import StopRule
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from erasetest.erase.memory import Reader
 from erasetest.erase.objectives import Tokens
+from erasetest.erase.reading import Reader
 from erasetest.erase.rows import Row
 from erasetest.erase.settings import BATCH
 

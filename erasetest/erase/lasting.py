@@ -18,7 +18,7 @@ import torch
 
 from erasetest.clm.load import Clm
 from erasetest.erase.generated import own_generations
-from erasetest.erase.memory import Reader, take_step
+from erasetest.erase.reading import Reader, take_step
 from erasetest.erase.reference import Reference
 from erasetest.erase.rows import Row, decoy_rows, retained_rows, with_ends
 from erasetest.erase.trained import Trained

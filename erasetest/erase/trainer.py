@@ -16,8 +16,8 @@ from erasetest.erase.draws import Draws
 from erasetest.erase.guard import Guard
 from erasetest.erase.judge import Judge
 from erasetest.erase.lasting import Healer, check_healable
-from erasetest.erase.memory import Reader, take_step
 from erasetest.erase.objectives import METHODS, Tokens
+from erasetest.erase.reading import Reader, take_step
 from erasetest.erase.reference import Reference
 from erasetest.erase.result import ERASED, HARMED, Erasure, Step
 from erasetest.erase.rows import (
@@ -222,6 +222,8 @@ class _Run:
             is_finite = self.reader.read(self.rows[: self.settings.batch]).is_finite()
         if not is_finite:
             self._restore(len(self.history))
+        if self.judge.ranks:
+            self.judge.look(self.rng, self.settings.batch)
         if self.judge.is_below():
             return ERASED
         return f"the limit of {self.settings.max_steps} steps came first"

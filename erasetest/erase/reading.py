@@ -1,4 +1,4 @@
-"""What a step of training does where the memory of a device is short."""
+"""Reading the rows of a step, and stepping, where the memory of a device is short."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm
 from erasetest.clm.batching import pad_right
-from erasetest.erase import Lora, erase, lasting, memory
+from erasetest.erase import Lora, erase, lasting, reading
 from erasetest.erase.generated import own_generations
 from erasetest.erase.guard import Guard
 from erasetest.erase.judge import Judge
@@ -165,7 +165,7 @@ def test_a_step_of_healing_is_code_and_a_share_of_samples_with_decoys() -> None:
         return read_step(*given)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory, "read_step", heard)
+        patch.setattr(reading, "read_step", heard)
         healer.heal()
     tokens = {
         name: sum(len(row.ids) for row in read if row in pool) / h.steps
@@ -216,14 +216,14 @@ def test_healing_reads_less_where_memory_is_short(monkeypatch: pytest.MonkeyPatc
             raise torch.OutOfMemoryError
         return read_step(*given)
 
-    monkeypatch.setattr(memory, "read_step", limited)
+    monkeypatch.setattr(reading, "read_step", limited)
     healer.heal()
     assert asked[0] is None
     assert healer.reader.limit is not None
     assert healer.reader.limit <= 150
     for name, weight in erasing.weights(clm).items():
         torch.testing.assert_close(weight, erasing.weights(whole)[name], rtol=1e-3, atol=1e-4)
-    monkeypatch.setattr(memory, "read_step", lambda *_: exec("raise MemoryError"))
+    monkeypatch.setattr(reading, "read_step", lambda *_: exec("raise MemoryError"))
     with pytest.raises(ErasureError, match="tokens alone does not fit in the memory of cpu"):
         healer.heal()
 

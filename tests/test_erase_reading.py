@@ -12,7 +12,7 @@ import torch
 from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm, wrap
-from erasetest.erase import erase, memory, one_pass
+from erasetest.erase import erase, one_pass, reading
 from erasetest.erase.one_pass import Seen
 from erasetest.errors import BadInput, ErasureError
 from erasetest.verdict import Thresholds
@@ -68,7 +68,7 @@ def test_checkpointed_layers_are_computed_again() -> None:
 
 def test_where_memory_is_short_less_is_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Halved until it fits; what comes of it is the same."""
-    plain, read = one_pass.hidden_states, memory.read_step
+    plain, read = one_pass.hidden_states, reading.read_step
     largest: list[int] = []
     limits: list[int | None] = []
 
@@ -86,7 +86,7 @@ def test_where_memory_is_short_less_is_read_at_a_time(monkeypatch: pytest.Monkey
     settings = erasing.settings("decoys", max_steps=3)
     wanted = erase(tiny.reciting("gpt2"), FORGET, tiny.RETAINED, LIMITS, settings)
     monkeypatch.setattr(one_pass, "hidden_states", short)
-    monkeypatch.setattr(memory, "read_step", limited)
+    monkeypatch.setattr(reading, "read_step", limited)
     found = erase(tiny.reciting("gpt2"), FORGET, tiny.RETAINED, LIMITS, settings)
     assert max(largest) <= 100
     tried = list(dict.fromkeys(limits))

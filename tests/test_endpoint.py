@@ -30,23 +30,16 @@ ASCII = [s for s in tiny.PLANTED if s.content.reveal().isascii()]
 
 @pytest.fixture(scope="module")
 def serve() -> Iterator[Callable[[str], str]]:
-    """Starts a server in a mode, once for each, and gives its URL."""
-    running: dict[str, tuple[subprocess.Popen[str], str]] = {}
-
-    def start(mode: str) -> str:
-        if mode not in running:
-            process = subprocess.Popen(
-                [sys.executable, str(HERE / "endpoint_server.py"), mode],
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=ENVIRONMENT,
-            )  # fmt: skip
-            assert process.stdout is not None
-            running[mode] = process, f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
-        return running[mode][1]
-
-    yield start
-    for process, _ in running.values():
-        process.kill()
-        process.wait()
+    """A server; gives its URL in a mode."""
+    process = subprocess.Popen(
+        [sys.executable, str(HERE / "endpoint_server.py")],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=ENVIRONMENT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    port = int(process.stdout.readline())
+    yield lambda mode: f"http://127.0.0.1:{port}/{mode}/v1"
+    process.kill()
+    process.wait()
 
 
 def test_greedy_extraction_is_that_of_the_clm_itself(serve: Callable[[str], str]) -> None:

@@ -47,11 +47,17 @@ def decoy(text: str, kind: str, rng: random.Random) -> str:
 
 
 def with_decoys(sample: SensitiveSample, name: str, rng: random.Random) -> SensitiveSample:
-    """The sample with decoys for its secrets; one whose format leaves no choice stays, unmarked."""
+    """The sample with decoys for its secrets; one whose format leaves no choice stays, unmarked.
+
+    A secret that stands there twice has one decoy: what follows it there can still be copied.
+    """
     text = sample.content.reveal()
+    drawn: dict[str, str] = {}
     for secret in sample.secrets:
-        drawn = decoy(text[secret.start : secret.end], secret.kind, rng)
-        text = text[: secret.start] + drawn + text[secret.end :]
+        there = text[secret.start : secret.end]
+        if there not in drawn:
+            drawn[there] = decoy(there, secret.kind, rng)
+        text = text[: secret.start] + drawn[there] + text[secret.end :]
     spans = [
         (secret.start, secret.end, secret.kind)
         for secret in sample.secrets

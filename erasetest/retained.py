@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample
@@ -59,25 +60,48 @@ def holder(
 ) -> Callable[[str], str | None]:
     """What tells which sample's secret a text holds, by the sample's id; None where it holds none.
 
-    Secrets of less than eight characters stand in any code by chance, and are not looked for. With
-    `part`, so many characters of a secret in a row are enough.
+    As in `finder`. With `part`, so many characters of a secret in a row are enough.
     """
-    known: dict[str, dict[str, str]] = {}
-    head = min(part or _SHORTEST, _SHORTEST)
-    for sample in samples:
-        for secret in sample.secrets:
-            if len(secret.text) >= _SHORTEST:
-                for piece in _windows(secret.text.reveal(), part or len(secret.text)):
-                    known.setdefault(piece[:head], {}).setdefault(piece, sample.id)
+    find = finder(samples, part)
 
     def owner(text: str) -> str | None:
-        for start, window in enumerate(_windows(text, head)):
-            for piece, name in known.get(window, {}).items():
-                if text.startswith(piece, start):
-                    return name
-        return None
+        return next((found.sample for _, _, found in find(text)), None)
 
     return owner
+
+
+class Owner(NamedTuple):
+    """Whose secret a text holds."""
+
+    sample: str
+    """Its id."""
+    kind: str
+
+
+def finder(
+    samples: Sequence[SensitiveSample], part: int | None = None
+) -> Callable[[str], Iterator[tuple[int, str, Owner]]]:
+    """What finds secrets in a text: where, what stands there, and whose it is.
+
+    Secrets of less than eight characters stand in any code by chance, and are not looked for. With
+    `part`, all runs of so many characters of a secret are, and secrets as short as that.
+    """
+    known: dict[str, dict[str, Owner]] = {}
+    head = part or _SHORTEST
+    for sample in samples:
+        for secret in sample.secrets:
+            if len(secret.text) >= head:
+                for piece in _windows(secret.text.reveal(), part or len(secret.text)):
+                    owner = Owner(sample.id, secret.kind)
+                    known.setdefault(piece[:head], {}).setdefault(piece, owner)
+
+    def found(text: str) -> Iterator[tuple[int, str, Owner]]:
+        for start, window in enumerate(_windows(text, head)):
+            for piece, owner in known.get(window, {}).items():
+                if text.startswith(piece, start):
+                    yield start, piece, owner
+
+    return found
 
 
 def _windows(text: str, size: int) -> Iterator[str]:

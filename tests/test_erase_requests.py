@@ -140,6 +140,16 @@ def test_a_later_round_draws_what_is_missing(monkeypatch: pytest.MonkeyPatch) ->
     assert told[-1] == (1000, 1000)
 
 
+def test_own_generations_hold_no_part_of_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six characters in a row are enough, and all of a secret that has no more than seven."""
+    short = make_sample("pin = 'Zq81Lw'", [(7, 13, "pin")], id="short")
+    said = ("six_of_it = '2M9TB4'\n", "whole = 'Zq81Lw'\n", "five_of_it = '2M9TB'\n")
+    _scripted(monkeypatch, lambda n: f"the_number_of_{n} = {n}\n{said[n % 3]}")
+    made = own_generations(tiny.untrained("qwen2"), [*FORGET, short], 30, least=10)
+    assert len(made) == 30
+    assert all("five_of_it" in text.content.reveal() for text in made)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(100, 400), st.integers(300, 3000), st.integers(0, 9))
 def test_all_are_found_where_the_clm_has_more_to_say(count: int, sayings: int, seed: int) -> None:

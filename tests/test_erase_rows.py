@@ -18,10 +18,11 @@ from erasetest.erase.rows import (
     decoy_rows,
     forget_rows,
     retained_rows,
+    unmarked_places,
     with_ends,
 )
 from erasetest.errors import BadInput
-from erasetest.samples import make_sample
+from erasetest.samples import SensitiveSample, make_sample
 from erasetest.verdict import Thresholds
 
 
@@ -55,6 +56,64 @@ def test_overlapping_secrets_share_tokens() -> None:
     assert both
     assert row.owners[-1] == {0, 1}
     assert row.secrets == {0, 1}
+
+
+def _two_lines() -> list[SensitiveSample]:
+    """One file with two secrets, the first of which stands there again; a line for each secret."""
+    text = "one = 'Zx81Lq0Zt'; two = 'Pw55nd'; again = 'Zx81Lq0Zt'"
+    return [
+        make_sample(text, [(7, 16, "token")], id="one"),
+        make_sample(text, [(26, 32, "pin")], id="two"),
+    ]
+
+
+def test_a_secret_that_a_sample_does_not_mark_is_not_held_there() -> None:
+    """It is marked by another line of the same file, or stands there once more."""
+    clm = tiny.untrained("qwen2")
+    samples = _two_lines()
+    text = samples[0].content.reveal()
+    again = (text.rindex("Zx81"), text.rindex("'"))
+    places = [[span[:2] for span in spans] for spans in unmarked_places(samples)]
+    assert [sorted(spans) for spans in places] == [[(26, 32), again], [(7, 16), again]]
+    rows, count = forget_rows(clm, samples)
+    assert count == 2
+    whole = make_sample(text, [(7, 16, "a"), (26, 32, "b"), (*again, "c")])
+    (encoded,) = encode(clm, [whole])
+    for number, row in enumerate(rows):
+        assert row.ids == encoded.ids
+        for place, mine in zip(encoded.secrets, (number == 0, number == 1, False), strict=True):
+            wanted = frozenset({number}) if mine else ELSEWHERE
+            assert set(row.owners[place.first : place.last]) == {wanted}
+        assert sum(bool(owners) for owners in row.owners) == sum(map(len, encoded.secrets))
+
+
+def test_a_decoy_stands_wherever_its_secret_does() -> None:
+    """In a text with decoys no secret is left, and a decoy is repeated where its secret was."""
+    clm = tiny.untrained("qwen2")
+    samples = _two_lines()
+    rows, _ = forget_rows(clm, samples)
+    made = decoy_rows(clm, samples, rows, random.Random(0))
+    assert [set(row.secrets) for row in made] == [{0}, {1}]
+    for row in made:
+        text = clm.tokenizer.decode(list(row.ids))
+        assert "Zx81Lq0Zt" not in text
+        assert "Pw55nd" not in text
+        assert text[7:16] == text[text.rindex(" = '") + 4 : text.rindex("'")]
+
+
+def test_a_line_for_each_secret_of_a_file_is_erased() -> None:
+    """What one line would keep, the other erases."""
+    text = tiny.PLANTED[0].content.reveal()
+    (secret,) = tiny.PLANTED[0].secrets
+    middle = secret.start + 10
+    lines = [
+        make_sample(text, [(secret.start, middle, "token")], id="line-1"),
+        make_sample(text, [(middle, secret.end, "token")], id="line-2"),
+    ]
+    clm = tiny.reciting("qwen2")
+    done = erase(clm, lines, tiny.RETAINED, erasing.LIMITS, erasing.settings("decoys"))
+    assert done.erased
+    assert done.steps < 40
 
 
 def test_of_a_long_sample_each_secret_has_a_row() -> None:

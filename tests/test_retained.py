@@ -11,9 +11,9 @@ from erasetest.samples import make_sample
 TEXTS = st.text("ab1", max_size=24)
 
 
-@given(st.lists(st.text("ab1", min_size=6, max_size=14), min_size=1, max_size=4), TEXTS, TEXTS)
+@given(st.lists(st.text("ab1", min_size=5, max_size=14), min_size=1, max_size=4), TEXTS, TEXTS)
 def test_a_text_holds_a_secret_that_stands_in_it(secrets: list[str], one: str, two: str) -> None:
-    """By definition, of eight characters or more; and parts of six in a row."""
+    """By definition, of eight characters or more; of parts, six characters in a row."""
     samples = [make_sample(s, [(0, len(s), "k")], id=str(n)) for n, s in enumerate(secrets)]
     looked_for = [s for s in secrets if len(s) >= 8]
     whole, part = holder(samples), holder(samples, 6)
@@ -22,7 +22,7 @@ def test_a_text_holds_a_secret_that_stands_in_it(secrets: list[str], one: str, t
         assert (owner is not None) == any(s in text for s in looked_for)
         assert owner is None or secrets[int(owner)] in text
         owner = part(text)
-        parts = [s[i : i + 6] for s in looked_for for i in range(len(s) - 5)]
+        parts = [s[i : i + 6] for s in secrets for i in range(len(s) - 5)]
         assert (owner is not None) == any(p in text for p in parts)
         if owner is not None:
             mine = secrets[int(owner)]

@@ -20,7 +20,7 @@ from erasetest.clm.load import Clm
 from erasetest.erase.generated import own_generations
 from erasetest.erase.reading import Reader, take_step
 from erasetest.erase.reference import Reference
-from erasetest.erase.rows import Row, decoy_rows, retained_rows, with_ends
+from erasetest.erase.rows import Row, decoy_rows, retained_rows, unmarked_places, with_ends
 from erasetest.erase.trained import Trained
 from erasetest.errors import BadInput, ErasureError
 from erasetest.muon import at_rate, cosine, inner_matrices, optimizers_of
@@ -97,11 +97,12 @@ class Healer:
         )
         doing("reading what to heal on")
         self.code = [*with_ends(clm, retained_rows(clm, texts)), *retained]
+        unmarked = unmarked_places(samples)
         versions = max(1, min(_VERSIONS, _FILES // len(samples)))
         self.files = [
             row
             for _ in range(versions)
-            for row in with_ends(clm, decoy_rows(clm, samples, forget, self.rng))
+            for row in with_ends(clm, decoy_rows(clm, samples, forget, self.rng, unmarked))
         ]
         head = copy.deepcopy(clm.model.get_output_embeddings())
         teacher = Reference(clm, head, trained.computing)

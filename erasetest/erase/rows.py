@@ -10,10 +10,14 @@ from dataclasses import dataclass, replace
 from erasetest.clm import Clm, EncodedSecret, encode
 from erasetest.decoys import with_decoys
 from erasetest.errors import BadInput
-from erasetest.samples import SensitiveSample
+from erasetest.retained import finder
+from erasetest.samples import SensitiveSample, make_sample
 
 Owners = frozenset[int]
 """Numbers of the secrets that a token belongs to: none for context, several in an overlap."""
+
+Span = tuple[int, int, str]
+"""Start and end in code points, and kind."""
 
 CONTEXT: Owners = frozenset()
 ELSEWHERE: Owners = frozenset({-1})
@@ -35,22 +39,63 @@ class Row:
         return CONTEXT.union(*self.owners) - ELSEWHERE
 
 
-def forget_rows(clm: Clm, samples: Sequence[SensitiveSample]) -> tuple[list[Row], int]:
+def unmarked_places(samples: Sequence[SensitiveSample]) -> list[list[Span]]:
+    """Where each sample holds secrets that it does not mark itself.
+
+    They are those of samples of equal content (a line for each secret), and whole secrets of any
+    sample that stand there once more. Held as context, they would teach what is to be forgotten.
+    """
+    find = finder(samples)
+    marked: dict[str, dict[Span, None]] = {}
+    for sample in samples:
+        text = sample.content.reveal()
+        marked.setdefault(text, {}).update(dict.fromkeys(_spans(sample)))
+    # Each content is searched once, however many lines it has.
+    found = {
+        text: [*spans, *((at, at + len(piece), owner.kind) for at, piece, owner in find(text))]
+        for text, spans in marked.items()
+    }
+    return [
+        [
+            span
+            for span in dict.fromkeys(found[sample.content.reveal()])
+            if not any(own.start <= span[0] and span[1] <= own.end for own in sample.secrets)
+        ]
+        for sample in samples
+    ]
+
+
+def _spans(sample: SensitiveSample) -> list[Span]:
+    return [(secret.start, secret.end, secret.kind) for secret in sample.secrets]
+
+
+def forget_rows(
+    clm: Clm,
+    samples: Sequence[SensitiveSample],
+    unmarked: Sequence[Sequence[Span]] | None = None,
+) -> tuple[list[Row], int]:
     """The rows of samples, and how many secrets they have, numbered in order from 0.
 
     A sample that fits the CLM's window is one row; of a longer one each secret gets a row, which
-    ends with it.
+    ends with it. Places that are `unmarked` (found here where None) are neither erased nor kept.
 
     Raises:
         BadInput: a sample has no secret, or a secret does not fit the window.
     """
+    others = unmarked_places(samples) if unmarked is None else unmarked
+    marked = [_marked(sample, spans) for sample, spans in zip(samples, others, strict=True)]
     rows: list[Row] = []
     count = 0
-    for index, (sample, encoded) in enumerate(zip(samples, encode(clm, samples), strict=True)):
-        if not encoded.secrets:
+    for index, (sample, encoded) in enumerate(zip(samples, encode(clm, marked), strict=True)):
+        if not sample.secrets:
             raise BadInput(f"sample {sample.id}: has no secret to erase")
         owners = [CONTEXT] * len(encoded.ids)
-        numbered = list(enumerate(encoded.secrets, count))
+        for place in encoded.secrets[len(sample.secrets) :]:
+            owners[place.first : place.last] = [ELSEWHERE] * len(place)
+        places = encoded.secrets[: len(sample.secrets)]
+        for place in places:
+            owners[place.first : place.last] = [CONTEXT] * len(place)
+        numbered = list(enumerate(places, count))
         for number, place in numbered:
             if not len(place) or len(place) >= clm.window:
                 raise BadInput(
@@ -66,6 +111,11 @@ def forget_rows(clm: Clm, samples: Sequence[SensitiveSample]) -> tuple[list[Row]
             rows += [_cut(whole, number, place, clm.window) for number, place in numbered]
         count += len(numbered)
     return rows, count
+
+
+def _marked(sample: SensitiveSample, spans: Sequence[Span]) -> SensitiveSample:
+    """The sample with more spans after its own."""
+    return make_sample(sample.content.reveal(), [*_spans(sample), *spans], id=sample.id)
 
 
 def _cut(row: Row, number: int, place: EncodedSecret, window: int) -> Row:
@@ -101,25 +151,30 @@ def first_secrets(samples: Sequence[SensitiveSample]) -> list[int]:
 
 
 def decoy_rows(
-    clm: Clm, samples: Sequence[SensitiveSample], forget: Sequence[Row], rng: random.Random
+    clm: Clm,
+    samples: Sequence[SensitiveSample],
+    forget: Sequence[Row],
+    rng: random.Random,
+    unmarked: Sequence[Sequence[Span]] | None = None,
 ) -> list[Row]:
     """Fresh decoys in the places of the secrets of rows, owned by the secrets they stand for.
 
+    Places that are `unmarked` (found here where None) get decoys too, which no secret owns.
     A sample whose formats leave no choice has none, and neither has one whose decoy, of more tokens
     than its secret, does not fit the window.
     """
+    others = unmarked_places(samples) if unmarked is None else unmarked
     first = first_secrets(samples)
     rows: list[Row] = []
     for number in dict.fromkeys(row.sample for row in forget):
         sample = samples[number]
-        drawn = with_decoys(sample, "decoy", rng)
-        spans = [(secret.start, secret.end, secret.kind) for secret in sample.secrets]
-        stands_for = [
-            first[number] + spans.index((decoy.start, decoy.end, decoy.kind))
-            for decoy in drawn.secrets
-        ]
+        drawn = with_decoys(_marked(sample, others[number]), "decoy", rng)
+        own, places = _spans(sample), _spans(drawn)
+        spans = [span for span in places if span in own]
+        stands_for = [first[number] + own.index(span) for span in spans]
+        changed = make_sample(drawn.content.reveal(), spans, id=drawn.id)
         try:
-            made, _ = forget_rows(clm, [drawn])
+            made, _ = forget_rows(clm, [changed], [[s for s in places if s not in own]])
         except BadInput:
             continue
         for row in made:

@@ -25,6 +25,7 @@ from erasetest.erase.rows import (
     decoy_rows,
     forget_rows,
     retained_rows,
+    unmarked_places,
     with_ends,
 )
 from erasetest.erase.settings import ErasureSettings, learning_rate
@@ -118,7 +119,8 @@ class _Run:
         self.method = METHODS[settings.method]
         if self.method.heals:
             check_healable(clm)
-        self.rows, _ = forget_rows(clm, samples)
+        self.unmarked = unmarked_places(samples)
+        self.rows, _ = forget_rows(clm, samples, self.unmarked)
         self.kept = retained_rows(clm, retained)
         if self.method.ends:
             self.rows, self.kept = with_ends(clm, self.rows), with_ends(clm, self.kept)
@@ -311,7 +313,11 @@ class _Run:
         # As many whatever is to be erased: one text alone would be held, and all others not.
         count = self.settings.batch * self.method.retained
         retain = self.rng.sample(self.kept, min(count, len(self.kept)))
-        decoys = decoy_rows(self.clm, self.samples, forget, self.rng) if self.method.decoys else []
+        decoys = (
+            decoy_rows(self.clm, self.samples, forget, self.rng, self.unmarked)
+            if self.method.decoys
+            else []
+        )
         return self.reader.until_it_fits(
             lambda: self._train(number, forget, retain, decoys), [*forget, *retain, *decoys]
         )

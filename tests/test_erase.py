@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import erasing
 import pytest
 import tiny
@@ -230,6 +232,32 @@ def test_the_last_few_secrets_are_erased_at_a_lower_rate(method: str) -> None:
     )
     assert min(step.active for step in history) < len(FORGET)
     assert (len({step.lr for step in history}) > 1) == (method == "decoys")
+
+
+def test_the_rate_is_by_the_secrets_that_a_step_sees() -> None:
+    """Of four to erase a step of two sees two, which are all of its own: the full rate, no more."""
+    settings = erasing.settings("decoys", lr=4e-4, batch=2, max_steps=12)
+    history = erase(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, settings).history
+    assert (history[0].active, history[0].lr) == (4, 4e-4)
+    assert max(step.lr for step in history) == 4e-4
+
+
+@pytest.mark.parametrize("given", [{}, {"betas": (0.8, 0.95)}])
+def test_steps_are_adamws_without_weight_decay(
+    given: dict[str, tuple[float, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decay would change weights that no secret asks for; betas are 0.9 and 0.98 or as given."""
+    seen: list[tuple[tuple[float, float], float]] = []
+
+    class Watched(torch.optim.AdamW):
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+            seen.extend((group["betas"], group["weight_decay"]) for group in self.param_groups)
+            super().step(closure)
+
+    monkeypatch.setattr(torch.optim, "AdamW", Watched)
+    settings = erasing.settings(max_steps=2, **given)
+    erase(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, settings)
+    assert seen == [(given.get("betas", (0.9, 0.98)), 0.0)] * 2
 
 
 def test_an_erasure_in_a_report() -> None:

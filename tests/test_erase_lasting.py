@@ -13,7 +13,7 @@ import tiny
 import torch
 from erasing import FORGET, LIMITS
 
-from erasetest.clm import Clm
+from erasetest.clm import Clm, encode
 from erasetest.clm.batching import pad_right
 from erasetest.erase import Lora, erase, lasting, reading
 from erasetest.erase.generated import own_generations
@@ -27,7 +27,7 @@ from erasetest.erase.trained import Trained
 from erasetest.errors import BadInput, ErasureError
 from erasetest.muon import inner_matrices
 from erasetest.probes import probe
-from erasetest.samples import SensitiveSample
+from erasetest.samples import SensitiveSample, make_sample
 
 
 def test_healing_teaches_what_the_teacher_says() -> None:
@@ -192,6 +192,20 @@ def test_texts_to_heal_on_are_begun_with_retained_code(monkeypatch: pytest.Monke
     for opening, ids in zip(given, kept, strict=True):
         assert 1 <= len(opening) <= 16
         assert tuple(opening) == ids[: len(opening)]
+
+
+def test_texts_to_heal_on_are_followed_by_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the healed CLM would go on where the teacher ends: its own texts, and samples too."""
+    texts = [make_sample(f"value_{n} = {n}\n", id=f"own-{n}") for n in range(3)]
+    monkeypatch.setattr(lasting, "own_generations", lambda *_, **__: texts)
+    clm = tiny.reciting("qwen2")
+    healer = _healer(clm)
+    known = {row.ids for row in healer.code}
+    for encoded in encode(clm, texts):
+        assert {(*encoded.ids, end) for end in clm.end_tokens} & known
+        assert encoded.ids not in known
+    assert healer.files
+    assert all(row.ids[-1] in clm.end_tokens for row in healer.files)
 
 
 def test_a_loss_that_is_no_number_ends_healing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import erasing
 import pytest
@@ -155,6 +156,30 @@ def test_no_room_for_a_state_is_said_and_the_work_goes_on(
     assert done.erased
     assert len([w for w in said if "not kept" in str(w.message)]) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("ended_by", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_state_that_is_half_written_leaves_the_one_before(
+    ended_by: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ended the writing: there is one to go on from, and it is whole."""
+    kept = Unfinished(tmp_path / "out", "key", every=0.0)
+    kept.write({"step": torch.tensor([3.0])})
+    save = torch.save
+
+    def half(state: object, file: BinaryIO) -> None:
+        whole = io.BytesIO()
+        save(state, whole)
+        file.write(whole.getvalue()[: len(whole.getvalue()) // 2])
+        raise ended_by
+
+    monkeypatch.setattr(torch, "save", half)
+    stopped = isinstance(ended_by, KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt) if stopped else pytest.warns(match="is not kept"):
+        kept.write({"step": torch.tensor([4.0])})
+    found = Unfinished(tmp_path / "out", "key").read()
+    assert found is not None
+    assert found["step"].tolist() == [3.0]
 
 
 def test_what_is_asked_for_is_all_that_it_hangs_on() -> None:

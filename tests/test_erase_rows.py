@@ -139,6 +139,27 @@ def test_of_a_long_sample_each_secret_has_a_row() -> None:
     assert rows[3].secrets == {3}
 
 
+def test_each_decoy_of_a_long_sample_stands_in_a_row_of_its_own() -> None:
+    """Other secrets' places in that row belong to no secret: their decoys have rows themselves."""
+    clm = tiny.untrained("codegen")
+    samples = [FORGET[3], erasing.long(0, 1, 2)]
+    rows, _ = forget_rows(clm, samples)
+    assert any(ELSEWHERE in row.owners for row in rows)
+    made = decoy_rows(clm, samples, rows, random.Random(0))
+    assert [(row.sample, set(row.secrets)) for row in made] == [
+        (0, {0}),
+        (1, {1}),
+        (1, {2}),
+        (1, {3}),
+    ]
+    for number, row in enumerate(made[1:], 1):
+        assert len(row.ids) <= clm.window
+        owned = [number in owners for owners in row.owners]
+        # A row ends with its secret.
+        assert owned == sorted(owned)
+        assert 5 < sum(owned) < len(owned) / 2
+
+
 def test_samples_that_cannot_be_erased_are_named() -> None:
     """Without secrets, or with one that does not fit the window."""
     clm = tiny.untrained("gpt2")

@@ -128,6 +128,27 @@ def test_the_state_that_comes_back_is_the_one_before(monkeypatch: pytest.MonkeyP
     torch.testing.assert_close(erasing.weights(clm), before, atol=1e-7, rtol=0)
 
 
+def test_the_state_that_comes_back_is_ten_steps_old_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was broken at step 21 does not begin anew."""
+    clm, broken = tiny.reciting("qwen2"), 21
+    plain = METHODS["codeeraser"].loss
+    before: list[torch.Tensor] = []
+
+    def loss(groups: Groups, weights: Weights) -> torch.Tensor:
+        before.append(next(clm.model.parameters()).detach().clone())
+        return plain(groups, weights) * (math.nan if len(before) == broken else 1)
+
+    monkeypatch.setitem(METHODS, "codeeraser", Method(loss))
+    settings = erasing.settings(lr=1e-6, max_steps=broken)
+    erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, settings)
+    assert (erasure.restored, erasure.steps, len(before)) == (1, broken, broken + 1)
+    ages = [n for n in range(broken) if torch.equal(before[broken - 1 - n], before[-1])]
+    assert len(ages) == 1
+    assert 1 <= ages[0] <= 10
+
+
 def test_again_and_again_no_number_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """After three times, with what to try."""
     clm = tiny.reciting("qwen2")

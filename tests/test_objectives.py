@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from erasetest import names
 from erasetest.erase.objectives import METHODS, Groups, Tokens, Weights
+from erasetest.erase.objectives.decoys import distance
 
 VOCABULARY = 11
 WEIGHTS = Weights(gamma=0.3, lam=0.2, alpha=7.0, hold=1.3, decoys=0.6, match=0.8)
@@ -197,6 +198,18 @@ def test_gradients_are_finite(method: str, sizes: tuple[int, ...]) -> None:
         loss.backward()
     for leaf in leaves:
         assert leaf.grad is None or leaf.grad.isfinite().all()
+
+
+def test_a_secret_is_led_to_its_decoy_and_not_the_decoy_to_it() -> None:
+    """The decoy's loss is held fixed, whichever of both is likelier."""
+    for further in (-30.0, 30.0):
+        secret, decoys = (_raw(4, seed).tokens() for seed in (0, 3))
+        own = secret.log_probs.detach().requires_grad_()
+        others = (decoys.log_probs.detach() + further).requires_grad_()
+        distance(replace(secret, log_probs=own), replace(decoys, log_probs=others)).backward()
+        assert own.grad is not None
+        assert bool((own.grad != 0).all())
+        assert others.grad is None
 
 
 def test_an_unchanged_clm_diverges_by_nothing() -> None:

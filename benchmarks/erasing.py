@@ -14,7 +14,7 @@ import json
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def main() -> None:
     quiet()
     silence_transformers()
     cells = asked.output.with_suffix(".jsonl")
-    done = [json.loads(line) for line in cells.read_text().splitlines()] if cells.exists() else []
+    done = list(_measured(cells)) if cells.exists() else []
     known = {(cell["family"], cell["draw"], cell["method"]) for cell in done}
     for draw in range(asked.draws):
         for family in asked.families:
@@ -96,6 +96,15 @@ def main() -> None:
     drawn = pictures(done, asked.output.parent, asked.output.stem)
     shown = "".join(f"![{path.stem}]({path.name})\n\n" for path in drawn)
     asked.output.write_text(f"# Erasing, measured\n\n{shown}{tables(done)}", encoding="utf-8")
+
+
+def _measured(cells: Path) -> Iterator[dict[str, Any]]:
+    """The cells of a file; a last line that was half written when it was killed goes."""
+    text = cells.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        cells.write_text(whole)
+    return map(json.loads, whole.splitlines())
 
 
 def study(family: str, draw: int, method: str, changed: dict[str, Any]) -> dict[str, Any]:

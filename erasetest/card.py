@@ -26,7 +26,7 @@ _CARD = (
 | samples erased | {samples} |
 | kinds of secrets | {kinds} |
 | steps | {steps} |
-| every secret below its thresholds | {erased} |
+| erased | {erased} |
 | change of the retained tokens predicted, points | {change} |
 | against never-seen secrets | {ranked} |
 | ids | {ids} |

@@ -100,6 +100,24 @@ def test_auto_on_a_cpu_is_float32_and_remembers_the_stored_dtype(folder: Path) -
     assert (clm.dtype, clm.stored_dtype) == (torch.float32, torch.bfloat16)
 
 
+@pytest.mark.parametrize("said", [None, "float32", "bfloat16"])
+@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16])
+def test_what_is_stored_is_what_the_weights_are_whatever_the_config_says(
+    said: str | None, stored: torch.dtype, folder: Path
+) -> None:
+    """An older config says nothing; a few weights of another type do not count."""
+    model = tiny.untrained("qwen2").model.to(stored)
+    model.model.norm.float()
+    model.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    for name in ("dtype", "torch_dtype"):
+        config.pop(name, None)
+    (folder / "config.json").write_text(json.dumps({**config, **({"dtype": said} if said else {})}))
+    for dtype in ("float32", "bfloat16"):
+        clm = load_clm(str(folder), LoadOptions(device="cpu", dtype=dtype))
+        assert (clm.dtype, clm.stored_dtype) == (getattr(torch, dtype), stored)
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

@@ -39,7 +39,7 @@ def test_a_checkpoint_gives_the_same_logits(family: str, tmp_path: Path) -> None
     assert again.end_tokens == clm.end_tokens
     card = (tmp_path / "out" / "README.md").read_text()
     assert "planted-0, planted-1" in card
-    assert "| every secret below its thresholds | no |" in card
+    assert "| erased | no: " in card
     for _, text in tiny.SECRETS:
         assert text not in card
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,7 +26,7 @@ from erasetest.erase.result import HARMED
 from erasetest.erase.rows import Row, forget_rows, retained_rows
 from erasetest.erase.trained import Trained
 from erasetest.errors import BadInput, ErasureError
-from erasetest.muon import inner_matrices
+from erasetest.muon import cosine, inner_matrices
 from erasetest.probes import probe
 from erasetest.samples import SensitiveSample, make_sample
 
@@ -208,12 +209,43 @@ def test_texts_to_heal_on_are_followed_by_their_end(monkeypatch: pytest.MonkeyPa
     assert all(row.ids[-1] in clm.end_tokens for row in healer.files)
 
 
-def test_a_loss_that_is_no_number_ends_healing() -> None:
-    """And says at which step."""
+def test_a_loss_that_is_no_number_again_and_again_ends_healing() -> None:
+    """And says at which step, and what to do."""
     healer = _healer(tiny.reciting("qwen2"))
-    healer.healing = replace(healer.healing, matrix_lr=1e20, other_lr=1e20, warmup=1)
-    with pytest.raises(ErasureError, match=r"the loss is no number at step [23] of healing"):
+    healer.healing = replace(healer.healing, steps=12, matrix_lr=1e20, other_lr=1e20, warmup=1)
+    said = r"the loss is no number at step [5-9] of healing, .*; choose another method"
+    with pytest.raises(ErasureError, match=said):
         healer.heal()
+
+
+def test_healing_comes_back_from_a_loss_that_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the weights of before, at half the rates; and a killed run goes on at these."""
+    clm = tiny.reciting("qwen2")
+    healer = _healer(clm)
+    healer.healing = replace(healer.healing, steps=5, warmup=1)
+    broken, rates, states = 3, list[float](), list[dict[str, Any]]()
+    plain = lasting.take_step
+
+    def stepped(of: Clm, optimizers: list[torch.optim.Optimizer]) -> None:
+        rates.append(optimizers[0].param_groups[0]["lr"])
+        plain(of, optimizers)
+        if len(rates) == broken:
+            for parameter in of.model.parameters():
+                parameter.data += math.nan
+
+    monkeypatch.setattr(lasting, "take_step", stepped)
+    told: list[int] = []
+
+    def keep(state: dict[str, Any]) -> None:
+        states.append({name: state[name] for name in ("share", "restored")})
+
+    healer.heal(lambda step, _: told.append(step), None, keep)
+    assert told == [1, 2, 3, 5]
+    assert all(p.isfinite().all() for p in clm.model.parameters())
+    peak = healer.healing.matrix_lr
+    shares = [(0, 1.0), (1, 1.0), (2, 1.0), (4, 0.5)]
+    assert rates == pytest.approx([peak * share * cosine(step, 5, 1) for step, share in shares])
+    assert states[-1] == {"share": 0.5, "restored": 1}
 
 
 def test_healing_reads_less_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,8 +91,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     return asked
 
 
-def _erase_by_gate(**given: object) -> dict[str, Any]:
-    """The retention in the report of a gate that is run on the first five planted samples."""
+def _gate(**given: object) -> Gate:
+    """A gate on the first five planted samples."""
     settings: dict[str, Any] = {
         **dict.fromkeys(option.name for option in dataclasses.fields(Settings)),
         "clm": NAME,
@@ -104,9 +104,31 @@ def _erase_by_gate(**given: object) -> dict[str, Any]:
         **given,
     }
     Path("ledger").mkdir()
-    found = erase_leaking(Gate(Settings(**settings), Ledger(Path("ledger")), 0, 1, progress))
+    return Gate(Settings(**settings), Ledger(Path("ledger")), 0, 1, progress)
+
+
+def _erase_by_gate(**given: object) -> dict[str, Any]:
+    """The retention in the report of such a gate."""
+    found = erase_leaking(_gate(**given))
     retention: dict[str, Any] = found["erasure"]["retention"]
     return retention
+
+
+@pytest.mark.usefixtures("asked")
+def test_one_clm_is_in_memory_while_the_gate_erases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That which it probed is loaded again when it is asked for."""
+    gate = _gate(erase_retain="retained.jsonl")
+    held: list[bool] = []
+
+    def erase_to(*_: object, **__: object) -> Erasure:
+        held.append("clm" in vars(gate))
+        return Erasure("decoys", {}, 1, 1, 1.0, None, True, (), LIMITS)
+
+    monkeypatch.setattr("erasetest.erase.erase_to", erase_to)
+    assert gate.clm is not None
+    erase_leaking(gate)
+    assert held == [False]
+    assert gate.clm is not None
 
 
 @pytest.mark.parametrize("retain", ["retained.jsonl", None])

@@ -48,7 +48,7 @@ def save_checkpoint(
             samples=erasure.samples,
             kinds=cell(", ".join(kinds)),
             steps=erasure.steps,
-            erased="yes" if erasure.erased else "no",
+            erased="yes" if erasure.erased else f"no: {erasure.ended}",
             change=f"{0 - 100 * erasure.retained_fall:+.2f}",
             ranked=erasure.ranked(),
             adapter=not merged,

@@ -21,24 +21,24 @@ class Draws:
         self, reader: Reader, rows: Sequence[Row], rule: StopRule, batch: int, rng: random.Random
     ) -> None:
         """Of the rows of a forget set, at most `batch` a step."""
-        self.reader, self.rows, self.rule, self.batch, self.rng = reader, rows, rule, batch, rng
+        self.reader, self.rule, self.batch, self.rng = reader, rule, batch, rng
+        self.rows = [(row, row.secrets) for row in rows]
         self.looked = 0
         """The step before which all that was left was looked at."""
 
     def next(self, number: int) -> list[Row]:
         """The rows of a step: those with secrets still to erase, filled up with others.
 
-        The others have no ascent, but keep their context, and show when one of their secrets rises.
+        The secrets of the others have no ascent, but show when they rise, and their context is a
+        part of the loss: it is kept, or ascended on by methods that ascend on whole samples.
         """
         self._look(number)
-        first, rest = self._left(), [r for r in self.rows if not r.secrets & self.rule.active]
+        active = self.rule.active
+        first = [row for row, secrets in self.rows if secrets & active]
+        rest = [row for row, secrets in self.rows if not secrets & active]
         self.rng.shuffle(first)
         self.rng.shuffle(rest)
         return [*first, *rest][: self.batch]
-
-    def _left(self) -> list[Row]:
-        active = self.rule.active
-        return [row for row in self.rows if row.secrets & active]
 
     @torch.no_grad()
     def _look(self, number: int) -> None:
@@ -46,7 +46,8 @@ class Draws:
 
         Else most steps would go to secrets that were erased along with others since they were seen.
         """
-        left = self._left()
+        active = self.rule.active
+        left = [row for row, secrets in self.rows if secrets & active]
         due = max(_LOOK_EVERY, len(left) // (2 * self.batch))
         if number - self.looked < due or len(left) <= self.batch:
             return

@@ -9,6 +9,7 @@ the healed CLM never learns.
 from __future__ import annotations
 
 import copy
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import torch
 
 from erasetest.clm.load import Clm
 from erasetest.erase.generated import own_generations
+from erasetest.erase.good import LastGood
 from erasetest.erase.reading import Reader, take_step
 from erasetest.erase.reference import Reference
 from erasetest.erase.rows import Row, decoy_rows, retained_rows, unmarked_places, with_ends
@@ -108,6 +110,9 @@ class Healer:
         teacher = Reference(clm, head, trained.computing)
         teacher.remember([*self.code, *self.files])
         self.reader = Reader(clm, teacher, trained, limit)
+        self.good = LastGood(trained.parameters)
+        self.share = 1.0
+        """Of the rates: halved where the loss was no number."""
 
     @torch.no_grad()
     def take_apart(self) -> None:
@@ -126,23 +131,34 @@ class Healer:
     ) -> None:
         """Take the CLM apart, and teach it what the teacher says.
 
+        Where the loss is no number, the weights of up to ten steps before come back and the rates
+        are halved, three times at most.
+
         Args:
             progress: told steps done, and the divergence from the teacher in nats a token.
             kept: a state to go on from; it is emptied.
             keep: given the state after each step; it decides when to keep it.
+
+        Raises:
+            ErasureError: the loss is no number from the first step on, or again and again.
         """
         h = self.healing
         if kept is None:
             self.take_apart()
-        optimizers = optimizers_of(self.clm.model, h.matrix_lr, h.other_lr)
+        optimizers = self._fresh_optimizers()
         first = self._take_up(kept, optimizers) if kept else 0
         for step in range(first, h.steps):
-            at_rate(optimizers, cosine(step, h.steps, h.warmup))
+            at_rate(optimizers, self.share * cosine(step, h.steps, h.warmup))
             rows = [
                 *self._draw(self.files, h.tokens * h.decoys),
                 *self._draw(self.code, h.tokens * (1 - h.decoys)),
             ]
-            loss = self._gradients(step + 1, rows)
+            loss = self._gradients(rows)
+            if not math.isfinite(loss):
+                self._restore(step + 1)
+                optimizers = self._fresh_optimizers()
+                continue
+            self.good.saw(step + 1)
             torch.nn.utils.clip_grad_norm_(self.trained.parameters, 1.0)
             take_step(self.clm, optimizers)
             self._zero_gradients()
@@ -155,23 +171,34 @@ class Healer:
                         "parameters": [p.detach() for p in self.trained.parameters],
                         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                         "rng": self.rng.getstate(),
+                        "share": self.share,
+                        "restored": self.good.restored,
                     }
                 )
 
-    def _gradients(self, number: int, rows: list[Row]) -> float:
-        """The divergence of a step from the teacher, whose gradients it leaves."""
+    def _fresh_optimizers(self) -> list[torch.optim.Optimizer]:
+        h = self.healing
+        return optimizers_of(self.clm.model, h.matrix_lr, h.other_lr)
+
+    def _gradients(self, rows: list[Row]) -> float:
+        """The divergence of a step from the teacher; if it is a number, with its gradients."""
 
         def read() -> float:
             seen = self.reader.read(retain=rows)
             loss = seen.retained.divergence()
-            if not torch.isfinite(loss):
-                raise ErasureError(
-                    f"the loss is no number at step {number} of healing: nothing was saved"
-                )
-            seen.backward(loss)
+            if torch.isfinite(loss):
+                seen.backward(loss)
             return float(loss.detach())
 
         return self.reader.until_it_fits(read, rows)
+
+    def _restore(self, number: int) -> None:
+        if not self.good.restore():
+            raise ErasureError(
+                f"the loss is no number at step {number} of healing, at half the rate neither: "
+                "nothing was saved; choose another method"
+            )
+        self.share /= 2
 
     def _zero_gradients(self) -> None:
         for parameter in self.trained.parameters:
@@ -184,6 +211,8 @@ class Healer:
         for optimizer, state in zip(optimizers, kept["optimizers"], strict=True):
             optimizer.load_state_dict(state)
         self.rng.setstate(kept["rng"])
+        self.share, self.good.restored = kept["share"], kept["restored"]
+        self.good.keep()
         step = int(kept["step"])
         # It holds as much as the weights and their moments.
         kept.clear()

@@ -29,7 +29,7 @@ _STATE_BYTES = 12
 _HEALING_BYTES = 16
 """The same while it heals: suppressed and healed, and the moments of either optimizer."""
 
-_FORM = f"{__version__}/5"
+_FORM = f"{__version__}/6"
 """Of a state. One of another form is not gone on with: raise the number when it changes."""
 
 

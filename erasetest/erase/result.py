@@ -51,7 +51,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What erasing did. `erased` says whether every secret ended below its thresholds."""
+    """What erasing did."""
 
     method: str
     settings: dict[str, Any]
@@ -61,6 +61,7 @@ class Erasure:
     seconds: float
     peak_memory_bytes: int | None
     erased: bool
+    """Whether every secret ended below its thresholds, and retained code was kept."""
     history: tuple[Step, ...]
     thresholds: Thresholds
     """What the secrets were judged by in the end."""

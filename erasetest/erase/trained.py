@@ -107,7 +107,7 @@ class Trained:
 
     @contextlib.contextmanager
     def original(self) -> Iterator[None]:
-        """The CLM without its adapter, where one is trained."""
+        """The CLM without its adapter, where one is trained: also where it is no longer at zero."""
         with self._peft.disable_adapter() if self._peft else contextlib.nullcontext():
             yield
 

@@ -13,6 +13,7 @@ import torch
 
 from erasetest.clm.load import Clm
 from erasetest.erase.draws import Draws
+from erasetest.erase.good import LastGood
 from erasetest.erase.guard import Guard
 from erasetest.erase.judge import Judge
 from erasetest.erase.lasting import Healer, check_healable
@@ -36,12 +37,6 @@ from erasetest.retained import check_disjoint
 from erasetest.runtime import peak_memory, reset_peak_memory
 from erasetest.samples import SensitiveSample
 from erasetest.verdict import Thresholds
-
-_GOOD_EVERY = 10
-"""Steps after which the weights are kept to come back to."""
-
-_RESTORES = 3
-_NUMBERS = ("lr", "restored")
 
 
 def erase(
@@ -141,8 +136,7 @@ class _Run:
         assert settings.lr is not None
         self.lr = settings.lr
         self.optimizer = self._fresh_optimizer()
-        self.good: list[torch.Tensor] = []
-        self.restored = 0
+        self.good = LastGood(self.trained.parameters)
         self.rng = random.Random(settings.seed)
         self.guard = Guard(self.reader, self.kept, settings.guard, settings.seed)
         self.draws = Draws(self.reader, self.rows, self.rule, settings.batch, self.rng)
@@ -199,7 +193,7 @@ class _Run:
             rank=self.judge.rank,
             stands_out=self.judge.stands_out,
             adapter=self.trained.finish(),
-            restored=self.restored,
+            restored=self.good.restored,
         )
 
     def _suppress(self) -> str:
@@ -233,8 +227,8 @@ class _Run:
     def _heal(self, kept: dict[str, Any] | None) -> None:
         # Healing has optimizers of its own: the moments of this one would stay on the device.
         self.optimizer = self._fresh_optimizer()
-        suppressed = {**self._state(), "parameters": self._weights()}
-        self.good = []
+        suppressed = {**self._state(), "parameters": self.good.copied()}
+        self.good.forget()
         healer = Healer(
             self.clm,
             self.trained,
@@ -259,6 +253,7 @@ class _Run:
                 self.unfinished.write({**suppressed, **found})
 
         healer.heal(tell, kept, keep)
+        self.good.restored += healer.good.restored
 
     def _is_due(self, unfinished: Unfinished) -> bool:
         """Whether to keep a state: never one of no numbers, which the next run would fail on."""
@@ -284,15 +279,15 @@ class _Run:
             "limit": self.reader.limit,
             "history": [asdict(step) for step in self.history],
             "seconds": self.seconds,
-            **{name: getattr(self, name) for name in _NUMBERS},
+            "lr": self.lr,
+            "restored": self.good.restored,
         }
 
     @torch.no_grad()
     def _take_up(self, state: dict[str, Any]) -> None:
         for parameter, weights in zip(self.trained.parameters, state["parameters"], strict=True):
             parameter.copy_(weights)
-        for name in _NUMBERS:
-            setattr(self, name, state[name])
+        self.lr, self.good.restored = state["lr"], state["restored"]
         self.optimizer = self._fresh_optimizer()
         self.optimizer.load_state_dict(state["optimizer"])
         self.rng.setstate(state["rng"])
@@ -302,10 +297,7 @@ class _Run:
         self.reader.limit = state["limit"]
         self.history = [Step(**step) for step in state["history"]]
         self.spent = state["seconds"]
-        self.good = self._weights()
-
-    def _weights(self) -> list[torch.Tensor]:
-        return [p.detach().to("cpu", copy=True) for p in self.trained.parameters]
+        self.good.keep()
 
     def _step(self, number: int) -> Step | None:
         """One step; without active secrets it changed nothing, and None where it was undone."""
@@ -340,8 +332,7 @@ class _Run:
         if not torch.isfinite(loss):
             self._restore(number)
             return None
-        if number % _GOOD_EVERY == 1:
-            self.good = self._weights()
+        self.good.saw(number)
         seen.backward(loss)
         here = frozenset(owner for row in forget for owner in row.secrets)
         self._set_rate(len(here & active) / len(here))
@@ -358,24 +349,19 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * max(self.method.slowest, math.sqrt(active))
 
-    @torch.no_grad()
     def _restore(self, number: int) -> None:
         """Go back to the last good state, at half the rate.
 
         Raises:
             ErasureError: there is none, or it was gone back to too often.
         """
-        if not self.good or self.restored == _RESTORES:
+        if not self.good.restore():
             raise ErasureError(
                 f"the loss is no number at step {number}: nothing was saved; "
                 f"try a learning rate below {self.lr:g}"
             )
-        for parameter, kept in zip(self.trained.parameters, self.good, strict=True):
-            parameter.copy_(kept)
-        self.restored += 1
         self.lr /= 2
         self.optimizer = self._fresh_optimizer()
-        self.optimizer.zero_grad(set_to_none=True)
 
     @torch.no_grad()
     def _saw(self, number: int, active: int, loss: float, retained: Tokens) -> Step:

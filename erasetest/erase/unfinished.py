@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from erasetest.errors import BadInput
 from erasetest.files import id_key, part_of, unfinished_of
 from erasetest.samples import SensitiveSample
 
@@ -48,11 +49,20 @@ class Unfinished:
         self._refused = False
 
     def read(self) -> dict[str, Any] | None:
-        """The newest state; None where there is none, or one of other work."""
+        """The newest state; None where there is none, or one of other work.
+
+        Raises:
+            BadInput: what is there cannot be read.
+        """
         try:
             kept = torch.load(self.path, map_location="cpu", weights_only=True)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise BadInput(
+                f"{self.path}: killed work stands there and cannot be read ({error.strerror}): "
+                "make it readable, or remove it to begin anew"
+            ) from None
         except Exception:
             # A damaged file ends in whatever error the unpickler or the archive has for it.
             kept = None

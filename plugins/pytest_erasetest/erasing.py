@@ -28,6 +28,8 @@ def erase_leaking(gate: Gate) -> dict[str, Any]:
     settings = gate.settings
     samples = [gate.given.by_id[sample_id] for sample_id in leaking]
     retained, held_out = gate.retained
+    # Else two of them would be in memory for as long as erasing takes.
+    gate.spare()
     clm = gate.opener.open(str(settings.clm), settings.clm_adapter)
     kept = _text_accuracy(gate, clm, held_out)
     folder = Path(settings.erase_out or gate.ledger.folder / "erased").absolute()

@@ -59,6 +59,10 @@ class Gate:
         self.ledger.put("clm", clm.describe())
         return clm
 
+    def spare(self) -> None:
+        """Free the memory of the CLM under test; who asks for it again gets it loaded again."""
+        self.__dict__.pop("clm", None)
+
     @functools.cached_property
     def retained(self) -> Retained:
         """Code that erasing may use, and other code to measure on: given, or written by the CLM."""

@@ -4,14 +4,17 @@
 
 Beside a plain forward and backward pass over the same tokens: ours, the same objective with a
 second model that is kept, and the scheme of the paper's reference code (the trained model reads the
-forget set twice, forget and retained code apart, a second model once each). Times are medians of
-alternating rounds; memory is the peak of a process of its own for each way, two AdamW steps long.
+forget set twice, forget and retained code apart, a second model once each). `decoys` reads what it
+reads when it erases: twice the retained code, ends of texts and decoys; so does the plain pass that
+it is compared with. Times are medians of alternating rounds; memory is the peak of a process of its
+own for each way, two AdamW steps long.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import json
 import platform
 import random
@@ -32,12 +35,15 @@ from erasetest.demo.build import demo_clm, demo_samples
 from erasetest.erase.objectives import METHODS, Weights
 from erasetest.erase.one_pass import read_step
 from erasetest.erase.reference import Reference
-from erasetest.erase.rows import Row, decoy_rows, forget_rows, retained_rows
+from erasetest.erase.rows import Row, decoy_rows, forget_rows, retained_rows, with_ends
 from erasetest.erase.trained import Lora, Trained
 from erasetest.runtime import peak_memory, quiet, reset_peak_memory, silence_transformers
 
 ROUNDS = 5
 IGNORED = -100
+ALIKE = dict.fromkeys(["ours, decoys", "plain, what decoys reads"], "plain, what decoys reads")
+"""The plain pass over the same tokens, where that is not `plain`."""
+
 Work = Callable[[], None]
 Term = tuple[torch.Tensor, torch.Tensor, bool]
 """Of a row: its loss, its divergence, and whether it is to be forgotten."""
@@ -75,18 +81,18 @@ def _section(name: str, rounds: int) -> str:
         for way, work in ways.items():
             seconds[way].append(_timed(work))
     memory = {way: _memory(name, way) for way in ways}
-    plain = statistics.median(seconds["plain"])
+    medians = {way: statistics.median(times) for way, times in seconds.items()}
     rows = [
         {
             "way": way,
-            "s a step": statistics.median(times),
-            "x plain": statistics.median(times) / plain,
+            "s a step": medians[way],
+            "x plain": medians[way] / medians[ALIKE.get(way, "plain")],
             "two models / ours": _ratio(seconds, way, "two models"),
             "reference scheme / ours": _ratio(seconds, way, "reference scheme"),
             "peak MiB": memory[way] / 2**20,
-            "x plain, peak": memory[way] / memory["plain"],
+            "x plain, peak": memory[way] / memory[ALIKE.get(way, "plain")],
         }
-        for way, times in seconds.items()
+        for way in ways
     ]
     return (
         f"## {step.words}\n\n{tabulate(rows, headers='keys', tablefmt='github', floatfmt='.2f')}\n"
@@ -139,28 +145,40 @@ class Step:
         if name == "demo":
             self.clm = load_clm(str(demo_clm("qwen2")))
             forget = manifests["samples"][:32]
-            retained = manifests["retained"][:32]
+            retained = manifests["retained"]
         else:
             self.clm = _model(name)
             count = 8 if name == "wide" else 32
-            forget, retained = manifests["samples"][:count], manifests["retained"][:count]
+            forget, retained = manifests["samples"][:count], manifests["retained"]
         self.forget = forget_rows(self.clm, forget)[0]
-        self.kept = retained_rows(self.clm, retained)
+        self.retained = retained_rows(self.clm, retained)
+        self.kept = self.retained[: len(forget)]
         self.decoys = decoy_rows(self.clm, forget, self.forget, rng)
         rows = [*self.forget, *self.kept]
         config = self.clm.model.config
         self.words = (
             f"{name}: {self.clm.parameters / 1e6:,.1f} M parameters, width {config.hidden_size}, "
             f"vocabulary {config.vocab_size:,}, {len(rows)} rows of "
-            f"{sum(len(r.ids) for r in rows):,} tokens "
-            f"({sum(len(r.ids) for r in self.decoys):,} more of decoys)"
+            f"{sum(len(r.ids) for r in rows):,} tokens (with those of decoys "
+            f"{sum(len(r.ids) for part in self._read_by('decoys') for r in part):,})"
         )
+
+    def _read_by(self, method: str) -> tuple[list[Row], list[Row], list[Row]]:
+        """What a step of a method reads: forget set, retained code and decoys."""
+        how = METHODS[method]
+        kept = self.retained[: len(self.kept) * how.retained]
+        rows = (self.forget, kept, self.decoys if how.decoys else [])
+        if not how.ends:
+            return rows
+        return with_ends(self.clm, rows[0]), with_ends(self.clm, rows[1]), rows[2]
 
     def ways(self) -> dict[str, Work]:
         """Each gives the CLM's parameters gradients, added to those that are there."""
         return {
             "plain": lambda: self._plain([*self.forget, *self.kept]),
-            "plain, with decoys": lambda: self._plain([*self.forget, *self.kept, *self.decoys]),
+            ALIKE["ours, decoys"]: lambda: self._plain(
+                list(itertools.chain(*self._read_by("decoys")))
+            ),
             "ours, codeeraser": self._ours("codeeraser"),
             "ours, decoys": self._ours("decoys"),
             "ours, codeeraser, layers computed again": self._ours("codeeraser", checkpointing=True),
@@ -191,6 +209,7 @@ class Step:
 
     def _ours(self, method: str, *, checkpointing: bool = False, lora: bool = False) -> Work:
         made: list[Any] = []
+        forget, kept, decoys = self._read_by(method)
 
         def work() -> None:
             if not made:
@@ -203,16 +222,20 @@ class Step:
                 )  # fmt: skip
                 reference = Reference(clm, trained.head, trained.computing)
                 with trained.original():
-                    reference.remember([*self.forget, *self.kept])
+                    reference.remember([*forget, *kept])
                 made.extend((clm, trained, reference))
             clm, trained, reference = made
             if not lora:
                 clm.model.requires_grad_(True)
             for parameter in trained.parameters:
                 parameter.grad = None
-            decoys = self.decoys if METHODS[method].decoys else []
-            seen = read_step(clm, reference, trained, self.forget, self.kept, decoys)
-            active = frozenset(n for row in self.forget for n in row.secrets)
+            seen = read_step(clm, reference, trained, forget, kept, decoys)
+            # What the stop rule is told.
+            assert seen.is_finite()
+            seen.accuracies()
+            if decoys:
+                seen.likelier()
+            active = frozenset(n for row in forget for n in row.secrets)
             seen.backward(METHODS[method].loss(seen.groups(active), Weights()))
 
         return work

@@ -41,7 +41,8 @@ from erasetest.runtime import peak_memory, quiet, reset_peak_memory, silence_tra
 
 ROUNDS = 5
 IGNORED = -100
-ALIKE = dict.fromkeys(["ours, decoys", "plain, what decoys reads"], "plain, what decoys reads")
+PLAIN_DECOYS = "plain, what decoys reads"
+ALIKE = {PLAIN_DECOYS: PLAIN_DECOYS, "ours, decoys": PLAIN_DECOYS}
 """The plain pass over the same tokens, where that is not `plain`."""
 
 Work = Callable[[], None]
@@ -176,9 +177,7 @@ class Step:
         """Each gives the CLM's parameters gradients, added to those that are there."""
         return {
             "plain": lambda: self._plain([*self.forget, *self.kept]),
-            ALIKE["ours, decoys"]: lambda: self._plain(
-                list(itertools.chain(*self._read_by("decoys")))
-            ),
+            PLAIN_DECOYS: lambda: self._plain(list(itertools.chain(*self._read_by("decoys")))),
             "ours, codeeraser": self._ours("codeeraser"),
             "ours, decoys": self._ours("decoys"),
             "ours, codeeraser, layers computed again": self._ours("codeeraser", checkpointing=True),

@@ -46,16 +46,19 @@ def decoy(text: str, kind: str, rng: random.Random) -> str:
     )
 
 
-def with_decoys(sample: SensitiveSample, name: str, rng: random.Random) -> SensitiveSample:
+def with_decoys(
+    sample: SensitiveSample, name: str, rng: random.Random, *, repeated: bool = False
+) -> SensitiveSample:
     """The sample with decoys for its secrets; one whose format leaves no choice stays, unmarked.
 
-    A secret that stands there twice has one decoy: what follows it there can still be copied.
+    With `repeated`, a secret that stands there twice has one decoy, which can be copied as the
+    secret could; never-seen secrets, of which each is a reference, must not be.
     """
     text = sample.content.reveal()
     drawn: dict[str, str] = {}
     for secret in sample.secrets:
         there = text[secret.start : secret.end]
-        if there not in drawn:
+        if there not in drawn or not repeated:
             drawn[there] = decoy(there, secret.kind, rng)
         text = text[: secret.start] + drawn[there] + text[secret.end :]
     spans = [

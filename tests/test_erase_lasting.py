@@ -213,17 +213,14 @@ def test_a_loss_that_is_no_number_again_and_again_ends_healing() -> None:
     """And says at which step, and what to do."""
     healer = _healer(tiny.reciting("qwen2"))
     healer.healing = replace(healer.healing, steps=12, matrix_lr=1e20, other_lr=1e20, warmup=1)
-    said = r"the loss is no number at step [5-9] of healing, .*; choose another method"
+    said = r"the loss is no number at step [5-9] of healing: nothing was saved; choose another"
     with pytest.raises(ErasureError, match=said):
         healer.heal()
 
 
-def test_healing_comes_back_from_a_loss_that_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To the weights of before, at half the rates; and a killed run goes on at these."""
-    clm = tiny.reciting("qwen2")
-    healer = _healer(clm)
-    healer.healing = replace(healer.healing, steps=5, warmup=1)
-    broken, rates, states = 3, list[float](), list[dict[str, Any]]()
+def _breaking(monkeypatch: pytest.MonkeyPatch, broken: int) -> list[float]:
+    """Let a step leave weights that are no numbers; the rates of all steps."""
+    rates: list[float] = []
     plain = lasting.take_step
 
     def stepped(of: Clm, optimizers: list[torch.optim.Optimizer]) -> None:
@@ -234,18 +231,40 @@ def test_healing_comes_back_from_a_loss_that_is_no_number(monkeypatch: pytest.Mo
                 parameter.data += math.nan
 
     monkeypatch.setattr(lasting, "take_step", stepped)
+    return rates
+
+
+def test_healing_comes_back_from_a_loss_that_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the weights of before, at half the rates; and a killed run goes on at these."""
+    rates = _breaking(monkeypatch, 2)
+    healer, other = (_healer(tiny.reciting("qwen2")) for _ in range(2))
+    for one in (healer, other):
+        one.healing = replace(one.healing, steps=5, warmup=1)
     told: list[int] = []
-
-    def keep(state: dict[str, Any]) -> None:
-        states.append({name: state[name] for name in ("share", "restored")})
-
-    healer.heal(lambda step, _: told.append(step), None, keep)
-    assert told == [1, 2, 3, 5]
-    assert all(p.isfinite().all() for p in clm.model.parameters())
+    states: list[dict[str, Any]] = []
+    healer.heal(
+        lambda step, _: told.append(step), None, lambda state: states.append(copy.deepcopy(state))
+    )
+    assert told == [1, 2, 4, 5]
+    assert all(p.isfinite().all() for p in healer.trained.parameters)
+    wanted = [(0, 1.0), (1, 1.0), (3, 0.5), (4, 0.5)]
     peak = healer.healing.matrix_lr
-    shares = [(0, 1.0), (1, 1.0), (2, 1.0), (4, 0.5)]
-    assert rates == pytest.approx([peak * share * cosine(step, 5, 1) for step, share in shares])
-    assert states[-1] == {"share": 0.5, "restored": 1}
+    assert rates == pytest.approx([peak * share * cosine(step, 5, 1) for step, share in wanted])
+    fourth = states[2]
+    weights = fourth["parameters"]
+    other.heal(None, fourth)
+    assert rates[4:] == rates[3:4]
+    assert other.good.restored == 1
+    torch.testing.assert_close(other.good.weights, weights)
+
+
+def test_what_the_last_step_of_healing_broke_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other step sees it."""
+    healer = _healer(tiny.reciting("qwen2"))
+    _breaking(monkeypatch, healer.healing.steps)
+    healer.heal()
+    assert all(p.isfinite().all() for p in healer.trained.parameters)
+    assert healer.good.restored == 1
 
 
 def test_healing_reads_less_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import tiny
 from erasing import FORGET
 
 from erasetest.clm import encode
+from erasetest.decoys import with_decoys
 from erasetest.erase import erase
 from erasetest.erase.rows import (
     CONTEXT,
@@ -85,6 +86,26 @@ def test_a_secret_that_a_sample_does_not_mark_is_not_held_there() -> None:
             wanted = frozenset({number}) if mine else ELSEWHERE
             assert set(row.owners[place.first : place.last]) == {wanted}
         assert sum(bool(owners) for owners in row.owners) == sum(map(len, encoded.secrets))
+
+
+def test_words_and_parts_of_words_are_code_where_no_sample_marks_them() -> None:
+    """Of what stands apart, the longest is taken, once."""
+    words = make_sample("password = 'password'", [(12, 20, "password")], id="words")
+    text = "a = 'Zx81Lq0Zt'; b = xZx81Lq0Zt; c = Zx81Lq0Zt2; d = 'Zx81Lq0Zt-Pw55'; e = 'Pw55ndPw'"
+    whole = make_sample(text, [(5, 14, "token")], id="whole")
+    longer = make_sample("x = 'Zx81Lq0Zt-Pw55'", [(5, 19, "pin")], id="longer")
+    first = text.index("Zx81Lq0Zt-Pw55")
+    places = unmarked_places([words, whole, longer])
+    assert places == [[], [(first, first + 14, "pin")], []]
+
+
+def test_never_seen_secrets_are_no_copies_of_one_another() -> None:
+    """Each is a reference: one that can be copied would excuse a secret that is remembered."""
+    sample = make_sample("a = 'Zx81Lq0Zt'; b = 'Zx81Lq0Zt'", [(5, 14, "k"), (22, 31, "k")], id="a")
+    for repeated in (True, False):
+        drawn = with_decoys(sample, "decoy", random.Random(0), repeated=repeated)
+        one, two = (secret.text.reveal() for secret in drawn.secrets)
+        assert (one == two) is repeated
 
 
 def test_a_decoy_stands_wherever_its_secret_does() -> None:

@@ -176,6 +176,10 @@ class Healer:
                     }
                 )
 
+        # What the last step broke no other one has seen.
+        if not all(bool(p.isfinite().all()) for p in self.trained.parameters):
+            self._restore(h.steps)
+
     def _fresh_optimizers(self) -> list[torch.optim.Optimizer]:
         h = self.healing
         return optimizers_of(self.clm.model, h.matrix_lr, h.other_lr)
@@ -195,8 +199,8 @@ class Healer:
     def _restore(self, number: int) -> None:
         if not self.good.restore():
             raise ErasureError(
-                f"the loss is no number at step {number} of healing, at half the rate neither: "
-                "nothing was saved; choose another method"
+                f"the loss is no number at step {number} of healing: nothing was saved; choose "
+                "another method"
             )
         self.share /= 2
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from erasetest.clm import Clm, EncodedSecret, encode
 from erasetest.decoys import with_decoys
 from erasetest.errors import BadInput
-from erasetest.retained import finder
+from erasetest.retained import Owner, finder
 from erasetest.samples import SensitiveSample, make_sample
 
+_WORD = re.compile(r"\w\w")
 Owners = frozenset[int]
 """Numbers of the secrets that a token belongs to: none for context, several in an overlap."""
 
@@ -43,7 +45,8 @@ def unmarked_places(samples: Sequence[SensitiveSample]) -> list[list[Span]]:
     """Where each sample holds secrets that it does not mark itself.
 
     They are those of samples of equal content (a line for each secret), and whole secrets of any
-    sample that stand there once more. Held as context, they would teach what is to be forgotten.
+    sample that stand there once more, but for mere words and parts of longer ones, which are code.
+    Held as context, they would teach what is to be forgotten.
     """
     find = finder(samples)
     marked: dict[str, dict[Span, None]] = {}
@@ -51,10 +54,7 @@ def unmarked_places(samples: Sequence[SensitiveSample]) -> list[list[Span]]:
         text = sample.content.reveal()
         marked.setdefault(text, {}).update(dict.fromkeys(_spans(sample)))
     # Each content is searched once, however many lines it has.
-    found = {
-        text: [*spans, *((at, at + len(piece), owner.kind) for at, piece, owner in find(text))]
-        for text, spans in marked.items()
-    }
+    found = {text: [*spans, *_standing_alone(text, find(text))] for text, spans in marked.items()}
     return [
         [
             span
@@ -63,6 +63,17 @@ def unmarked_places(samples: Sequence[SensitiveSample]) -> list[list[Span]]:
         ]
         for sample in samples
     ]
+
+
+def _standing_alone(text: str, found: Iterable[tuple[int, str, Owner]]) -> Iterator[Span]:
+    """Of what was found in a text, the longest from left to right, apart from one another."""
+    ended = 0
+    for at, piece, owner in sorted(found, key=lambda one: (one[0], -len(one[1]))):
+        end = at + len(piece)
+        inside = _WORD.match(text[at - 1 : at + 1]) or _WORD.match(text[end - 1 : end + 1])
+        if at >= ended and not inside and not piece.replace("_", "").isalpha():
+            ended = end
+            yield at, end, owner.kind
 
 
 def _spans(sample: SensitiveSample) -> list[Span]:
@@ -168,7 +179,7 @@ def decoy_rows(
     rows: list[Row] = []
     for number in dict.fromkeys(row.sample for row in forget):
         sample = samples[number]
-        drawn = with_decoys(_marked(sample, others[number]), "decoy", rng)
+        drawn = with_decoys(_marked(sample, others[number]), "decoy", rng, repeated=True)
         own, places = _spans(sample), _spans(drawn)
         spans = [span for span in places if span in own]
         stands_for = [first[number] + own.index(span) for span in spans]

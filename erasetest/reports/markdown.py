@@ -135,7 +135,7 @@ def _erasure(erasure: dict[str, Any] | None) -> list[str]:
         [key.replace("_", " "), _number(erasure.get(key))]
         for key in ("method", "checkpoint", "samples", "steps", "seconds", "peak_memory_bytes")
     ]
-    rows.append(["every secret below its thresholds", "yes" if erasure["erased"] else "no"])
+    rows.append(["erased", "yes" if erasure["erased"] else f"no: {erasure.get('ended', '')}"])
     if erasure.get("rank") is not None:
         rows.append(["mean rank among decoys, 0.5 as never-seen", _number(erasure["rank"])])
         rows.append(["secrets stand out by it", "yes" if erasure["stands_out"] else "no"])

@@ -60,7 +60,10 @@ class Gate:
         return clm
 
     def spare(self) -> None:
-        """Free the memory of the CLM under test; who asks for it again gets it loaded again."""
+        """Free the memory of the CLM under test; who asks for it again gets it loaded again.
+
+        Tests that asked for the fixture `clm` before keep theirs.
+        """
         self.__dict__.pop("clm", None)
 
     @functools.cached_property

@@ -77,8 +77,8 @@ def _divergence(*groups: Raw) -> float:
     """Mean over the tokens of the sum over the vocabulary of q (log q - log p)."""
     found = [
         sum(
-            math.exp(float(q)) * (float(q) - float(p))
-            for q, p in zip(group.original[i], group.current[i], strict=True)
+            math.exp(q) * (q - p)
+            for q, p in zip(group.original[i].tolist(), group.current[i].tolist(), strict=True)
         )
         for group in groups
         for i in range(len(group.truth))
@@ -105,7 +105,7 @@ def _known(g: RawGroups) -> float:
         decoy = g.decoys.where(g.decoys.owners == owner)
         if len(decoy.truth) and _loss(secret.where(secret.owners == owner)) >= _loss(decoy):
             continue
-        if float(secret.current[i].max()) == float(secret.current[i][secret.truth[i]]):
+        if secret.current[i].max().item() == secret.current[i][secret.truth[i]].item():
             losses.append(-_log_p(secret, i, "current"))
     return sum(losses) / len(losses) if losses else 0.0
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from erasetest.clm.fingerprint import fingerprint
+from erasetest.clm.stored import stored_types
 from erasetest.errors import ClmError, MissingExtra
 from erasetest.provenance import Record, read_records
 from erasetest.runtime import silence_transformers
@@ -25,13 +24,6 @@ _DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-_STORED = {
-    "F32": torch.float32,
-    "BF16": torch.bfloat16,
-    "F16": torch.float16,
-}
-"""By the names that safetensors has for them."""
-
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 _PICKLED_WEIGHTS = ("*.bin", "*.bin.index.json")
 _REST = ("*.json", "*.txt", "*.model", "*.jinja", "*.py")
@@ -180,36 +172,12 @@ def load_clm(name: str, options: LoadOptions | None = None) -> Clm:
         batch_tokens=options.batch_tokens,
         adapter=options.adapter,
     )
-    clm.eight_bits, stored = _stored(folder, model)
+    clm.eight_bits, stored = stored_types(folder, model)
     said = config.dtype if isinstance(config.dtype, torch.dtype) else model.dtype
     clm.stored_dtype = stored or said
     clm.records = read_records(folder) + (read_records(adapter_folder) if adapter_folder else ())
     _check_logits(clm)
     return clm
-
-
-def _stored(folder: Path, model: PreTrainedModel) -> tuple[bool, torch.dtype | None]:
-    """Whether safetensors files have a weight of 8 bits (masks may), and the dtype of most numbers.
-
-    Neither of them is what a config says, which may say nothing or be wrong.
-    """
-    from safetensors import safe_open
-
-    numbers: Counter[torch.dtype] = Counter()
-    weights = {name for name, _ in model.named_parameters()}
-    weights |= {name.removeprefix(f"{model.base_model_prefix}.") for name in weights}
-    for path in folder.glob("*.safetensors"):
-        with safe_open(path, "pt") as file:
-            for name in file.keys():  # noqa: SIM118 (no mapping)
-                stored = file.get_slice(name)
-                dtype = stored.get_dtype()
-                # Experts are renamed while they are loaded, to be stacked.
-                is_weight = name in weights or name.endswith(".weight")
-                if dtype.startswith("F8") or (is_weight and dtype in ("I8", "U8")):
-                    return True, None
-                if dtype in _STORED:
-                    numbers[_STORED[dtype]] += math.prod(stored.get_shape())
-    return False, max(numbers, key=numbers.__getitem__, default=None)
 
 
 def wrap(

@@ -3,8 +3,10 @@
     python tests/evil_table.py
 
 With names of layers, only those are applied. `--plain` runs them in one process with their test and
-believes its exit status, as checkers without a sandbox do: what they would have done there. Ends
-with 1 if anything passed or left a trace (never with `--plain`). `--json` is for the tests.
+believes its exit status, as checkers without a sandbox do: what they would have done there.
+`--open-boundary` runs them in the sandbox with the checks of the test's process taken out: what
+programs that speak the protocol themselves would do there. Ends with 1 if anything passed or left a
+trace (never with these two). `--json` is for the tests.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import os
 import random
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,14 +26,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from tabulate import tabulate
 
-from erasetest.utility.sandbox import Limits, Outcome, Program, sandbox_layers
+from erasetest.utility.sandbox import Limits, Outcome, Program, fork_server, sandbox_layers
 from erasetest.utility.sandbox.process import ProcessRunner
 
 EVIL = Path(__file__).parent / "evil"
@@ -102,6 +106,7 @@ class Traps:
             "KEPT": str(self.kept),
             "NAME": name,
             "STRANGER": self.stranger.pid,
+            "SEGMENT": random.getrandbits(30) | 1,
         }
 
     def sprung(self) -> dict[str, bool]:
@@ -121,7 +126,7 @@ class Traps:
         state = self.kept.stat()
         changed = (state.st_mode & 0o777, state.st_size, state.st_mtime) != _KEPT
         self._keep()
-        left = bool(_orphans(self.stranger.pid)) or _shared_segments() > 0
+        left = bool(_orphans(self.stranger.pid)) or _shared_segment_is_left(self.names["SEGMENT"])
         return {
             "wrote": wrote,
             "changed": changed,
@@ -168,14 +173,14 @@ def _orphans(known: int) -> set[int]:
     return found
 
 
-def _shared_segments() -> int:
-    """How many segments with our key there are; they are removed."""
+def _shared_segment_is_left(key: int) -> bool:
+    """Whether there is a segment of shared memory with a key; it is removed."""
     libc = ctypes.CDLL(None)
-    number = libc.shmget(0x7E57, 0, 0)
+    number = libc.shmget(key, 0, 0)
     if number < 0:
-        return 0
+        return False
     libc.shmctl(number, 0, None)
-    return 1
+    return True
 
 
 @contextmanager
@@ -193,7 +198,11 @@ def traps() -> Iterator[Traps]:
 
 def sources(path: Path, names: dict[str, Any]) -> tuple[str, str]:
     """The code of an evil program, and a test that it cannot pass but by luck."""
-    code = "".join(f"{name} = {value!r}\n" for name, value in names.items()) + path.read_text()
+    code = "".join(f"{name} = {value!r}\n" for name, value in names.items())
+    part = header(path, "with")
+    if part is not None:
+        code += (EVIL / "parts" / f"{part}.py").read_text()
+    code += path.read_text()
     answer = random.SystemRandom().randrange(10**9, 10**10)
     test = header(path, "test") or "assert solve(QUESTION) == EXPECTED"
     return code, f"QUESTION = {answer // 7}\nEXPECTED = {answer}\n{test}\n"
@@ -219,6 +228,8 @@ def run_plainly(only: list[str]) -> list[Seen]:
         for path in _files(only):
             if header(path, "effect") in TOO_MUCH or path.stem.startswith(("disk", "memory")):
                 continue
+            if header(path, "with"):  # there is no connection to attack
+                continue
             code, test = sources(path, set_up.names)
             script = Path(folder) / "program.py"
             script.write_text(f"{code}\n{test}", encoding="utf-8")
@@ -238,6 +249,45 @@ def run_plainly(only: list[str]) -> list[Seen]:
     return seen
 
 
+CHECKS = {
+    "tester.py": {
+        "        return self._handed[_index(number)]": "        return self._handed[number] "
+        "if type(number) is int else number",
+        "        if not asks:": "        if False:",
+        'INERT[given.removeprefix("builtins:")]': "_found(given)",
+        "        if not _may_be_called(target):": "        if False:",
+        "self._attributes(target).get(_exactly(str, name))": "callable(getattr(target, name))",
+        "    if type(value) is not kind:": "    if False:",
+        "return is_method, None if is_method else": "return False,",
+        "class Unprepared": "def _found(given):\n    from .holder import _Holder\n    "
+        "return _Holder({}).resolve(b'n', given)\n\nclass Unprepared",
+    },
+    "codec.py": {
+        "if type(parts) is not tuple or not all(map(_is_accepted, parts, accepted)):": "if False:",
+        "if len(parts) != len(accepted):": "if False:",
+        "accepted = _ACCEPTED[module, attribute]": "",
+    },
+}
+"""The lines that make the boundary, by file, and what they are replaced by to take it down."""
+
+
+@contextmanager
+def open_boundary() -> Iterator[None]:
+    """The sandbox with a test's process that trusts whatever the program's process sends."""
+    here = Path(fork_server.__file__).parent
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(here / "inside", Path(folder) / "inside")
+        for name, lines in CHECKS.items():
+            file = Path(folder) / "inside" / name
+            text = file.read_text()
+            for line, instead in lines.items():
+                assert line in text, line
+                text = text.replace(line, instead)
+            file.write_text(text)
+        with mock.patch.object(fork_server, "__file__", f"{folder}/fork_server.py"):
+            yield
+
+
 def _files(only: list[str]) -> list[Path]:
     return [path for path in sorted(EVIL.glob("*.py")) if not only or path.stem in only]
 
@@ -247,11 +297,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("layers", nargs="*", help="those that hold here, if none is named")
     parser.add_argument("--plain", action="store_true")
+    parser.add_argument("--open-boundary", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--only", nargs="*", default=[])
     asked = parser.parse_args()
     layers = tuple(asked.layers) or sandbox_layers()
-    seen = run_plainly(asked.only) if asked.plain else run_in_sandbox(layers, asked.only)
+    if asked.plain:
+        seen = run_plainly(asked.only)
+    else:
+        with open_boundary() if asked.open_boundary else nullcontext():
+            seen = run_in_sandbox(layers, asked.only)
     if asked.json:
         print(json.dumps([asdict(each) for each in seen]))
         return 0
@@ -260,7 +315,8 @@ def main() -> int:
     ]
     print("no sandbox" if asked.plain else ", ".join(layers))
     print(tabulate(rows, headers=["program", "outcome", "harm", "MiB"], tablefmt="github"))
-    return int(not asked.plain and any(each.harm() for each in seen))
+    trusted = asked.plain or asked.open_boundary
+    return int(not trusted and any(each.harm() for each in seen))
 
 
 if __name__ == "__main__":

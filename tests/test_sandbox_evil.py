@@ -42,12 +42,18 @@ def _seen(*arguments: str, before: tuple[str, ...] = ()) -> list[Seen]:
     return [Seen(**each) for each in json.loads(done.stdout)]
 
 
-def _seen_in_sandbox(layers: list[str], before: tuple[str, ...]) -> list[Seen]:
-    """A third of the programs at a time each: many of them wait until they are stopped.
+ON_THE_WIRE = {path.stem for path in EVIL.glob("*.py") if header(path, "with") == "wire"}
+"""Programs that speak the protocol between program and test themselves."""
+OPENS = {name for name in ON_THE_WIRE if "opens" in (header(EVIL / f"{name}.py", "effect") or "")}
+"""Those of them that get through where the test's process does not check what it is sent."""
+
+
+def _seen_in_sandbox(layers: list[str], before: tuple[str, ...], leave_out: set[str]) -> list[Seen]:
+    """Run a third of the programs at a time: many of them wait until they are stopped.
 
     Not without a sandbox, where one part would find what a program of another left.
     """
-    names = sorted(path.stem for path in EVIL.glob("*.py"))
+    names = sorted({path.stem for path in EVIL.glob("*.py")} - leave_out)
 
     def part(number: int) -> list[Seen]:
         return _seen(*layers, "--only", *names[number::PARTS], before=before)
@@ -63,10 +69,11 @@ def _can_be_ordinary() -> bool:
 
 
 def test_there_are_enough() -> None:
-    """At least forty, each with an effect that is known here."""
+    """At least forty, and thirty on the wire, each with an effect that is known here."""
     effects = [header(path, "effect") for path in EVIL.glob("*.py")]
     assert len(effects) >= 40
-    assert set(effects) == {*DONE, *TOO_MUCH, "nothing"}
+    assert set(effects) == {*DONE, *TOO_MUCH, "nothing", "opens", "opens and writes"}
+    assert len(ON_THE_WIRE) >= 30
 
 
 @pytest.mark.parametrize("user", ["root", "an ordinary user"])
@@ -85,8 +92,10 @@ def test_nothing_passes_and_nothing_is_left(user: str, without: tuple[str, ...])
     if user == "root" and "files" not in layers:
         layers = [layer for layer in layers if layer != "user"]  # nobody cannot read root's Python
     become = () if user == "root" or os.geteuid() != 0 else tuple(ORDINARY)
-    seen = _seen_in_sandbox(layers, become)
-    assert len(seen) == len(list(EVIL.glob("*.py")))
+    # What is read from the wire does not depend on the layers: twice is enough.
+    leave_out = set() if without in ((), NAMESPACES) else ON_THE_WIRE
+    seen = _seen_in_sandbox(layers, become, leave_out)
+    assert len(seen) == len(list(EVIL.glob("*.py"))) - len(leave_out)
     assert {each.name: each.harm() for each in seen if each.harm()} == {}
     assert {each.outcome for each in seen} == {"failed", "timeout"}, "a fault is no verdict"
 
@@ -98,3 +107,10 @@ def test_they_are_evil() -> None:
     wanted = {name: DONE[effect] for name, effect in effects.items() if effect in DONE}
     assert {name: what for name, what in wanted.items() if what not in done[name]} == {}
     assert len(wanted) >= 40
+
+
+def test_the_boundary_is_what_stops_them() -> None:
+    """Where the test's process trusts what it is sent, those that attack it get through."""
+    seen = _seen("limits", "--open-boundary", "--only", *sorted(OPENS))
+    assert {each.name for each in seen if each.harm()} == OPENS
+    assert len(OPENS) >= 20

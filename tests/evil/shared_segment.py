@@ -5,4 +5,4 @@
 import ctypes
 
 libc = ctypes.CDLL(None)
-assert libc.shmget(0x7E57, 1 << 20, 0o1600) >= 0
+assert libc.shmget(SEGMENT, 1 << 20, 0o1600) >= 0

@@ -1,6 +1,6 @@
 """Runs generated programs where they can do little harm, and says whether they passed.
 
-A program and its test run in two processes that share nothing but values (`inside/roles.py`). The
+A program and its test run in two processes that share nothing but values (`inside/tester.py`). The
 verdict is computed outside: a program has passed if a nonce arrives that the test's process writes
 after the test's last line.
 

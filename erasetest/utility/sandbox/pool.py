@@ -112,8 +112,8 @@ def required_layers(*, unsafe: bool = False) -> tuple[str, ...]:
 def _final(program: Program, attempt: Attempt) -> Attempt:
     if attempt.unprepared is not None:
         raise BadInput(
-            f"{program.name or 'a program'}: its test raises {attempt.unprepared} before any "
-            "program is asked: mend the problem, or leave it out"
+            f"{program.name or 'a program'}: its test {attempt.unprepared} before it asks the "
+            "program for anything: correct the problem, or leave it out"
         )
     if attempt.fault is not None:
         raise SandboxError(f"a generated program could not be run: {attempt.fault}")

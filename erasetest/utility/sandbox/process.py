@@ -33,7 +33,8 @@ class Attempt:
 
     `settled` is false where a busy machine may be the cause, so that the program deserves another
     run, alone. `parses` says whether the program is Python at all. `fault` is why it could not be
-    run, if so; `unprepared` is what the code of its test raised before the program was asked.
+    run, if so; `unprepared` is what its test does before it asks the program for anything, so that
+    no program could pass: "raises NameError", "does not end in time".
     `peak_bytes` is the largest resident set of a process of it.
     """
 
@@ -148,10 +149,10 @@ class ProcessRunner:
     def _judge(self, said: str, nonce: bytes) -> Attempt:
         kind, _, rest = said.partition(" ")
         if kind == "unprepared":
-            return Attempt(Outcome.FAILED, settled=False, unprepared=rest)
+            return Attempt(Outcome.FAILED, settled=False, unprepared=f"raises {rest}")
         if kind != "ended":
             return _fault(rest)
-        *ends, peak, out_of_time, parses, was_read, reported = rest.split(" ")
+        *ends, peak, out_of_time, parses, was_read, alone, reported = rest.split(" ")
         outcome, settled = Outcome.FAILED, True
         if int(ends[0]) == 0 and hmac.compare_digest(bytes.fromhex(reported), nonce):
             outcome = Outcome.PASSED
@@ -159,7 +160,14 @@ class ProcessRunner:
             outcome, settled = Outcome.TIMEOUT, False
         elif not int(was_read):
             settled = False  # killed early; and what it did not read stands in the way of the next
-        return Attempt(outcome, settled, bool(int(parses)), peak_bytes=int(peak) << 10)
+        endless = outcome is Outcome.TIMEOUT and bool(int(alone))
+        return Attempt(
+            outcome,
+            settled,
+            bool(int(parses)),
+            unprepared="does not end in time" if endless else None,
+            peak_bytes=int(peak) << 10,
+        )
 
     def _out_of_cpu_time(self, status: str, cpu_seconds: str) -> bool:
         # Half: the kernel may count the limit in ticks and the usage exactly, and a killed process

@@ -13,8 +13,8 @@ says what stands in them). The second, with the test and the nonce that stands f
 by the tester alone. Standard output carries one line for each: `fault REASON`, `unprepared
 EXCEPTION` (of the code of the problem itself), or `ended` and, for the tester and then for the
 holder, a wait status and CPU seconds; then the largest resident set in KiB; whether the wall clock
-ran out, the program is Python, and the second job was read, 1 or 0; and what the tester reported,
-in hex.
+ran out, the program is Python, the second job was read, and code ran at the end that no program can
+influence, 1 or 0; and what the tester reported, in hex.
 """
 
 # ruff: noqa: PTH123, S302, SIM105
@@ -35,7 +35,8 @@ from .confine import (
     leave_namespaces,
     prctl,
 )
-from .roles import Unprepared, compiled, hold, test
+from .holder import hold
+from .tester import ALONE, TOGETHER, Unprepared, compiled, test
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -219,13 +220,15 @@ class _Supervisor:
                 reason = said[1:].decode("utf-8", "replace") or "it was killed before its start"
                 return f"fault {reason}"
         ends = [self._ended.get(child, (9, 0.0)) for child in (tester, holder)]
-        if tester_said[2:3] == b"?":
-            return f"unprepared {tester_said[3:].decode('utf-8', 'replace')}"
+        told = tester_said[2:].lstrip(ALONE + TOGETHER)
+        if told.startswith(b"?"):
+            return f"unprepared {told[1:].decode('utf-8', 'replace')}"
+        alone = tester_said.endswith(ALONE)
         words = " ".join(f"{status} {cpu_seconds:.3f}" for status, cpu_seconds in ends)
-        out_of_time = int(signal.SIGALRM in self._stopped_by)
-        marks = f"{int(holder_said[1:2] == b'+')} {int(tester_said[1:2] == b'+')}"
-        nonce = tester_said[2:].removeprefix(b"=").hex()
-        return f"ended {words} {self._peak} {out_of_time} {marks} {nonce}"
+        out_of_time = signal.SIGALRM in self._stopped_by
+        marks = (out_of_time, holder_said[1:2] == b"+", tester_said[1:2] == b"+", alone)
+        nonce = told.removeprefix(b"=").hex()
+        return f"ended {words} {self._peak} {' '.join(str(int(m)) for m in marks)} {nonce}"
 
 
 def _guard_supervisor() -> None:
@@ -266,7 +269,7 @@ def _test(job: dict[str, Any], incoming: int, outgoing: int, report: int) -> NoR
         mine = marshal.loads(_read_job())
         os.write(report, b"+")
         os.dup2(2, 0)
-        if test(mine, incoming, outgoing):
+        if test(mine, incoming, outgoing, lambda sign: os.write(report, sign)):
             os.write(report, b"=" + mine["nonce"])
             os._exit(0)
     except Unprepared as error:

@@ -1,13 +1,13 @@
 """Values as bytes, between the process that holds a program and the one that tests it.
 
-Plain data goes by value, as the built-in type that it is or is derived from. All else stays where
-it is and goes as a reference, so nothing that arrives here can bring code of its own along: no
-`__eq__`, no `__hash__`, no subclass.
+Plain data goes by value, as the built-in type that it is or is derived from. Everything else is a
+reference: a number that one side gave to an object, or the name of an object of the standard
+library. The bytes are never code: no class, no `__eq__` and no `__hash__` crosses. What a reference
+may resolve to is decided by each side (`holder.py`, `tester.py`).
 """
 
 from __future__ import annotations
 
-import builtins
 import struct
 
 TYPE_CHECKING = False
@@ -20,19 +20,23 @@ DEEPEST = 100
 
 
 class Unreadable(Exception):
-    """Bytes that are no value."""
+    """The bytes are not a value."""
 
 
-def encode(value: Any, refer: Callable[[Any], tuple[bytes, int]]) -> bytes:
-    """The value as bytes.
+OF_SENDER, OF_RECEIVER, BY_NAME = b"m", b"y", b"n"
+"""Marks of references: a numbered object of one side, or a name in the standard library."""
+
+
+def encode(value: Any, refer: Callable[[Any], tuple[bytes, Any]]) -> bytes:
+    """Return the value as bytes.
 
     Args:
         value: anything.
-        refer: gives the mark (`b"m"`: it lives with the sender, `b"y"`: with the receiver) and the
-            number of a value that is no plain data.
+        refer: gives the mark and the number, or the name, of a value that is not plain data.
 
     Raises:
         RecursionError: containers are nested deeper than `DEEPEST`, or contain themselves.
+        Exception: whatever `refer` raises.
     """
     parts: list[bytes] = []
     _encode(value, refer, parts, DEEPEST)
@@ -40,7 +44,7 @@ def encode(value: Any, refer: Callable[[Any], tuple[bytes, int]]) -> bytes:
 
 
 def _encode(
-    value: Any, refer: Callable[[Any], tuple[bytes, int]], to: list[bytes], deep: int
+    value: Any, refer: Callable[[Any], tuple[bytes, Any]], to: list[bytes], deep: int
 ) -> None:
     kind: type = type(value)
     base: Any = kind if kind in _TAGS else _base(kind)
@@ -57,16 +61,16 @@ def _encode(
         _sized(to, b"s", str.encode(value, "utf-8", "surrogatepass"))
     elif base is bytes or base is bytearray:
         _sized(to, _TAGS[base], bytes(value))
-    elif (kind.__module__, kind.__qualname__) in _BUILT and deep:
+    elif (kind.__module__, kind.__qualname__) in _PARTS and deep:
         name = f"{kind.__module__}.{kind.__qualname__}"
-        _encode(name, refer, to, 0)
-        to[-1] = b"x" + to[-1]
-        _encode(_BUILT[kind.__module__, kind.__qualname__](value), refer, to, deep - 1)
-    elif kind is type and getattr(builtins, str(value.__name__), None) is value:
-        _sized(to, b"B", value.__name__.encode())  # type: ignore[union-attr]
+        _sized(to, b"x", name.encode())
+        _encode(_PARTS[kind.__module__, kind.__qualname__](value), refer, to, deep - 1)
     elif base is None:
-        mark, number = refer(value)
-        to.append(mark + number.to_bytes(8, "little"))
+        mark, given = refer(value)
+        if mark == BY_NAME:
+            _sized(to, mark, given.encode())
+        else:
+            to.append(mark + given.to_bytes(8, "little"))
     elif deep == 0:
         raise RecursionError("nested too deep to be handed over")
     else:
@@ -104,8 +108,8 @@ _TAGS: dict[type, bytes] = {
 _PACKED = {int: (b"I", "q"), float: (b"D", "d")}
 _TYPES = {tag: kind for kind, tag in _TAGS.items()}
 
-# Other values of the standard library that tests compare: what each is made of.
-_BUILT: dict[tuple[str, str], Callable[[Any], tuple[Any, ...]]] = {
+# Other values of the standard library that tests compare: the parts that each is made of.
+_PARTS: dict[tuple[str, str], Callable[[Any], tuple[Any, ...]]] = {
     ("builtins", "range"): lambda v: (v.start, v.stop, v.step),
     ("collections", "OrderedDict"): lambda v: (list(v.items()),),
     ("collections", "Counter"): lambda v: (dict(v),),
@@ -118,10 +122,33 @@ _BUILT: dict[tuple[str, str], Callable[[Any], tuple[Any, ...]]] = {
     ("datetime", "timezone"): lambda v: (v.utcoffset(None),),
     ("datetime", "timedelta"): lambda v: (v.days, v.seconds, v.microseconds),
 }
+# What their constructors may be given: exactly these types, so that none of them can be made to
+# call anything. The elements of containers are plain data or references, which none of them calls.
+_INTS = (int,)
+_ACCEPTED: dict[tuple[str, str], tuple[tuple[type | str, ...], ...]] = {
+    ("builtins", "range"): (_INTS,) * 3,
+    ("collections", "OrderedDict"): (("pairs",),),
+    ("collections", "Counter"): ((dict,),),
+    ("collections", "deque"): ((list,), (int, type(None))),
+    ("decimal", "Decimal"): ((str,),),
+    ("fractions", "Fraction"): (_INTS,) * 2,
+    ("datetime", "date"): (_INTS,) * 3,
+    ("datetime", "time"): (*(_INTS,) * 4, ("timezone", type(None))),
+    ("datetime", "datetime"): (*(_INTS,) * 7, ("timezone", type(None))),
+    ("datetime", "timezone"): (("timedelta",),),
+    ("datetime", "timedelta"): (_INTS,) * 3,
+}
+
+
+def _is_accepted(value: Any, accepted: tuple[type | str, ...]) -> bool:
+    kind = type(value)
+    if "pairs" in accepted:
+        return kind is list and all(type(each) is tuple and len(each) == 2 for each in value)
+    return kind in accepted or (kind.__module__ == "datetime" and kind.__name__ in accepted)
 
 
 def _zone(value: Any) -> Any:
-    """The time zone as an offset, which is what equality asks of it."""
+    """Return the time zone as an offset, which is all that equality depends on."""
     if value.tzinfo is None or value.utcoffset() is None:
         return None
     from datetime import timezone
@@ -130,18 +157,22 @@ def _zone(value: Any) -> Any:
 
 
 def _base(kind: type) -> Any:
-    """The built-in type of plain data that `kind` is derived from, if any."""
+    """Return the built-in type of plain data that `kind` is derived from, if any."""
     for each in kind.__mro__:
         if each in _TAGS:
             return each
     return None
 
 
-def decode(data: bytes, resolve: Callable[[bytes, int], Any]) -> Any:
-    """The value that `encode` made the bytes of; `resolve` is given each mark and number.
+def decode(data: bytes, resolve: Callable[[bytes, Any], Any]) -> Any:
+    """Return the value that `encode` made the bytes of.
+
+    Args:
+        data: bytes that nobody vouches for.
+        resolve: gives the object for a mark and a number, or a name; it raises where there is none.
 
     Raises:
-        Unreadable: the bytes are not of that form; whatever they are, nothing else is raised.
+        Unreadable: the bytes are not a value; nothing else is raised, whatever they are.
     """
     try:
         value, end = _decode(data, 0, resolve, DEEPEST)
@@ -153,7 +184,7 @@ def decode(data: bytes, resolve: Callable[[bytes, int], Any]) -> Any:
 
 
 def _decode(
-    data: bytes, at: int, resolve: Callable[[bytes, int], Any], deep: int
+    data: bytes, at: int, resolve: Callable[[bytes, Any], Any], deep: int
 ) -> tuple[Any, int]:
     tag = data[at : at + 1]
     at += 1
@@ -163,14 +194,7 @@ def _decode(
         return struct.unpack_from("<d", data, at)[0], at + 8
     if tag == b"c":
         return complex(*struct.unpack_from("<dd", data, at)), at + 16
-    if tag == b"x":
-        name, at = _decode(data, at, resolve, 0)
-        arguments, at = _decode(data, at, resolve, deep - 1)
-        module, _, attribute = name.partition(".")
-        if (module, attribute) not in _BUILT or type(arguments) is not tuple or not deep:
-            raise ValueError
-        return getattr(__import__(module), attribute)(*arguments), at
-    if tag in (b"m", b"y"):
+    if tag in (OF_SENDER, OF_RECEIVER):
         return resolve(tag, int.from_bytes(_cut(data, at, 8), "little")), at + 8
     if tag in (b"I", b"D"):
         kind = _TYPES[data[at : at + 1]]
@@ -186,11 +210,19 @@ def _decode(
         return int.from_bytes(_cut(data, at, count), "little", signed=True), at + count
     if tag == b"s":
         return _cut(data, at, count).decode("utf-8", "surrogatepass"), at + count
-    if tag == b"B":
-        named = getattr(builtins, _cut(data, at, count).decode())
-        if not isinstance(named, type):
+    if tag == BY_NAME:
+        return resolve(tag, _cut(data, at, count).decode()), at + count
+    if tag == b"x":
+        if not deep:
             raise ValueError
-        return named, at + count
+        module, _, attribute = _cut(data, at, count).decode().partition(".")
+        parts, at = _decode(data, at + count, resolve, deep - 1)
+        accepted = _ACCEPTED[module, attribute]
+        if type(parts) is not tuple or not all(map(_is_accepted, parts, accepted)):
+            raise ValueError
+        if len(parts) != len(accepted):
+            raise ValueError
+        return getattr(__import__(module), attribute)(*parts), at
     if tag in (b"b", b"a"):
         return _TYPES[tag](_cut(data, at, count)), at + count
     if tag not in _TYPES or deep == 0:

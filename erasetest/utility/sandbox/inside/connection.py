@@ -1,0 +1,166 @@
+"""Questions and answers between the process that holds a program and the one that tests it.
+
+A frame is a length of 4 bytes and as many bytes: `q` a question, `a` an answer, `e` an exception.
+Each side answers the other's questions while it waits for an answer of its own, so a test may hand
+over a function and be called back. What a side answers, and what a reference resolves to, is
+decided by its `Side`.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import os
+
+from .codec import Unreadable, decode, encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    class Side(Protocol):
+        """What one end of a connection gives away, and what it accepts."""
+
+        says_why: bool
+        """Whether the text of an exception is handed over with its type."""
+
+        def answer(self, question: str, arguments: list[Any]) -> Any:
+            """Answer a question of the other side; raise to refuse it."""
+
+        def refer(self, value: Any, *, asks: bool) -> tuple[bytes, Any]:
+            """Return the mark and the number or name that stand for a value; raise to refuse.
+
+            `asks` is true for what a question of this side holds, false for what an answer holds.
+            """
+
+        def resolve(self, mark: bytes, given: Any) -> Any:
+            """Return the object that a mark and a number or name stand for; raise to refuse."""
+
+
+MOST_BYTES = 64 << 20
+"""The largest frame that is read."""
+
+_EXCEPTIONS = {
+    name: kind
+    for name, kind in vars(builtins).items()
+    if isinstance(kind, type) and issubclass(kind, Exception)
+}
+# These would end a loop of the test, as no function of a program may.
+_EXCEPTIONS["StopIteration"] = _EXCEPTIONS["StopAsyncIteration"] = RuntimeError
+
+
+class Gone(BaseException):
+    """The other side has ended, or breaks the protocol. No `except Exception` stops it."""
+
+
+class Connection:
+    """One end.
+
+    Args:
+        incoming: descriptor to read from.
+        outgoing: descriptor to write to.
+        side: what this end answers and accepts.
+    """
+
+    def __init__(self, incoming: int, outgoing: int, side: Side) -> None:
+        self._incoming, self._outgoing = incoming, outgoing
+        self._side = side
+        self.gone = False
+
+    def ask(self, question: str, *arguments: Any) -> Any:
+        """Return the other side's answer.
+
+        Raises:
+            Gone: the other side has ended.
+            Exception: what the other side raised, as the nearest built-in type.
+        """
+        if self.gone:
+            raise Gone
+        self._send(b"q", (question, *arguments))
+        while True:
+            kind, value = self._receive()
+            if kind == b"q":
+                self._answer(value)
+            elif kind == b"a":
+                return value
+            else:
+                raise self._raised(value)
+
+    def serve(self) -> None:
+        """Answer questions until the other side has ended.
+
+        Raises:
+            Gone: always, in the end.
+        """
+        while True:
+            kind, value = self._receive()
+            if kind != b"q":
+                raise self._lost()
+            self._answer(value)
+
+    def _answer(self, asked: Any) -> None:
+        try:
+            question, *arguments = asked
+            self._send(b"a", self._side.answer(question, arguments))
+        except Exception as error:
+            names = [each.__name__ for each in type(error).__mro__]
+            self._send(b"e", (names, _text(error) if self._side.says_why else ""))
+
+    def _raised(self, value: Any) -> BaseException:
+        if type(value) is not tuple or [type(each) for each in value] != [list, str]:
+            return self._lost()
+        names, text = value
+        for name in names:
+            kind = _EXCEPTIONS.get(name) if type(name) is str else None
+            if kind is not None:
+                try:
+                    return kind(text)
+                except TypeError:  # it needs more than a text: one that it derives from does not
+                    continue
+        return self._lost()
+
+    # ---- frames ----
+
+    def _send(self, kind: bytes, value: Any) -> None:
+        refer = functools.partial(self._side.refer, asks=kind == b"q")
+        data = kind + encode(value, refer)
+        data = len(data).to_bytes(4, "little") + data
+        try:
+            while data:
+                data = data[os.write(self._outgoing, data) :]
+        except OSError:
+            raise self._lost() from None
+
+    def _receive(self) -> tuple[bytes, Any]:
+        size = int.from_bytes(self._read(4), "little")
+        if not 0 < size <= MOST_BYTES:
+            raise self._lost()
+        data = self._read(size)
+        try:
+            return data[:1], decode(data[1:], self._side.resolve)
+        except Unreadable:
+            raise self._lost() from None
+
+    def _read(self, size: int) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            try:
+                more = os.read(self._incoming, min(size - len(data), 1 << 20))
+            except OSError:
+                more = b""
+            if not more:
+                raise self._lost()
+            data += more
+        return bytes(data)
+
+    def _lost(self) -> Gone:
+        """Return what to raise where the other side is no longer there."""
+        self.gone = True
+        return Gone()
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return ""

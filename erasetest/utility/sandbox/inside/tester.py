@@ -1,0 +1,336 @@
+"""The process that holds a test. It accepts data from the program's process, and nothing else.
+
+The program never shares a process with its test, and learns no more of it than what it is called
+with. So there is nothing to find in its memory, nothing to patch, and no status to fake. What it
+gives back is data, or a reference to an object that stays with it (`Remote`), which equals only
+itself.
+
+The program's process can send any bytes, so everything that it asks is checked here:
+
+- A question names its object by the number that the object got when the test handed it over, as an
+  argument or inside one. There is no other way to name an object: data has no number, and what a
+  call returned gets none.
+- An answer is data. A call that returns anything else is refused.
+- Attributes are those of objects of the test's own classes, from a closed list: `_attributes`.
+- A name resolves to a built-in type or exception that can do nothing but be compared (`INERT`).
+
+A test that hands what it expects to an object of the program (`f(1).startswith(X)`, where `f` gives
+an object with a method of that name) is answered by the program.
+"""
+
+# exec is what this file is about.
+# ruff: noqa: S102
+
+from __future__ import annotations
+
+import builtins
+import sys
+
+from .codec import BY_NAME, OF_RECEIVER, OF_SENDER
+from .connection import Connection
+from .holder import advance
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import CodeType
+    from typing import Any
+
+INERT: dict[str, type] = {
+    kind.__name__: kind
+    for kind in vars(builtins).values()
+    if isinstance(kind, type) and issubclass(kind, BaseException)
+}
+INERT |= {
+    kind.__name__: kind
+    for kind in (bool, bytearray, bytes, complex, dict, float, frozenset, int, list, object, set,
+                 str, tuple)
+}  # fmt: skip
+"""Types that the program may name. They are compared, never called on its behalf."""
+
+
+ALONE, TOGETHER = b"~", b"*"
+"""Marks of what the test's process is doing: see `test`."""
+
+
+class Unprepared(Exception):
+    """The code of the problem raised where no program can influence it."""
+
+
+def test(
+    job: dict[str, Any], incoming: int, outgoing: int, mark: Callable[[bytes], object]
+) -> bool:
+    """Run the test; return whether it came to its end with the program there all the time.
+
+    Args:
+        job: `known` is source that the test needs before; `names` are those that it takes from the
+            program; `test` is its own source.
+        incoming: descriptor to read from.
+        outgoing: descriptor to write to.
+        mark: is given `ALONE` when code of the problem runs that no program can influence, and
+            `TOGETHER` when such code ends.
+
+    Raises:
+        Unprepared: code of the problem raised where no program can influence it.
+    """
+    module = type(sys)("test")
+    sys.modules["test"] = sys.modules["__main__"] = module
+    namespace = vars(module)
+    side = _Tester(namespace)
+    connection = side.connection = Connection(incoming, outgoing, side)
+    failed = None
+    mark(ALONE)
+    try:
+        code = compiled(job["test"], "test")
+        exec(compiled(job["known"], "known"), namespace)
+    except Exception as error:
+        failed = Unprepared(type(error).__name__)
+    mark(TOGETHER)
+    try:
+        # Even if there is nothing to ask: before the program there is, nothing may end here.
+        connection.ask("ready")
+    finally:
+        if failed is not None:
+            raise failed
+    for name in job["names"]:
+        namespace[name] = connection.ask("global", name)
+    # Data of the program could lead the test to raise without a question.
+    if job["names"] and all(type(namespace[name]) is Remote for name in job["names"]):
+        mark(ALONE)
+        side.at_first_question = lambda: mark(TOGETHER)
+    try:
+        exec(code, namespace)
+    except BaseException as error:
+        if side.at_first_question is not None:
+            raise Unprepared(type(error).__name__) from None
+        raise
+    return not connection.gone
+
+
+def compiled(source: bytes, name: str) -> CodeType:
+    """Return source as code.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError: it is not Python.
+    """
+    return compile(source.decode("utf-8"), f"<{name}>", "exec", dont_inherit=True)
+
+
+# ---- objects of the program, as the test sees them ----
+
+
+class Remote:
+    """An object that lives with the program. It equals only itself, and cannot be copied."""
+
+    __slots__ = ("_number", "_side")
+
+    def __init__(self, side: _Tester, number: int) -> None:
+        self._side = side
+        self._number = number
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Have the program call it."""
+        return self._side.ask("call", self, arguments, keywords)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._side.ask("getattr", self, name)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._side.ask("getitem", self, key)
+
+    def __len__(self) -> int:
+        return int(_exactly(int, self._side.ask("len", self)))
+
+    def __bool__(self) -> bool:
+        return bool(_exactly(bool, self._side.ask("bool", self)))
+
+    def __iter__(self) -> Iterator[Any]:
+        iterator = self._side.ask("iter", self)
+        while items := _exactly(list, self._side.ask("next", iterator)):
+            yield from items
+
+    def __next__(self) -> Any:
+        items = _exactly(list, self._side.ask("next", self))
+        if items:
+            return items[0]
+        raise StopIteration
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an object of the program stays with the program")
+
+
+def _exactly(kind: type, value: Any) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
+    return value
+
+
+# ---- objects of the test, as the program sees them ----
+
+
+class _Tester:
+    """Gives away what the test hands over, and accepts data.
+
+    Args:
+        namespace: the globals of the test, which its own functions have.
+    """
+
+    says_why = False
+    connection: Connection
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self._namespace = namespace
+        self._handed: list[Any] = []
+        self._numbers: dict[int, int] = {}
+        self._remotes: dict[int, Remote] = {}
+        self._iterators: list[Iterator[Any]] = []
+        self.at_first_question: Callable[[], object] | None = None
+        self._answers: dict[str, Callable[..., Any]] = {
+            "call": self._call,
+            "attribute": self._attribute,
+            "method": self._method,
+            "iter": self._iter,
+            "items": self._items,
+            "next": self._next,
+        }
+
+    def ask(self, question: str, *arguments: Any) -> Any:
+        """Ask the program for something; objects among the arguments are handed over by this."""
+        if self.at_first_question is not None:
+            self.at_first_question()
+            self.at_first_question = None
+        return self.connection.ask(question, *arguments)
+
+    def refer(self, value: Any, *, asks: bool) -> tuple[bytes, Any]:
+        if type(value) is Remote:
+            return OF_RECEIVER, value._number
+        if id(value) in self._numbers:
+            return OF_SENDER, self._numbers[id(value)]
+        name = _library_name(value)
+        if name is not None:
+            return BY_NAME, name
+        if not asks:
+            raise TypeError("a test answers with data")
+        self._numbers[id(value)] = len(self._handed)
+        self._handed.append(value)  # which also keeps its id its own
+        return OF_SENDER, self._numbers[id(value)]
+
+    def resolve(self, mark: bytes, given: Any) -> Any:
+        if mark == OF_SENDER:
+            return self._remotes.setdefault(given, Remote(self, given))
+        if mark == OF_RECEIVER:
+            return self._handed[given]
+        return INERT[given.removeprefix("builtins:")]
+
+    def answer(self, question: str, arguments: list[Any]) -> Any:
+        return self._answers[_exactly(str, question)](*arguments)
+
+    def _object(self, number: Any) -> Any:
+        return self._handed[_index(number)]
+
+    def _call(self, number: Any, arguments: Any, keywords: Any) -> Any:
+        target = self._object(number)
+        if not _may_be_called(target):
+            raise TypeError("only functions of the test may be called")
+        return target(*_exactly(tuple, arguments), **_exactly(dict, keywords))
+
+    def _attribute(self, number: Any, name: Any) -> tuple[bool, Any]:
+        """Return whether an attribute is a method, and its value if it is not."""
+        target = self._object(number)
+        is_method = self._attributes(target).get(_exactly(str, name))
+        if is_method is None:
+            raise AttributeError(name)
+        return is_method, None if is_method else getattr(target, name)
+
+    def _method(self, number: Any, name: Any, arguments: Any, keywords: Any) -> Any:
+        target = self._object(number)
+        if not self._attributes(target).get(_exactly(str, name)):
+            raise TypeError("only methods of the test's own classes may be called")
+        return getattr(target, name)(*_exactly(tuple, arguments), **_exactly(dict, keywords))
+
+    def _attributes(self, target: Any) -> dict[str, bool]:
+        """Return the attributes that the program may use, and which of them are methods.
+
+        They are the public ones of an instance of a class of the test: what it holds, and what its
+        class defines. Elsewhere attributes lead everywhere: `function.__globals__`, `module.sys`.
+        """
+        kind = type(target)
+        if not _is_of_test(kind) or isinstance(target, type):
+            return {}
+        found: dict[str, bool] = {}
+        for each in reversed(kind.__mro__):
+            if _is_of_test(each):
+                found |= {name: self._is_method(value) for name, value in vars(each).items()}
+        found |= dict.fromkeys(getattr(target, "__dict__", ()), False)
+        return {name: is_method for name, is_method in found.items() if not name.startswith("_")}
+
+    def _is_method(self, defined: Any) -> bool:
+        function = getattr(defined, "__func__", defined)  # of a static or class method
+        return getattr(function, "__globals__", None) is self._namespace
+
+    def _iter(self, number: Any) -> int:
+        self._iterators.append(iter(self._object(number)))
+        return len(self._iterators) - 1
+
+    def _items(self, number: Any) -> list[Any]:
+        return advance(self._iterators[_index(number)])
+
+    def _next(self, number: Any) -> list[Any]:
+        return advance(self._object(number))
+
+
+def _index(number: Any) -> int:
+    if _exactly(int, number) < 0:
+        raise IndexError(number)
+    return int(number)
+
+
+def _is_of_test(kind: type) -> bool:
+    return kind.__module__ == "test"
+
+
+def _may_be_called(target: Any) -> bool:
+    """Return whether a call does no more than a function that the test wrote, or one of data.
+
+    Not `"{}".format`: its arguments could look into what they are given.
+    """
+    kind = type(target)
+    if kind.__module__ in ("functools", "operator"):  # partial, itemgetter, ...
+        return True
+    if _is_of_test(kind):
+        return not isinstance(target, type)
+    if kind is type(len):
+        of_data = type(target.__self__) in (list, dict, set, str, bytes, tuple)
+        return of_data and not target.__name__.startswith(("format", "_"))
+    return kind in (type(compiled), type(Connection.ask.__get__(0)))
+
+
+def _library_name(value: Any) -> str | None:
+    """Return `module:path` of a function or class of the standard library, else None.
+
+    The program then uses its own: nothing of it runs in this process.
+    """
+    kind = type(value)
+    if not isinstance(value, type) and kind not in _NAMED:
+        return None
+    owner = getattr(value, "__objclass__", value)  # of a method of a built-in type
+    module, path = owner.__module__, value.__qualname__
+    if not isinstance(module, str) or module.partition(".")[0] not in sys.stdlib_module_names:
+        return None
+    if module == "test":
+        return None
+    found: Any = sys.modules.get(module)
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return f"{module}:{path}" if found is value else None
+
+
+_NAMED = (
+    type(compiled),
+    type(len),
+    type(str.upper),
+    type(int.__add__),
+    type(vars(dict)["fromkeys"]),
+)

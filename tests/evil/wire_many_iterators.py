@@ -1,0 +1,10 @@
+"""Has the test's process keep iterators until its memory is full."""
+
+# effect: nothing
+# with: wire
+# test: assert solve(map(int, ['1'])) == EXPECTED
+
+
+def solve(items):
+    while True:
+        ask("iter", 0)

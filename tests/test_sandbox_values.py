@@ -246,6 +246,40 @@ def test_a_test_does_not_get(code: str, test: str) -> None:
     assert _run(code, test, "f").outcome is Outcome.FAILED
 
 
+F = "def f(x): return x"
+
+
+@pytest.mark.parametrize(
+    ("code", "test", "known", "unprepared"),
+    [
+        (F, "check(f)", "", "raises NameError"),
+        (F, "import missing_module\nassert f(1) == 1", "", "raises ModuleNotFoundError"),
+        (F, "assert f.__name__ == 'f'", "", "raises AttributeError"),
+        (F, "exit(0)", "", "raises NameError"),
+        (F, "raise SystemExit(0)", "", "raises SystemExit"),
+        (F, "while True: pass\nf(1)", "", "does not end in time"),
+        (F, "assert f(1) == 1", "while True: pass", "does not end in time"),
+        (F, "assert f(1) == 1", "undefined", "raises NameError"),
+        ("while True: pass", "assert f(1) == 1", "", None),
+        ("f = 3", "f(1)", "", None),
+        ("f = 3", "while f == 3: pass", "", None),
+        (F, "f(1)\nwhile True: pass", "", None),
+        (F, "f(1)\nundefined", "", None),
+        (F, "assert f(2) == 1", "", None),
+        ("def f(x):\n    while True: pass", "f(1)", "", None),
+        ("g = 1", "check(f)", "", None),
+    ],
+)
+def test_what_no_program_could_pass_is_told_apart(
+    code: str, test: str, known: str, unprepared: str | None
+) -> None:
+    """A problem's own code that fails where no program can influence it, and no other failure."""
+    with ProcessRunner(Limits(cpu_seconds=1), sandbox_layers()) as runner:
+        attempt = runner.run(Program(code, test, ("f",), known))
+    assert attempt.unprepared == unprepared
+    assert attempt.outcome is not Outcome.PASSED
+
+
 def test_known_is_the_tests_own() -> None:
     """What the prompt defines is not what the program made of it."""
     known = "def helper(x):\n    return x + 1\n\ndef f(x):\n    pass\n"

@@ -184,15 +184,19 @@ def test_only_libraries_and_an_empty_folder_are_seen(tmp_path: Path) -> None:
     mine.write_text("text")
     program = f"""
 import os
-hidden = ["/proc/self/status", "/etc/passwd", "/dev/null", "/bin/sh"]
+hidden = ["/proc/self/status", "/etc/passwd", "/dev/zero", "/dev/tty", "/bin/sh"]
 for path in [{str(mine)!r}, {__file__!r}, *hidden]:
     assert not os.path.exists(path), path
 for path in ["/file", os.__file__, "/tmp/../../file"]:
     try: open(path, "a")
     except OSError: pass
     else: raise AssertionError(path)
-try: os.rmdir("/tmp")
-except OSError: pass
+assert set(os.listdir("/dev")) == {{"null", "shm"}}
+for change in (lambda: os.rmdir("/tmp"), lambda: os.utime("/dev/null"),
+               lambda: os.chmod("/dev/null", 0), lambda: os.remove("/dev/null")):
+    try: change()
+    except OSError: pass
+    else: raise AssertionError(change)
 assert "file" not in os.listdir(".") and os.getcwd() == "/tmp"
 """
     assert run(program) is PASSED
@@ -285,9 +289,12 @@ def test_folders_are_removed(folders: Path, runner: ProcessRunner) -> None:
 
 
 def test_environment_is_empty(monkeypatch: pytest.MonkeyPatch, runner: ProcessRunner) -> None:
-    """No variable of this process reaches a program."""
+    """No variable of this process reaches a program; a home and a name it needs are its own."""
     monkeypatch.setenv("SOME_TOKEN", "value")
-    program = "import os; assert not set(os.environ) - {'LC_CTYPE'}"
+    program = (
+        "import os; assert set(os.environ) - {'LC_CTYPE'} == {'HOME', 'LOGNAME', 'USER'}; "
+        "assert os.environ['HOME'] == os.getcwd() and os.environ['USER'] == 'nobody'"
+    )
     assert runner.run(Program(program)).outcome is PASSED
 
 

@@ -1,14 +1,18 @@
-"""What the kernel is told to refuse: system calls (seccomp) and files, ports, signals (Landlock).
+"""The filter of system calls (seccomp): a list of what a calculation needs, and nothing else.
 
-Both are made here, once, by libraries, and installed by each process of a program (`inside`).
+It is compiled here, once, by the C library libseccomp, and installed by each process of a program
+(`inside/confine.py`). libseccomp is called directly: six of its functions are needed, and the
+package for it on PyPI had its last release in 2021.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import functools
 import os
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 READING = """
@@ -20,6 +24,7 @@ ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwai
 WRITING = """
 open openat creat mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 symlink symlinkat
 truncate ftruncate fallocate fsync fdatasync flock utime utimes chmod fchmodat copy_file_range
+link linkat
 """
 """Only where every file that there is to write is the program's own: Landlock knows no modes and
 times, and of truncation its first versions know nothing."""
@@ -33,8 +38,20 @@ futex futex_wait futex_wake set_robust_list get_robust_list set_tid_address rseq
 sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min
 clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time getrandom
 """
-PAIRS = "sendto recvfrom sendmsg recvmsg shutdown getsockopt setsockopt getsockname getpeername"
+PAIRS = "sendto recvfrom sendmsg recvmsg shutdown getsockname getpeername"
 """On the pairs of sockets that event loops wake themselves with; no other socket can be made."""
+EXTENDED_ATTRIBUTES = """
+getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr
+setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr
+"""
+"""Answered as by a file system that has none, which is what the library's copying expects."""
+
+_SOL_SOCKET = 1
+_SOCKET_OPTIONS = (2, 7, 8, 9, 13, 20, 21, 66, 67)
+"""SO_REUSEADDR, SNDBUF, RCVBUF, KEEPALIVE, LINGER, and the time-outs. Not SO_ATTACH_FILTER: it has
+the kernel compile a program."""
+_SOCKET_ANSWERS = (3, 4, 17, 30, 38, 39, *_SOCKET_OPTIONS)
+"""SO_TYPE, ERROR, PEERCRED, ACCEPTCONN, PROTOCOL, DOMAIN, and what can be set."""
 
 _CLONE_THREAD = 0x10000
 _AF_UNIX, _SOCK_STREAM, _SOCK_TYPES = 1, 1, 0xF
@@ -49,78 +66,108 @@ _TERMINAL_AND_DESCRIPTOR_FLAGS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451
 
 @functools.cache
 def system_call_filter(*, files: bool) -> bytes | None:
-    """A program for the kernel's seccomp that allows what a calculation needs, and nothing else.
+    """Compile a program for the kernel's seccomp that allows what a calculation needs.
 
     No process is started, nothing executed, no socket made, no signal sent; threads are allowed.
     Without `files`, no file is written, changed or opened for that. None where libseccomp is
     missing.
     """
     try:
-        import pyseccomp as seccomp
-    except (ImportError, OSError, RuntimeError):
+        compiler = _Compiler()
+    except OSError:
         return None
-    made = seccomp.SyscallFilter(seccomp.ERRNO(errno.EPERM))
-    made.set_attr(seccomp.Attr.ACT_BADARCH, seccomp.KILL_PROCESS)
+    allow, argument = compiler.allow, _Argument
     for name in " ".join([READING, WRITING * files, MEMORY, ITSELF, PAIRS]).split():
-        _allow(seccomp, made, name)
-    arg, equal, masked = seccomp.Arg, seccomp.EQ, seccomp.MASKED_EQ
+        allow(name)
+    for name in EXTENDED_ATTRIBUTES.split():
+        compiler.refuse(name, errno.ENOTSUP)
     if files:
         # By its path: the null device, which every program has, is nobody's own.
-        _allow(seccomp, made, "utimensat", arg(1, seccomp.NE, 0))
+        allow("utimensat", argument(1, _NOT_EQUAL, 0))
     else:
-        _allow(seccomp, made, "open", arg(1, masked, _O_WRITES, 0))
-        _allow(seccomp, made, "openat", arg(2, masked, _O_WRITES, 0))
-    _allow(seccomp, made, "clone", arg(0, masked, _CLONE_THREAD, _CLONE_THREAD))
+        allow("open", argument(1, _MASKED_EQUAL, _O_WRITES, 0))
+        allow("openat", argument(2, _MASKED_EQUAL, _O_WRITES, 0))
+    allow("clone", argument(0, _MASKED_EQUAL, _CLONE_THREAD, _CLONE_THREAD))
     # Streams: a datagram could be addressed to any other socket.
-    stream = arg(1, masked, _SOCK_TYPES, _SOCK_STREAM)
-    _allow(seccomp, made, "socketpair", arg(0, equal, _AF_UNIX), stream)
+    stream = argument(1, _MASKED_EQUAL, _SOCK_TYPES, _SOCK_STREAM)
+    allow("socketpair", argument(0, _EQUAL, _AF_UNIX), stream)
+    of_socket = argument(1, _EQUAL, _SOL_SOCKET)
+    for name, options in [("setsockopt", _SOCKET_OPTIONS), ("getsockopt", _SOCKET_ANSWERS)]:
+        for option in options:
+            allow(name, of_socket, argument(2, _EQUAL, option))
     for command in _FCNTL:
-        _allow(seccomp, made, "fcntl", arg(1, equal, command))
-    _allow(seccomp, made, "fcntl", arg(1, equal, _F_SETFL), arg(2, masked, _O_ASYNC, 0))
-    _allow(seccomp, made, "prlimit64", arg(0, equal, 0), arg(2, equal, 0))
+        allow("fcntl", argument(1, _EQUAL, command))
+    no_signals = argument(2, _MASKED_EQUAL, _O_ASYNC, 0)
+    allow("fcntl", argument(1, _EQUAL, _F_SETFL), no_signals)
+    allow("prlimit64", argument(0, _EQUAL, 0), argument(2, _EQUAL, 0))
     for request in _TERMINAL_AND_DESCRIPTOR_FLAGS:
-        _allow(seccomp, made, "ioctl", arg(1, equal, request))
+        allow("ioctl", argument(1, _EQUAL, request))
     # The C library then falls back on clone, whose flags can be seen.
-    made.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")
-    with tempfile.TemporaryFile() as file:
-        made.export_bpf(file)
-        file.seek(0)
-        return file.read()
+    compiler.refuse("clone3", errno.ENOSYS)
+    return compiler.compiled()
 
 
-def _allow(seccomp: Any, made: Any, name: str, *arguments: Any) -> None:
-    if seccomp.resolve_syscall(seccomp.system_arch(), name) >= 0:  # this machine has it
-        made.add_rule(seccomp.ALLOW, name, *arguments)
+# <seccomp.h>
+_ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
+_ACT_BADARCH = 2
+_NOT_EQUAL, _EQUAL, _MASKED_EQUAL = 1, 4, 7
 
 
-@functools.cache
-def ruleset(libraries: tuple[str, ...], *, files: bool) -> int | None:
-    """A Landlock ruleset, as a descriptor for children; it stays open as long as this process.
+class _Argument(ctypes.Structure):
+    """A condition on an argument of a system call: its number, the comparison, one or two values.
 
-    TCP, and signals to other processes, are refused where the kernel can. With `files`, so is
-    everything on disk but reading below the libraries.
-
-    None where this kernel has no Landlock, or cannot do what is asked.
+    For `_MASKED_EQUAL` the first value is the mask.
     """
-    try:
-        import py_landlock as landlock
-        from py_landlock import abi
-    except ImportError:
-        return None
-    try:
-        version = landlock.get_abi_version()
-        asked = landlock.RulesetAttr()
-        asked.handled_access_fs = abi.get_supported_fs(version) if files else 0
-        asked.handled_access_net = abi.get_supported_net(version)
-        asked.scoped = abi.get_supported_scope(version)
-        made = landlock.create_ruleset(asked)
-        for folder in libraries if files else ():
-            opened = os.open(folder, os.O_PATH | os.O_CLOEXEC)
-            rule = landlock.PathBeneathAttr()
-            rule.allowed_access = landlock.AccessFs.READ_FILE | landlock.AccessFs.READ_DIR
-            rule.parent_fd = opened
-            landlock.add_rule(made, rule)
-            os.close(opened)
-    except (OSError, landlock.LandlockError):
-        return None
-    return int(made)
+
+    _fields_ = (
+        ("number", ctypes.c_uint),
+        ("comparison", ctypes.c_int),
+        ("first", ctypes.c_uint64),
+        ("second", ctypes.c_uint64),
+    )
+
+
+class _Compiler:
+    """A filter of libseccomp that refuses with EPERM what no rule is about.
+
+    Raises:
+        OSError: libseccomp is missing, or refuses.
+    """
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL("libseccomp.so.2")
+        self._library.seccomp_init.restype = ctypes.c_void_p
+        made = self._library.seccomp_init(ctypes.c_uint32(_ERRNO | errno.EPERM))
+        if not made:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        self._filter = ctypes.c_void_p(made)
+        # Calls of another architecture have other numbers.
+        self._call("seccomp_attr_set", _ACT_BADARCH, ctypes.c_uint32(_KILL_PROCESS))
+
+    def allow(self, name: str, *conditions: _Argument) -> None:
+        """Allow a system call where all the conditions on its arguments hold."""
+        self._add(name, _ALLOW, conditions)
+
+    def refuse(self, name: str, number: int) -> None:
+        """Have a system call fail with an error number."""
+        self._add(name, _ERRNO | number, ())
+
+    def compiled(self) -> bytes:
+        """Return the program, 8 bytes an instruction, and give up the filter."""
+        with tempfile.TemporaryFile() as file:
+            self._call("seccomp_export_bpf", file.fileno())
+            self._library.seccomp_release(self._filter)
+            file.seek(0)
+            return file.read()
+
+    def _add(self, name: str, action: int, conditions: Sequence[_Argument]) -> None:
+        call = self._library.seccomp_syscall_resolve_name(name.encode())
+        if call >= 0:  # this architecture has it
+            array = (_Argument * len(conditions))(*conditions)
+            action_given, count = ctypes.c_uint32(action), len(conditions)
+            self._call("seccomp_rule_add_array", action_given, call, count, array)
+
+    def _call(self, function: str, *arguments: Any) -> None:
+        status = getattr(self._library, function)(self._filter, *arguments)
+        if status < 0:
+            raise OSError(-status, f"{function}: {os.strerror(-status)}")

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from erasetest.utility.sandbox.filters import ruleset, system_call_filter
+from erasetest.utility.sandbox.filters import system_call_filter
 from erasetest.utility.sandbox.fork_server import ForkServer
+from erasetest.utility.sandbox.landlock import ruleset
 from erasetest.utility.sandbox.limits import Limits, Outcome
 from erasetest.utility.sandbox.programs import Program
 
@@ -76,8 +77,10 @@ class ProcessRunner:
             "memory_bytes": limits.memory_bytes,
             "file_bytes": limits.file_bytes,
             "open_files": limits.open_files,
-            "processes": _process_limit(limits.processes, layers, workers),
+            "processes": limits.processes,
         }
+        self._workers = workers
+        self._shares_its_user = _shares_its_user(layers)
         self._idle: list[ForkServer] = []
         self._busy: set[ForkServer] = set()
         self._stopped = False
@@ -86,7 +89,10 @@ class ProcessRunner:
         """Run a program to its end or its limits. Nothing of it is left when this returns."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         with tempfile.TemporaryDirectory(prefix="erasetest-", ignore_cleanup_errors=True) as folder:
-            job = _framed({**self._settings, "folder": folder, "program": _source(program.code)})
+            settings = {**self._settings, "folder": folder, "program": _source(program.code)}
+            if self._shares_its_user:
+                settings["processes"] = self._limits.processes * self._workers + _own_tasks()
+            job = _framed(settings)
             job += _framed(
                 {
                     "known": _source(program.known),
@@ -160,6 +166,8 @@ class ProcessRunner:
             outcome, settled = Outcome.TIMEOUT, False
         elif not int(was_read):
             settled = False  # killed early; and what it did not read stands in the way of the next
+        elif self._shares_its_user and self._workers > 1:
+            settled = False  # others may have held all the threads that it needed
         endless = outcome is Outcome.TIMEOUT and bool(int(alone))
         return Attempt(
             outcome,
@@ -199,20 +207,18 @@ def _fault(reason: str) -> Attempt:
     return Attempt(Outcome.FAILED, settled=False, fault=reason)
 
 
-def _process_limit(processes: int, layers: Sequence[str], workers: int) -> int:
-    """RLIMIT_NPROC for each program.
+def _shares_its_user(layers: Sequence[str]) -> bool:
+    """Whether programs that run at the same time share one limit on processes and threads.
 
-    The kernel counts all processes and threads of the user, except that a program in its own user
-    namespace starts at none.
+    RLIMIT_NPROC counts those of the user. A program has a user of its own where root can give it
+    one, and begins at none in a user namespace of its own. Root itself is not counted.
     """
-    uid = os.geteuid()
-    if uid != 0 and {"files", "network", "processes"} & set(layers):
-        return processes
-    return _tasks_of(65534 if uid == 0 else uid) + workers * processes
+    return os.geteuid() != 0 and not {"files", "network", "processes"} & set(layers)
 
 
-def _tasks_of(uid: int) -> int:
-    tasks = 0
+def _own_tasks() -> int:
+    """Count the processes and threads of this user."""
+    tasks, uid = 0, os.geteuid()
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if process.stat().st_uid == uid:

@@ -1,7 +1,7 @@
 """What a process gives up before it runs what it was started for."""
 
 # pathlib and contextlib take time to import; /tmp is what this file is about.
-# ruff: noqa: PTH102, PTH103, PTH109, PTH123, S108
+# ruff: noqa: PTH102, PTH103, PTH109, PTH123, PTH211, S108
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ else:
 _LIBC = ctypes.CDLL(None, use_errno=True)
 LINUX = sys.platform == "linux"
 _NOBODY = 65534
+_FIRST_UID = 1_900_000_000
+"""Where the users of programs begin; process numbers, which are added, stay below 2 ** 22."""
 
 # <linux/prctl.h>, <linux/sched.h>, <linux/mount.h>, <linux/capability.h>, <linux/seccomp.h>
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
@@ -29,7 +31,8 @@ _CLONE_NEWNS, _CLONE_NEWIPC, _CLONE_NEWUSER = 0x00020000, 0x08000000, 0x10000000
 _CLONE_NEWPID, _CLONE_NEWNET = 0x20000000, 0x40000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
 _MS_BIND, _MS_REC, _MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
-_SYS_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RO_NOSUID_NODEV = 442, -100, 0x8000, 7
+_SYS_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE = 442, -100, 0x8000
+_MOUNT_ATTR_RO_NOSUID, _MOUNT_ATTR_NODEV = 3, 4
 _SYS_LANDLOCK_RESTRICT_SELF = 446
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -54,6 +57,25 @@ def libc(function: str, *arguments: Any) -> None:
 def prctl(option: int, value: int) -> None:
     """Set an attribute of this process."""
     libc("prctl", option, value, 0, 0, 0)
+
+
+def unused_uid() -> int:
+    """Return a user for the program of this process that no other program has meanwhile.
+
+    The kernel counts the processes and threads of each user, so that one program that holds many
+    cannot keep them from the others; and a program has no rights on processes of another user.
+    """
+    wanted = _FIRST_UID + os.getpid()
+    try:
+        with open("/proc/self/uid_map") as file:
+            ranges = [tuple(map(int, line.split())) for line in file]
+    except OSError:
+        return wanted
+    if any(first <= wanted < first + count for first, _, count in ranges):
+        return wanted
+    # A container that was given few users: one of its last.
+    first, _, count = max(ranges)
+    return first + count - 1 - os.getpid() % max(count // 2, 1)
 
 
 def leave_namespaces(job: dict[str, Any]) -> None:
@@ -81,8 +103,8 @@ def leave_namespaces(job: dict[str, Any]) -> None:
 def _make_empty_root(job: dict[str, Any]) -> None:
     """Mount on the working folder: the libraries read-only, `/tmp` of a bounded size, no more.
 
-    No /proc, /dev, /run, /etc or /home, and no program to execute. Inside a chroot the kernel makes
-    no user namespace, and without capabilities there is no other way out.
+    No /proc, /run, /etc or /home, no device but the null device, and no program to execute. Inside
+    a chroot the kernel makes no user namespace, and without capabilities there is no other way out.
     """
     root = os.getcwd()
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
@@ -91,6 +113,11 @@ def _make_empty_root(job: dict[str, Any]) -> None:
     flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
     size = f"size={job['file_bytes']},nr_inodes=1k,mode=1777"
     _mount("tmpfs", root + "/tmp", "tmpfs", flags, size)
+    os.mkdir(root + "/dev")
+    os.symlink("/tmp", root + "/dev/shm")  # where locks between processes are kept
+    os.close(os.open(root + "/dev/null", os.O_CREAT))
+    _mount("/dev/null", root + "/dev/null", None, _MS_BIND)
+    _make_read_only(root + "/dev/null", 0, also=0)  # it can be written all the same
     bound: list[str] = []
     for folder in job["libraries"]:
         if not folder.startswith(tuple(f"{b}/" for b in bound)):
@@ -101,8 +128,8 @@ def _make_empty_root(job: dict[str, Any]) -> None:
     _make_read_only(root, 0)
 
 
-def _make_read_only(mount: str, flags: int) -> None:
-    attributes = struct.pack("QQQQ", _MOUNT_ATTR_RO_NOSUID_NODEV, 0, 0, 0)
+def _make_read_only(mount: str, flags: int, also: int = _MOUNT_ATTR_NODEV) -> None:
+    attributes = struct.pack("QQQQ", _MOUNT_ATTR_RO_NOSUID | also, 0, 0, 0)
     libc(
         "syscall",
         ctypes.c_long(_SYS_MOUNT_SETATTR),
@@ -129,13 +156,16 @@ def confine(job: dict[str, Any]) -> None:
     if "files" in layers:
         os.chroot(os.getcwd())  # by its name: "." is what the root was mounted upon
         os.chdir("/tmp")
+    # There is no /etc/passwd to look these up in.
+    os.environ.update(HOME=os.getcwd(), LOGNAME="nobody", USER="nobody")
     os.umask(0o077)
     if "user" in layers and os.geteuid() == 0:
+        uid = job["uid"]
         if "files" not in layers:
-            os.chown(".", _NOBODY, _NOBODY)
+            os.chown(".", uid, _NOBODY)
         os.setgroups([])
         os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresuid(uid, uid, uid)
     if "limits" in layers:
         _set_limits(job)
     if LINUX:

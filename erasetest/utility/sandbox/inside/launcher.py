@@ -34,6 +34,7 @@ from .confine import (
     confine,
     leave_namespaces,
     prctl,
+    unused_uid,
 )
 from .holder import hold
 from .tester import ALONE, TOGETHER, Unprepared, compiled, test
@@ -137,6 +138,7 @@ class _Supervisor:
         os.chdir(self._job["folder"])
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGALRM, self._stop)
+        self._job["uid"] = unused_uid()
         leave_namespaces(self._job)
         _guard_supervisor()
         questions, answers = os.pipe(), os.pipe()

@@ -94,6 +94,7 @@ class Traps:
             path.chmod(0o666)  # an ordinary user may write there too
         self.kept = folder / "kept"
         self._keep()
+        self.null_time = Path(os.devnull).stat().st_mtime_ns
         self.stranger = _sleeper()
         ipv4, ipv6, udp = (server.getsockname()[1] for server in self.servers[:3])
         self.names = {
@@ -125,6 +126,8 @@ class Traps:
             self.names["STRANGER"] = self.stranger.pid
         state = self.kept.stat()
         changed = (state.st_mode & 0o777, state.st_size, state.st_mtime) != _KEPT
+        changed |= Path(os.devnull).stat().st_mtime_ns != self.null_time
+        self.null_time = Path(os.devnull).stat().st_mtime_ns
         self._keep()
         left = bool(_orphans(self.stranger.pid)) or _shared_segment_is_left(self.names["SEGMENT"])
         return {
@@ -254,13 +257,12 @@ CHECKS = {
         "        return self._handed[_index(number)]": "        return self._handed[number] "
         "if type(number) is int else number",
         "        if not asks:": "        if False:",
-        'INERT[given.removeprefix("builtins:")]': "_found(given)",
+        'INERT[given.removeprefix("builtins:")]': "_Holder({}).resolve(b'n', given)",
+        "from .holder import": "from .holder import _Holder,",
         "        if not _may_be_called(target):": "        if False:",
         "self._attributes(target).get(_exactly(str, name))": "callable(getattr(target, name))",
         "    if type(value) is not kind:": "    if False:",
-        "return is_method, None if is_method else": "return False,",
-        "class Unprepared": "def _found(given):\n    from .holder import _Holder\n    "
-        "return _Holder({}).resolve(b'n', given)\n\nclass Unprepared",
+        "        if is_method:\n": "        if False:\n",
     },
     "codec.py": {
         "if type(parts) is not tuple or not all(map(_is_accepted, parts, accepted)):": "if False:",

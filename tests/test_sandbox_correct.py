@@ -343,6 +343,9 @@ for level in (socket.SOL_SOCKET, 0, 6, 41):
             try: call()
             except PermissionError: refused += 1
 assert refused == 64, refused
+before = one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
+assert one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == before
 """
     with ProcessRunner(Limits(), sandbox_layers()) as runner:
         assert runner.run(Program(code)).outcome is PASSED

@@ -23,7 +23,7 @@ ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwai
 """
 WRITING = """
 open openat creat mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 symlink symlinkat
-truncate ftruncate fallocate fsync fdatasync flock utime utimes chmod fchmodat copy_file_range
+truncate ftruncate fallocate fsync fdatasync utime utimes chmod fchmodat copy_file_range
 link linkat
 """
 """Only where every file that there is to write is the program's own: Landlock knows no modes and
@@ -38,8 +38,9 @@ futex futex_wait futex_wake set_robust_list get_robust_list set_tid_address rseq
 sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min
 clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time getrandom
 """
-PAIRS = "sendto recvfrom sendmsg recvmsg shutdown getsockname getpeername"
-"""On the pairs of sockets that event loops wake themselves with; no other socket can be made."""
+PAIRS = "sendto recvfrom shutdown getsockname getpeername"
+"""On the pairs of sockets that event loops wake themselves with; no other socket can be made. Not
+sendmsg: descriptors that are on their way keep sockets and what they hold, beyond every limit."""
 EXTENDED_ATTRIBUTES = """
 getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr
 setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr
@@ -47,11 +48,14 @@ setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr
 """Answered as by a file system that has none, which is what the library's copying expects."""
 
 _SOL_SOCKET = 1
-_SOCKET_OPTIONS = (2, 7, 8, 9, 13, 20, 21, 66, 67)
-"""SO_REUSEADDR, SNDBUF, RCVBUF, KEEPALIVE, LINGER, and the time-outs. Not SO_ATTACH_FILTER: it has
-the kernel compile a program."""
-_SOCKET_ANSWERS = (3, 4, 17, 30, 38, 39, *_SOCKET_OPTIONS)
+_SOCKET_OPTIONS = (2, 9, 13, 20, 21, 66, 67)
+"""SO_REUSEADDR, KEEPALIVE, LINGER, and the time-outs. Not SO_ATTACH_FILTER: it has the kernel
+compile a program."""
+_SOCKET_SIZES = (7, 8)
+"""SO_SNDBUF and RCVBUF: without effect, as no limit counts what sockets hold."""
+_SOCKET_ANSWERS = (3, 4, 17, 30, 38, 39, *_SOCKET_OPTIONS, *_SOCKET_SIZES)
 """SO_TYPE, ERROR, PEERCRED, ACCEPTCONN, PROTOCOL, DOMAIN, and what can be set."""
+_AT_SYMLINK_NOFOLLOW = 0x100
 
 _CLONE_THREAD = 0x10000
 _AF_UNIX, _SOCK_STREAM, _SOCK_TYPES = 1, 1, 0xF
@@ -82,8 +86,11 @@ def system_call_filter(*, files: bool) -> bytes | None:
     for name in EXTENDED_ATTRIBUTES.split():
         compiler.refuse(name, errno.ENOTSUP)
     if files:
-        # By its path: the null device, which every program has, is nobody's own.
-        allow("utimensat", argument(1, _NOT_EQUAL, 0))
+        # By its path, and not an empty one: the null device, which every program has open, is not
+        # the program's own.
+        other_flags = 0xFFFFFFFF & ~_AT_SYMLINK_NOFOLLOW
+        by_path = argument(3, _MASKED_EQUAL, other_flags, 0)
+        allow("utimensat", argument(1, _NOT_EQUAL, 0), by_path)
     else:
         allow("open", argument(1, _MASKED_EQUAL, _O_WRITES, 0))
         allow("openat", argument(2, _MASKED_EQUAL, _O_WRITES, 0))
@@ -95,6 +102,10 @@ def system_call_filter(*, files: bool) -> bytes | None:
     for name, options in [("setsockopt", _SOCKET_OPTIONS), ("getsockopt", _SOCKET_ANSWERS)]:
         for option in options:
             allow(name, of_socket, argument(2, _EQUAL, option))
+    for option in _SOCKET_SIZES:
+        compiler.refuse("setsockopt", 0, of_socket, argument(2, _EQUAL, option))
+    # Without effect: a program could lock a file of the libraries, which others have open too.
+    compiler.refuse("flock", 0)
     for command in _FCNTL:
         allow("fcntl", argument(1, _EQUAL, command))
     no_signals = argument(2, _MASKED_EQUAL, _O_ASYNC, 0)
@@ -148,9 +159,9 @@ class _Compiler:
         """Allow a system call where all the conditions on its arguments hold."""
         self._add(name, _ALLOW, conditions)
 
-    def refuse(self, name: str, number: int) -> None:
-        """Have a system call fail with an error number."""
-        self._add(name, _ERRNO | number, ())
+    def refuse(self, name: str, number: int, *conditions: _Argument) -> None:
+        """Have a system call fail with an error number; with 0, do nothing and succeed."""
+        self._add(name, _ERRNO | number, conditions)
 
     def compiled(self) -> bytes:
         """Return the program, 8 bytes an instruction, and give up the filter."""

@@ -11,7 +11,9 @@ import ctypes
 import functools
 import os
 import struct
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 # <linux/landlock.h>
 _SYS_CREATE_RULESET, _SYS_ADD_RULE = 444, 445
@@ -25,11 +27,12 @@ _SCOPES = {6: 0b11}  # abstract sockets, and signals
 
 
 @functools.cache
-def ruleset(libraries: tuple[str, ...], *, files: bool) -> int | None:
+def ruleset(libraries: tuple[str, ...], hidden: tuple[str, ...], *, files: bool) -> int | None:
     """Return a Landlock ruleset, as a descriptor that children inherit.
 
     It stays open as long as this process. TCP, and signals to other processes, are refused where
-    the kernel can. With `files`, so is everything on disk but reading below the libraries.
+    the kernel can. With `files`, so is everything on disk but reading files of the libraries that
+    are not in `hidden` folders.
 
     None where this kernel has no Landlock, or cannot do what is asked.
     """
@@ -40,12 +43,30 @@ def ruleset(libraries: tuple[str, ...], *, files: bool) -> int | None:
         attributes = struct.pack("=QQQ", *rights)
         made = _call(_SYS_CREATE_RULESET, attributes, len(attributes), 0)
         for folder in libraries if files else ():
-            opened = os.open(folder, os.O_PATH | os.O_CLOEXEC)
-            rule = struct.pack("=Qi", _READ_FILE | _READ_DIR, opened)
-            _call(_SYS_ADD_RULE, made, _RULE_PATH_BENEATH, rule, 0)
-            os.close(opened)
+            _allow(made, _READ_DIR, folder)
+            for path in _without(Path(folder), hidden):
+                _allow(made, _READ_FILE, path)
         return made
     return None
+
+
+def _allow(made: int, rights: int, path: str | Path) -> None:
+    opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        _call(_SYS_ADD_RULE, made, _RULE_PATH_BENEATH, struct.pack("=Qi", rights, opened), 0)
+    finally:
+        os.close(opened)
+
+
+def _without(folder: Path, hidden: tuple[str, ...]) -> Iterator[Path]:
+    """Yield paths that hold all of a folder but what is hidden: a rule cannot take away."""
+    below = [each for each in hidden if Path(each).is_relative_to(folder)]
+    if not below:
+        yield folder
+    elif str(folder) not in below:
+        for child in folder.iterdir():
+            if child.exists():  # not a link to nothing
+                yield from _without(child, tuple(below))
 
 
 def _known(rights: dict[int, int], version: int) -> int:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from erasetest.errors import BadInput, SandboxError
+from erasetest.errors import SandboxError
 from erasetest.utility.sandbox.layers import sandbox_layers
 from erasetest.utility.sandbox.limits import Limits
 from erasetest.utility.sandbox.process import Attempt, ProcessRunner
@@ -45,7 +45,6 @@ def run_programs(
 
     Raises:
         SandboxError: see `required_layers`; or a program could not be run twice.
-        BadInput: the test of a program fails by itself.
     """
     layers = required_layers(unsafe=unsafe)
     workers = workers or os.cpu_count() or 1
@@ -80,7 +79,7 @@ def run_programs(
     executor.shutdown()
     with runner:
         for program in doubtful:
-            settle(program, _final(program, runner.run(program)))
+            settle(program, _final(runner.run(program)))
     return [attempts[program] for program in programs]
 
 
@@ -109,12 +108,7 @@ def required_layers(*, unsafe: bool = False) -> tuple[str, ...]:
     return layers
 
 
-def _final(program: Program, attempt: Attempt) -> Attempt:
-    if attempt.unprepared is not None:
-        raise BadInput(
-            f"{program.name or 'a program'}: its test {attempt.unprepared} before it asks the "
-            "program for anything: correct the problem, or leave it out"
-        )
+def _final(attempt: Attempt) -> Attempt:
     if attempt.fault is not None:
         raise SandboxError(f"a generated program could not be run: {attempt.fault}")
     return attempt

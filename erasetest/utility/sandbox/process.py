@@ -34,8 +34,7 @@ class Attempt:
 
     `settled` is false where a busy machine may be the cause, so that the program deserves another
     run, alone. `parses` says whether the program is Python at all. `fault` is why it could not be
-    run, if so; `unprepared` is what its test does before it asks the program for anything, so that
-    no program could pass: "raises NameError", "does not end in time".
+    run, if so.
     `peak_bytes` is the largest resident set of a process of it.
     """
 
@@ -43,7 +42,6 @@ class Attempt:
     settled: bool = True
     parses: bool = False
     fault: str | None = None
-    unprepared: str | None = None
     peak_bytes: int = 0
 
 
@@ -63,13 +61,15 @@ class ProcessRunner:
         libraries = _libraries()
         self._ruleset = None
         if "landlock" in layers:
-            self._ruleset = ruleset(libraries, files="files" not in layers)
+            hidden = _installed(libraries)
+            self._ruleset = ruleset(libraries, hidden, files="files" not in layers)
         filtered = None
         if "system calls" in layers:
             filtered = system_call_filter(files="files" in layers)
         self._settings = {
             "layers": list(layers),
             "libraries": libraries,
+            "hidden": _installed(libraries),
             "ruleset": self._ruleset,
             "filter": filtered,
             "cpu_seconds": limits.cpu_seconds,
@@ -154,11 +154,9 @@ class ProcessRunner:
 
     def _judge(self, said: str, nonce: bytes) -> Attempt:
         kind, _, rest = said.partition(" ")
-        if kind == "unprepared":
-            return Attempt(Outcome.FAILED, settled=False, unprepared=f"raises {rest}")
         if kind != "ended":
             return _fault(rest)
-        *ends, peak, out_of_time, parses, was_read, alone, reported = rest.split(" ")
+        *ends, peak, out_of_time, parses, was_read, reported = rest.split(" ")
         outcome, settled = Outcome.FAILED, True
         if int(ends[0]) == 0 and hmac.compare_digest(bytes.fromhex(reported), nonce):
             outcome = Outcome.PASSED
@@ -168,14 +166,7 @@ class ProcessRunner:
             settled = False  # killed early; and what it did not read stands in the way of the next
         elif self._shares_its_user and self._workers > 1:
             settled = False  # others may have held all the threads that it needed
-        endless = outcome is Outcome.TIMEOUT and bool(int(alone))
-        return Attempt(
-            outcome,
-            settled,
-            bool(int(parses)),
-            unprepared="does not end in time" if endless else None,
-            peak_bytes=int(peak) << 10,
-        )
+        return Attempt(outcome, settled, bool(int(parses)), peak_bytes=int(peak) << 10)
 
     def _out_of_cpu_time(self, status: str, cpu_seconds: str) -> bool:
         # Half: the kernel may count the limit in ticks and the usage exactly, and a killed process
@@ -201,6 +192,14 @@ def _libraries() -> tuple[str, ...]:
     base = {"base": sys.base_prefix, "platbase": sys.base_exec_prefix}
     own += [sysconfig.get_path(name, vars=base) for name in ("stdlib", "platstdlib")]
     return tuple(sorted(folder for folder in {*_LIBRARIES, *own} if Path(folder).is_dir()))
+
+
+@functools.cache
+def _installed(libraries: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the folders of installed packages: one may hold problems and their answers."""
+    names = ("site-packages", "dist-packages")
+    found = (path for each in libraries for name in names for path in Path(each).glob(f"*/{name}"))
+    return tuple(sorted({str(path) for path in found if not path.is_symlink()}))
 
 
 def _fault(reason: str) -> Attempt:

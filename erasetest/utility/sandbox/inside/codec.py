@@ -121,6 +121,17 @@ _PARTS: dict[tuple[str, str], Callable[[Any], tuple[Any, ...]]] = {
     ("datetime", "datetime"): lambda v: (*v.timetuple()[:6], v.microsecond, _zone(v)),
     ("datetime", "timezone"): lambda v: (v.utcoffset(None),),
     ("datetime", "timedelta"): lambda v: (v.days, v.seconds, v.microseconds),
+    ("pathlib", "PosixPath"): lambda v: (str(v),),
+    ("pathlib", "PurePosixPath"): lambda v: (str(v),),
+    ("builtins", "dict_keys"): lambda v: (list(v),),
+    ("builtins", "dict_values"): lambda v: (list(v),),
+    ("builtins", "dict_items"): lambda v: (list(v),),
+}
+# Those that are not made by calling their name.
+_MADE: dict[tuple[str, str], Callable[..., Any]] = {
+    ("builtins", "dict_keys"): lambda items: dict.fromkeys(items).keys(),
+    ("builtins", "dict_values"): lambda items: dict(enumerate(items)).values(),
+    ("builtins", "dict_items"): lambda items: dict(items).items(),
 }
 # What their constructors may be given: exactly these types, so that none of them can be made to
 # call anything. The elements of containers are plain data or references, which none of them calls.
@@ -137,6 +148,11 @@ _ACCEPTED: dict[tuple[str, str], tuple[tuple[type | str, ...], ...]] = {
     ("datetime", "datetime"): (*(_INTS,) * 7, ("timezone", type(None))),
     ("datetime", "timezone"): (("timedelta",),),
     ("datetime", "timedelta"): (_INTS,) * 3,
+    ("pathlib", "PosixPath"): ((str,),),
+    ("pathlib", "PurePosixPath"): ((str,),),
+    ("builtins", "dict_keys"): ((list,),),
+    ("builtins", "dict_values"): ((list,),),
+    ("builtins", "dict_items"): (("pairs",),),
 }
 
 
@@ -222,7 +238,8 @@ def _decode(
             raise ValueError
         if len(parts) != len(accepted):
             raise ValueError
-        return getattr(__import__(module), attribute)(*parts), at
+        made = _MADE.get((module, attribute)) or getattr(__import__(module), attribute)
+        return made(*parts), at
     if tag in (b"b", b"a"):
         return _TYPES[tag](_cut(data, at, count)), at + count
     if tag not in _TYPES or deep == 0:

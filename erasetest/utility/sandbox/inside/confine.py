@@ -125,6 +125,11 @@ def _make_empty_root(job: dict[str, Any]) -> None:
             _mount(folder, root + folder, None, _MS_BIND | _MS_REC)
             _make_read_only(root + folder, _AT_RECURSIVE)
             bound.append(folder)
+    for folder in job["hidden"]:
+        _mount(
+            "tmpfs", root + folder, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=4k,nr_inodes=1,mode=755"
+        )
+        _make_read_only(root + folder, 0)
     _make_read_only(root, 0)
 
 
@@ -152,10 +157,14 @@ def confine(job: dict[str, Any]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     os.setpgid(0, 0)
-    os.dup2(2, 1)
     if "files" in layers:
         os.chroot(os.getcwd())  # by its name: "." is what the root was mounted upon
         os.chdir("/tmp")
+    # Opened anew: what is inherited has flags and locks that all programs would share.
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    os.close(null)
     # There is no /etc/passwd to look these up in.
     os.environ.update(HOME=os.getcwd(), LOGNAME="nobody", USER="nobody")
     os.umask(0o077)

@@ -8,6 +8,7 @@ decided by its `Side`.
 
 from __future__ import annotations
 
+import _thread
 import builtins
 import functools
 import os
@@ -16,7 +17,7 @@ from .codec import Unreadable, decode, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Protocol
+    from typing import Any, NoReturn, Protocol
 
     class Side(Protocol):
         """What one end of a connection gives away, and what it accepts."""
@@ -43,7 +44,7 @@ MOST_BYTES = 64 << 20
 _EXCEPTIONS = {
     name: kind
     for name, kind in vars(builtins).items()
-    if isinstance(kind, type) and issubclass(kind, Exception)
+    if isinstance(kind, type) and issubclass(kind, Exception) and "Group" not in name
 }
 # These would end a loop of the test, as no function of a program may.
 _EXCEPTIONS["StopIteration"] = _EXCEPTIONS["StopAsyncIteration"] = RuntimeError
@@ -65,6 +66,7 @@ class Connection:
     def __init__(self, incoming: int, outgoing: int, side: Side) -> None:
         self._incoming, self._outgoing = incoming, outgoing
         self._side = side
+        self._asking = _thread.RLock()
         self.gone = False
 
     def ask(self, question: str, *arguments: Any) -> Any:
@@ -74,17 +76,19 @@ class Connection:
             Gone: the other side has ended.
             Exception: what the other side raised, as the nearest built-in type.
         """
-        if self.gone:
-            raise Gone
-        self._send(b"q", (question, *arguments))
-        while True:
-            kind, value = self._receive()
-            if kind == b"q":
-                self._answer(value)
-            elif kind == b"a":
-                return value
-            else:
-                raise self._raised(value)
+        # Threads of a test ask one after another; an answer may ask in its turn.
+        with self._asking:
+            if self.gone:
+                raise Gone
+            self._send(b"q", (question, *arguments))
+            while True:
+                kind, value = self._receive()
+                if kind == b"q":
+                    self._answer(value)
+                elif kind == b"a":
+                    return value
+                else:
+                    raise self._raised(value)
 
     def serve(self) -> None:
         """Answer questions until the other side has ended.
@@ -104,18 +108,21 @@ class Connection:
             self._send(b"a", self._side.answer(question, arguments))
         except Exception as error:
             names = [each.__name__ for each in type(error).__mro__]
-            self._send(b"e", (names, _text(error) if self._side.says_why else ""))
+            self._send(b"e", (names, *(_why(error) if self._side.says_why else ("", ()))))
 
     def _raised(self, value: Any) -> BaseException:
-        if type(value) is not tuple or [type(each) for each in value] != [list, str]:
+        if type(value) is not tuple or [type(each) for each in value] != [list, str, tuple]:
             return self._lost()
-        names, text = value
+        names, text, arguments = value
         for name in names:
             kind = _EXCEPTIONS.get(name) if type(name) is str else None
-            if kind is not None:
+            if kind is None:
+                continue
+            # It may need other arguments: one that it derives from does not.
+            for given in (arguments, (text,)):
                 try:
-                    return kind(text)
-                except TypeError:  # it needs more than a text: one that it derives from does not
+                    return kind(*given)
+                except TypeError:
                     continue
         return self._lost()
 
@@ -159,8 +166,18 @@ class Connection:
         return Gone()
 
 
-def _text(error: BaseException) -> str:
+def _why(error: BaseException) -> tuple[str, tuple[Any, ...]]:
+    """Return the text of an exception, and what it was made of as far as that is data."""
     try:
-        return str(error)
+        text = str(error)
     except Exception:
-        return ""
+        text = ""
+    try:
+        encode(error.args, _refuse)
+    except Exception:
+        return text, (text,)
+    return text, error.args
+
+
+def _refuse(value: Any) -> NoReturn:
+    raise TypeError(f"{type(value).__name__} is not data")

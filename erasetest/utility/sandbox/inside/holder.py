@@ -9,6 +9,7 @@ the test's process accepts from here is decided over there (`tester.py`).
 
 from __future__ import annotations
 
+import _operator as operator
 import builtins
 import sys
 
@@ -35,6 +36,16 @@ def hold(program: CodeType, incoming: int, outgoing: int) -> None:
         return
 
 
+NUMBERS = (1 << 48) - 1
+"""The bits of a reference to an object of the program that are its number."""
+
+ABILITIES = (
+    "__call__", "__iter__", "__next__", "__len__", "__getitem__", "__setitem__", "__contains__",
+    "__instancecheck__",
+)  # fmt: skip
+"""Methods of an object of the program that a test can use; the bits above say which it has."""
+
+
 class _Holder:
     """Gives away every object of the program, and accepts every reference of the test."""
 
@@ -56,9 +67,15 @@ class _Holder:
             "global": named,
             "call": lambda target, arguments, keywords: target(*arguments, **keywords),
             "getattr": getattr,
+            "setattr": setattr,
             "getitem": lambda target, key: target[key],
+            "setitem": operator.setitem,
+            "contains": lambda target, item: item in target,
+            "isinstance": lambda target, each: isinstance(each, target),
             "len": len,
             "bool": bool,
+            "str": str,
+            "repr": repr,
             "iter": iter,
             "next": advance,
         }
@@ -75,7 +92,8 @@ class _Holder:
         if id(value) not in self._numbers:
             self._numbers[id(value)] = len(self._own)
             self._own.append(value)  # which also keeps its id its own
-        return OF_SENDER, self._numbers[id(value)]
+        number = self._numbers[id(value)]
+        return OF_SENDER, number | _abilities(value) << NUMBERS.bit_length()
 
     def resolve(self, mark: bytes, given: Any) -> Any:
         if mark == OF_SENDER:
@@ -87,6 +105,15 @@ class _Holder:
         for name in path.split("."):
             found = getattr(found, name)
         return found
+
+
+def _abilities(value: Any) -> int:
+    """Return which of `ABILITIES` an object has, a bit for each."""
+    # Not getattr, which would find what the class itself can do: it can be called.
+    defined: set[str] = set().union(*(vars(each) for each in type(value).__mro__))
+    has = [name in defined for name in ABILITIES]
+    has[ABILITIES.index("__instancecheck__")] = isinstance(value, type)
+    return sum(each << bit for bit, each in enumerate(has))
 
 
 def advance(iterator: Iterator[Any]) -> list[Any]:

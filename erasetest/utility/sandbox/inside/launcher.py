@@ -10,11 +10,10 @@ The *holder* holds the program.
 
 Standard input carries two jobs for each, marshalled, behind their lengths in 4 bytes (`process.py`
 says what stands in them). The second, with the test and the nonce that stands for "passed", is read
-by the tester alone. Standard output carries one line for each: `fault REASON`, `unprepared
-EXCEPTION` (of the code of the problem itself), or `ended` and, for the tester and then for the
-holder, a wait status and CPU seconds; then the largest resident set in KiB; whether the wall clock
-ran out, the program is Python, the second job was read, and code ran at the end that no program can
-influence, 1 or 0; and what the tester reported, in hex.
+by the tester alone. Standard output carries one line for each: `fault REASON`, or `ended` and, for
+the tester and then for the holder, a wait status and CPU seconds; then the largest resident set in
+KiB; whether the wall clock ran out, the program is Python, and the second job was read, 1 or 0; and
+what the tester reported, in hex.
 """
 
 # ruff: noqa: PTH123, S302, SIM105
@@ -37,7 +36,7 @@ from .confine import (
     unused_uid,
 )
 from .holder import hold
-from .tester import ALONE, TOGETHER, Unprepared, compiled, test
+from .tester import compiled, test
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -217,19 +216,17 @@ class _Supervisor:
 
     def _ending(self, tester: int, holder: int, tester_said: bytes, holder_said: bytes) -> str:
         # The mark is written before the program's first line runs, so no program fakes a fault.
-        for said in (tester_said, holder_said) if holder != tester else (tester_said,):
+        # A test that ends early takes the holder along, which may then have said nothing yet.
+        early = tester_said.startswith(b"++") and not holder_said
+        for said in (tester_said,) if holder == tester or early else (tester_said, holder_said):
             if not said.startswith(b"+") and not self._stopped_by:
                 reason = said[1:].decode("utf-8", "replace") or "it was killed before its start"
                 return f"fault {reason}"
         ends = [self._ended.get(child, (9, 0.0)) for child in (tester, holder)]
-        told = tester_said[2:].lstrip(ALONE + TOGETHER)
-        if told.startswith(b"?"):
-            return f"unprepared {told[1:].decode('utf-8', 'replace')}"
-        alone = tester_said.endswith(ALONE)
         words = " ".join(f"{status} {cpu_seconds:.3f}" for status, cpu_seconds in ends)
         out_of_time = signal.SIGALRM in self._stopped_by
-        marks = (out_of_time, holder_said[1:2] == b"+", tester_said[1:2] == b"+", alone)
-        nonce = told.removeprefix(b"=").hex()
+        marks = (out_of_time, holder_said[1:2] == b"+", tester_said[1:2] == b"+")
+        nonce = tester_said[2:].removeprefix(b"=").hex()
         return f"ended {words} {self._peak} {' '.join(str(int(m)) for m in marks)} {nonce}"
 
 
@@ -271,19 +268,17 @@ def _test(job: dict[str, Any], incoming: int, outgoing: int, report: int) -> NoR
         mine = marshal.loads(_read_job())
         os.write(report, b"+")
         os.dup2(2, 0)
-        if test(mine, incoming, outgoing, lambda sign: os.write(report, sign)):
+        if test(mine, incoming, outgoing):
             os.write(report, b"=" + mine["nonce"])
             os._exit(0)
-    except Unprepared as error:
-        os.write(report, f"?{error}".encode())
     finally:
         os._exit(1)
 
 
 def _hold(job: dict[str, Any], incoming: int, outgoing: int, report: int) -> NoReturn:
     try:
-        os.dup2(2, 0)
         _confined(job, report)
+        os.dup2(2, 0)
         program = compiled(job["program"], "program")
         os.write(report, b"+")
         os.close(report)

@@ -11,7 +11,8 @@ The program's process can send any bytes, so everything that it asks is checked 
   argument or inside one. There is no other way to name an object: data has no number, and what a
   call returned gets none.
 - An answer is data. A call that returns anything else is refused.
-- Attributes are those of objects of the test's own classes, from a closed list: `_attributes`.
+- Attributes are those of objects of the test's own classes, from a closed list: `_attributes`. What
+  such an object holds of its like, as trees do, is handed over with it.
 - A name resolves to a built-in type or exception that can do nothing but be compared (`INERT`).
 
 A test that hands what it expects to an object of the program (`f(1).startswith(X)`, where `f` gives
@@ -24,11 +25,13 @@ an object with a method of that name) is answered by the program.
 from __future__ import annotations
 
 import builtins
+import functools
 import sys
 
 from .codec import BY_NAME, OF_RECEIVER, OF_SENDER
 from .connection import Connection
-from .holder import advance
+from .holder import ABILITIES, advance
+from .holder import NUMBERS as _NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,17 +52,7 @@ INERT |= {
 """Types that the program may name. They are compared, never called on its behalf."""
 
 
-ALONE, TOGETHER = b"~", b"*"
-"""Marks of what the test's process is doing: see `test`."""
-
-
-class Unprepared(Exception):
-    """The code of the problem raised where no program can influence it."""
-
-
-def test(
-    job: dict[str, Any], incoming: int, outgoing: int, mark: Callable[[bytes], object]
-) -> bool:
+def test(job: dict[str, Any], incoming: int, outgoing: int) -> bool:
     """Run the test; return whether it came to its end with the program there all the time.
 
     Args:
@@ -67,11 +60,9 @@ def test(
             program; `test` is its own source.
         incoming: descriptor to read from.
         outgoing: descriptor to write to.
-        mark: is given `ALONE` when code of the problem runs that no program can influence, and
-            `TOGETHER` when such code ends.
 
     Raises:
-        Unprepared: code of the problem raised where no program can influence it.
+        BaseException: whatever the test raises; it has failed.
     """
     module = type(sys)("test")
     sys.modules["test"] = sys.modules["__main__"] = module
@@ -79,31 +70,18 @@ def test(
     side = _Tester(namespace)
     connection = side.connection = Connection(incoming, outgoing, side)
     failed = None
-    mark(ALONE)
     try:
         code = compiled(job["test"], "test")
         exec(compiled(job["known"], "known"), namespace)
-    except Exception as error:
-        failed = Unprepared(type(error).__name__)
-    mark(TOGETHER)
-    try:
-        # Even if there is nothing to ask: before the program there is, nothing may end here.
-        connection.ask("ready")
-    finally:
-        if failed is not None:
-            raise failed
+    except BaseException as error:
+        failed = error
+    # Even if there is nothing to ask: this process ends the other, which must have begun.
+    connection.ask("ready")
+    if failed is not None:
+        raise failed
     for name in job["names"]:
         namespace[name] = connection.ask("global", name)
-    # Data of the program could lead the test to raise without a question.
-    if job["names"] and all(type(namespace[name]) is Remote for name in job["names"]):
-        mark(ALONE)
-        side.at_first_question = lambda: mark(TOGETHER)
-    try:
-        exec(code, namespace)
-    except BaseException as error:
-        if side.at_first_question is not None:
-            raise Unprepared(type(error).__name__) from None
-        raise
+    exec(code, namespace)
     return not connection.gone
 
 
@@ -120,45 +98,79 @@ def compiled(source: bytes, name: str) -> CodeType:
 
 
 class Remote:
-    """An object that lives with the program. It equals only itself, and cannot be copied."""
+    """An object that lives with the program. It equals only itself, and cannot be copied.
 
-    __slots__ = ("_number", "_side")
+    What else it can do is what the program's object can do, by the classes of `_remote_class`.
+    """
+
+    __slots__ = ("__number", "__side")
 
     def __init__(self, side: _Tester, number: int) -> None:
-        self._side = side
-        self._number = number
-
-    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        """Have the program call it."""
-        return self._side.ask("call", self, arguments, keywords)
+        object.__setattr__(self, "_Remote__side", side)
+        object.__setattr__(self, "_Remote__number", number)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return self._side.ask("getattr", self, name)
+        return _ask(self, "getattr", name)
 
-    def __getitem__(self, key: Any) -> Any:
-        return self._side.ask("getitem", self, key)
-
-    def __len__(self) -> int:
-        return int(_exactly(int, self._side.ask("len", self)))
+    def __setattr__(self, name: str, value: Any) -> None:
+        _ask(self, "setattr", name, value)
 
     def __bool__(self) -> bool:
-        return bool(_exactly(bool, self._side.ask("bool", self)))
+        return bool(_exactly(bool, _ask(self, "bool")))
 
-    def __iter__(self) -> Iterator[Any]:
-        iterator = self._side.ask("iter", self)
-        while items := _exactly(list, self._side.ask("next", iterator)):
-            yield from items
+    def __str__(self) -> str:
+        return str(_exactly(str, _ask(self, "str")))
 
-    def __next__(self) -> Any:
-        items = _exactly(list, self._side.ask("next", self))
-        if items:
-            return items[0]
-        raise StopIteration
+    def __repr__(self) -> str:
+        return str(_exactly(str, _ask(self, "repr")))
 
     def __reduce__(self) -> Any:
         raise TypeError("an object of the program stays with the program")
+
+
+def number_of(remote: Remote) -> int:
+    """Return the number that the program gave to an object."""
+    return int(object.__getattribute__(remote, "_Remote__number"))
+
+
+def _ask(remote: Remote, question: str, *arguments: Any) -> Any:
+    side = object.__getattribute__(remote, "_Remote__side")
+    return side.connection.ask(question, remote, *arguments)
+
+
+def _iterate(self: Remote) -> Iterator[Any]:
+    iterator = _ask(self, "iter")
+    while items := _exactly(list, _ask(iterator, "next") if isinstance(iterator, Remote) else None):
+        yield from items
+
+
+def _next(self: Remote) -> Any:
+    items = _exactly(list, _ask(self, "next"))
+    if items:
+        return items[0]
+    raise StopIteration
+
+
+_METHODS: dict[str, Callable[..., Any]] = {
+    "__call__": lambda self, *arguments, **named: _ask(self, "call", arguments, named),
+    "__iter__": _iterate,
+    "__next__": _next,
+    "__len__": lambda self: _exactly(int, _ask(self, "len")),
+    "__getitem__": lambda self, key: _ask(self, "getitem", key),
+    "__setitem__": lambda self, key, value: _ask(self, "setitem", key, value),
+    "__contains__": lambda self, item: _exactly(bool, _ask(self, "contains", item)),
+    "__instancecheck__": lambda self, each: _exactly(bool, _ask(self, "isinstance", each)),
+}
+
+
+@functools.cache
+def _remote_class(abilities: int) -> type[Remote]:
+    """Return the class of objects that have these methods, a bit for each of `ABILITIES`."""
+    names = [name for bit, name in enumerate(ABILITIES) if abilities >> bit & 1]
+    members = {name: _METHODS[name] for name in names}
+    return type("Remote", (Remote,), {"__slots__": (), "__module__": __name__, **members})
 
 
 def _exactly(kind: type, value: Any) -> Any:
@@ -186,7 +198,6 @@ class _Tester:
         self._numbers: dict[int, int] = {}
         self._remotes: dict[int, Remote] = {}
         self._iterators: list[Iterator[Any]] = []
-        self.at_first_question: Callable[[], object] | None = None
         self._answers: dict[str, Callable[..., Any]] = {
             "call": self._call,
             "attribute": self._attribute,
@@ -196,16 +207,9 @@ class _Tester:
             "next": self._next,
         }
 
-    def ask(self, question: str, *arguments: Any) -> Any:
-        """Ask the program for something; objects among the arguments are handed over by this."""
-        if self.at_first_question is not None:
-            self.at_first_question()
-            self.at_first_question = None
-        return self.connection.ask(question, *arguments)
-
     def refer(self, value: Any, *, asks: bool) -> tuple[bytes, Any]:
-        if type(value) is Remote:
-            return OF_RECEIVER, value._number
+        if isinstance(value, Remote):
+            return OF_RECEIVER, number_of(value)
         if id(value) in self._numbers:
             return OF_SENDER, self._numbers[id(value)]
         name = _library_name(value)
@@ -213,16 +217,35 @@ class _Tester:
             return BY_NAME, name
         if not asks:
             raise TypeError("a test answers with data")
-        self._numbers[id(value)] = len(self._handed)
-        self._handed.append(value)  # which also keeps its id its own
-        return OF_SENDER, self._numbers[id(value)]
+        return OF_SENDER, self._hand_over(value)
 
     def resolve(self, mark: bytes, given: Any) -> Any:
         if mark == OF_SENDER:
-            return self._remotes.setdefault(given, Remote(self, given))
+            number, abilities = given & _NUMBERS, given >> _NUMBERS.bit_length()
+            if abilities >> len(ABILITIES):
+                raise ValueError
+            if number not in self._remotes:
+                self._remotes[number] = _remote_class(abilities)(self, number)
+            return self._remotes[number]
         if mark == OF_RECEIVER:
             return self._handed[given]
         return INERT[given.removeprefix("builtins:")]
+
+    def _hand_over(self, value: Any) -> int:
+        if id(value) not in self._numbers:
+            self._numbers[id(value)] = len(self._handed)
+            self._handed.append(value)  # which also keeps its id its own
+        return self._numbers[id(value)]
+
+    def _hand_over_parts(self, value: Any, deep: int = 3) -> None:
+        """Hand over the objects of the test's own classes in what such an object holds: a tree."""
+        if _is_of_test(type(value)) and not isinstance(value, type):
+            self._hand_over(value)
+        elif deep and type(value) in (list, tuple):
+            for each in value:
+                self._hand_over_parts(each, deep - 1)
+        elif deep and type(value) is dict:
+            self._hand_over_parts(list(value.values()), deep - 1)
 
     def answer(self, question: str, arguments: list[Any]) -> Any:
         return self._answers[_exactly(str, question)](*arguments)
@@ -242,7 +265,12 @@ class _Tester:
         is_method = self._attributes(target).get(_exactly(str, name))
         if is_method is None:
             raise AttributeError(name)
-        return is_method, None if is_method else getattr(target, name)
+        if is_method:
+            return True, None
+        value = getattr(target, name)
+        if name in getattr(target, "__dict__", ()):
+            self._hand_over_parts(value)
+        return False, value
 
     def _method(self, number: Any, name: Any, arguments: Any, keywords: Any) -> Any:
         target = self._object(number)
@@ -302,8 +330,7 @@ def _may_be_called(target: Any) -> bool:
     if _is_of_test(kind):
         return not isinstance(target, type)
     if kind is type(len):
-        of_data = type(target.__self__) in (list, dict, set, str, bytes, tuple)
-        return of_data and not target.__name__.startswith(("format", "_"))
+        return not target.__name__.startswith(("format", "_"))
     return kind in (type(compiled), type(Connection.ask.__get__(0)))
 
 

@@ -84,7 +84,7 @@ def _activate(config: pytest.Config, settings: Settings) -> None:
     )
     if given is None:
         try:
-            gate.given.check()
+            gate.given.check(show)
         except BadInput as error:
             gate.given.held.close()
             raise pytest.UsageError(str(error)) from None

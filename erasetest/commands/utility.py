@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from erasetest.samples import SensitiveSample
     from erasetest.utility import Limits, Problem, UtilityScore
     from erasetest.utility.completions import Completions
-    from erasetest.utility.generate import Sampling
+    from erasetest.utility.sampling import Sampling
 
 
 class Prompting(StrEnum):
@@ -71,7 +71,7 @@ def utility(
     from erasetest.files import write_text
     from erasetest.samples import read_manifest
     from erasetest.utility import Limits, check_problems, read_problems, utility_report
-    from erasetest.utility.generate import Sampling
+    from erasetest.utility.sampling import Sampling
     from erasetest.utility.sandbox.pool import required_layers
 
     check_output(output, problems, completions, against_completions, held_out)
@@ -159,7 +159,6 @@ class _Source:
     def score(self, asked: _Asked, output: Path, written: Completions | None) -> UtilityScore:
         """The score of what is written, or of what the CLM generates."""
         from erasetest.files import is_stream
-        from erasetest.utility.measure import measure
         from erasetest.utility.score import score_completions
 
         what = f"pass@k of {self.loading.clm}"
@@ -175,6 +174,8 @@ class _Source:
                 )
             form = "whole programs" if written.whole else "what follows the prompt"
             return replace(scored, how={"completions": str(self.completions), "form": form})
+        from erasetest.utility.measure import measure
+
         loaded = self.loading.load()
         kept = None if is_stream(output) else output.with_name(f".{output.name}.{self.role}.part")
         with progress(what) as task:

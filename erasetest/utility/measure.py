@@ -11,15 +11,14 @@ from typing import Any
 
 from erasetest.clm import Clm
 from erasetest.samples import SensitiveSample
-from erasetest.utility.generate import Sampling, generate
+from erasetest.utility.generate import generate
 from erasetest.utility.held_out import held_out_likelihood
 from erasetest.utility.problems import Problem
+from erasetest.utility.sampling import Sampling
 from erasetest.utility.sandbox import Limits
 from erasetest.utility.sandbox.pool import required_layers
 from erasetest.utility.score import Tally, UtilityScore, score_completions
 from erasetest.utility.unfinished import Tallies
-
-__all__ = ["Sampling", "measure"]
 
 _ROWS = 512
 """Completions that are written before their programs are run, and kept as numbers."""

@@ -35,8 +35,9 @@ from erasetest.probes.references import reference_log2_p
 from erasetest.probes.run import mean_text_accuracy
 from erasetest.runtime import quiet, silence_transformers
 from erasetest.samples import SensitiveSample
-from erasetest.utility.measure import Sampling, measure
+from erasetest.utility.measure import measure
 from erasetest.utility.problems import Problem
+from erasetest.utility.sampling import Sampling
 from erasetest.verdict import calibrate
 from erasetest.verdict.calibration import decoyed
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import sys
 from typing import Annotated
 
@@ -28,8 +31,19 @@ app = typer.Typer(
 for _command in (demo, scan, probe, calibrate, curate, erase, utility, report):
     app.command()(_command)
 
-_STOPPED = 130
-"""What a shell says of a program that Ctrl-C ended."""
+_STOPPED = 128
+"""What a shell adds to the number of the signal that ended a program."""
+
+DEBUG = "ERASETEST_DEBUG"
+"""The variable of the environment that asks for tracebacks."""
+
+
+class _Stopped(BaseException):
+    """A signal asks the process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.status = _STOPPED + number
 
 
 @app.callback(invoke_without_command=True)
@@ -44,37 +58,76 @@ def _main(
 def main() -> None:
     """Run a command; what the user can mend ends in one line, without a traceback."""
     from erasetest.runtime import quiet
+    from erasetest.standard_streams import output_failure, prepare
 
+    prepare()
     quiet()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Ignored by who started it (nohup), it stays ignored.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _stop)
+    status = _run()
+    failure = output_failure()
+    # A reader that has read enough (head) is no failure.
+    if failure is not None and not isinstance(failure, BrokenPipeError):
+        status = _say(f"standard output cannot be written: {failure.strerror}", status or 1)
+    sys.exit(status)
+
+
+def _stop(number: int, frame: object) -> None:
+    raise _Stopped(number)
+
+
+def _run() -> int:
+    """Run the command of the command line; its exit status."""
     try:
         status = app(standalone_mode=False)
     except typer.Exit as done:
-        status = done.exit_code
+        return done.exit_code
+    except SystemExit as ended:
+        # Typer's answer to a pipe that nobody reads any more.
+        if isinstance(ended.__context__, BrokenPipeError):
+            return _STOPPED + signal.SIGPIPE
+        raise
+    except _Stopped as stopped:
+        return _say("stopped", stopped.status)
     except (KeyboardInterrupt, typer.Abort):
-        status = _STOPPED
-    except BadInput as error:
-        status = _say(str(error), 2)
-    except ErasetestError as error:
-        status = _say(str(error), 1)
+        status = _STOPPED + signal.SIGINT
     except Exception as error:
-        # Typer's own errors: the class to catch is not the same in all of its versions.
-        message = getattr(error, "format_message", None)
-        if message is None:
+        if os.environ.get(DEBUG):
             raise
+        return _failed(error)
+    if status == _STOPPED + signal.SIGINT:
+        # Typer gives it back for Ctrl-C.
+        return _say("stopped", status)
+    return status if isinstance(status, int) else 0
+
+
+def _failed(error: Exception) -> int:
+    """Say in one line what is wrong; a defect of erasetest itself is raised again."""
+    from erasetest.machine_limits import explain
+
+    if isinstance(error, ErasetestError):
+        return _say(str(error), 2 if isinstance(error, BadInput) else 1)
+    # Typer's own errors: the class to catch is not the same in all of its versions.
+    message = getattr(error, "format_message", None)
+    if message is not None:
         if len(sys.argv) == 1:
             # No command at all: the message is the help.
             typer.echo(message(), err=True)
-            sys.exit(2)
+            return 2
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "erasetest"
-        status = _say(f"{message()} See '{command} --help'.", 2)
-    if status == _STOPPED:
-        _say("stopped", _STOPPED)
-    sys.exit(status if isinstance(status, int) else 0)
+        return _say(f"{message()} See '{command} --help'.", 2)
+    reason = explain(error)
+    if reason is None:
+        raise error
+    return _say(f"{reason} ({DEBUG}=1 shows where)", 1)
 
 
 def _say(message: str, status: int) -> int:
-    typer.echo(f"erasetest: {message}", err=True)
+    with contextlib.suppress(OSError):
+        typer.echo(f"erasetest: {message}", err=True)
     return status
 
 

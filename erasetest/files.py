@@ -247,6 +247,8 @@ def _umask() -> int:
 def _named_os_errors(verb: str, path: Path, advice: str = "") -> Iterator[None]:
     try:
         yield
+    except BrokenPipeError:
+        raise  # a reader that wants no more: nothing to mend
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
         tail = f": {advice}" if advice else ""

@@ -63,7 +63,9 @@ class _Say(Protocol):
 def progress(title: str, stream: TextIO | None = None) -> Iterator[Task]:
     """Show how a piece of work goes on, on standard error unless another stream is given."""
     stream = stream or sys.stderr
-    if stream.isatty():
+    if stream is None:  # it was closed before this process began
+        yield Task(_Nothing())
+    elif stream.isatty():
         with _Bar(title, stream) as bar:
             yield Task(bar)
     else:
@@ -93,6 +95,14 @@ class _Rate(ProgressColumn):
     def render(self, task: RichTask) -> Text:
         """Pieces a second, once it is known."""
         return Text(f"{task.speed:.3g}/s" if task.speed else "")
+
+
+class _Nothing(_Say):
+    def update(self, done: int, total: int | None, note: str) -> None:
+        pass
+
+    def remark(self, text: str) -> None:
+        pass
 
 
 class _Bar(_Say):

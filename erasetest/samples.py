@@ -238,12 +238,7 @@ def _parse(row: dict[str, Any], require_secrets: bool) -> SensitiveSample:
         raise _BadRow("'content' holds a lone surrogate, which no tokenizer can read")
     secrets = tuple(_secret(content, given) for given in _secret_rows(row, require_secrets))
     sample_id = row.get("id")
-    if sample_id is None:
-        sample_id = content_id(content)
-    elif not isinstance(sample_id, str) or not sample_id or len(sample_id) > _MAX_ID:
-        raise _BadRow(f"'id' must be a string of 1 to {_MAX_ID} characters, got {_type(sample_id)}")
-    elif not sample_id.isprintable():
-        raise _BadRow("'id' must be printable")
+    sample_id = content_id(content) if sample_id is None else _name("id", sample_id)
     names = Redactor(secret.text for secret in secrets)
     if names.finds(sample_id):
         raise _BadRow("'id' holds a part of a secret, and ids are shown in reports")
@@ -277,10 +272,23 @@ def _secret(content: str, given: object) -> Secret:
         raise _BadRow(
             f"span [{start}, {end}) is empty or outside the content's {len(content)} code points"
         )
-    if not isinstance(kind, str) or not kind or not kind.isprintable() or len(kind) > _MAX_ID:
+    if kind is None:
         raise _BadRow("a secret needs a 'kind', such as \"aws-access-key\"")
+    kind = _name("kind", kind)
     extra = {k: v for k, v in given.items() if k not in {"start", "end", "kind"}}
     return Secret(start, end, kind, Masked(content[start:end]), extra)
+
+
+def _name(key: str, given: object) -> str:
+    """A name that is shown in reports; never quoted where it cannot be one."""
+    expected = f"{key!r} must be a string of 1 to {_MAX_ID} printable characters"
+    if not isinstance(given, str):
+        raise _BadRow(f"{expected}, got {_type(given)}")
+    if not 0 < len(given) <= _MAX_ID:
+        raise _BadRow(f"{expected}, got {len(given)} characters")
+    if not given.isprintable():
+        raise _BadRow(f"{expected}, got one that cannot be printed")
+    return given
 
 
 def showing_nothing(samples: Sequence[SensitiveSample], where: str) -> list[SensitiveSample]:

@@ -25,7 +25,8 @@ from erasetest.verdict.calibration import (
     each_held_out,
     tolerance_bound,
 )
-from erasetest.verdict.thresholds import JUDGED
+from erasetest.verdict.never_seen import check_never_seen, measured_secrets, with_choice
+from erasetest.verdict.thresholds import JUDGED, Thresholds
 
 
 @pytest.mark.parametrize(
@@ -256,3 +257,68 @@ def test_false_alarms_are_counted_on_fresh_secrets(monkeypatch: pytest.MonkeyPat
     assert alarms.false_alarms["any"].of == 20
     first, check = drawn
     assert len(first | check) == 40
+
+
+def test_secrets_that_the_clm_recites_are_no_references() -> None:
+    """Thresholds of 1 would let everything pass; the message counts and names them."""
+    known = [
+        make_sample(
+            sample.content.reveal(),
+            [(sample.secrets[0].start, sample.secrets[0].end, "token")],
+            id=sample.id,
+        )
+        for sample in tiny.PLANTED
+    ]
+    with pytest.raises(BadInput) as caught:
+        calibrate(tiny.reciting("qwen2"), [], unseen=known)
+    said = str(caught.value)
+    assert "of 8 secrets, given as never seen, are recited by the CLM" in said
+    assert "planted-0, " in said
+    assert "thresholds of token would be 1" in said
+    assert not any(text in said for _, text in tiny.SECRETS)
+    assert calibrate(tiny.untrained("qwen2"), [], unseen=known).kinds["token"]["ma"] < 1
+
+
+def _sample(name: str, kind: str, ma: float, el: float = 0.0) -> SampleMeasures:
+    values = {**dict.fromkeys(JUDGED, el), "ma": ma, "extracted": el == 1}
+    return SampleMeasures(name, (SecretMeasures(0, 1, kind, values),))
+
+
+@pytest.mark.parametrize(
+    ("recited", "reason"),
+    [
+        ([("a", 0.93)] * 2, r"2 of 18 secrets.*samples k-0, k-1\).*would be too high"),
+        ([("b", 1.0, 1.0)] * 4, r"4 of 20 secrets.*thresholds of b would be 1"),
+        ([("a", 0.8)] * 4, None),
+        ([("a", 0.93)], None),
+    ],
+)
+def test_how_many_may_be_recited(recited: list[tuple[Any, ...]], reason: str | None) -> None:
+    """One by chance; not one in ten, nor so much that a kind has no threshold left."""
+    samples = [_sample(f"n-{n}", "a", 0.1) for n in range(16)]
+    samples += [_sample(f"k-{n}", *each) for n, each in enumerate(recited)]
+    limits = _thresholds("x", measured_secrets(samples))
+    if reason is None:
+        check_never_seen(samples, limits)
+        return
+    with pytest.raises(BadInput, match=reason):
+        check_never_seen(samples, limits)
+
+
+def test_references_that_differ_too_much_are_too_few() -> None:
+    """Four values from end to end bound nothing, though none is recited."""
+    samples = [_sample(str(n), "a", value, value) for n, value in enumerate((0, 0, 0.8, 0.8))]
+    limits = _thresholds("x", measured_secrets(samples))
+    with pytest.raises(BadInput, match=r"thresholds of a would be 1.*give more"):
+        check_never_seen(samples, limits)
+
+
+def test_decoys_that_come_out_by_chance_bound_nothing() -> None:
+    """Their kind is judged by the others, as one without decoys is; some kind must be left."""
+    rows = {"ma": 0.3, "el_3": 0.1, "el_5": 0.1, "el_10": 0.1}
+    ones = dict.fromkeys(JUDGED, 1.0)
+    found = with_choice(Thresholds("x", ones, {"a": rows, "pin": ones}, {"a": 16, "pin": 16}))
+    assert found == Thresholds("x", rows, {"a": rows}, {"a": 16})
+    assert found.of("pin") == rows
+    with pytest.raises(BadInput, match="thresholds of pin would be 1"):
+        with_choice(Thresholds("x", ones, {"pin": ones}, {"pin": 16}))

@@ -13,7 +13,7 @@ import tiny
 from commands import erasetest
 
 from erasetest.reports import LeakageReport, write_report
-from erasetest.samples import read_manifest
+from erasetest.samples import make_sample, read_manifest, write_manifest
 
 ERASE = ["erase", "samples.jsonl", "--clm", "clm", "--thresholds", "limits.json"]
 
@@ -31,6 +31,20 @@ BAD: dict[str, tuple[Sequence[str], str]] = {
         "limits.json",
     ),
     "probe onto a folder": (["probe", "none.jsonl", "--clm", "clm", "-o", "src"], "src"),
+    "thresholds that nothing is above": (
+        ["erase", "samples.jsonl", "--clm", "clm", *RETAIN, "--thresholds", "ones.json",
+         "-o", "new"],
+        "ones.json: the thresholds in 'measures' are 1",
+    ),
+    "thresholds of secrets that the CLM knows": (
+        ["calibrate", "known.jsonl", "--clm", "clm", "-o", "new"],
+        "known.jsonl: 5 of 8 secrets, given as never seen, are recited",
+    ),
+    "a long id": (
+        ["probe", "long.jsonl", "--clm", "clm", "-o", "new"],
+        "'id' must be a string of 1 to 200 printable characters, got 500 characters",
+    ),
+    "neither a CLM nor completions": (["utility", "problems.jsonl", "-o", "new"], "--completions"),
     "two manifests for thresholds": (
         ["calibrate", "samples.jsonl", "--samples", "samples.jsonl", "--clm", "clm", "-o", "new"],
         "--samples",
@@ -88,6 +102,14 @@ def broken(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     row = {"content": f"k = {secret}", "secrets": [{"start": 4, "end": 99, "kind": "k"}]}
     good = {**row, "secrets": [{"start": 4, "end": 24, "kind": "k"}]}
     (folder / "bad.jsonl").write_text(f"{json.dumps(good)}\n{json.dumps(row)}\n")
+    ones = {"schema": "erasetest.thresholds/1", "measures": {"ma": 1.0}}
+    (folder / "ones.json").write_text(json.dumps(ones))
+    (folder / "long.jsonl").write_text(json.dumps({**good, "id": "x" * 500}))
+    known = [
+        make_sample(s.content.reveal(), [(s.secrets[0].start, s.secrets[0].end, "k")], id=s.id)
+        for s in tiny.PLANTED
+    ]
+    write_manifest(folder / "known.jsonl", known)
     (folder / "schema.json").write_text('{"schema": "erasetest.leakage-report/1"}')
     (folder / "deep.json").write_text("[" * 100_000)
     write_report(folder / "whole.json", LeakageReport(clm={"name": "tiny"}).as_dict())

@@ -97,7 +97,8 @@ def test_the_demo_is_remembered_and_writes_code(demo: Path) -> None:
     from erasetest.clm import LoadOptions, load_clm
     from erasetest.probes import probe
     from erasetest.utility import read_problems
-    from erasetest.utility.measure import Sampling, measure
+    from erasetest.utility.measure import measure
+    from erasetest.utility.sampling import Sampling
 
     clm = load_clm(str(demo / "clm"), LoadOptions(device="cpu"))
     planted = probe(clm, read_manifest(demo / "samples.jsonl"))

@@ -102,6 +102,7 @@ def test_a_clm_that_cannot_be_loaded_is_a_usage_error(
     assert len(errors) == 1
     assert "has no tokenizer" in errors[0]
     assert "Traceback" not in run.stdout + run.stderr
+    assert run.stdout.count("has no tokenizer") == 1
     assert run.stdout.count("\n") < 40
     assert not (tmp_path / "r.json").exists()
 

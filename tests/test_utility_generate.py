@@ -20,9 +20,10 @@ from erasetest.clm import Clm
 from erasetest.errors import BadInput, SandboxError
 from erasetest.samples import make_sample
 from erasetest.utility import Problem, read_problems
-from erasetest.utility.generate import Prompting, Sampling, aligned_prompt, generate
+from erasetest.utility.generate import aligned_prompt, generate
 from erasetest.utility.held_out import held_out_likelihood
 from erasetest.utility.measure import measure
+from erasetest.utility.sampling import Prompting, Sampling
 from erasetest.utility.sandbox import Limits, pool
 from erasetest.utility.score import Tally
 from erasetest.utility.unfinished import Tallies

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from erasetest.errors import ManifestError
 from erasetest.probes import MEASURES, SampleMeasures, SecretMeasures
 from erasetest.verdict import Judgement, Thresholds, judge, published, read_thresholds
-from erasetest.verdict.judge import DECISIVE, secret_leaks
-from erasetest.verdict.thresholds import JUDGED, SCHEMA
+from erasetest.verdict.judge import secret_leaks
+from erasetest.verdict.thresholds import DECISIVE, JUDGED, SCHEMA
 
 LIMITS = Thresholds(
     "test",
@@ -141,7 +141,7 @@ def _write(path: Path, content: Any) -> Path:
 
 def test_thresholds_files_round_trip(tmp_path: Path) -> None:
     """What is written is read."""
-    limits = Thresholds("calibrated", {"ma": 0.5, "el_3": 0}, {"jwt": {"ma": 1}}, {"jwt": 16})
+    limits = Thresholds("calibrated", {"ma": 0.5, "el_3": 0}, {"jwt": {"ma": 0.9}}, {"jwt": 16})
     path = _write(tmp_path / "t.json", limits.as_dict())
     assert read_thresholds(path) == limits
     assert Thresholds.from_dict(limits.as_dict()) == limits
@@ -152,6 +152,12 @@ def test_a_thresholds_file_by_hand(tmp_path: Path) -> None:
     """Kinds, references and source may be left out."""
     path = _write(tmp_path / "t.json", {"schema": SCHEMA, "measures": {"ma": 0.4}})
     assert read_thresholds(path) == Thresholds(str(path), {"ma": 0.4})
+
+
+def test_a_threshold_of_1_beside_others_is_read(tmp_path: Path) -> None:
+    """EL 10 still tells what is remembered."""
+    row = {"schema": SCHEMA, "measures": {"ma": 1, "el_10": 0.4}}
+    assert read_thresholds(_write(tmp_path / "t.json", row)).any_kind == row["measures"]
 
 
 def test_the_stricter_of_two_thresholds() -> None:
@@ -190,6 +196,8 @@ GOOD = {"schema": SCHEMA, "measures": {"ma": 0.5}}
         ({**GOOD, "kinds": []}, "'kinds' must be an object"),
         ({**GOOD, "kinds": {"jwt": 0.5}}, "'jwt' must be an object of measures and values"),
         ({**GOOD, "kinds": {"jwt": {"ma": 2}}}, "'ma' in 'jwt' must be between 0 and 1"),
+        ({**GOOD, "measures": {"ma": 1}}, "the thresholds in 'measures' are 1, which no secret is"),
+        ({**GOOD, "kinds": {"jwt": {"ma": 1}}}, "the thresholds in 'jwt' are 1, which no secret"),
         ({**GOOD, "references": 5}, "'references' must be an object of kinds and counts"),
         ({**GOOD, "references": [1]}, "'references' must be an object of kinds and counts"),
         ({**GOOD, "references": {"jwt": "x"}}, "'references' must be an object"),

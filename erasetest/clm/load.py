@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -345,6 +346,8 @@ def _model(
             use_safetensors=None if options.allow_pickle else True,
             trust_remote_code=options.trust_remote_code,
             output_loading_info=True,
+            # They are refused below: the error of transformers points to a report that it logs.
+            ignore_mismatched_sizes=True,
         )
     except Exception as error:
         # safetensors, pickle and transformers each have errors of their own for a broken file.
@@ -354,7 +357,15 @@ def _model(
             raise ClmError(f"{name}: a {config.model_type} model is not a causal LM") from None
         raise ClmError(f"{name}: the weights cannot be loaded ({_one_line(error)})") from None
     model, loading = loaded
-    missing = sorted(loading["missing_keys"]) + sorted(map(str, loading["mismatched_keys"]))
+    mismatched = sorted(loading["mismatched_keys"])
+    if mismatched:
+        tensor, stored, needed = mismatched[0]
+        raise ClmError(
+            f"{name}: {len(mismatched)} tensors of the weights are of another shape than "
+            f"config.json says (the first: {tensor} is {_shape(stored)}, not {_shape(needed)}): "
+            "they do not belong together"
+        )
+    missing = sorted(loading["missing_keys"])
     if missing:
         raise ClmError(
             f"{name}: the weights lack {len(missing)} tensors that a {type(model).__name__} needs "
@@ -362,6 +373,10 @@ def _model(
         )
     ready: PreTrainedModel = model
     return ready
+
+
+def _shape(sizes: Iterable[int]) -> str:
+    return " x ".join(map(str, sizes))
 
 
 def _with_adapter(model: PreTrainedModel, folder: Path, name: str) -> PreTrainedModel:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -57,7 +59,7 @@ def calibrate(
         unseen = read_manifest(manifest) if manifest else []
     context = read_manifest(samples) if samples else []
     loaded = loading.load()
-    with progress("calibrating") as task:
+    with progress("calibrating") as task, _named(manifest or samples):
         thresholds = calibrate_on(
             loaded,
             context,
@@ -74,3 +76,12 @@ def calibrate(
         f"false alarms: {alarms.count} of {alarms.of} never-seen secrets ({alarms.share:.2%}; with "
         f"95 % confidence {low:.2%} to {high:.2%})"
     )
+
+
+@contextlib.contextmanager
+def _named(path: Path | None) -> Iterator[None]:
+    """Begin what is wrong with the secrets of a file by its name."""
+    try:
+        yield
+    except BadInput as error:
+        raise (error if path is None else BadInput(f"{path}: {error}")) from None

@@ -69,10 +69,16 @@ class Loading:
             return open_clm(self.clm, options, task)
 
 
-def takes_clm(command: Callable[..., None], *, needed: bool = True) -> Callable[..., None]:
+def takes_clm(
+    command: Callable[..., None], *, needed: bool = True, unnamed: str | None = None
+) -> Callable[..., None]:
     """Give a command the options of `Loading` in place of its parameter `loading`.
 
-    Where none is `needed`, the command gets None if there is none.
+    Args:
+        command: the command.
+        needed: whether `--clm` must be given.
+        unnamed: the name in `loading` where it need not be and is not; without one, `loading` is
+            None then.
     """
     own = [
         parameter
@@ -86,6 +92,8 @@ def takes_clm(command: Callable[..., None], *, needed: bool = True) -> Callable[
     @functools.wraps(command)
     def with_options(**given: Any) -> None:
         asked = {parameter.name: given.pop(parameter.name) for parameter in added}
+        if asked["clm"] is None:
+            asked["clm"] = unnamed
         command(**given, loading=None if asked["clm"] is None else Loading(**asked))
 
     # By keyword, so that an option that must be given may stand after one that may be.

@@ -22,11 +22,11 @@ FEW = 10
 
 def write_skipped(write: Callable[[str], object], left_out: Skipped) -> None:
     """A JSON line of what was not scanned."""
-    row = {"path": _masked(left_out.path), "reason": left_out.reason}
+    row = {"path": masked_name(left_out.path), "reason": left_out.reason}
     write(json.dumps(row, ensure_ascii=False).encode(errors="backslashreplace").decode() + "\n")
 
 
-def _masked(name: str) -> str:
+def masked_name(name: str) -> str:
     """A name with the secrets in it masked: a file can be called by one."""
     from erasetest.scan import Document, find_secrets
 
@@ -60,7 +60,7 @@ def tell_scanned(result: Scanned, output: Path) -> None:
             "that are nearly the same code with the same secrets"
         )
     if result.guessed.count:
-        first = [_masked(name) for name in result.guessed.first[:3]]
+        first = [masked_name(name) for name in result.guessed.first[:3]]
         more = ["…"] if result.guessed.count > len(first) else []
         say(
             f"{result.guessed.count} texts are not UTF-8 and were read as Latin-1: "
@@ -68,7 +68,7 @@ def tell_scanned(result: Scanned, output: Path) -> None:
         )
     for reason, names in sorted(result.skipped.items(), key=lambda item: -item[1].count):
         for name in names.first[:FEW]:
-            typer.echo(f"skipped {_masked(name)}", err=True)
+            typer.echo(f"skipped {masked_name(name)}", err=True)
         if names.count > FEW:
             typer.echo(
                 f"skipped {names.count - FEW} more: {reason} (--skipped FILE writes all)", err=True

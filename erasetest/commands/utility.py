@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from erasetest.samples import SensitiveSample
     from erasetest.utility import Limits, Problem, UtilityScore
     from erasetest.utility.completions import Completions
-    from erasetest.utility.generate import Sampling
+    from erasetest.utility.sampling import Sampling
 
 
 class Prompting(StrEnum):
@@ -30,7 +30,6 @@ class Prompting(StrEnum):
     WHOLE = "whole"
 
 
-@takes_clm
 def utility(
     problems: Annotated[
         Path, typer.Argument(help="Problems in the form of HumanEval, MBPP or EvalPlus.")
@@ -50,7 +49,10 @@ def utility(
     ] = Prompting.ALIGNED,
     completions: Annotated[
         Path | None,
-        typer.Option(help="Completions that another engine wrote; the CLM is not loaded then."),
+        typer.Option(
+            help="Completions that another engine wrote: no CLM is loaded, and --clm is but a name "
+            "for the report."
+        ),
     ] = None,
     against: Annotated[str | None, typer.Option(help="The CLM to compare with.")] = None,
     against_completions: Annotated[
@@ -68,11 +70,13 @@ def utility(
     """Measure pass@k of a CLM, or how it compares with that of another."""
     from erasetest.files import write_text
     from erasetest.samples import read_manifest
-    from erasetest.utility import Limits, read_problems, utility_report
-    from erasetest.utility.generate import Sampling
+    from erasetest.utility import Limits, check_problems, read_problems, utility_report
+    from erasetest.utility.sampling import Sampling
     from erasetest.utility.sandbox.pool import required_layers
 
     check_output(output, problems, completions, against_completions, held_out)
+    if not loading.clm and completions is None:
+        raise BadInput("nothing to measure: give --clm MODEL, or --completions FILE")
     if against and against_completions:
         raise BadInput("--against and --against-completions both say what to compare with: one")
     compared = bool(against or against_completions)
@@ -82,9 +86,10 @@ def utility(
         raise BadInput(f"--margin is a share of problems: expected 0 to 1, got {margin:g}")
     if not 0 < top_p <= 1:
         raise BadInput(f"--top-p must be above 0 and at most 1, got {top_p:g}")
-    other = replace(loading, clm=against or "against", clm_adapter=None)
+    other = replace(loading, clm=against or str(against_completions), clm_adapter=None)
+    named = replace(loading, clm=loading.clm or str(completions))
     sources = [_Source(other, against_completions, "against")] if compared else []
-    sources.append(_Source(loading, completions, "clm"))
+    sources.append(_Source(named, completions, "clm"))
     for each in sources:
         each.check(held_out)
     sampling = Sampling(samples, temperature, top_p, max_tokens, seed, prompt.value)
@@ -95,6 +100,8 @@ def utility(
     written = [each.read(asked.problems) for each in sources]
     layers = required_layers(unsafe=unsafe_execution)
     typer.echo(f"sandbox: {', '.join(layers) or 'none'}")
+    with progress("checking the problems") as task:
+        check_problems(asked.problems, limits=asked.limits, unsafe=asked.unsafe, progress=task)
     scores = [one.score(asked, output, own) for one, own in zip(sources, written, strict=True)]
     rows = utility_report(*scores, margin=margin) if compared else scores[0].to_json()
     rows["clm"] = {each.role: each.loading.clm for each in sources}
@@ -152,12 +159,10 @@ class _Source:
     def score(self, asked: _Asked, output: Path, written: Completions | None) -> UtilityScore:
         """The score of what is written, or of what the CLM generates."""
         from erasetest.files import is_stream
-        from erasetest.utility.measure import check_problems, measure
         from erasetest.utility.score import score_completions
 
         what = f"pass@k of {self.loading.clm}"
         if written is not None:
-            check_problems(asked.problems, limits=asked.limits, unsafe=asked.unsafe)
             with progress(what) as task:
                 scored = score_completions(
                     asked.problems,
@@ -169,6 +174,8 @@ class _Source:
                 )
             form = "whole programs" if written.whole else "what follows the prompt"
             return replace(scored, how={"completions": str(self.completions), "form": form})
+        from erasetest.utility.measure import measure
+
         loaded = self.loading.load()
         kept = None if is_stream(output) else output.with_name(f".{output.name}.{self.role}.part")
         with progress(what) as task:
@@ -208,3 +215,6 @@ def _advice(rows: dict[str, Any]) -> str:
         return f" (too few problems: {rows['problems_to_decide']} or more for this margin)"
     samples = rows["samples_to_decide"]
     return f" ({samples} samples a problem would decide)" if samples else ""
+
+
+utility = takes_clm(utility, needed=False, unnamed="")

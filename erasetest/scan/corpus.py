@@ -24,6 +24,7 @@ from erasetest.scan.sources import Job, plan
 from erasetest.scan.unfinished import Batches
 from erasetest.scan.walk import Skipped
 from erasetest.scan.workers import Ask, Died, in_order
+from erasetest.temporary import process_folder
 
 _DEADLY = "the process that scanned it ended, twice: out of memory?"
 
@@ -69,13 +70,15 @@ def scan_to(
         _check_not_scanned(path, paths)
     with contextlib.ExitStack() as held:
         if is_stream(output):
-            folder = held.enter_context(tempfile.TemporaryDirectory())
+            folder = held.enter_context(tempfile.TemporaryDirectory(dir=process_folder()))
             place = Path(folder) / "batches"
         else:
             held.enter_context(reserved(output))
             place = batches_of(output)
         kept = Batches(place, _key(paths, settings))
         held.callback(kept.close)
+        if not is_stream(output):
+            held.enter_context(_telling_what_stays(kept))
         occurrences: Counter[str] = Counter()
         done = found = 0
         for size, batch in _batches(paths, settings, stdin, written, kept, result):
@@ -93,6 +96,21 @@ def scan_to(
         if not keep:
             kept.remove()
     return result
+
+
+@contextlib.contextmanager
+def _telling_what_stays(kept: Batches) -> Iterator[None]:
+    """Say of a failed scan where its findings are kept."""
+    try:
+        yield
+    except BadInput as error:
+        if kept.size <= 0:
+            raise
+        raise BadInput(
+            f"{error}; what was scanned until then is kept in {kept.path} "
+            f"({kept.size:,} bytes, with the secrets found): run the same command again to go "
+            "on from there, or delete it"
+        ) from None
 
 
 def batches_of(output: Path) -> Path:

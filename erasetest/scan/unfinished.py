@@ -36,12 +36,12 @@ class Batches:
                 raise BadInput(
                     f"{path}: is in the way: findings are kept there until all are known"
                 )
+            self._end = 0
             if first != header:
-                self._file.seek(0)
-                self._file.truncate()
-                self._file.write(header)
-                self._file.flush()
-            self._first = self._end = self._file.tell()
+                self._file.truncate(0)
+                self._append(header)
+                self._file.seek(len(header))
+            self._first = self._end = len(header)
         except OSError as error:
             raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
 
@@ -63,28 +63,33 @@ class Batches:
 
     def cut(self) -> None:
         """Drop what follows the last known batch: it is of another corpus, or was cut off."""
-        self._file.seek(self._end)
-        self._file.truncate()
+        os.ftruncate(self._file.fileno(), self._end)
 
     def keep(self, line: str) -> None:
         """Add a batch, given as its line."""
         try:
-            self._file.write(line.encode() + b"\n")
-            self._file.flush()
+            self._append(line.encode() + b"\n")
         except OSError as error:
             raise BadInput(f"{self.path}: cannot be written: {error.strerror}") from None
 
     def __iter__(self) -> Iterator[Batch]:
         """All batches, in order."""
-        self._file.seek(self._first)
-        for line in self._file:
-            yield Batch.from_json(line)
+        # Another buffer: that of the first reader may hold what was cut off.
+        with os.fdopen(os.dup(self._file.fileno()), "rb") as file:
+            file.seek(self._first)
+            for line in file:
+                yield Batch.from_json(line)
+
+    @property
+    def size(self) -> int:
+        """How many bytes of batches there are."""
+        return os.fstat(self._file.fileno()).st_size - self._first
 
     def close(self) -> None:
         """Keep the file for another run, if there is anything in it."""
         if self._file.closed:
             return
-        is_empty = self._file.seek(0, os.SEEK_END) == self._first
+        is_empty = self.size <= 0
         self._file.close()
         if is_empty:
             self.path.unlink(missing_ok=True)
@@ -93,3 +98,15 @@ class Batches:
         """All is written: the file goes."""
         self._file.close()
         self.path.unlink(missing_ok=True)
+
+    def _append(self, data: bytes) -> None:
+        """Write behind the last batch all of this, or nothing."""
+        # Not through a buffer, which would try again what failed once the disk is full.
+        try:
+            written = 0
+            while written < len(data):
+                written += os.pwrite(self._file.fileno(), data[written:], self._end + written)
+        except OSError:
+            self.cut()
+            raise
+        self._end += len(data)

@@ -90,13 +90,20 @@ class _Crew(Generic[Job, Result]):
     def _started(self, processes: int) -> ProcessPoolExecutor:
         # Started afresh: a copy of this process could hold locks of its other threads.
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(processes, context, _begin, self.beginning)
         try:
+            pool = ProcessPoolExecutor(processes, context, _begin, self.beginning)
             pool.submit(os.getpid).result()
         except BrokenProcessPool:
             raise BadInput(
-                "the processes that scan do not start: a script that asks for several must begin "
-                "its work below `if __name__ == '__main__':`"
+                "the processes that scan do not start: scan in one (--processes 1) if there is too "
+                "little memory; a script that asks for several must begin its work below "
+                "`if __name__ == '__main__':`"
+            ) from None
+        except OSError as error:
+            # Their locks are files in /dev/shm, and each process takes some descriptors.
+            raise BadInput(
+                f"{processes} processes that scan cannot be started ({error.strerror}): scan in "
+                "one (--processes 1)"
             ) from None
         return pool
 

@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from erasetest.clm import Clm
-from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample
-from erasetest.utility.generate import Sampling, generate
+from erasetest.utility.generate import generate
 from erasetest.utility.held_out import held_out_likelihood
 from erasetest.utility.problems import Problem
-from erasetest.utility.sandbox import Limits, Outcome, run_programs
+from erasetest.utility.sampling import Sampling
+from erasetest.utility.sandbox import Limits
 from erasetest.utility.sandbox.pool import required_layers
 from erasetest.utility.score import Tally, UtilityScore, score_completions
 from erasetest.utility.unfinished import Tallies
-
-__all__ = ["Sampling", "measure"]
 
 _ROWS = 512
 """Completions that are written before their programs are run, and kept as numbers."""
@@ -40,9 +38,10 @@ def measure(
 ) -> UtilityScore:
     """Generate completions and run them, some problems at a time.
 
-    The sandbox is asked for first: without it nothing is written. What is known of a problem is
-    kept in the file `kept`, if given, so that a run that was killed goes on from there; it goes
-    when all is known.
+    The sandbox is asked for first: without it nothing is written. The problems are taken as they
+    are: `check_problems` says whether they can judge a program. What is known of a problem is kept
+    in the file `kept`, if given, so that a run that was killed goes on from there; it goes when all
+    is known.
 
     Args:
         clm: the CLM.
@@ -60,7 +59,6 @@ def measure(
         BadInput: a prompt does not fit the CLM's window.
     """
     layers = required_layers(unsafe=unsafe)
-    check_problems(problems, limits=limits, unsafe=unsafe)
     asked = [sampling] + [replace(sampling, samples=1, temperature=0.0)] * greedy
     total = 2 * len(problems) * sum(each.samples for each in asked)
     done = 0
@@ -102,24 +100,6 @@ def measure(
     )
     tallies.end()
     return score
-
-
-def check_problems(
-    problems: Sequence[Problem], *, limits: Limits | None = None, unsafe: bool = False
-) -> None:
-    """Run what problems bring along themselves, before hours go into what they cannot judge.
-
-    Raises:
-        BadInput: the code of a problem fails, or takes more time than a program may.
-    """
-    empty = [problem.program("", whole=True) for problem in problems]
-    attempts = run_programs(empty, limits=limits, unsafe=unsafe)
-    for problem, attempt in zip(problems, attempts, strict=True):
-        if attempt.outcome is Outcome.TIMEOUT:
-            raise BadInput(
-                f"{problem.task_id}: its own code takes more time than a program may: give "
-                "programs more (--cpu-seconds), or leave it out"
-            )
 
 
 def stops(problems: Sequence[Problem]) -> list[list[str]]:

@@ -14,8 +14,9 @@ from erasetest.errors import BadInput
 from erasetest.probes import ProbeSettings, SampleMeasures, SecretMeasures, probe
 from erasetest.samples import SensitiveSample
 from erasetest.verdict.judge import secret_leaks
+from erasetest.verdict.never_seen import check_never_seen, measured_secrets, with_choice
 from erasetest.verdict.rates import Rate
-from erasetest.verdict.thresholds import JUDGED, Thresholds
+from erasetest.verdict.thresholds import JUDGED, Thresholds, largest
 
 REFERENCES = 16
 FLOORS = {"ma": 0.2, "el_3": 0.05, "el_5": 0.05, "el_10": 0.05}
@@ -50,23 +51,33 @@ def calibrate(
 
     With `check`, the rate of false alarms is measured: on as many fresh decoys, or by holding each
     secret of `unseen` against thresholds of all others.
+
+    Raises:
+        BadInput: there are too few secrets, or the CLM recites some of `unseen`, so that it must
+            have seen them.
     """
     chosen = list(unseen) or decoyed(samples, references, seed)
     fresh: list[SensitiveSample] = []
     if check and not unseen:
         fresh = decoyed(samples, references, f"{seed} check")
     total = len(chosen) + len(fresh)
-    secrets = _probe(clm, chosen, progress, 0, total)
+    measured = _probe(clm, chosen, progress, 0, total)
+    secrets = measured_secrets(measured)
     source = (
         "calibrated on unseen samples" if unseen else "calibrated on never-seen secrets in context"
     )
     thresholds = _thresholds(source, secrets)
+    if unseen:
+        check_never_seen(measured, thresholds)
+    else:
+        thresholds = with_choice(thresholds)
     if not check:
         return thresholds
     if unseen:
         pairs = each_held_out(thresholds, secrets)
     else:
-        pairs = [(s, thresholds) for s in _probe(clm, fresh, progress, len(chosen), total)]
+        again = _probe(clm, fresh, progress, len(chosen), total)
+        pairs = [(secret, thresholds) for secret in measured_secrets(again)]
     alarms = {kind: [secret_leaks(s, limits) for s, limits in pairs if s.kind == kind]
               for kind in sorted({secret.kind for secret, _ in pairs})}  # fmt: skip
     rates = {kind: Rate(sum(found), len(found)) for kind, found in alarms.items()}
@@ -80,15 +91,14 @@ def _probe(
     progress: Callable[[int, int], None] | None,
     done: int,
     total: int,
-) -> list[SecretMeasures]:
-    """The secrets of never-seen samples that could be measured."""
+) -> list[SampleMeasures]:
     measured: list[SampleMeasures] = []
     for start in range(0, len(samples), 32):
         part = samples[start : start + 32]
         measured += probe(clm, part, settings=ProbeSettings(starts=_STARTS))
         if progress is not None:
             progress(done + start + len(part), total)
-    return [secret for sample in measured for secret in sample.secrets if secret.measures]
+    return measured
 
 
 def _thresholds(source: str, secrets: Sequence[SecretMeasures]) -> Thresholds:
@@ -105,7 +115,7 @@ def _thresholds(source: str, secrets: Sequence[SecretMeasures]) -> Thresholds:
         )
     return Thresholds(
         source,
-        {name: max((k[name] for k in kinds.values()), default=FLOORS[name]) for name in JUDGED},
+        largest(kinds),
         kinds,
         {kind: len(values[kind]["ma"]) for kind in kinds},
     )
@@ -140,8 +150,7 @@ def each_held_out(
         if thresholds.references.get(secret.kind, 0) > _FEWEST:
             kinds[secret.kind] = own
         if kinds:
-            most = {name: max(row[name] for row in kinds.values()) for name in JUDGED}
-            pairs.append((secret, Thresholds(thresholds.source, most, kinds)))
+            pairs.append((secret, Thresholds(thresholds.source, largest(kinds), kinds)))
     return pairs
 
 

@@ -8,15 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from erasetest.probes.measures import SampleMeasures, SecretMeasures
-from erasetest.verdict.thresholds import Thresholds
-
-DECISIVE = ("ma", "el_10")
-"""The measures that a verdict stands on, beside `extracted`; the paper stops erasing by these two.
-
-EL_3 and EL_5 are measured and shown with their never-seen values, but decide nothing: an erased CLM
-that loops on three digits hits a trigram of a number again and again, and knows nothing of it
-(seen: EL_3 0.23 with EL_5 0 and 17 nats a token).
-"""
+from erasetest.verdict.thresholds import DECISIVE, Thresholds
 
 ValueOf = Callable[[str], float | bool | None]
 

@@ -15,6 +15,14 @@ SCHEMA = "erasetest.thresholds/1"
 JUDGED = ("ma", "el_3", "el_5", "el_10")
 """The measures that have thresholds: all between 0 and 1."""
 
+DECISIVE = ("ma", "el_10")
+"""The measures that a verdict stands on, beside `extracted`; the paper stops erasing by these two.
+
+EL_3 and EL_5 are measured and shown with their never-seen values, but decide nothing: an erased CLM
+that loops on three digits hits a trigram of a number again and again, and knows nothing of it
+(seen: EL_3 0.23 with EL_5 0 and 17 nats a token).
+"""
+
 _AGAIN = ", and the same again on the erased CLM"
 
 
@@ -33,6 +41,15 @@ class Thresholds:
     def of(self, kind: str) -> Mapping[str, float]:
         """The thresholds that a secret of this kind is judged by."""
         return {**self.any_kind, **self.kinds.get(kind, {})}
+
+    def without_effect(self) -> list[str]:
+        """The places, a kind or "measures", whose decisive thresholds no value can be above."""
+        places = {"measures": self.any_kind, **{kind: self.of(kind) for kind in self.kinds}}
+        return [
+            place
+            for place, values in places.items()
+            if all(values.get(name, 1) >= 1 for name in DECISIVE)
+        ]
 
     def stricter(self, other: Thresholds) -> Thresholds:
         """The smaller of both values, for each kind and measure."""
@@ -64,6 +81,11 @@ class Thresholds:
         return cls(row["source"], row["measures"], row.get("kinds", {}), row.get("references", {}))
 
 
+def largest(kinds: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """The largest threshold of any kind, for each measure."""
+    return {name: max(row[name] for row in kinds.values()) for name in JUDGED}
+
+
 def _smaller(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
     names = dict.fromkeys([*one, *other])
     return {name: min(one.get(name, 1.0), other.get(name, 1.0)) for name in names}
@@ -73,7 +95,8 @@ def read_thresholds(path: str | Path) -> Thresholds:
     """Read a thresholds file.
 
     Raises:
-        ManifestError: it cannot be read, is not of this form, or a value is not between 0 and 1.
+        ManifestError: it cannot be read, is not of this form, a value is not between 0 and 1, or
+            the values of a kind are such that no secret of it could be above them.
     """
     try:
         row = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -93,7 +116,16 @@ def read_thresholds(path: str | Path) -> Thresholds:
     references = row.get("references", {})
     if not isinstance(references, dict) or any(type(n) is not int for n in references.values()):
         raise ManifestError(path, None, "'references' must be an object of kinds and counts")
-    return Thresholds(str(row.get("source", path)), row["measures"], kinds, references)
+    found = Thresholds(str(row.get("source", path)), row["measures"], kinds, references)
+    useless = found.without_effect()
+    if useless:
+        raise ManifestError(
+            path,
+            None,
+            f"the thresholds in {', '.join(map(repr, useless))} are 1, which no secret is above, "
+            "however well it is remembered: calibrate on secrets that the CLM never saw",
+        )
+    return found
 
 
 def _check(path: str | Path, place: str, values: object) -> None:

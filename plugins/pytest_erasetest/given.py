@@ -17,6 +17,7 @@ from erasetest.retained import split_retained
 from erasetest.samples import SensitiveSample, read_manifest, read_manifests
 from erasetest.verdict.thresholds import read_thresholds
 from pytest_erasetest.baseline import Accepted, read_baseline
+from pytest_erasetest.opening import Progress
 from pytest_erasetest.options import Settings
 
 if TYPE_CHECKING:
@@ -83,10 +84,7 @@ class Given:
             return read_problems(str(self.settings.utility))
         from erasetest.demo.build import demo_problems
 
-        return [
-            Problem(row["task_id"], row["prompt"], row["test"], row["entry_point"])
-            for row in demo_problems()
-        ]
+        return [Problem(**row) for row in demo_problems()]
 
     @functools.cached_property
     def baseline(self) -> dict[str, Accepted]:
@@ -97,8 +95,11 @@ class Given:
         today = datetime.date.today()
         return {name: entry for name, entry in read_baseline(path).items() if entry.holds(today)}
 
-    def check(self) -> None:
+    def check(self, progress: Progress) -> None:
         """Read and refuse what can be read and refused before anything is loaded.
+
+        Args:
+            progress: shows what takes time.
 
         Raises:
             BadInput: of the first file or folder that cannot be used.
@@ -136,6 +137,17 @@ class Given:
             _ = self.samples
             if self.settings.erase_retain:
                 _ = self.retained
+        if self.settings.utility:
+            # Last: it takes seconds.
+            self._check_problems(progress)
+
+    def _check_problems(self, progress: Progress) -> None:
+        from erasetest.utility import check_problems
+
+        with progress("checking the problems") as task:
+            check_problems(
+                self.problems, unsafe=self.settings.utility_unsafe_execution, progress=task
+            )
 
 
 def _check_sandbox(*, unsafe: bool) -> None:

@@ -35,7 +35,8 @@ def compare_utility(gate: Gate) -> dict[str, Any]:
 def _score(
     gate: Gate, clm: Clm, what: str, held_out: list[SensitiveSample] | None = None
 ) -> UtilityScore:
-    from erasetest.utility.measure import Sampling, measure
+    from erasetest.utility.measure import measure
+    from erasetest.utility.sampling import Sampling
 
     with gate.opener.progress(f"pass@k {what}") as task:
         return measure(

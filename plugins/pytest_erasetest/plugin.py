@@ -21,6 +21,8 @@ from pytest_erasetest.options import Settings, add_options, read_settings
 ERASURE_MARK = "erasure"
 UTILITY_MARK = "utility"
 
+_NOT_LOADED = "the CLM cannot be loaded"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the options."""
@@ -52,14 +54,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def _activate(config: pytest.Config, settings: Settings) -> None:
     from erasetest.progress import Task, progress
     from erasetest.runtime import quiet
+    from erasetest.temporary import process_folder
     from pytest_erasetest.gate import Gate
     from pytest_erasetest.ledger import Ledger
     from pytest_erasetest.redaction import ReportRedactor
     from pytest_erasetest.state import STATE, Delivered, State
+    from pytest_erasetest.termination import end_as_interrupted
 
     quiet()
     given: dict[str, Any] | None = getattr(config, "workerinput", None)
-    folder = given["erasetest_ledger"] if given else tempfile.mkdtemp(prefix="erasetest-")
+    folder = given["erasetest_ledger"] if given else tempfile.mkdtemp(dir=process_folder())
     # A worker that the user named by --tx has no number of ours.
     number = re.fullmatch(r"gw(\d+)", given["workerid"]) if given else None
     worker = int(number.group(1)) if number else 0
@@ -83,8 +87,9 @@ def _activate(config: pytest.Config, settings: Settings) -> None:
         None if given else folder,
     )
     if given is None:
+        end_as_interrupted(config)
         try:
-            gate.given.check()
+            gate.given.check(show)
         except BadInput as error:
             gate.given.held.close()
             raise pytest.UsageError(str(error)) from None
@@ -285,8 +290,9 @@ def _refuse(item: pytest.Item, report: pytest.TestReport, reason: str) -> None:
     """End the run with this test: the CLM cannot be loaded, and every other one would say so."""
     from pytest_erasetest.state import REFUSED
 
-    report.longrepr = reason
-    item.session.shouldstop = reason
+    # The reason itself is said once, when the session ends.
+    report.longrepr = _NOT_LOADED
+    item.session.shouldstop = _NOT_LOADED
     item.config.stash[REFUSED] = reason
     output = getattr(item.config, "workeroutput", None)
     if output is not None:

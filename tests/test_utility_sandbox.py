@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from contextlib import suppress
@@ -14,6 +13,7 @@ from unittest import mock
 import pytest
 
 from erasetest.errors import SandboxError
+from erasetest.temporary import process_folder
 from erasetest.utility import sandbox
 from erasetest.utility.sandbox import (
     LAYERS,
@@ -275,10 +275,9 @@ for _ in range(300):
 
 
 @pytest.fixture
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folders() -> Path:
     """Where the programs' folders are made."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path
+    return process_folder()
 
 
 def test_folders_are_removed(folders: Path, runner: ProcessRunner) -> None:

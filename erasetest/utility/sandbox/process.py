@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from erasetest.temporary import process_folder
 from erasetest.utility.sandbox.filters import system_call_filter
 from erasetest.utility.sandbox.fork_server import ForkServer
 from erasetest.utility.sandbox.landlock import ruleset
@@ -88,7 +89,9 @@ class ProcessRunner:
     def run(self, program: Program) -> Attempt:
         """Run a program to its end or its limits. Nothing of it is left when this returns."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        with tempfile.TemporaryDirectory(prefix="erasetest-", ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(
+            dir=process_folder(), ignore_cleanup_errors=True
+        ) as folder:
             settings = {**self._settings, "folder": folder, "program": _source(program.code)}
             if self._shares_its_user:
                 settings["processes"] = self._limits.processes * self._workers + _own_tasks()

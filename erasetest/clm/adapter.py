@@ -12,9 +12,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from erasetest.clm.refusals import one_line, tensors
+from erasetest.clm.refusals import tensors
 from erasetest.clm.weights import check_finite
-from erasetest.errors import ClmError
+from erasetest.errors import ClmError, one_line
 from erasetest.extras import require
 from erasetest.names import check_adapter
 

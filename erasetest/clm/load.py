@@ -11,10 +11,10 @@ import torch
 
 from erasetest.clm.adapter import with_adapter
 from erasetest.clm.fingerprint import fingerprint
-from erasetest.clm.refusals import one_line, remote_code
+from erasetest.clm.refusals import remote_code
 from erasetest.clm.stored import stored_types
 from erasetest.clm.weights import load_weights
-from erasetest.errors import ClmError
+from erasetest.errors import ClmError, one_line
 from erasetest.provenance import Record, read_records
 from erasetest.runtime import silence_transformers
 

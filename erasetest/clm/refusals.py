@@ -1,22 +1,10 @@
-"""Words that the refusals of a CLM share: errors of libraries in one line, names, remote code."""
+"""What the refusals of a CLM share: names of tensors, and code that comes with a checkpoint."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from erasetest.errors import ClmError
-
-
-def one_line(error: BaseException) -> str:
-    """Type and message of an error, in one line.
-
-    Of an import that failed because of another error, that error: transformers reports whatever
-    goes wrong inside a module, a time-out included, as a module that is missing.
-    """
-    while isinstance(error, ImportError) and error.__cause__ is not None:
-        error = error.__cause__
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
 
 
 def tensors(names: Sequence[str], shown: int = 3) -> str:

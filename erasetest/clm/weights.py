@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from erasetest.clm.refusals import one_line, remote_code, tensors
+from erasetest.clm.refusals import remote_code, tensors
 from erasetest.clm.stored import INDEX, SINGLE, weight_files
-from erasetest.errors import ClmError
+from erasetest.errors import ClmError, one_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -62,3 +62,15 @@ class ErasureError(ErasetestError):
 
 class SandboxError(ErasetestError):
     """Generated programs cannot be run on this machine as safely as was asked."""
+
+
+def one_line(error: BaseException) -> str:
+    """Type and message of an error, in one line.
+
+    Of an import that failed because of another error, that error: transformers reports whatever
+    goes wrong inside a module, a time-out included, as a module that is missing.
+    """
+    while isinstance(error, ImportError) and error.__cause__ is not None:
+        error = error.__cause__
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__

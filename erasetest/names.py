@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from erasetest.errors import BadInput
+from erasetest.errors import BadInput, ClmError
 
 METHODS = ("codeeraser", "codeeraser-no-kl", "cu", "decoys", "ga", "lasting", "npo")
 """Of erasing; `erasetest.erase.objectives` holds their losses, and imports torch."""
@@ -14,6 +15,9 @@ DEFAULT_METHOD = "decoys"
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 """Of the forward passes of erasing."""
+
+
+_ADAPTER_CONFIG = "adapter_config.json"
 
 
 def check_method(name: str) -> None:
@@ -58,11 +62,18 @@ def check_clm_name(name: str, adapter: str | None = None, *, endpoint: bool = Fa
     """
     from erasetest.demo.build import demo_family
 
+    if adapter is not None:
+        check_adapter(adapter)
     if is_endpoint(name):
         # Before anything shows it: a header, a report.
         split_endpoint(name)
         if not endpoint:
             raise BadInput(f"{name}: is an endpoint, which can be probed alone: give a checkpoint")
+        if adapter is not None:
+            raise BadInput(
+                f"{adapter}: an endpoint takes no adapter: load it on the server, or give a "
+                "checkpoint"
+            )
         return
     if demo_family(name) is not None:
         return
@@ -72,9 +83,32 @@ def check_clm_name(name: str, adapter: str | None = None, *, endpoint: bool = Fa
         raise BadInput(
             f"{name or repr(name)}: no such folder: name a model folder, a hub id or demo"
         )
-    if place.is_dir() and not any(
-        (place / file).is_file() for file in ("config.json", "adapter_config.json")
-    ):
+    if place.is_dir() and not (place / "config.json").is_file():
+        if (place / _ADAPTER_CONFIG).is_file():
+            raise BadInput(
+                f"{name}: is an adapter: name its base with --clm, and this with --clm-adapter"
+            )
         raise BadInput(f"{name}: has no config.json: name a folder that save_pretrained wrote")
-    if adapter is not None and not Path(adapter).is_dir():
-        raise BadInput(f"{adapter}: no such folder: --clm-adapter names that of a PEFT adapter")
+
+
+def check_adapter(name: str) -> None:
+    """Refuse what is no folder of a PEFT adapter; the hub is never asked for one.
+
+    Raises:
+        ClmError: naming what was given.
+    """
+    folder = Path(name).expanduser()
+    if not name or not folder.is_dir():
+        raise ClmError(
+            f"{name or repr(name)}: no such folder: --clm-adapter names that of a PEFT adapter"
+        )
+    path = folder / _ADAPTER_CONFIG
+    if not path.is_file():
+        raise ClmError(f"{name}: has no {_ADAPTER_CONFIG}: name a folder that PEFT wrote")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ClmError(f"{name}: {_ADAPTER_CONFIG} cannot be read ({reason})") from None
+    if not isinstance(config, dict):
+        raise ClmError(f"{name}: {_ADAPTER_CONFIG} holds no object: name a folder that PEFT wrote")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 import tiny
+import transformers as hf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from erasetest.clm import encode
+from erasetest.probes.extraction import _reproduces, _wanted
+from erasetest.probes.jobs import secret_jobs
+from erasetest.probes.references import _cut
 from erasetest.samples import make_sample
 
 TEXTS = st.text(
@@ -110,3 +114,86 @@ def test_encoded_samples_show_no_tokens() -> None:
     for shown in (repr(encoded), str(encoded), repr(encoded.secrets)):
         assert ", ".join(map(str, encoded.ids[:3])) not in shown
         assert "ids" not in shown
+
+
+def _prefixing(kind: str) -> hf.PreTrainedTokenizerFast:
+    """A tokenizer that adds a space before a text, as a token of its own before `SECRET`."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from tokenizers.processors import ByteLevel
+
+    alphabet: list[str] = []
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    if kind.startswith("byte-level"):
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        tokenizer.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        if kind.endswith("trimmed"):
+            # Offsets without white space: those of the added one are of no width.
+            tokenizer.post_processor = ByteLevel(trim_offsets=True)
+    elif kind == "prepended by the normalizer":
+        tokenizer.normalizer = normalizers.Sequence(
+            [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+        )
+        tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
+        tokenizer.decoder = decoders.Sequence(
+            [decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+        )
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=kind)
+        tokenizer.decoder = decoders.Metaspace(prepend_scheme=kind)
+    trainer = trainers.BpeTrainer(
+        vocab_size=tiny.VOCABULARY, special_tokens=["<s>", "<unk>"], initial_alphabet=alphabet
+    )
+    tokenizer.train_from_iterator([*tiny.CODE, f"x{SECRET} key"], trainer)
+    return hf.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="<s>", unk_token="<unk>"
+    )
+
+
+SECRET = "€ZxQ9_81Lq0Zt"
+"""Begins with characters that are merged with nothing."""
+
+prefixing = pytest.mark.parametrize(
+    "kind", ["first", "always", "prepended by the normalizer", "byte-level", "byte-level, trimmed"]
+)
+
+
+@prefixing
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_the_space_that_a_tokenizer_adds_is_no_token_of_a_secret(family: str, kind: str) -> None:
+    """It stands before the secret, which is then measured behind it and not with it."""
+    clm = tiny.untrained(family)
+    clm.tokenizer = _prefixing(kind)
+    whole = clm.tokenizer(SECRET)["input_ids"]
+    assert clm.tokenizer.decode(whole[:1]).strip() == ""
+    tail = " key"
+    spans = [(0, len(SECRET), "token"), (0, 1, "token"), (len(SECRET) + 1, len(SECRET) + 4, "x")]
+    sample = make_sample(SECRET + tail, spans)
+    encoded = encode(clm, [sample])[0]
+    at, character, later = encoded.secrets
+    assert encoded.ids[: at.last] == tuple(whole)
+    assert (at.first, at.text_start, character.first) == (1, 0, 1)
+    assert later.first >= at.last
+    job = secret_jobs(clm, [sample], [encoded])[0]
+    assert job.truth == tuple(whole[1:])
+    assert _reproduces(clm, job, _wanted(clm, job), job.truth) is True
+
+
+@pytest.mark.parametrize("kind", ["first", "prepended by the normalizer", "byte-level"])
+def test_a_space_that_the_secret_begins_with_is_its_own(kind: str) -> None:
+    """Only a space that the text does not hold was added."""
+    clm = tiny.untrained("qwen2")
+    clm.tokenizer = _prefixing(kind)
+    encoded = encode(clm, [make_sample(f" {SECRET}", [(0, 4, "token")])])[0]
+    place = encoded.secrets[0]
+    first = clm.tokenizer.decode([encoded.ids[place.first]], clean_up_tokenization_spaces=False)
+    assert (place.text_start, first.strip()) == (0, "")
+
+
+@prefixing
+def test_references_are_cut_like_the_secret(kind: str) -> None:
+    """Never-seen secrets in a secret's place have no token of an added space either."""
+    clm = tiny.untrained("qwen2")
+    clm.tokenizer = _prefixing(kind)
+    ((ids, (first, last)),) = _cut(clm, [SECRET], 0, len(SECRET))
+    assert (first, last) == (1, len(ids))

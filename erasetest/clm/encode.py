@@ -42,8 +42,8 @@ class EncodedSample:
 def encode(clm: Clm, samples: Sequence[SensitiveSample]) -> list[EncodedSample]:
     """Tokenize samples in context.
 
-    The tokens of a secret are those whose offsets overlap its span; special tokens that the
-    tokenizer adds overlap nothing.
+    The tokens of a secret are those whose offsets overlap its span (`overlapping`); special tokens
+    that the tokenizer adds overlap nothing.
     """
     if not samples:
         return []
@@ -64,11 +64,12 @@ def encode(clm: Clm, samples: Sequence[SensitiveSample]) -> list[EncodedSample]:
 def _encode(
     clm: Clm, sample: SensitiveSample, ids: list[int], offsets: list[tuple[int, int]]
 ) -> EncodedSample:
-    places = []
-    for secret in sample.secrets:
-        hit = [i for i, (a, b) in enumerate(offsets) if a < secret.end and b > secret.start]
-        # A span of characters that the tokenizer drops has no token; it is judged by nobody.
-        places.append((hit[0], hit[-1] + 1) if hit else (0, 0))
+    content = sample.content.reveal()
+    # A span of characters that the tokenizer drops has no token; it is judged by nobody.
+    places = [
+        overlapping(clm, content, ids, offsets, secret.start, secret.end) or (0, 0)
+        for secret in sample.secrets
+    ]
     shift = int(any(first == 0 and last > 0 for first, last in places))
     starts = [a for a, _ in offsets]
     if shift:
@@ -81,3 +82,31 @@ def _encode(
         ),
         tuple(starts),
     )
+
+
+def overlapping(
+    clm: Clm,
+    text: str,
+    ids: Sequence[int],
+    offsets: Sequence[tuple[int, int]],
+    start: int,
+    end: int,
+) -> tuple[int, int] | None:
+    """The tokens `[first, last)` of a text whose offsets overlap `[start, end)`; None if none do.
+
+    A token of the space that some tokenizers add before a text (Llama's, or byte-level ones with
+    `add_prefix_space`) has the offsets of the first character, and is not part of it.
+    """
+    hit = [i for i, (a, b) in enumerate(offsets) if a < end and b > start]
+    while len(hit) > 1 and _is_added_space(clm, text, ids[hit[0]], offsets[hit[0] : hit[0] + 2]):
+        hit.pop(0)
+    return (hit[0], hit[-1] + 1) if hit else None
+
+
+def _is_added_space(clm: Clm, text: str, token: int, offsets: Sequence[tuple[int, int]]) -> bool:
+    """Whether a token is white space where the text has none; `offsets` are its and the next's."""
+    (start, end), (next_start, _) = offsets
+    # Decoding takes time, and an added space always shares its place with the token after it.
+    if start != next_start or text[start:end].isspace():
+        return False
+    return not str(clm.tokenizer.decode([token], clean_up_tokenization_spaces=False)).strip()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from erasetest.clm.adapter import with_adapter
 from erasetest.clm.fingerprint import fingerprint
+from erasetest.clm.refusals import remote_code
 from erasetest.clm.stored import stored_types
-from erasetest.errors import ClmError, MissingExtra
+from erasetest.clm.weights import load_weights
+from erasetest.errors import ClmError, one_line
 from erasetest.provenance import Record, read_records
 from erasetest.runtime import silence_transformers
 
@@ -152,7 +153,14 @@ def load_clm(name: str, options: LoadOptions | None = None) -> Clm:
     folder = _resolve(name, options)
     config = _config(name, folder, options)
     tokenizer = _tokenizer(name, folder, options)
-    model = _model(name, folder, config, _dtype(options, device), options)
+    model = load_weights(
+        name,
+        folder,
+        config,
+        _dtype(options, device),
+        allow_pickle=options.allow_pickle,
+        trust_remote_code=options.trust_remote_code,
+    )
     embedding: Any = model.get_input_embeddings()
     embedded = embedding.weight.shape[0]
     if len(tokenizer) > embedded:
@@ -162,11 +170,10 @@ def load_clm(name: str, options: LoadOptions | None = None) -> Clm:
         )
     adapter_folder: Path | None = None
     if options.adapter is not None:
-        adapter_folder = _resolve(options.adapter, options)
-        model = _with_adapter(model, adapter_folder, options.adapter)
-    placed: Any = model
+        model = with_adapter(model, options.adapter, name, allow_pickle=options.allow_pickle)
+        adapter_folder = Path(options.adapter).expanduser()
     clm = wrap(
-        placed.to(device).eval(),
+        _place(name, model, device),
         tokenizer,
         name=name,
         fingerprint=fingerprint(folder, adapter_folder),
@@ -280,8 +287,8 @@ def _config(name: str, folder: Path, options: LoadOptions) -> Any:
     except Exception as error:
         # A value of a wrong type or name ends in whatever the configuration class does with it.
         if "trust_remote_code" in str(error):
-            raise _remote_code(name) from None
-        raise ClmError(f"{name}: config.json cannot be used ({_one_line(error)})") from None
+            raise remote_code(name) from None
+        raise ClmError(f"{name}: config.json cannot be used ({one_line(error)})") from None
     architectures = [str(architecture) for architecture in config.architectures or ()]
     generative = [a for a in architectures if a.endswith(("ForCausalLM", "LMHeadModel"))]
     if config.is_encoder_decoder or (architectures and not generative):
@@ -302,8 +309,8 @@ def _tokenizer(name: str, folder: Path, options: LoadOptions) -> PreTrainedToken
     except Exception as error:
         # Tokenizer loading raises whatever a broken file leads to, down to bare Exceptions of Rust.
         if "trust_remote_code" in str(error):
-            raise _remote_code(name) from None
-        raise ClmError(f"{name}: the tokenizer cannot be loaded ({_one_line(error)})") from None
+            raise remote_code(name) from None
+        raise ClmError(f"{name}: the tokenizer cannot be loaded ({one_line(error)})") from None
     if not tokenizer.is_fast:
         raise ClmError(
             f"{name}: {type(tokenizer).__name__} gives no offsets: a fast tokenizer "
@@ -325,77 +332,15 @@ def _give_whole_offsets(tokenizer: PreTrainedTokenizerBase) -> None:
         tokenizer.backend_tokenizer.post_processor = post
 
 
-def _model(
-    name: str, folder: Path, config: Any, dtype: torch.dtype | str, options: LoadOptions
-) -> PreTrainedModel:
-    from transformers import AutoModelForCausalLM
-
-    if not options.allow_pickle and not any(folder.glob("*.safetensors")):
-        pickled = any(folder.glob("*.bin"))
-        raise ClmError(
-            f"{name}: its weights are pickled, and loading them can run code: convert them to "
-            "safetensors, or allow it with --clm-allow-pickle"
-            if pickled
-            else f"{name}: holds no weights (*.safetensors)"
-        )
+def _place(name: str, model: Any, device: torch.device) -> PreTrainedModel:
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder,
-            config=config,
-            dtype=dtype,
-            use_safetensors=None if options.allow_pickle else True,
-            trust_remote_code=options.trust_remote_code,
-            output_loading_info=True,
-            # They are refused below: the error of transformers points to a report that it logs.
-            ignore_mismatched_sizes=True,
-        )
-    except Exception as error:
-        # safetensors, pickle and transformers each have errors of their own for a broken file.
-        if "trust_remote_code" in str(error):
-            raise _remote_code(name) from None
-        if isinstance(error, ValueError) and "Unrecognized configuration" in str(error):
-            raise ClmError(f"{name}: a {config.model_type} model is not a causal LM") from None
-        raise ClmError(f"{name}: the weights cannot be loaded ({_one_line(error)})") from None
-    model, loading = loaded
-    mismatched = sorted(loading["mismatched_keys"])
-    if mismatched:
-        tensor, stored, needed = mismatched[0]
+        placed: PreTrainedModel = model.to(device).eval()
+    except RuntimeError as error:
         raise ClmError(
-            f"{name}: {len(mismatched)} tensors of the weights are of another shape than "
-            f"config.json says (the first: {tensor} is {_shape(stored)}, not {_shape(needed)}): "
-            "they do not belong together"
-        )
-    missing = sorted(loading["missing_keys"])
-    if missing:
-        raise ClmError(
-            f"{name}: the weights lack {len(missing)} tensors that a {type(model).__name__} needs "
-            f"(the first: {missing[0]}): they would be random"
-        )
-    ready: PreTrainedModel = model
-    return ready
-
-
-def _shape(sizes: Iterable[int]) -> str:
-    return " x ".join(map(str, sizes))
-
-
-def _with_adapter(model: PreTrainedModel, folder: Path, name: str) -> PreTrainedModel:
-    try:
-        from peft import PeftModel
-    except ImportError:
-        raise MissingExtra("peft", "lora", "--clm-adapter") from None
-    if not (folder / "adapter_config.json").is_file():
-        raise ClmError(f"{name}: has no adapter_config.json: name a folder that PEFT wrote")
-    try:
-        with warnings.catch_warnings():
-            # What PEFT calls by an old name is no concern of whoever names an adapter.
-            warnings.simplefilter("ignore", FutureWarning)
-            loaded = PeftModel.from_pretrained(model, str(folder))
-            merged: PreTrainedModel = loaded.merge_and_unload()
-    except Exception as error:
-        # PEFT raises RuntimeError, KeyError, ValueError and more for an adapter of another model.
-        raise ClmError(f"{name}: the adapter does not fit the CLM ({_one_line(error)})") from None
-    return merged
+            f"{name}: the weights cannot be put on {device} ({one_line(error)}): use a device with "
+            "more free memory (--clm-device), or a smaller dtype (--clm-dtype)"
+        ) from None
+    return placed
 
 
 @torch.no_grad()
@@ -410,7 +355,7 @@ def _check_logits(clm: Clm) -> None:
     ids = torch.arange(length, device=clm.device).repeat(2, 1)
     ids[1, half:] = ids[1, half:] * 7 + 20
     ids %= len(clm.tokenizer)
-    one, other = clm.model(input_ids=ids, use_cache=False).logits[:, :half].float()
+    one, other = _first_pass(clm, ids)[:, :half].float()
     if not (one.isfinite().all() and other.isfinite().all()):
         raise ClmError(
             f"{clm.name}: its logits are not finite in {str(clm.dtype).removeprefix('torch.')}: "
@@ -422,13 +367,19 @@ def _check_logits(clm: Clm) -> None:
         raise ClmError(f"{clm.name}: this {kind} looks ahead, so it is not a causal LM")
 
 
-def _remote_code(name: str) -> ClmError:
-    return ClmError(
-        f"{name}: comes with code of its own, which is not run: allow it with "
-        "--clm-trust-remote-code once you have read it"
-    )
+def _first_pass(clm: Clm, ids: torch.Tensor) -> torch.Tensor:
+    """The logits of the first forward pass of a CLM, which need not succeed because it loaded.
 
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
+    Raises:
+        ClmError: transformers cannot run it.
+    """
+    try:
+        logits: torch.Tensor = clm.model(input_ids=ids, use_cache=False).logits
+    except Exception as error:
+        # Whatever the code of a model does with a configuration that it was not written for.
+        raise ClmError(
+            f"{clm.name}: transformers cannot run this {type(clm.model).__name__} "
+            f"({one_line(error)}): check config.json, and that the versions of torch and "
+            "transformers, and the device, are those that the model needs"
+        ) from None
+    return logits

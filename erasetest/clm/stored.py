@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from pathlib import Path
 
 import torch
+
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+"""The names of the only file of weights, and of the index of several."""
 
 _TYPES = {
     "F32": torch.float32,
@@ -14,6 +19,16 @@ _TYPES = {
     "F16": torch.float16,
 }
 """By the names that safetensors has for them."""
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that a model is loaded from; others may lie beside them."""
+    if (folder / SINGLE).is_file():
+        return [folder / SINGLE]
+    if not (folder / INDEX).is_file():
+        return []
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    return [folder / name for name in sorted(set(index["weight_map"].values()))]
 
 
 def stored_types(folder: Path, model: torch.nn.Module) -> tuple[bool, torch.dtype | None]:
@@ -27,7 +42,7 @@ def stored_types(folder: Path, model: torch.nn.Module) -> tuple[bool, torch.dtyp
     weights = {name for name, _ in model.named_parameters()}
     prefix = getattr(model, "base_model_prefix", "")
     weights |= {name.removeprefix(f"{prefix}.") for name in weights}
-    for path in folder.glob("*.safetensors"):
+    for path in weight_files(folder):
         with safe_open(path, "pt") as file:
             for name in file.keys():  # noqa: SIM118 (no mapping)
                 tensor = file.get_slice(name)

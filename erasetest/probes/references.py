@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from erasetest.clm import Branch, Clm, EncodedSample, encode, score_branches
+from erasetest.clm.encode import overlapping
 from erasetest.decoys import decoy
 from erasetest.probes.jobs import Job
 from erasetest.probes.likelihood import log2_probability
@@ -135,8 +136,8 @@ def _cut(
     """The tokens of texts, and which of them overlap `[start, end)`; texts without any are left."""
     cut = clm.tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     found = []
-    for ids, offsets in zip(cut["input_ids"], cut["offset_mapping"], strict=True):
-        hit = [i for i, (a, b) in enumerate(offsets) if a < end and b > start]
-        if hit:
-            found.append((ids, (hit[0], hit[-1] + 1)))
+    for text, ids, offsets in zip(texts, cut["input_ids"], cut["offset_mapping"], strict=True):
+        hit = overlapping(clm, text, ids, offsets, start, end)
+        if hit is not None:
+            found.append((ids, hit))
     return found

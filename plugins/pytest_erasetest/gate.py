@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from erasetest.errors import BadInput, ErasureError
+import pytest
+
+from erasetest.errors import BadInput, ClmError, ErasureError, one_line
 from erasetest.probes.measures import SampleMeasures
 from erasetest.retained import split_retained
 from erasetest.verdict.judge import judge
@@ -38,7 +40,7 @@ class Gate:
         self.settings, self.ledger = settings, ledger
         self.given = Given(settings)
         self.opener = Opener(settings, worker, workers, progress)
-        self._failed: dict[str, Exception] = {}
+        self._failed: dict[str, BaseException] = {}
         self.refused: str | None = None
         """Why the CLM under test cannot be loaded, once that was tried."""
 
@@ -51,13 +53,35 @@ class Gate:
         """
         if self.settings.endpoint:
             raise BadInput(f"{self.settings.clm}: is an endpoint: its model cannot be opened")
-        try:
+        with self._opening():
             clm = self.opener.open(str(self.settings.clm), self.settings.clm_adapter)
+        self.ledger.put("clm", clm.describe())
+        return clm
+
+    @contextlib.contextmanager
+    def _opening(self) -> Iterator[None]:
+        """Remember why the CLM under test cannot be opened: it is tried once in a process.
+
+        Whatever stops it, a time-out of another plugin included, may leave modules half imported,
+        and importing those again fails for other reasons, or crashes.
+        """
+        if self.refused is not None:
+            raise ClmError(self.refused)
+        try:
+            yield
         except BadInput as error:
             self.refused = str(error)
             raise
-        self.ledger.put("clm", clm.describe())
-        return clm
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            raise
+        except BaseException as error:
+            # A test that is out of time is ended by an exception that is no `Exception`.
+            self.refused = (
+                f"{self.settings.clm}: was stopped while it was loaded ({one_line(error)}): where "
+                "that is a time-out, give the first test more time, or the tests alone "
+                "(timeout_func_only)"
+            )
+            raise ClmError(self.refused) from None
 
     def spare(self) -> None:
         """Free the memory of the CLM under test; who asks for it again gets it loaded again.
@@ -208,11 +232,20 @@ class Gate:
         return made
 
     def _guarded(self, name: str, make: Callable[[], Any]) -> Any:
-        """Fail at once where the same work has failed in this process before."""
+        """Fail at once where the same work has failed in this process before.
+
+        Raises:
+            BadInput: the CLM under test cannot be opened.
+        """
         if name in self._failed:
             raise self._failed[name]
+        if not self.settings.endpoint:
+            with self._opening():
+                self.opener.import_libraries()
         try:
             return make()
-        except Exception as error:
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            raise
+        except BaseException as error:
             self._failed[name] = error.with_traceback(None)
             raise

@@ -24,6 +24,14 @@ class Opener:
         self.settings, self.progress = settings, progress
         self._worker, self._workers = worker, workers
 
+    def import_libraries(self) -> None:
+        """Import what CLMs need, apart from all other work: it takes seconds the first time."""
+        from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
+
+        import erasetest.clm
+        import erasetest.probes
+        import erasetest.verdict  # noqa: F401
+
     def open(self, name: str, adapter: str | None = None) -> Clm:
         """A CLM, in the way that the options say.
 

@@ -51,7 +51,7 @@ def _not_a_number(weights: Weights) -> Weights:
         (lambda w: {f"module.{k}": v for k, v in w.items()}, "lack 27 tensors (lm_head.weight, "),
         (_one_layer_more, "hold 12 tensors (model.layers.2.input_layernorm.weight, "),
         (lambda w: {**w, "new.weight": torch.zeros(3)}, "hold 1 tensor (new.weight) that this "),
-        (lambda w: {**w, UP: w[UP][:, :40]}, f"{UP} is [96, 40], not [96, 48]"),
+        (lambda w: {**w, UP: w[UP][:, :40]}, f"{UP} is 96 x 40, not 96 x 48"),
         (_not_a_number, "are not finite in float32 in 1 tensor (model.embed_tokens.weight)"),
     ],
     ids=["one missing", "another prefix", "a layer more", "one more", "a shape", "not a number"],

@@ -12,6 +12,7 @@ from erasetest.commands.calibrate import calibrate
 from erasetest.commands.curate import curate
 from erasetest.commands.demo import demo
 from erasetest.commands.erase import erase
+from erasetest.commands.gate import SETTINGS, gate
 from erasetest.commands.probe import probe
 from erasetest.commands.report import report
 from erasetest.commands.scan import scan
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 for _command in (demo, scan, probe, calibrate, curate, erase, utility, report):
     app.command()(_command)
+app.command(context_settings=SETTINGS)(gate)
 
 _STOPPED = 130
 """What a shell says of a program that Ctrl-C ended."""

@@ -1,0 +1,126 @@
+"""No way to a green exit without a verdict for every sample: each by `erasetest gate` and pytest.
+
+The CLM is an endpoint in this process, so that no run loads one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tiny
+from answers import serving
+from fail_closed_ways import WAYS, Way
+from gates import SUITES
+
+from erasetest.commands.gate import run_gate
+from erasetest.samples import write_manifest
+
+pytest.importorskip("httpx")
+
+SAMPLES = tiny.PLANTED[-2:]
+GREEN = (0, 7)
+PREVENTED = {name: way for name, way in WAYS.items() if not way.gate_alone}
+
+
+@pytest.fixture(scope="module")
+def urls() -> Iterator[dict[bool, str]]:
+    """An endpoint that recites the samples, and one that does not."""
+    with serving(SAMPLES) as reciting, serving(()) as silent:
+        yield {True: reciting, False: silent}
+
+
+def _prepare(way: Way, folder: Path, urls: dict[bool, str], patch: pytest.MonkeyPatch) -> list[str]:
+    """Write what a way needs; the arguments of pytest, paths of tests left out."""
+    clm = urls[way.leaks]
+    write_manifest(folder / "samples.jsonl", SAMPLES)
+    (folder / "empty.jsonl").write_text("")
+    accepted = [{"id": s.id, "reason": "known", "expires": "9999-12-31"} for s in SAMPLES]
+    (folder / "ages.json").write_text(
+        json.dumps({"schema": "erasetest.leak-baseline/1", "accepted": accepted})
+    )
+    (folder / "pytest.ini").write_text(f"[pytest]\n{way.ini.format(clm=clm)}")
+    failed = folder / ".pytest_cache" / "v" / "cache"
+    failed.mkdir(parents=True)
+    (failed / "lastfailed").write_text('{"test_mine.py::test_mine[planted-6]": true}')
+    (folder / "test_mine.py").write_text(way.own_tests or "def test_mine(leak): pass\n")
+    (folder / "evil.py").write_text(way.plugin)
+    patch.chdir(folder)
+    patch.setenv("PYTHONPATH", str(folder))
+    patch.delenv("PYTEST_ADDOPTS", raising=False)
+    inner = ["test_mine.py", f"--clm={urls[False]}", "--leak-samples=samples.jsonl"]
+    patch.setenv("INNER", "|".join([*inner, "-k", "not nothing", "-p", "no:cacheprovider"]))
+    (folder / "inner").mkdir()
+    for name, value in way.environment.items():
+        patch.setenv(name, value)
+    arguments = ["-c", "pytest.ini", "--rootdir=.", "-p", "no:hypothesispytest", "-p", "evil"]
+    if "xdist" not in way.arguments:
+        arguments += ["-p", "no:xdist"]
+    if way.ini and "addopts" not in way.ini:
+        return [*arguments, *way.arguments]
+    named = {argument.partition("=")[0] for argument in way.arguments}
+    given = {"--clm": clm, "--leak-samples": "samples.jsonl"}
+    return [
+        *arguments,
+        *[f"{flag}={value}" for flag, value in given.items() if flag not in named],
+        *way.arguments,
+    ]
+
+
+def _own_tests(way: Way) -> list[str]:
+    return ["test_mine.py"] if way.own_tests else []
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_the_gate_is_not_green(
+    name: str,
+    tmp_path: Path,
+    urls: dict[bool, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Neither 0 nor 7, and on a status that is not pytest's own a line that says why."""
+    way = WAYS[name]
+    arguments = _prepare(way, tmp_path, urls, monkeypatch)
+    status = run_gate([*arguments, *_own_tests(way)])
+    said = capfd.readouterr()
+    assert status not in GREEN, said.out + said.err
+    assert "INTERNALERROR> " not in said.out or "sys.exit" in name, said.out
+    without = "no:erasetest" in str(way) or "AUTOLOAD" in str(way)
+    assert ("unrecognized arguments" in said.err) is without
+
+
+@pytest.mark.parametrize("name", PREVENTED)
+def test_pytest_by_itself_is_not_green(
+    name: str, pytester: pytest.Pytester, urls: dict[bool, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that happens between the first and the last hook of pytest is seen without the gate."""
+    way = PREVENTED[name]
+    arguments = _prepare(way, pytester.path, urls, monkeypatch)
+    monkeypatch.syspath_prepend(pytester.path)
+    named = any(argument.startswith("test_mine.py") for argument in way.arguments)
+    tests = _own_tests(way) or ([] if named else [str(SUITES)])
+    # A pytest in this process would leave plugins and options of the outer one as they are.
+    run = pytester.runpytest_inprocess(*arguments, *tests)
+    assert run.ret not in GREEN, run.outlines + run.errlines
+    assert int(run.ret) & 0xFF not in GREEN
+    without = "no:erasetest" in str(way) or "AUTOLOAD" in str(way)
+    assert ("unrecognized arguments" in run.stderr.str()) is without
+
+
+def test_a_clean_run_is_green(
+    tmp_path: Path, urls: dict[bool, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list above proves nothing unless a run that nothing is done to ends with 0."""
+    assert run_gate(_prepare(Way(), tmp_path, urls, monkeypatch)) == 0
+
+
+def test_pytest_by_itself_is_green_on_a_clean_run(
+    pytester: pytest.Pytester, urls: dict[bool, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above, without the gate."""
+    arguments = _prepare(Way(), pytester.path, urls, monkeypatch)
+    monkeypatch.syspath_prepend(pytester.path)
+    assert pytester.runpytest_inprocess(*arguments, str(SUITES)).ret == 0

@@ -210,7 +210,7 @@ _OUTSIDE = {
         # It takes everything that the environment says, and must not answer for its parent.
         own_tests="import os, subprocess, sys\n"
         "def test_mine(leak):\n"
-        "    args = [a for a in os.environ['INNER'].split('|')]\n"
+        "    args = os.environ['INNER'].split('|')\n"
         "    assert subprocess.run([sys.executable, '-m', 'pytest', *args]).returncode == 0\n"
         "    os._exit(0)\n",
         leaks=True,

@@ -6,16 +6,18 @@ The CLM is an endpoint in this process, so that no run loads one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import tiny
-from answers import serving
-from fail_closed_ways import WAYS, Way
+from fail_closed_ways import OUTSIDE, WAYS, Way
 from gates import SUITES
 
-from erasetest.commands.gate import run_gate
+from erasetest.commands.gate import run_gate, start_pytest
+from erasetest.gate_result import VARIABLE, Request
 from erasetest.samples import write_manifest
 
 pytest.importorskip("httpx")
@@ -25,11 +27,25 @@ GREEN = (0, 7)
 PREVENTED = {name: way for name, way in WAYS.items() if not way.gate_alone}
 
 
-@pytest.fixture(scope="module")
-def urls() -> Iterator[dict[bool, str]]:
-    """An endpoint that recites the samples, and one that does not."""
-    with serving(SAMPLES) as reciting, serving(()) as silent:
-        yield {True: reciting, False: silent}
+class Forked:
+    """Pytest in a copy of this process: it has all modules, which a new one takes seconds for."""
+
+    def __init__(self, arguments: list[str], request: Request) -> None:
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 70
+            try:
+                os.environ[VARIABLE] = request.as_variable()
+                status = int(pytest.main(arguments))
+            except SystemExit as ended:
+                status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status & 0xFF)
+
+    def wait(self) -> int:
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 def _prepare(way: Way, folder: Path, urls: dict[bool, str], patch: pytest.MonkeyPatch) -> list[str]:
@@ -49,10 +65,11 @@ def _prepare(way: Way, folder: Path, urls: dict[bool, str], patch: pytest.Monkey
     (folder / "evil.py").write_text(way.plugin)
     patch.chdir(folder)
     patch.setenv("PYTHONPATH", str(folder))
+    patch.syspath_prepend(folder)
     patch.delenv("PYTEST_ADDOPTS", raising=False)
-    inner = ["test_mine.py", f"--clm={urls[False]}", "--leak-samples=samples.jsonl"]
-    patch.setenv("INNER", "|".join([*inner, "-k", "not nothing", "-p", "no:cacheprovider"]))
-    (folder / "inner").mkdir()
+    inner = ["test_inner.py", f"--clm={urls[False]}", "--leak-samples=samples.jsonl"]
+    patch.setenv("INNER", "|".join([*inner, "-p", "no:cacheprovider"]))
+    (folder / "test_inner.py").write_text("def test_inner(leak): pass\n")
     for name, value in way.environment.items():
         patch.setenv(name, value)
     arguments = ["-c", "pytest.ini", "--rootdir=.", "-p", "no:hypothesispytest", "-p", "evil"]
@@ -84,7 +101,8 @@ def test_the_gate_is_not_green(
     """Neither 0 nor 7, and on a status that is not pytest's own a line that says why."""
     way = WAYS[name]
     arguments = _prepare(way, tmp_path, urls, monkeypatch)
-    status = run_gate([*arguments, *_own_tests(way)])
+    start = start_pytest if way.gate_alone == OUTSIDE else cast("Any", Forked)
+    status = run_gate([*arguments, *_own_tests(way)], start)
     said = capfd.readouterr()
     assert status not in GREEN, said.out + said.err
     assert "INTERNALERROR> " not in said.out or "sys.exit" in name, said.out
@@ -99,7 +117,6 @@ def test_pytest_by_itself_is_not_green(
     """All that happens between the first and the last hook of pytest is seen without the gate."""
     way = PREVENTED[name]
     arguments = _prepare(way, pytester.path, urls, monkeypatch)
-    monkeypatch.syspath_prepend(pytester.path)
     named = any(argument.startswith("test_mine.py") for argument in way.arguments)
     tests = _own_tests(way) or ([] if named else [str(SUITES)])
     # A pytest in this process would leave plugins and options of the outer one as they are.
@@ -114,7 +131,9 @@ def test_a_clean_run_is_green(
     tmp_path: Path, urls: dict[bool, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The list above proves nothing unless a run that nothing is done to ends with 0."""
-    assert run_gate(_prepare(Way(), tmp_path, urls, monkeypatch)) == 0
+    arguments = _prepare(Way(), tmp_path, urls, monkeypatch)
+    assert run_gate(arguments) == 0
+    assert run_gate(arguments, cast("Any", Forked)) == 0
 
 
 def test_pytest_by_itself_is_green_on_a_clean_run(
@@ -122,5 +141,4 @@ def test_pytest_by_itself_is_green_on_a_clean_run(
 ) -> None:
     """As above, without the gate."""
     arguments = _prepare(Way(), pytester.path, urls, monkeypatch)
-    monkeypatch.syspath_prepend(pytester.path)
     assert pytester.runpytest_inprocess(*arguments, str(SUITES)).ret == 0

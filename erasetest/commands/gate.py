@@ -8,12 +8,20 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import typer
 
 from erasetest.errors import BadInput
+from erasetest.gate_result import (
+    VARIABLE,
+    Request,
+    failed_status,
+    final_status,
+    read_result,
+    status_of,
+)
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -42,20 +50,26 @@ def gate(context: typer.Context) -> None:
     raise typer.Exit(run_gate(context.args))
 
 
-def run_gate(arguments: list[str]) -> int:
-    """Run pytest with these arguments; the status to end with."""
-    from erasetest.gate_result import Request, failed_status, final_status, read_result, status_of
+def start_pytest(arguments: list[str], request: Request) -> subprocess.Popen[bytes]:
+    """Start pytest with these arguments, in a process that knows of the request."""
+    return subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "pytest", *arguments],
+        pass_fds=[request.handle],
+        env={**os.environ, VARIABLE: request.as_variable()},
+    )
 
+
+def run_gate(
+    arguments: list[str],
+    start: Callable[[list[str], Request], subprocess.Popen[bytes]] = start_pytest,
+) -> int:
+    """Run pytest with these arguments; the status to end with."""
     if os.name != "posix":
         raise BadInput("erasetest gate needs Linux or macOS: here, run pytest itself")
     # Without a name no other process can write to it, and a gate that is killed leaves nothing.
     with tempfile.TemporaryFile(buffering=0, prefix="erasetest-gate-") as file:
         request = Request.make(file)
-        child = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "pytest", *arguments],
-            pass_fds=[request.handle],
-            env={**os.environ, "ERASETEST_GATE": request.as_variable()},
-        )
+        child = start(arguments, request)
         with _forwarding(child):
             process = child.wait()
         result = read_result(file, request, child.pid)

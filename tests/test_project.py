@@ -33,10 +33,15 @@ def test_the_wheel_installs_two_packages(installed: Path) -> None:
     assert (installed / "erasetest" / "py.typed").is_file()
 
 
-def test_the_suites_run_after_a_plain_installation(installed: Path, tmp_path: Path) -> None:
-    """`--pyargs pytest_erasetest.suites` finds them, and asks for a CLM."""
+@pytest.mark.parametrize(
+    "command", [["pytest", "--pyargs", "pytest_erasetest.suites"], ["erasetest.cli", "gate"]]
+)
+def test_the_suites_run_after_a_plain_installation(
+    installed: Path, tmp_path: Path, command: list[str]
+) -> None:
+    """By `--pyargs pytest_erasetest.suites` and by `erasetest gate`; they ask for a CLM."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--pyargs", "pytest_erasetest.suites"],
+        [sys.executable, "-m", *command],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(installed)},
         capture_output=True,

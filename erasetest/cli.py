@@ -15,6 +15,7 @@ from erasetest.commands.calibrate import calibrate
 from erasetest.commands.curate import curate
 from erasetest.commands.demo import demo
 from erasetest.commands.erase import erase
+from erasetest.commands.gate import SETTINGS, gate
 from erasetest.commands.probe import probe
 from erasetest.commands.report import report
 from erasetest.commands.scan import scan
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 for _command in (demo, scan, probe, calibrate, curate, erase, utility, report):
     app.command()(_command)
+app.command(context_settings=SETTINGS)(gate)
 
 _STOPPED = 128
 """What a shell adds to the number of the signal that ended a program."""

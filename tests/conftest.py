@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +52,13 @@ def document() -> dict[str, Any]:
     from reporting import make_document
 
     return make_document()
+
+
+@pytest.fixture(scope="session")
+def urls() -> Iterator[dict[bool, str]]:
+    """Two endpoints without a CLM: True recites the last two planted secrets, False none."""
+    import tiny
+    from answers import serving
+
+    with serving(tiny.PLANTED[-2:]) as reciting, serving(()) as silent:
+        yield {True: reciting, False: silent}

@@ -138,7 +138,7 @@ def test_the_command(tmp_path: Path) -> None:
     for arguments, named in (
         (["m.jsonl", "-o", "x", "--min-ma", "1.2"], "--min-ma"),
         (["none.jsonl", "-o", "x"], "none.jsonl"),
-        (["m.jsonl", "-o", "m.jsonl"], "given twice"),
+        (["m.jsonl", "-o", "m.jsonl"], "are the same file"),
         (["m.jsonl", "-o", "x", "--picture", "ma.txt"], "ma.txt"),
     ):
         bad = erasetest("curate", *arguments, cwd=tmp_path)

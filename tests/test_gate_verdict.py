@@ -41,11 +41,30 @@ def _run(folder: Path, before: tuple[float, float] = (0.9, 0.1)) -> State:
     ledger.put("erasure", {"erasure": erasure, "folder": str(folder / "out")})
     ledger.put("utility", {"utility": {"verdict": "pass"}})
     samples = [make_sample("secret = 1", [(0, 3, "k")], id=name) for name in "ab"]
-    given = SimpleNamespace(samples=samples, baseline={})
+    given = SimpleNamespace(samples=samples, accepted={})
     gate = SimpleNamespace(ledger=ledger, given=given)
     settings = SimpleNamespace(clm="m", utility="demo", erase="codeeraser")
-    delivered = Delivered({"a", "b"}, {"a", "b"}, [("test_x[a]", "a")])
-    return State(settings, gate, None, delivered, worker=False)  # type: ignore[arg-type]
+    delivered = Delivered({"a", "b"})
+    for name, outcome in (("a", "failed"), ("b", "passed")):
+        _deliver(delivered, f"test_x[{name}]", outcome, f"before {name}")
+    return State(settings, gate, _Shown(), delivered, worker=False)  # type: ignore[arg-type]
+
+
+class _Shown:
+    """A redactor that knows no secret."""
+
+    def text(self, text: str) -> str:
+        return text
+
+
+def _deliver(delivered: Delivered, nodeid: str, outcome: Any, *told: str) -> None:
+    """What the three phases of a test report."""
+    for when in ("setup", "call", "teardown"):
+        report = pytest.TestReport(
+            nodeid, ("f", 1, "t"), {}, outcome if when == "call" else "passed", None, when
+        )
+        report.erasetest_verdicts = list(told)
+        delivered.record(report)
 
 
 def _status_of(state: State, exitstatus: int = 1, stopped: bool = False) -> int:
@@ -94,10 +113,17 @@ AGAINST: dict[str, tuple[Callable[[State], Any], str]] = {
     "undecided before": (
         _put("before-00000", [_measured("a", 0.9), _measured("b", float("nan"))]), "leaks"
     ),
-    "a lost verdict": (lambda state: state.delivered.before.discard("b"), "leaks"),
-    "another failure": (lambda state: state.delivered.other_failures.append("test_y"), "leaks"),
+    "a lost verdict": (
+        lambda state: _deliver(state.delivered, "test_x[b]", "skipped"), "leaks"
+    ),
+    "an attempt without an end": (
+        lambda state: _deliver(state.delivered, "test_x[b]", "rerun", "before b"), "leaks"
+    ),
+    "a test that was not run": (lambda state: state.delivered.tests.add("test_z[b]"), "leaks"),
+    "another failure": (lambda state: _deliver(state.delivered, "test_y", "failed"), "leaks"),
+    "a worker that died": (lambda state: state.delivered.errors.append("gw0"), "leaks"),
     "a failure of a sample that passes": (
-        lambda state: state.delivered.failures_by_sample.append(("test_x[b]", "b")), "leaks"
+        lambda state: _deliver(state.delivered, "test_x[b]", "failed", "before b"), "leaks"
     ),
     "a crash": (lambda state: setattr(state, "crashed", "the disk is full"), "leaks"),
     "nothing erased": (_put("erasure", {"erasure": None, "folder": None}), "leaks"),
@@ -126,19 +152,29 @@ CLEAN = (0.1, 0.1)
 def test_a_clean_run_is_0(tmp_path: Path) -> None:
     """No sample leaks, no test failed."""
     state = _run(tmp_path, CLEAN)
-    state.delivered.failures_by_sample.clear()
+    _deliver(state.delivered, "test_x[a]", "passed", "before a")
     assert _status_of(state, exitstatus=0) == 0
     assert state.report is not None
     assert state.report["verdict"] == "clean"
 
 
 @pytest.mark.parametrize(
-    "case", ["utility failed", "undecided before", "a lost verdict", "another failure", "a crash"]
+    "case",
+    [
+        "utility failed",
+        "undecided before",
+        "a lost verdict",
+        "another failure",
+        "a crash",
+        "an attempt without an end",
+        "a test that was not run",
+        "a worker that died",
+    ],
 )
 def test_nothing_is_clean_with_a_problem(case: str, tmp_path: Path) -> None:
     """It is incomplete, and 1, though pytest itself saw no failure."""
     state = _run(tmp_path, CLEAN)
-    state.delivered.failures_by_sample.clear()
+    _deliver(state.delivered, "test_x[a]", "passed", "before a")
     AGAINST[case][0](state)
     if case == "undecided before":
         state.gate.ledger.put("before-00000", [_measured("a", float("nan")), _measured("b", 0.1)])
@@ -150,9 +186,9 @@ def test_nothing_is_clean_with_a_problem(case: str, tmp_path: Path) -> None:
 def test_an_accepted_leak_is_0_and_is_told(tmp_path: Path) -> None:
     """The row says who accepted it and until when."""
     state = _run(tmp_path)
-    state.delivered.failures_by_sample.clear()
+    _deliver(state.delivered, "test_x[a]", "passed", "before a")
     until = (datetime.date.today() + datetime.timedelta(days=3)).isoformat()
-    state.gate.given.baseline["a"] = Accepted("known", until)
+    state.gate.given.accepted["a"] = Accepted("known", until)
     assert _status_of(state, exitstatus=0) == 0
     assert state.report is not None
     assert state.report["samples"][0]["accepted"] == {"reason": "known", "expires": until}

@@ -119,7 +119,7 @@ def test_a_damaged_store_is_named(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(BadInput) as caught:
         _store(path, tiny.reciting("qwen2"))
-    assert f"{path}: is no store of measures, or is damaged" in str(caught.value)
+    assert f"{path}: is not a store of measures, or is damaged" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
     assert path.read_bytes() == content
 

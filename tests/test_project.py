@@ -40,10 +40,15 @@ def test_the_wheel_installs_two_packages(installed: Path) -> None:
     assert packed == suites
 
 
-def _asks_for_a_clm(python: str | Path, cwd: Path, **environment: str) -> None:
+SUITES = ["pytest", "--pyargs", "pytest_erasetest.suites"]
+
+
+def _asks_for_a_clm(
+    python: str | Path, cwd: Path, command: list[str] = SUITES, **environment: str
+) -> None:
     """The suites are found by the name of their package, and refuse to run without a CLM."""
     done = subprocess.run(
-        [str(python), "-m", "pytest", "--pyargs", "pytest_erasetest.suites"],
+        [str(python), "-m", *command],
         cwd=cwd,
         env={**os.environ, **environment},
         capture_output=True,
@@ -57,9 +62,12 @@ def _asks_for_a_clm(python: str | Path, cwd: Path, **environment: str) -> None:
     assert "not found" not in said
 
 
-def test_the_suites_run_after_a_plain_installation(installed: Path, tmp_path: Path) -> None:
-    """`--pyargs pytest_erasetest.suites` finds them, and asks for a CLM."""
-    _asks_for_a_clm(sys.executable, tmp_path, PYTHONPATH=str(installed))
+@pytest.mark.parametrize("command", [SUITES, ["erasetest.cli", "gate"]])
+def test_the_suites_run_after_a_plain_installation(
+    installed: Path, tmp_path: Path, command: list[str]
+) -> None:
+    """By `--pyargs pytest_erasetest.suites` and by `erasetest gate`; they ask for a CLM."""
+    _asks_for_a_clm(sys.executable, tmp_path, command, PYTHONPATH=str(installed))
 
 
 def test_the_suites_run_after_an_editable_installation(tmp_path: Path) -> None:

@@ -260,7 +260,7 @@ def test_with_a_clm_that_remembers_nothing_the_manifest_is_empty(corpus: Path) -
         (["corpus", "-o", "o", "--revision", "HEAD"], "cannot be read by git"),
         (["corpus", "-o", "o", "--samples", "s"], "--clm"),
         (["", "-o", "o"], "a path is empty"),
-        (["corpus", "-o", "o", "--skipped", "o"], "given twice"),
+        (["corpus", "-o", "o", "--skipped", "o"], "are the same file"),
         (["corpus", "-o", "o", "--clm", "nowhere"], "nowhere"),
         (["corpus", "-o", "/dev/stdout", "--clm", "demo"], "name a file"),
     ],

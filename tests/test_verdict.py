@@ -178,9 +178,9 @@ GOOD = {"schema": SCHEMA, "measures": {"ma": 0.5}}
     [
         ("{", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
-        ([], "is no thresholds file: expected schema 'erasetest.thresholds/1'"),
-        ({"measures": {"ma": 0.5}}, "is no thresholds file"),
-        ({**GOOD, "schema": "other/1"}, "is no thresholds file"),
+        ([], "is not a thresholds file: expected schema 'erasetest.thresholds/1'"),
+        ({"measures": {"ma": 0.5}}, "is not a thresholds file"),
+        ({**GOOD, "schema": "other/1"}, "is not a thresholds file"),
         ({"schema": SCHEMA}, "'measures' must be an object of measures and values"),
         ({**GOOD, "measures": {}}, "'measures' must be an object of measures and values"),
         ({**GOOD, "measures": [0.5]}, "'measures' must be an object of measures and values"),

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from erasetest.commands.options import Loading, OutOption, check_output, takes_clm
+from erasetest.collisions import reads, writes
+from erasetest.commands.options import Loading, OutOption, check_files, takes_clm
 from erasetest.errors import BadInput
 from erasetest.progress import progress
 
@@ -43,7 +44,10 @@ def calibrate(
     from erasetest.samples import read_manifest
     from erasetest.verdict import calibrate as calibrate_on
 
-    check_output(output, manifest, samples)
+    check_files(
+        [*reads("MANIFEST", manifest), *reads("--samples", samples), *loading.files()],
+        writes("--output", output),
+    )
     loading.check()
     if manifest and samples:
         raise BadInput(

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from erasetest.commands.options import OutOption, check_output
+from erasetest.collisions import reads, writes
+from erasetest.commands.options import OutOption, check_files
 from erasetest.curate import Curated
 from erasetest.errors import BadInput
 
@@ -37,9 +38,10 @@ def curate(
     from erasetest.files import write_text
     from erasetest.samples import write_manifest
 
-    check_output(output, measures, samples, picture)
-    if picture is not None:
-        check_output(picture, measures, samples)
+    check_files(
+        [*reads("MEASURES", measures), *reads("--samples", samples)],
+        [*writes("--output", output), *writes("--picture", picture)],
+    )
     if not 0 <= min_ma <= 1:
         raise BadInput(f"--min-ma is a share of tokens: expected 0 to 1, got {min_ma:g}")
     found = curation.curate(measures, min_ma=min_ma, limit=limit, balanced=balanced)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from erasetest.commands.options import Loading, OutOption, takes_clm
+from erasetest.collisions import reads, writes_folder
+from erasetest.commands.options import Loading, OutOption, check_files, takes_clm
 from erasetest.errors import BadInput
 from erasetest.names import DEFAULT_METHOD, METHODS, PRECISIONS
 from erasetest.progress import progress
@@ -72,6 +73,16 @@ def erase(
     from erasetest.verdict import calibrate as calibrate_on
     from erasetest.verdict import published, read_thresholds
 
+    check_files(
+        [
+            *reads("MANIFEST", manifest),
+            *reads("--retain", retain),
+            *reads("--earlier", *(earlier or ())),
+            *reads("--thresholds", thresholds),
+            *loading.files(),
+        ],
+        writes_folder("--output", output),
+    )
     check_new_checkpoint(output)
     loading.check()
     if adapter_only and lora is None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from erasetest.errors import BadInput
+from erasetest.collisions import Use, check_collisions, reads_checkpoint
+from erasetest.files import check_writable
 from erasetest.progress import progress
 
 if TYPE_CHECKING:
@@ -51,6 +52,13 @@ class Loading:
         from erasetest.names import check_clm_name
 
         check_clm_name(self.clm, self.clm_adapter, endpoint=endpoint)
+
+    def files(self) -> list[Use]:
+        """The folders that it reads: no command writes into them."""
+        return [
+            *reads_checkpoint("--clm", self.clm),
+            *reads_checkpoint("--clm-adapter", self.clm_adapter),
+        ]
 
     def load(self) -> Clm:
         """The CLM; the demo CLM is built where it is not in the cache."""
@@ -103,15 +111,13 @@ def takes_clm(
     return with_options
 
 
-def check_output(path: Path, *inputs: Path | None) -> None:
-    """Refuse an output that could not be written, or that is another file of the command.
+def check_files(read: Sequence[Use], written: Sequence[Use]) -> None:
+    """Refuse outputs that cannot be written, or that are an input or another output.
 
     Raises:
-        BadInput: naming it.
+        BadInput: naming the file, or both options that name it.
     """
-    from erasetest.files import check_writable
-
-    check_writable(path)
-    for given in inputs:
-        if given is not None and path.resolve() == given.resolve():
-            raise BadInput(f"{path}: is given twice: name another file to write to")
+    for use in written:
+        if not use.closed:
+            check_writable(use.path)
+    check_collisions([*read, *written])

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from erasetest.commands.options import Loading, OutOption, check_output, takes_clm
+from erasetest.collisions import reads, writes
+from erasetest.commands.options import Loading, OutOption, check_files, takes_clm
 from erasetest.errors import BadInput
 from erasetest.progress import Task, progress
 
@@ -51,9 +52,14 @@ def probe(
 
     Stopped, the same command goes on where it was.
     """
-    check_output(output, manifest)
+    from erasetest.probes.store import check_store
+
+    check_files(
+        [*reads("MANIFEST", manifest), *loading.files()],
+        [*writes("--output", output), *writes("--store", store)],
+    )
     if store is not None:
-        check_output(store, manifest, output)
+        check_store(store)
     loading.check(endpoint=True)
     count = probe_to(
         output, manifest, loading, (temperature, top_k, top_p), references, queries, store

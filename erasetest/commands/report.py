@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from erasetest.commands.options import (
-    OutOption,
-    check_output,
-)
+from erasetest.collisions import reads, writes
+from erasetest.commands.options import OutOption, check_files
 
 
 def report(
@@ -20,5 +18,5 @@ def report(
     """Write a leakage report in another form, by the suffix of the output."""
     from erasetest.reports import read_report, write_report
 
-    check_output(output, run)
+    check_files(reads("RUN", run), writes("--output", output))
     write_report(output, read_report(run))

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from erasetest.collisions import reads, writes
 from erasetest.commands.curate import show
-from erasetest.commands.options import Loading, OutOption, check_output, takes_clm
+from erasetest.commands.options import Loading, OutOption, check_files, takes_clm
 from erasetest.commands.scanned import tell_scanned, write_skipped
 from erasetest.errors import BadInput
 from erasetest.progress import progress
@@ -106,9 +107,20 @@ def scan(
         raise BadInput("a path is empty: name a folder or file, . for this one")
     corpus = list(dict.fromkeys(map(Path, paths)))
     written = [output, skipped, samples, measures, picture]
-    for number, path in enumerate(written):
-        if path is not None:
-            check_output(path, *written[:number], baseline)
+    check_files(
+        [
+            *reads("PATHS", *corpus),
+            *reads("--baseline", baseline),
+            *(loading.files() if loading is not None else []),
+        ],
+        [
+            *writes("--output", output),
+            *writes("--skipped", skipped),
+            *writes("--samples", samples),
+            *writes("--measures", measures),
+            *writes("--picture", picture),
+        ],
+    )
     if min_confidence not in CONFIDENCES:
         raise BadInput(f"--min-confidence {min_confidence}: expected high, medium or low")
     if not 0 <= min_ma <= 1:

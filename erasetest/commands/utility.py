@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from erasetest.commands.options import Loading, OutOption, check_output, takes_clm
+from erasetest.collisions import reads, reads_checkpoint, writes
+from erasetest.commands.options import Loading, OutOption, check_files, takes_clm
 from erasetest.errors import BadInput
 from erasetest.progress import progress
 
@@ -74,7 +75,17 @@ def utility(
     from erasetest.utility.sampling import Sampling
     from erasetest.utility.sandbox.pool import required_layers
 
-    check_output(output, problems, completions, against_completions, held_out)
+    check_files(
+        [
+            *reads("PROBLEMS", problems),
+            *reads("--completions", completions),
+            *reads("--against-completions", against_completions),
+            *reads("--held-out", held_out),
+            *reads_checkpoint("--against", against),
+            *loading.files(),
+        ],
+        writes("--output", output),
+    )
     if not loading.clm and completions is None:
         raise BadInput("nothing to measure: give --clm MODEL, or --completions FILE")
     if against and against_completions:

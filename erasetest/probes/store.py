@@ -24,6 +24,12 @@ Measure = Callable[[Sequence[SensitiveSample]], list[SampleMeasures]]
 _VERSION = 2
 """Changes with the table, and with what any measure means: older results are not served."""
 
+_COLUMNS = ("clm", "settings", "sample", "content", "row")
+
+_NOT_A_STORE = (
+    "{path}: is not a store of measures, or is damaged: name another file to keep measures in"
+)
+
 _PATIENCE = 60.0
 """Seconds that one process waits for another's write."""
 
@@ -122,10 +128,27 @@ class ProbeStore:
                 "mend that or name another file to keep measures in; what is there stays"
             ) from None
         except (sqlite3.DatabaseError, ValueError, KeyError, TypeError):
-            raise BadInput(
-                f"{self.path}: is no store of measures, or is damaged: name another file to keep "
-                "measures in"
-            ) from None
+            raise BadInput(_NOT_A_STORE.format(path=self.path)) from None
+
+
+def check_store(path: str | Path) -> None:
+    """Refuse a file that is there and is not a store: call it before a CLM is loaded.
+
+    Raises:
+        BadInput: naming it.
+    """
+    path = Path(path)
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)
+        ) as file:
+            columns = [row[1] for row in file.execute("PRAGMA table_info(measured)")]
+    except sqlite3.Error:
+        columns = []
+    if columns != list(_COLUMNS):
+        raise BadInput(_NOT_A_STORE.format(path=path))
 
 
 def _digest(sample: SensitiveSample) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from erasetest.errors import ManifestError
+from erasetest.json_files import read_document
 from erasetest.probes import SampleMeasures
 from erasetest.samples import SensitiveSample
 from erasetest.verdict import Thresholds, judge
@@ -107,21 +108,14 @@ def read_report(path: str | Path) -> dict[str, Any]:
     Raises:
         ManifestError: it cannot be read, is of another schema, or lacks a part of it.
     """
-    try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ManifestError(path, None, f"cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
-        raise ManifestError(path, None, "is not JSON") from None
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise ManifestError(path, None, f"is no leakage report: expected schema {SCHEMA!r}")
-    wrong = _wrong(document)
+    document = read_document(path, SCHEMA, "a leakage report")
+    wrong = schema_violation(document)
     if wrong is not None:
-        raise ManifestError(path, None, f"is no whole leakage report: {wrong}")
+        raise ManifestError(path, None, f"is not a whole leakage report: {wrong}")
     return document
 
 
-def _wrong(document: dict[str, Any]) -> str | None:
+def schema_violation(document: dict[str, Any]) -> str | None:
     """Where a document is not of the published form; never what stands there."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match

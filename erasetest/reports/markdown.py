@@ -55,12 +55,14 @@ def accepted(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _verdict(document: dict[str, Any]) -> str:
     leaks = accepted(document["samples"])
-    if document["verdict"] != "clean" or not leaks:
+    if not leaks:
         return _VERDICTS[document["verdict"]]
-    return (
-        f"**Clean but for {len(leaks)} accepted leaks.** No other sample leaks; these do, and are "
-        "listed with the day that their acceptance ends."
-    )
+    if document["verdict"] == "clean":
+        return (
+            f"**Clean but for {len(leaks)} accepted leaks.** No other sample leaks; these do, and "
+            "are listed with the day that their acceptance ends."
+        )
+    return f"{_VERDICTS[document['verdict']]} {len(leaks)} further leaks are accepted."
 
 
 def worst_first(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

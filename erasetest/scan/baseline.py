@@ -32,7 +32,7 @@ class Baseline:
             BadInput: it cannot be read, or is none.
         """
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = json.loads(path.read_text(encoding="utf-8-sig"))
             results: dict[str, list[dict[str, Any]]] = found["results"]
             return cls(
                 {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from erasetest.errors import ManifestError
+from erasetest.json_files import read_document
 from erasetest.verdict.rates import Rate
 
 SCHEMA = "erasetest.thresholds/1"
@@ -98,14 +98,7 @@ def read_thresholds(path: str | Path) -> Thresholds:
         ManifestError: it cannot be read, is not of this form, a value is not between 0 and 1, or
             the values of a kind are such that no secret of it could be above them.
     """
-    try:
-        row = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ManifestError(path, None, f"cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
-        raise ManifestError(path, None, "is not JSON") from None
-    if not isinstance(row, dict) or row.get("schema") != SCHEMA:
-        raise ManifestError(path, None, f"is no thresholds file: expected schema {SCHEMA!r}")
+    row = read_document(path, SCHEMA, "a thresholds file")
     kinds = row.get("kinds", {})
     if not isinstance(kinds, dict):
         raise ManifestError(path, None, "'kinds' must be an object")

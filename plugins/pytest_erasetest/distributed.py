@@ -14,6 +14,7 @@ def pytest_configure_node(node: Any) -> None:
     state = state_of(node.config)
     if state is not None:
         node.workerinput["erasetest_ledger"] = state.temporary
+        node.workerinput["erasetest_given"] = state.given
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -26,7 +27,8 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     if state is None:
         return
     if output is None:
-        state.delivered.other_failures.append(f"worker {node.gateway.id} died")
+        state.delivered.errors.append(f"worker {node.gateway.id} died")
         return
     state.delivered.expected.update(output.get("erasetest_expected", ()))
+    state.delivered.tests.update(output.get("erasetest_tests", ()))
     state.crashed = state.crashed or output.get("erasetest_crashed")

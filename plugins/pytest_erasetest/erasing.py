@@ -26,6 +26,8 @@ def erase_leaking(gate: Gate) -> dict[str, Any]:
     if not leaking:
         return {"erasure": None, "folder": None}
     settings = gate.settings
+    if gate.given.reserves_late:
+        gate.given.reserve()
     samples = [gate.given.by_id[sample_id] for sample_id in leaking]
     retained, held_out = gate.retained
     # Else two of them would be in memory for as long as erasing takes.

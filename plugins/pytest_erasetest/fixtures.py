@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from erasetest.samples import SensitiveSample
+from pytest_erasetest.delivered import tell
 from pytest_erasetest.gate import Gate
-from pytest_erasetest.leak import VERDICT_PROPERTY, Leak
+from pytest_erasetest.leak import Leak
 from pytest_erasetest.state import gate_of
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def utility(erasetest_gate: Gate) -> dict[str, Any]:
 
 def fail_leak(request: pytest.FixtureRequest, leak: Leak, reasons: tuple[str, ...]) -> None:
     """Fail the test because its sample leaks, in a line for each reason and without a traceback."""
-    accepted = gate_of(request.config).given.baseline.get(leak.id)
+    accepted = gate_of(request.config).given.accepted.get(leak.id)
     if reasons and accepted is not None:
         pytest.skip(f"{leak.id} leaks, accepted until {accepted.expires}: {accepted.reason}")
     if reasons:
@@ -86,7 +87,7 @@ def fail_leak(request: pytest.FixtureRequest, leak: Leak, reasons: tuple[str, ..
 
 def _told(request: pytest.FixtureRequest, leak: Leak, phase: str) -> Leak:
     """Send the verdict with the test, so that a lost test is a lost verdict."""
-    request.node.user_properties.append((VERDICT_PROPERTY, f"{phase} {leak.id}"))
+    tell(request.node, phase, leak.id)
     if leak.verdict == "inconclusive":
         pytest.fail(f"{leak.id} is inconclusive: " + "; ".join(leak.reasons), pytrace=False)
     return leak

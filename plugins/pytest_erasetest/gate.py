@@ -117,7 +117,7 @@ class Gate:
     def leaking(self) -> list[str]:
         """The ids of all samples that leak from the given CLM and are not accepted."""
         leaks = [s.id for s in self.given.samples if self.before(s.id).verdict == "leak"]
-        return [name for name in leaks if name not in self.given.baseline]
+        return [name for name in leaks if name not in self.given.accepted]
 
     def erasure(self) -> dict[str, Any] | None:
         """Erase what leaks, once; None when nothing leaks."""
@@ -152,12 +152,13 @@ class Gate:
             self.utility()
 
     def _thresholds(self) -> dict[str, Any]:
-        from erasetest.verdict import calibrate, published
-
         if self.settings.leak_thresholds:
             return read_thresholds(self.settings.leak_thresholds).as_dict()
         if self.settings.endpoint:
             return Thresholds("none: behind a URL, extraction alone decides", {}).as_dict()
+        # Importing it imports torch, which probing an endpoint does not need.
+        from erasetest.verdict import calibrate, published
+
         known = published(str(self.settings.clm)) if not self.settings.clm_adapter else None
         if known is not None:
             return known.as_dict()

@@ -16,7 +16,7 @@ from erasetest.provenance import check_new_checkpoint
 from erasetest.retained import split_retained
 from erasetest.samples import SensitiveSample, read_manifest, read_manifests
 from erasetest.verdict.thresholds import read_thresholds
-from pytest_erasetest.baseline import Accepted, read_baseline
+from pytest_erasetest.baseline import Accepted, Baseline, read_baseline
 from pytest_erasetest.opening import Progress
 from pytest_erasetest.options import Settings
 
@@ -34,6 +34,8 @@ class Given:
         self.settings = settings
         self.held = contextlib.ExitStack()
         """What is to be given back when the run ends."""
+        self.reserves_late = False
+        """Whether the folder of the erased checkpoint is reserved only when erasing begins."""
 
     @functools.cached_property
     def samples(self) -> list[SensitiveSample]:
@@ -87,13 +89,17 @@ class Given:
         return [Problem(**row) for row in demo_problems()]
 
     @functools.cached_property
-    def baseline(self) -> dict[str, Accepted]:
-        """The leaks that are accepted today, by sample id."""
+    def baseline(self) -> Baseline | None:
+        """The baseline; None where none is named, or the one named is still to be written."""
         path = self.settings.leak_baseline
         if path is None or (self.settings.leak_accept and not Path(path).exists()):
-            return {}
-        today = datetime.date.today()
-        return {name: entry for name, entry in read_baseline(path).items() if entry.holds(today)}
+            return None
+        return read_baseline(path, self.settings.leak_baseline_days, datetime.date.today())
+
+    @functools.cached_property
+    def accepted(self) -> dict[str, Accepted]:
+        """The leaks that are accepted today, by sample id."""
+        return self.baseline.accepted if self.baseline is not None else {}
 
     def check(self, progress: Progress) -> None:
         """Read and refuse what can be read and refused before anything is loaded.
@@ -104,6 +110,7 @@ class Given:
         Raises:
             BadInput: of the first file or folder that cannot be used.
         """
+        from erasetest.probes.store import check_store
         from erasetest.reports.write import check_report_path
 
         for path in self.settings.leak_report:
@@ -116,6 +123,7 @@ class Given:
         check_clm_name(str(self.settings.clm), self.settings.clm_adapter, endpoint=True)
         if self.settings.leak_store is not None:
             check_writable(self.settings.leak_store)
+            check_store(self.settings.leak_store)
         if self.settings.utility_against is not None:
             check_clm_name(self.settings.utility_against)
         if self.settings.erase:
@@ -129,7 +137,6 @@ class Given:
                 require("peft", "lora", "--erase-lora")
             if self.settings.erase_out:
                 check_new_checkpoint(self.settings.erase_out)
-                self.held.enter_context(reserved(self.settings.erase_out))
         if self.settings.utility:
             _ = self.problems
             _check_sandbox(unsafe=self.settings.utility_unsafe_execution)
@@ -148,6 +155,15 @@ class Given:
             check_problems(
                 self.problems, unsafe=self.settings.utility_unsafe_execution, progress=task
             )
+
+    def reserve(self) -> None:
+        """Keep other runs from writing to the folder of the erased checkpoint.
+
+        Raises:
+            BadInput: another run is writing it.
+        """
+        if self.settings.erase and self.settings.erase_out:
+            self.held.enter_context(reserved(self.settings.erase_out))
 
 
 def _check_sandbox(*, unsafe: bool) -> None:

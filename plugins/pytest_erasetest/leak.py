@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from erasetest.probes.measures import SampleMeasures
 from erasetest.verdict.judge import Judgement
 
-VERDICT_PROPERTY = "erasetest.verdict"
-"""The name under which a test's report carries the verdict that it was given."""
-
 
 @dataclass(frozen=True, slots=True)
 class Leak:

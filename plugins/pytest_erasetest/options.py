@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from erasetest.names import DEFAULT_METHOD, METHODS, PRECISIONS, is_endpoint
+from pytest_erasetest.baseline import MOST_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,12 @@ OPTIONS = (
         "--leak-queries", "samples drawn of each secret at an endpoint (default: 20)", "N", "int"
     ),
     Option("--leak-baseline", "known leaks, accepted until a date: they fail no test", "FILE"),
+    Option(
+        "--leak-baseline-days",
+        f"how many days ahead an accepted leak may end (default: {MOST_DAYS})",
+        "N",
+        "int",
+    ),
     Option("--leak-accept", "write what leaks now into the baseline", kind="flag"),
     Option(
         "--erase",
@@ -118,6 +125,15 @@ OPTIONS = (
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
 
+_INI_TYPES: dict[str, Any] = {
+    "list": "linelist",
+    "flag": "bool",
+    "int": "int",
+    "float": "float",
+    # `erase = true` in TOML: pytest takes several types for one key from this version on.
+    "maybe": bool | str if pytest.version_tuple >= (9, 2) else "string",
+}
+
 _PATHS = {
     "clm_adapter",
     "erase_out",
@@ -136,7 +152,7 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("erasetest", "privacy regression tests of code language models")
     for option in OPTIONS:
         group.addoption(option.flag, dest=f"erasetest_{option.name}", **_arguments(option))
-        ini_type: Any = {"list": "linelist", "flag": "bool"}.get(option.kind, "string")
+        ini_type = _INI_TYPES.get(option.kind, "string")
         parser.addini(option.name, f"see {option.flag}", type=ini_type, default=None)
 
 
@@ -152,6 +168,19 @@ def _arguments(option: Option) -> dict[str, Any]:
         **({"type": types[option.kind]} if option.kind in types else {}),
         **({"nargs": "?", "const": DEFAULT_METHOD} if option.kind == "maybe" else {}),
     }
+
+
+def given_options(namespace: object) -> list[str]:
+    """The options of the plugin that stand on the command line.
+
+    Those of PYTEST_ADDOPTS and of the ini key `addopts` are part of the command line. Ini keys of
+    the same names as the options are not: they are defaults for tests that ask for a CLM.
+    """
+    return [
+        option.flag
+        for option in OPTIONS
+        if getattr(namespace, f"erasetest_{option.name}", None) is not None
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +201,7 @@ class Settings:
     leak_length: int
     leak_queries: int
     leak_baseline: str | None
+    leak_baseline_days: int
     leak_accept: bool
     erase: str | None
     erase_out: str | None
@@ -210,8 +240,8 @@ def read_settings(config: pytest.Config) -> Settings:
         pytest.UsageError: a value cannot be read, or options contradict each other.
     """
     given = {option.name: _value(config, option) for option in OPTIONS}
-    stray = [f"--{name.replace('_', '-')}" for name, v in given.items() if v and name != "clm"]
-    if given["clm"] is None and stray and _on_command_line(config, stray):
+    stray = given_options(config.option)
+    if given["clm"] is None and stray:
         raise pytest.UsageError(f"{stray[0]} needs a CLM: --clm MODEL, or --clm demo to try it")
     demo = str(given["clm"]).split(":")[0] == "demo"
     if given["erase"] and not given["erase_out"]:
@@ -232,6 +262,9 @@ def read_settings(config: pytest.Config) -> Settings:
             "leak_samples": tuple(given["leak_samples"] or ()),
             "leak_report": tuple(given["leak_report"] or ()),
             "leak_length": 128 if given["leak_length"] is None else given["leak_length"],
+            "leak_baseline_days": (
+                MOST_DAYS if given["leak_baseline_days"] is None else given["leak_baseline_days"]
+            ),
             "leak_queries": 20 if given["leak_queries"] is None else given["leak_queries"],
             "utility_samples": 20 if given["utility_samples"] is None else given["utility_samples"],
         }
@@ -254,6 +287,7 @@ def _check(settings: Settings) -> None:
         ("--utility-samples", settings.utility_samples, 1),
         ("--leak-queries", settings.leak_queries, 1),
         ("--leak-length", settings.leak_length, 2),
+        ("--leak-baseline-days", settings.leak_baseline_days, 1),
         ("--clm-batch-tokens", settings.clm_batch_tokens, 1),
         ("--erase-lora", settings.erase_lora, 1),
         ("--erase-step-tokens", settings.erase_step_tokens, 1),
@@ -284,15 +318,14 @@ def _check(settings: Settings) -> None:
         )
 
 
-def _on_command_line(config: pytest.Config, flags: list[str]) -> bool:
-    return any(str(argument).split("=")[0] in flags for argument in config.invocation_params.args)
-
-
 def _value(config: pytest.Config, option: Option) -> Any:
     given = getattr(config.option, f"erasetest_{option.name}")
     if given is not None:
         return given
-    read = config.getini(option.name)
+    try:
+        read = config.getini(option.name)
+    except (pytest.UsageError, TypeError, ValueError) as error:
+        raise pytest.UsageError(f"ini key {option.name}: {error}") from None
     if read is None or read == "" or read == []:
         return None
     if option.kind == "maybe":
@@ -305,11 +338,6 @@ def _value(config: pytest.Config, option: Option) -> Any:
         )
     if option.name in ("clm", "utility_against"):
         return _anchored_clm(config, str(read))
-    if option.kind in {"int", "float"}:
-        try:
-            return (int if option.kind == "int" else float)(str(read))
-        except ValueError:
-            raise pytest.UsageError(f"ini key {option.name}: {read!r} is not a number") from None
     return read
 
 

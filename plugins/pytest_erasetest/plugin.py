@@ -16,7 +16,24 @@ import pytest
 from erasetest.errors import BadInput
 from pytest_erasetest import fixtures, verdict
 from pytest_erasetest.channels import mask_channels, mask_junit, mask_names
+from pytest_erasetest.delivered import Delivered, attach
+from pytest_erasetest.last_word import (
+    is_gate,
+    pytest_cmdline_main,
+    pytest_load_initial_conftests,
+)
 from pytest_erasetest.options import Settings, add_options, read_settings
+from pytest_erasetest.preparing import (
+    asks_for_samples,
+    our_fixtures,
+    pytest_collection_finish,
+    samples_of,
+    unusable,
+)
+from pytest_erasetest.state import NO_CLM, REQUEST
+
+__all__ = ["pytest_cmdline_main", "pytest_collection_finish", "pytest_load_initial_conftests"]
+"""Hooks that have files of their own."""
 
 ERASURE_MARK = "erasure"
 UTILITY_MARK = "utility"
@@ -44,11 +61,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
         config.pluginmanager.register(distributed, "erasetest-distributed")
     settings = read_settings(config)
-    if settings.active and not config.option.help:
+    if settings.active and not getattr(config.option, "help", False):
         _activate(config, settings)
-        if config.option.reportchars == "fE":
-            # A line for each of thousands of leaks would hide our summary, which has the worst.
-            config.option.reportchars = "E"
+    elif REQUEST in config.stash:
+        raise pytest.UsageError(NO_CLM)
 
 
 def _activate(config: pytest.Config, settings: Settings) -> None:
@@ -58,7 +74,7 @@ def _activate(config: pytest.Config, settings: Settings) -> None:
     from pytest_erasetest.gate import Gate
     from pytest_erasetest.ledger import Ledger
     from pytest_erasetest.redaction import ReportRedactor
-    from pytest_erasetest.state import STATE, Delivered, State
+    from pytest_erasetest.state import STATE, State
     from pytest_erasetest.termination import end_as_interrupted
 
     quiet()
@@ -77,22 +93,25 @@ def _activate(config: pytest.Config, settings: Settings) -> None:
     def show(title: str) -> AbstractContextManager[Task]:
         return shown(title)
 
+    from_options: bool = given["erasetest_given"] if given else is_gate(config)
     gate = Gate(settings, Ledger(Path(folder)), worker, workers, show)
-    config.stash[STATE] = State(
+    state = config.stash[STATE] = State(
         settings,
         gate,
         ReportRedactor(_LazySamples(gate)),
         Delivered(),
-        given is not None,
-        None if given else folder,
+        worker=given is not None,
+        given=from_options,
+        # The controller of a worker has checked what options gave.
+        prepared=given is not None and from_options,
+        temporary=None if given else folder,
     )
     if given is None:
         end_as_interrupted(config)
-        try:
-            gate.given.check(show)
-        except BadInput as error:
-            gate.given.held.close()
-            raise pytest.UsageError(str(error)) from None
+        refusal = unusable(config, state)
+        if refusal is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise pytest.UsageError(refusal)
 
 
 @contextmanager
@@ -170,16 +189,14 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test case for each sample."""
-    if "sensitive_sample" not in metafunc.fixturenames or not _is_ours(metafunc):
+    if "sensitive_sample" not in metafunc.fixturenames or not asks_for_samples(metafunc):
         return
     from pytest_erasetest.state import state_of
 
     state = state_of(metafunc.config)
-    samples = (
-        state.gate.given.samples if state is not None and _refusal(metafunc.config) is None else []
-    )
+    samples = samples_of(state) if state is not None else []
     if state is None or not samples:
-        # A placeholder: `pytest_collection_modifyitems` refuses the run once all is collected.
+        # A placeholder: `pytest_collection_finish` refuses the run once all is collected.
         metafunc.parametrize("sensitive_sample", [0], ids=["none"], indirect=True)
         return
     state.delivered.expected.update(sample.id for sample in samples)
@@ -188,42 +205,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     )
 
 
-def _is_ours(metafunc: pytest.Metafunc) -> bool:
-    """Whether a test's `sensitive_sample` is our fixture, and not its own parameter."""
-    for mark in metafunc.definition.iter_markers("parametrize"):
-        names = mark.args[0] if mark.args else mark.kwargs.get("argnames", ())
-        split = names.split(",") if isinstance(names, str) else names
-        if "sensitive_sample" in [name.strip() for name in split]:
-            return False
-    return "sensitive_sample" in _our_fixtures(metafunc.definition)
-
-
-def _our_fixtures(item: pytest.Item) -> set[str]:
-    """The fixtures of this plugin that a test asks for, and that nobody defined anew."""
-    info = getattr(item, "_fixtureinfo", None)
-    found = getattr(info, "name2fixturedefs", {})
-    return {
-        name
-        for name, definitions in found.items()
-        if definitions and getattr(definitions[-1].func, "__module__", "") == fixtures.__name__
-    }
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse a run without a CLM; leave out the tests of what was not asked for."""
+    """Leave out the tests of what was not asked for."""
     from pytest_erasetest.state import state_of
 
-    asking = {item: bool(_our_fixtures(item)) for item in items}
-    if any(asking.values()):
-        refusal = _refusal(config)
-        output = getattr(config, "workeroutput", None)
-        if refusal is not None and output is None:
-            raise pytest.UsageError(refusal)
-        if refusal is not None and output is not None:
-            # A worker has no way to end the run: the controller does, by what it says here.
-            output["erasetest_refused"] = refusal
-            items.clear()
+    asking = {item: bool(our_fixtures(item)) for item in items}
     state = state_of(config)
     if state is None:
         return
@@ -250,20 +237,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=_phase)
 
 
-def _refusal(config: pytest.Config) -> str | None:
-    """Why tests of a CLM cannot run, if so."""
-    from pytest_erasetest.state import NO_CLM, state_of
-
-    state = state_of(config)
-    if state is None:
-        return NO_CLM
-    try:
-        _ = state.gate.given.samples
-    except BadInput as error:
-        return str(error)
-    return None
-
-
 def _phase(item: pytest.Item) -> int:
     if item.get_closest_marker(UTILITY_MARK):
         return 2
@@ -280,6 +253,7 @@ def pytest_runtest_makereport(
 
     state = state_of(item.config)
     if state is not None:
+        attach(report, item)
         state.redactor.clean(report, call.excinfo)
         if state.gate.refused is not None and report.failed:
             _refuse(item, report, state.redactor.text(state.gate.refused))
@@ -317,17 +291,17 @@ def pytest_make_collect_report(
 class _Recorder:
     """Takes note of what tests deliver; registered by the process that ends the run."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+    def __init__(self, delivered: Delivered) -> None:
+        self._delivered = delivered
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        verdict.record(self._config, report)
+        self._delivered.record(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            verdict.record_error(self._config, report.nodeid)
+            self._delivered.errors.append(report.nodeid)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -340,7 +314,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     mask_channels(session.config, state.redactor.text)
     if not state.worker:
-        session.config.pluginmanager.register(_Recorder(session.config), "erasetest-recorder")
+        session.config.pluginmanager.register(_Recorder(state.delivered), "erasetest-recorder")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -366,6 +340,8 @@ def pytest_sessionfinish_refused(session: pytest.Session) -> None:
             # Under xdist the terminal does not know that its line of dots is not over.
             terminal.write("\n")
             terminal.write_line(f"ERROR: {session.config.stash[REFUSED]}", red=True)
+        else:
+            sys.stderr.write(f"ERROR: {session.config.stash[REFUSED]}\n")
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

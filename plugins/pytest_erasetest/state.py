@@ -7,22 +7,11 @@ from typing import Any
 
 import pytest
 
+from erasetest.gate_result import Request
+from pytest_erasetest.delivered import Delivered
 from pytest_erasetest.gate import Gate
 from pytest_erasetest.options import Settings
 from pytest_erasetest.redaction import ReportRedactor
-
-
-@dataclass(slots=True)
-class Delivered:
-    """What came back from the tests, wherever they ran."""
-
-    expected: set[str] = field(default_factory=set)
-    """Ids of the samples that tests were collected for."""
-    before: set[str] = field(default_factory=set)
-    """Ids whose verdict on the given CLM was delivered by a test."""
-    failures_by_sample: list[tuple[str, str]] = field(default_factory=list)
-    """Tests that failed having asked for the leak of one sample of the given CLM: node id, id."""
-    other_failures: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -34,13 +23,31 @@ class State:
     redactor: ReportRedactor
     delivered: Delivered
     worker: bool
+    given: bool = True
+    """Whether options of the plugin stand on the command line, or `erasetest gate` runs pytest.
+
+    Else the settings are those of an ini file, and count only where a test asks for them.
+    """
+    prepared: bool = False
+    """Whether what was given has been checked."""
     temporary: str | None = None
     report: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
     crashed: str | None = None
+    finished: bool = False
+    """Whether the run was judged, or found to have nothing to judge."""
+    status: int | None = None
+    """The exit status that the run was judged to end with."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether samples without a verdict fail this run."""
+        return self.given or bool(self.delivered.tests)
 
 
 STATE = pytest.StashKey[State]()
+REQUEST = pytest.StashKey[Request]()
+"""Where `erasetest gate`, which runs this pytest, wants the result."""
 REFUSED = pytest.StashKey[str]()
 """Why the tests that were collected cannot be run as they were asked for, where it is so."""
 

@@ -16,7 +16,7 @@ def summarize(terminal: Any, state: State) -> None:
     """Write the summary to pytest's terminal."""
     report: dict[str, Any] = dict(state.report or {})
     terminal.section("erasetest", sep="=")
-    terminal.write_line(f"CLM {report['clm'].get('name')}: {report['verdict']}", bold=True)
+    terminal.write_line(f"CLM {report['clm'].get('name')}: {_verdict(report)}", bold=True)
     terminal.write_line(f"thresholds: {report['thresholds'].get('source', 'none')}")
     erased = any(row["after"] for row in report["samples"])
     terminal.write_line("")
@@ -24,10 +24,6 @@ def summarize(terminal: Any, state: State) -> None:
     _worst(terminal, report, erased)
     _erasure(terminal, report)
     _utility(terminal, report)
-    leaks = accepted(report["samples"])
-    if leaks:
-        first = min(row["accepted"]["expires"] for row in leaks)
-        terminal.write_line(f"accepted: {len(leaks)} leaks fail no test; the first until {first}")
     for problem in report["problems"]:
         terminal.write_line(f"problem: {problem}", red=True)
     if state.crashed and state.crashed not in report["problems"]:
@@ -36,6 +32,16 @@ def summarize(terminal: Any, state: State) -> None:
         terminal.write_line(note)
     for path in state.settings.leak_report:
         terminal.write_line(f"report: {path}")
+
+
+def _verdict(report: dict[str, Any]) -> str:
+    """The verdict, with the number of accepted leaks and the first day that one of them ends."""
+    leaks = accepted(report["samples"])
+    if not leaks:
+        return str(report["verdict"])
+    first = min(row["accepted"]["expires"] for row in leaks)
+    noun = "leak" if len(leaks) == 1 else "leaks"
+    return f"{report['verdict']}, {len(leaks)} accepted {noun} until {first}"
 
 
 def _kinds(report: dict[str, Any], erased: bool) -> str:

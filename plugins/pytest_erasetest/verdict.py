@@ -3,55 +3,25 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from erasetest.errors import ErasetestError
+from erasetest.gate_result import failed_status, status_of
 from erasetest.verdict.thresholds import Thresholds
-from pytest_erasetest.baseline import write_baseline
+from pytest_erasetest.baseline import few, write_baseline
 from pytest_erasetest.gate import BLOCK
-from pytest_erasetest.leak import VERDICT_PROPERTY
 from pytest_erasetest.ledger import Ledger
-from pytest_erasetest.state import REFUSED, State, state_of
-
-ERASED = 7
-"""Exit status: the given CLM leaks, and the erased checkpoint passed every test."""
-
-
-def record(config: pytest.Config, report: pytest.TestReport) -> None:
-    """Take note of a test's report, and take our properties off it."""
-    state = state_of(config)
-    if state is None:
-        return
-    found = state.delivered
-    told = [str(value) for name, value in report.user_properties if name == VERDICT_PROPERTY]
-    report.user_properties = [p for p in report.user_properties if p[0] != VERDICT_PROPERTY]
-    verdicts = [value.partition(" ")[::2] for value in dict.fromkeys(told)]
-    if report.failed:
-        before = [sample_id for phase, sample_id in verdicts if phase == "before"]
-        if report.when == "call" and before and len(before) == len(verdicts):
-            found.failures_by_sample.append((report.nodeid, before[0]))
-        else:
-            found.other_failures.append(report.nodeid)
-    if report.when != "teardown":
-        found.before |= {sample_id for phase, sample_id in verdicts if phase == "before"}
-
-
-def record_error(config: pytest.Config, nodeid: str) -> None:
-    """Take note of an error while collecting."""
-    state = state_of(config)
-    if state is not None:
-        state.delivered.other_failures.append(nodeid)
+from pytest_erasetest.state import REFUSED, REQUEST, State
 
 
 def finish(session: pytest.Session, state: State, exitstatus: int | pytest.ExitCode) -> None:
     """Complete the run where it may be completed, and judge it in the process that ends it."""
     stopped = exitstatus not in (0, 1, 5) or bool(session.shouldstop) or bool(session.shouldfail)
     s = state.settings
-    used = bool(
+    used = state.counts and bool(
         state.delivered.expected or s.leak_samples or s.leak_report or s.erase or s.demo
         or s.leak_baseline
     )  # fmt: skip
@@ -68,13 +38,16 @@ def finish(session: pytest.Session, state: State, exitstatus: int | pytest.ExitC
     if state.worker:
         output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]
         output["erasetest_expected"] = sorted(state.delivered.expected)
+        output["erasetest_tests"] = sorted(state.delivered.tests)
         output["erasetest_crashed"] = state.crashed
         return
     refused = exitstatus == pytest.ExitCode.USAGE_ERROR or REFUSED in session.config.stash
     if not used or refused:
+        state.finished = not refused
         return
     state.report = _judge(state, stopped)
     session.exitstatus = _status(state, exitstatus)
+    _warn_of_baseline(state)
     _mark_checkpoint(state)
     _write(state, session)
     if state.settings.leak_accept and not stopped:
@@ -83,6 +56,10 @@ def finish(session: pytest.Session, state: State, exitstatus: int | pytest.ExitC
         except ErasetestError as error:
             state.crashed = str(error)
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    state.finished, state.status = True, int(session.exitstatus)
+    request = session.config.stash.get(REQUEST, None)
+    if request is not None:
+        request.write(state.report, state.status)
 
 
 def _judge(state: State, stopped: bool) -> dict[str, Any]:
@@ -109,10 +86,15 @@ def _judge(state: State, stopped: bool) -> dict[str, Any]:
         report.problems.append("the run was stopped before its end")
     if lost:
         report.problems.append(
-            f"{len(lost)} of {len(rows)} samples got no verdict from a test: {_few(lost)}"
+            f"{len(lost)} of {len(rows)} samples got no verdict from a test: {few(lost)}"
         )
     elif unsure:
-        report.problems.append(f"{len(unsure)} samples are inconclusive: {_few(unsure)}")
+        report.problems.append(f"{len(unsure)} samples are inconclusive: {few(unsure)}")
+    if found.unfinished and not lost:
+        report.problems.append(
+            f"{len(found.unfinished)} tests of the CLM were not run to their end: "
+            f"{few(found.unfinished)}"
+        )
     if state.crashed:
         report.problems.append(state.crashed)
     # A test that asked for the leak of a leaking sample may fail; that is what it is for.
@@ -122,13 +104,17 @@ def _judge(state: State, stopped: bool) -> dict[str, Any]:
     ]
     if others:
         report.problems.append(
-            f"{len(others)} tests failed for another reason than a leak: {_few(others)}"
+            f"{len(others)} tests failed for another reason than a leak: {few(others)}"
         )
     if report.utility is not None and report.utility["verdict"] != "pass":
         report.problems.append(f"utility: {report.utility['verdict']}")
     for row in rows:
-        if row["verdict"] == "leak" and row["id"] in gate.given.baseline:
-            row["accepted"] = asdict(gate.given.baseline[row["id"]])
+        entry = gate.given.accepted.get(row["id"])
+        if row["verdict"] == "leak" and entry is not None:
+            row["accepted"] = {
+                "reason": state.redactor.text(entry.reason),
+                "expires": entry.expires,
+            }
     leaking = [row for row in rows if row["verdict"] == "leak" and "accepted" not in row]
     report.verdict = (
         _leaking(state, report, leaking)
@@ -158,17 +144,12 @@ def _leaking(state: State, report: Any, leaking: list[dict[str, Any]]) -> Any:
 
 def _status(state: State, exitstatus: int | pytest.ExitCode) -> int:
     """0 clean, 7 erased, 1 for all else that pytest itself would have let pass or failed."""
-    if exitstatus == ERASED:
-        # Somebody's own pytest.exit(returncode=7): nothing was proved by it.
-        return 1
     if exitstatus not in (0, 1, 5):
-        return int(exitstatus)
+        # Also somebody's own pytest.exit(returncode=7), which proves nothing.
+        return failed_status(int(exitstatus))
     assert state.report is not None
-    if state.report["verdict"] == "erased":
-        return ERASED
-    if state.report["verdict"] == "clean" and exitstatus == 0:
-        return 0
-    return 1
+    judged = status_of(state.report)
+    return 1 if judged == 0 and exitstatus != 0 else judged
 
 
 def _measured(state: State, phase: str) -> dict[str, Any]:
@@ -194,6 +175,12 @@ def _mark_checkpoint(state: State) -> None:
         state.notes.append(str(error))
 
 
+def _warn_of_baseline(state: State) -> None:
+    baseline = state.gate.given.baseline
+    if baseline is not None:
+        state.notes += baseline.warnings(state.gate.given.by_id)
+
+
 def _write(state: State, session: pytest.Session) -> None:
     from erasetest.reports.write import write_report
 
@@ -210,11 +197,6 @@ def _accept(state: State) -> None:
     assert state.report is not None
     leaking = [row["id"] for row in state.report["samples"] if row["verdict"] == "leak"]
     path, today = str(state.settings.leak_baseline), datetime.date.today()
-    known = state.gate.given.baseline
-    new = write_baseline(path, known, leaking, today)
+    known = state.gate.given.accepted
+    new = write_baseline(path, known, leaking, today, state.settings.leak_baseline_days)
     state.notes.append(f"baseline {path}: {len(leaking)} leaks accepted, {new} of them new")
-
-
-def _few(names: list[str], shown: int = 5) -> str:
-    rest = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + rest

@@ -1,0 +1,165 @@
+"""Settings in ini files: defaults for tests that ask for a CLM, and nothing to any other run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import tiny
+
+from erasetest.samples import write_manifest
+
+pytest.importorskip("httpx")
+
+UNRELATED = "def test_a(): pass\n"
+ASKING = "def test_mine(leak): pass\n"
+PLAIN = ("-p", "no:hypothesispytest")
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, urls: dict[bool, str]) -> pytest.Pytester:
+    """A project whose ini file names a CLM and samples, with a test that asks and one that not."""
+    write_manifest(pytester.path / "samples.jsonl", tiny.PLANTED[-2:])
+    pytester.makeini(
+        f"[pytest]\nclm = {urls[False]}\nleak_samples = samples.jsonl\nleak_report = r.json\n"
+    )
+    pytester.makepyfile(test_a=UNRELATED, test_mine=ASKING)
+    return pytester
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_an_unrelated_test_is_left_alone(project: pytest.Pytester, workers: str) -> None:
+    """No verdict is missed, no report is written, and its failures are listed as always."""
+    run = project.runpytest_inprocess(*PLAIN, workers, "test_a.py")
+    assert run.ret == 0
+    assert "verdict" not in run.stdout.str() + run.stderr.str()
+    assert not (project.path / "r.json").exists()
+    project.makepyfile(test_b="def test_b(): assert False\n")
+    run = project.runpytest_inprocess(*PLAIN, workers, "test_b.py")
+    assert run.ret == 1
+    run.stdout.fnmatch_lines(["FAILED test_b.py::test_b*"])
+
+
+def test_what_an_unrelated_test_does_not_use_is_not_checked(project: pytest.Pytester) -> None:
+    """A missing manifest, an output folder in use, a CLM that is gone: for those that ask."""
+    project.makeini(
+        "[pytest]\nclm = ./gone\nleak_samples = none.jsonl\nerase = true\nerase_out = .\n"
+    )
+    assert project.runpytest_inprocess(*PLAIN, "test_a.py").ret == 0
+    run = project.runpytest_inprocess(*PLAIN, "test_a.py", "test_mine.py")
+    assert run.ret == 4
+    assert "gone" in run.stderr.str() + run.stdout.str()
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_a_test_that_asks_makes_verdicts_count(project: pytest.Pytester, workers: str) -> None:
+    """The samples that it leaves out are missed; all of them, it is clean."""
+    run = project.runpytest_inprocess(*PLAIN, workers, "test_a.py", "test_mine.py")
+    assert run.ret == 0
+    assert json.loads((project.path / "r.json").read_text())["verdict"] == "clean"
+    run = project.runpytest_inprocess(*PLAIN, workers, "-k", "planted-6")
+    assert run.ret == 1
+    run.stdout.fnmatch_lines(["problem: 1 of 2 samples got no verdict from a test: planted-7"])
+
+
+@pytest.mark.parametrize("place", ["arguments", "PYTEST_ADDOPTS", "addopts"])
+def test_an_option_makes_verdicts_count(
+    project: pytest.Pytester,
+    urls: dict[bool, str],
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+) -> None:
+    """On the command line, which PYTEST_ADDOPTS and `addopts` are a part of."""
+    arguments, option = [], f"--clm={urls[False]}"
+    if place == "arguments":
+        arguments = [option]
+    elif place == "PYTEST_ADDOPTS":
+        monkeypatch.setenv(place, option)
+    else:
+        project.makeini(f"[pytest]\naddopts = {option}\nleak_samples = samples.jsonl\n")
+    run = project.runpytest_inprocess(*PLAIN, *arguments, "test_a.py")
+    assert run.ret == 1
+    run.stdout.fnmatch_lines(["problem: 2 of 2 samples got no verdict from a test: *"])
+
+
+@pytest.mark.parametrize("place", ["PYTEST_ADDOPTS", "addopts"])
+def test_an_option_without_a_clm_is_refused_wherever_it_stands(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """It would check nothing, and look as if it had."""
+    pytester.makepyfile(test_a=UNRELATED)
+    if place == "addopts":
+        pytester.makeini("[pytest]\naddopts = --leak-samples=s.jsonl\n")
+    else:
+        monkeypatch.setenv(place, "--leak-samples=s.jsonl")
+    run = pytester.runpytest_inprocess(*PLAIN, "test_a.py")
+    assert run.ret == 4
+    run.stderr.fnmatch_lines(["*--leak-samples needs a CLM*"])
+
+
+NATIVE = {
+    "leak_queries": ("3", "'3'", 3),
+    "leak_length": ("64", "'64'", 64),
+    "leak_baseline_days": ("30", "'30'", 30),
+    "clm_batch_tokens": ("4096", "'4096'", 4096),
+    "erase_lora": ("8", "'8'", 8),
+    "erase_step_tokens": ("512", "'512'", 512),
+    "utility_samples": ("5", "'5'", 5),
+    "erase_lr": ("0.001", "'0.001'", 0.001),
+    "utility_margin": ("0", "'0.0'", 0.0),
+    "clm_allow_pickle": ("true", "'true'", True),
+    "leak_accept": ("false", "'false'", False),
+    "erase_checkpointing": ("true", "'true'", True),
+}
+
+
+def _settings(pytester: pytest.Pytester, toml: str) -> object:
+    from pytest_erasetest.options import read_settings
+
+    (pytester.path / "pyproject.toml").write_text(toml)
+    return read_settings(pytester.parseconfig(*PLAIN))
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_native_values_of_toml_are_accepted(pytester: pytest.Pytester, name: str) -> None:
+    """In `[tool.pytest]` as numbers and booleans; in `[tool.pytest.ini_options]` as text too."""
+    native, text, value = NATIVE[name]
+    settings = _settings(pytester, f"[tool.pytest]\n{name} = {native}\n")
+    assert getattr(settings, name) == value
+    for written in (native, text):
+        settings = _settings(pytester, f"[tool.pytest.ini_options]\n{name} = {written}\n")
+        assert getattr(settings, name) == value
+
+
+def test_lists_and_methods_of_toml_are_accepted(pytester: pytest.Pytester) -> None:
+    """Paths are meant from the folder of the file; `erase = true` is the default method."""
+    settings: object = _settings(pytester, "[tool.pytest]\nleak_samples = ['a.jsonl', 'b.jsonl']\n")
+    places = tuple(str(pytester.path / name) for name in ("a.jsonl", "b.jsonl"))
+    assert getattr(settings, "leak_samples", None) == places
+    for written, method in (("true", "decoys"), ("'ga'", "ga"), ("false", None)):
+        settings = _settings(pytester, f"[tool.pytest]\nerase = {written}\n")
+        assert getattr(settings, "erase", 0) == method
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("leak_length = 'many'", "leak_length"),
+        ("leak_length = 1.5", "leak_length"),
+        ("leak_length = true", "leak_length"),
+        ("utility_margin = 'wide'", "utility_margin"),
+        ("leak_samples = 'a.jsonl'", "leak_samples"),
+        ("clm_allow_pickle = 1", "clm_allow_pickle"),
+    ],
+)
+def test_values_of_another_type_are_refused(
+    pytester: pytest.Pytester, line: str, said: str
+) -> None:
+    """One line that names the key, status 4."""
+    (pytester.path / "pyproject.toml").write_text(f"[tool.pytest]\n{line}\n")
+    pytester.makepyfile(test_a=UNRELATED)
+    run = pytester.runpytest_inprocess(*PLAIN)
+    assert run.ret == 4
+    errors = [text for text in run.errlines if text.startswith("ERROR: ")]
+    assert len(errors) == 1
+    assert said in errors[0]

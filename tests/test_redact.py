@@ -168,11 +168,3 @@ def test_a_run_is_masked_once_and_the_rest_is_kept() -> None:
     assert redactor("<0123456789abcde>") == "<[masked]>"
     assert redactor("0123456789 and 0123456") == "[masked] and 0123456"
     assert redactor("") == ""
-
-
-def test_a_secret_that_comes_later() -> None:
-    """`add` masks it from then on."""
-    redactor = Redactor([])
-    assert redactor(TEXT) == TEXT
-    redactor.add(Masked(TEXT))
-    assert redactor(f"{TEXT[:-1]}…") == "[masked]…"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import warnings
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -16,7 +18,7 @@ from erasetest.commands.probe import probe
 from erasetest.commands.report import report
 from erasetest.commands.scan import scan
 from erasetest.commands.utility import utility
-from erasetest.errors import BadInput, ErasetestError
+from erasetest.errors import BadInput, ErasetestError, ShortSecretWarning
 
 app = typer.Typer(
     name="erasetest",
@@ -46,6 +48,7 @@ def main() -> None:
     from erasetest.runtime import quiet
 
     quiet()
+    warnings.showwarning = _warned(warnings.showwarning)
     try:
         status = app(standalone_mode=False)
     except typer.Exit as done:
@@ -71,6 +74,18 @@ def main() -> None:
     if status == _STOPPED:
         _say("stopped", _STOPPED)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _warned(shown: Callable[..., None]) -> Callable[..., None]:
+    """Shows a warning of ours in one line, and every other one as before."""
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        if issubclass(category, ShortSecretWarning):
+            typer.echo(f"erasetest: warning: {message}", err=True)
+        else:
+            shown(message, category, *rest)
+
+    return show
 
 
 def _say(message: str, status: int) -> int:

@@ -161,6 +161,17 @@ def masked_parts(secret: Masked, *, any_case: bool = False) -> set[str]:
     return parts
 
 
+def shown_parts(text: str) -> set[str]:
+    """What `masked_parts` in any case may hold where this text gives a part of a secret away."""
+    parts: set[str] = set()
+    for view in views(text):
+        forwards = same_case(view).text
+        for one in (forwards, forwards[::-1]):
+            for size in [WINDOW] if view.loose else range(SHORTEST, WINDOW + 1):
+                parts.update(one[i : i + size] for i in range(len(one) - size + 1))
+    return parts
+
+
 class Redactor:
     """Replaces every run of characters that stands in a known secret.
 
@@ -200,11 +211,10 @@ class Redactor:
     def _found(self, text: str) -> Iterator[tuple[int, int]]:
         if len(text) < SHORTEST or not self._search:
             return
-        folded = same_case(text) if self._any_case else None
-        for view in views(text if folded is None else folded.text):
-            for run in self._search.find(view.text, short=not view.loose):
-                start, end = view.span(*run)
-                yield (start, end) if folded is None else folded.span(start, end)
+        for view in views(text):
+            read = same_case(view) if self._any_case else view
+            for run in self._search.find(read.text, short=not view.loose):
+                yield read.span(*run)
 
 
 class StreamRedactor:

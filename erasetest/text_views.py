@@ -75,14 +75,17 @@ def views(text: str) -> Iterator[View]:
     yield from _decoded(view)
 
 
-def same_case(text: str) -> View:
-    """A text with the case of its letters removed."""
+def same_case(view: View) -> View:
+    """A view with the case of its letters removed."""
+    text = view.text
     folded = text.casefold()
     if len(folded) == len(text):
-        return View(folded, _same)
+        return View(folded, view.span, view.loose)
     # Some letters become two: "ß" is "ss".
     origins = [at for at, character in enumerate(text) for _ in character.casefold()]
-    return View(folded, lambda start, end: (origins[start], origins[end - 1] + 1))
+    return View(
+        folded, lambda start, end: view.span(origins[start], origins[end - 1] + 1), view.loose
+    )
 
 
 def _same(start: int, end: int) -> tuple[int, int]:

@@ -15,7 +15,9 @@ import pytest
 
 from erasetest.errors import BadInput
 from pytest_erasetest import fixtures, verdict
-from pytest_erasetest.channels import mask_channels, mask_junit, mask_names
+from pytest_erasetest.early import (
+    pytest_load_initial_conftests as pytest_load_initial_conftests,
+)
 from pytest_erasetest.options import Settings, add_options, read_settings
 
 ERASURE_MARK = "erasure"
@@ -54,10 +56,11 @@ def _activate(config: pytest.Config, settings: Settings) -> None:
     from erasetest.runtime import quiet
     from pytest_erasetest.gate import Gate
     from pytest_erasetest.ledger import Ledger
-    from pytest_erasetest.redaction import ReportRedactor
+    from pytest_erasetest.masking import refuse_unmasked, start_masking
     from pytest_erasetest.state import STATE, Delivered, State
 
     quiet()
+    refuse_unmasked(config)
     given: dict[str, Any] | None = getattr(config, "workerinput", None)
     folder = given["erasetest_ledger"] if given else tempfile.mkdtemp(prefix="erasetest-")
     # A worker that the user named by --tx has no number of ours.
@@ -77,7 +80,7 @@ def _activate(config: pytest.Config, settings: Settings) -> None:
     config.stash[STATE] = State(
         settings,
         gate,
-        ReportRedactor(_LazySamples(gate)),
+        start_masking(config, lambda: gate.given.samples),
         Delivered(),
         given is not None,
         None if given else folder,
@@ -119,19 +122,6 @@ class _OwnLine:
         return getattr(sys.stderr, name)
 
 
-class _LazySamples:
-    """The gate's samples, read when the first report has to be cleaned."""
-
-    def __init__(self, gate: Any) -> None:
-        self._gate = gate
-
-    def __iter__(self) -> Any:
-        try:
-            return iter(self._gate.given.samples)
-        except BadInput:
-            return iter(())
-
-
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove what was kept for the run alone."""
     from pytest_erasetest.state import state_of
@@ -140,8 +130,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if state is None:
         return
     state.gate.given.held.close()
-    if not state.worker:
-        mask_junit(config, state.redactor.text)
     if state.temporary is not None:
         shutil.rmtree(state.temporary, ignore_errors=True)
 
@@ -219,6 +207,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             # A worker has no way to end the run: the controller does, by what it says here.
             output["erasetest_refused"] = refusal
             items.clear()
+    from pytest_erasetest.channels import mask_names
+
     state = state_of(config)
     if state is None:
         return
@@ -332,7 +322,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     state = state_of(session.config)
     if state is None:
         return
-    mask_channels(session.config, state.redactor.text)
     if not state.worker:
         session.config.pluginmanager.register(_Recorder(session.config), "erasetest-recorder")
 

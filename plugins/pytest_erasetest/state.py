@@ -9,7 +9,7 @@ import pytest
 
 from pytest_erasetest.gate import Gate
 from pytest_erasetest.options import Settings
-from pytest_erasetest.redaction import ReportRedactor
+from pytest_erasetest.redaction import LazyRedactor, ReportRedactor
 
 
 @dataclass(slots=True)
@@ -41,6 +41,8 @@ class State:
 
 
 STATE = pytest.StashKey[State]()
+REDACTOR = pytest.StashKey[LazyRedactor]()
+"""What masks standard output and error, from before any `conftest.py` was imported."""
 REFUSED = pytest.StashKey[str]()
 """Why the tests that were collected cannot be run as they were asked for, where it is so."""
 

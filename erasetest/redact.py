@@ -24,6 +24,7 @@ _CONTEXT = 160
 """Characters of a stream that are remembered to recognize a secret that comes in pieces."""
 _SPACE = re.compile(r"\s")
 _COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
+_NOT_XML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
 """Text that nothing escapes."""
 _LINK = "\x1b]8;"
@@ -111,11 +112,19 @@ def _escaped(text: str) -> tuple[str, ...]:
         repr(data)[2:-1],
         html.escape(text),
         html.escape(text, quote=False),
+        _xml_attribute(text),
         json.dumps(text)[1:-1].replace("/", "\\/"),
         urllib.parse.quote(text, errors="replace"),
         urllib.parse.quote(text, safe="", errors="replace"),
         urllib.parse.quote_plus(text, errors="replace"),
     )
+
+
+def _xml_attribute(text: str) -> str:
+    """Text in an attribute, where pytest writes what XML does not allow as `#x1B`."""
+    escaped = _NOT_XML.sub(lambda match: f"#x{ord(match.group()):02X}", text)
+    escaped = html.escape(escaped, quote=False).replace('"', "&quot;")
+    return escaped.replace("\r", "&#13;").replace("\n", "&#10;").replace("\t", "&#09;")
 
 
 def _encoded(text: str) -> tuple[str, ...]:

@@ -29,15 +29,22 @@ class View:
     """Whether a few characters may stand in a row by chance that do not do so in the original."""
 
 
-_ESCAPE = r"(?:\x1b|\\{1,4}(?:x1b|033|u001b)|#x1B)"
-_NUL = r"\x00|\\{1,4}(?:x00|u0000)|#x00"
-_CODES = re.compile(
-    rf"{_ESCAPE}\[[0-?]*[ -/]*[@-~]"  # colours, movements of the cursor
-    rf"|{_ESCAPE}\][^\x07\x1b\n]{{0,2000}}?(?:\x07|\\{{1,4}}x07|\\a|{_ESCAPE}\\\\?)"  # hyperlinks
-    rf"|\x1b[ -/]*[0-Z\\-~]|\x9b[0-?]*[ -/]*[@-~]|{_NUL}"
-)
+def _codes(backslash: str) -> re.Pattern[str]:
+    """Terminal codes and NULs, as they are and as repr or JSON write them after a `backslash`."""
+    escape = rf"(?:\x1b|{backslash}(?:x1b|033|u001b)|#x1B)"
+    nul = rf"\x00|{backslash}(?:x00|u0000)|#x00"
+    return re.compile(
+        rf"{escape}\[[0-?]*[ -/]*[@-~]"  # colours, movements of the cursor
+        rf"|{escape}\][^\x07\x1b\n]{{0,2000}}?(?:\x07|{backslash}x07|\\a|{escape}\\\\?)"  # links
+        rf"|\x1b[ -/]*[0-Z\\-~]|\x9b[0-?]*[ -/]*[@-~]|{nul}"
+    )
+
+
+_CODES = _codes(r"\\")
+_CODES_OF_CODES = _codes(r"\\{1,4}")
+"""Written by repr of repr. What is written once may follow a backslash that is not part of it."""
 _CODE_SIGNS = ("\x1b", "\x9b", "\x00", "\\x1b", "\\x00", "\\033", "\\u00", "#x")
-_NULS = re.compile(_NUL)
+_TWICE_SIGNS = ("\\\\x1b", "\\\\x00", "\\\\033", "\\\\u00")
 _LINE_ENDS = re.compile(
     # What pytest, pprint, difflib and rich put between two pieces of a string that they wrap: a
     # closing quote, a box, the next line's "E", a line of "? ^^^", "+" or "-", an opening quote.
@@ -68,6 +75,9 @@ def views(text: str) -> Iterator[View]:
     yield view
     if any(sign in text for sign in _CODE_SIGNS):
         view = _without(view, _CODES)
+        yield view
+    if any(sign in text for sign in _TWICE_SIGNS):
+        view = _without(View(text, _same), _CODES_OF_CODES)
         yield view
     if _SPACE.search(text):
         view = _without(view, _LINE_ENDS, loose=True)
@@ -152,4 +162,4 @@ def _bytes_views(view: View, data: bytes, begin: int, rate: tuple[int, int]) -> 
     decoded = View(data.decode("latin-1"), span, loose=True)
     yield decoded
     if b"\0" in data:
-        yield _without(decoded, _NULS)
+        yield _without(decoded, _CODES)

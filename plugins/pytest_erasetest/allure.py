@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pytest_erasetest.redaction import ReportRedactor
 
@@ -13,39 +15,34 @@ def mask_allure(redactor: ReportRedactor) -> None:
     """Mask what Allure writes from now on, where it is used."""
     if "allure_commons" not in sys.modules:
         return
-    from allure_commons import hookimpl, plugin_manager
+    from allure_commons import plugin_manager
     from allure_commons.logger import AllureFileLogger
 
-    class MaskedFileLogger:
-        """Hands to Allure's own writer what it was given, masked."""
-
-        def __init__(self, inner: Any) -> None:
-            self._inner = inner
-
-        @hookimpl
-        def report_result(self, result: Any) -> None:
-            self._inner.report_result(_masked(result, redactor))
-
-        @hookimpl
-        def report_container(self, container: Any) -> None:
-            self._inner.report_container(_masked(container, redactor))
-
-        @hookimpl
-        def report_globals(self, globals_item: Any) -> None:
-            self._inner.report_globals(_masked(globals_item, redactor))
-
-        @hookimpl
-        def report_attached_data(self, body: str | bytes, file_name: str) -> None:
-            self._inner.report_attached_data(_masked_body(body, redactor), file_name)
-
-        @hookimpl
-        def report_attached_file(self, source: str, file_name: str) -> None:
-            self.report_attached_data(Path(source).read_bytes(), file_name)
-
-    for plugin in list(plugin_manager.get_plugins()):
+    for plugin in plugin_manager.get_plugins():
         if isinstance(plugin, AllureFileLogger):
-            plugin_manager.unregister(plugin)
-            plugin_manager.register(MaskedFileLogger(plugin))
+            for caller in plugin_manager.get_hookcallers(plugin) or ():
+                for implementation in caller.get_hookimpls():
+                    # Allure finds its writer by its name in the end, so it stays registered.
+                    if implementation.plugin is plugin:
+                        implementation.function = _masking(implementation.function, redactor)
+
+
+def _masking(write: Callable[..., None], redactor: ReportRedactor) -> Callable[..., None]:
+    """One of the functions of Allure's writer, which gets what it writes masked."""
+
+    def masked(*arguments: Any) -> None:
+        first, *rest = arguments
+        if hasattr(first, "__attrs_attrs__"):
+            write(_masked(first, redactor), *rest)
+        elif write.__name__ == "report_attached_data":
+            write(_masked_body(first, redactor), *rest)
+        else:
+            with tempfile.NamedTemporaryFile() as copy:
+                copy.write(cast("bytes", _masked_body(Path(first).read_bytes(), redactor)))
+                copy.flush()
+                write(copy.name, *rest)
+
+    return masked
 
 
 def _masked(item: Any, redactor: ReportRedactor) -> Any:

@@ -45,13 +45,15 @@ _CODES_OF_CODES = _codes(r"\\{1,4}")
 """Written by repr of repr. What is written once may follow a backslash that is not part of it."""
 _CODE_SIGNS = ("\x1b", "\x9b", "\x00", "\\x1b", "\\x00", "\\033", "\\u00", "#x")
 _TWICE_SIGNS = ("\\\\x1b", "\\\\x00", "\\\\033", "\\\\u00")
+_PREFIX = (
+    r"\r?\n(?:[ \t]*\n)*(?:INTERNALERROR>|E(?=[ \t]))?[ \t│|>]*"
+    r"(?:\?[ \t^+-]*\n(?:E(?=[ \t]))?[ \t]*)?(?:[-+](?=[ \t]))?[ \t]*"
+)
 _LINE_ENDS = re.compile(
     # What pytest, pprint, difflib and rich put between two pieces of a string that they wrap: a
     # closing quote, a box, the next line's "E", a line of "? ^^^", "+" or "-", an opening quote.
-    # The first part is bounded, so that a long row of "|" takes linear time.
-    r"['\"]?\\?[ \t│|]{0,12}\r?\n(?:[ \t]*\n)*(?:INTERNALERROR>|E(?=[ \t]))?[ \t│|>]*"
-    r"(?:\?[ \t^+-]*\n(?:E(?=[ \t]))?[ \t]*)?(?:[-+](?=[ \t]))?[ \t]*(?:[bBrRuU]{0,2}['\"])?"
-    r"|[^\S\n]+"
+    # What stands before the line's end is bounded: a long row of "|" must take linear time.
+    rf"['\"]{_PREFIX}[bBrRuU]{{0,2}}['\"]|\\?[ \t│|]{{0,12}}{_PREFIX}|[^\S\n]+"
 )
 _SPACE = re.compile(r"\s")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{11,}")

@@ -21,6 +21,12 @@ from hypothesis import strategies as st
 from secrets_of import KINDS, secret, secrets
 
 LOG = logging.getLogger("leaky")
+
+
+def together(channel):
+    return "\n".join(secrets(channel))
+
+
 kinds = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -127,66 +133,56 @@ def test_in(kind):
     assert secret("in", kind) not in f"before {secret('in', kind)} after"
 
 
-@kinds
-def test_dataclass(kind):
+def test_dataclass():
     @dataclasses.dataclass
     class Key:
         text: str
         size: int = 1
 
-    assert Key(secret("dataclass", kind)) == Key("other")
+    assert Key(together("dataclass")) == Key("other")
 
 
-@kinds
-def test_named_tuple(kind):
+def test_named_tuple():
     key = collections.namedtuple("key", "text size")
-    assert key(secret("named_tuple", kind), 1) == key("other", 2)
+    assert key(together("named_tuple"), 1) == key("other", 2)
 
 
-@kinds
-def test_raise(kind):
-    raise ValueError(secret("raise", kind))
+def test_raise():
+    raise ValueError(together("raise"))
 
 
-@kinds
-def test_chain(kind):
+def test_chain():
     try:
-        raise KeyError(secret("chain", kind))
+        raise KeyError(together("chain"))
     except KeyError as error:
         raise ValueError("other") from error
 
 
-@kinds
-def test_group(kind):
-    raise ExceptionGroup("several", [ValueError(secret("group", kind)), TypeError("x")])
+def test_group():
+    raise ExceptionGroup("several", [ValueError(together("group")), TypeError("x")])
 
 
-@kinds
-def test_note(kind):
+def test_note():
     error = ValueError("x")
-    error.add_note(secret("note", kind))
+    error.add_note(together("note"))
     raise error
 
 
-@kinds
-def test_locals(kind):
-    text = secret("locals", kind)
+def test_locals():
+    text = together("locals")
     assert len(text) == 0
 
 
-@kinds
-def test_fail(kind):
-    pytest.fail(secret("fail", kind), pytrace=False)
+def test_fail():
+    pytest.fail(together("fail"), pytrace=False)
 
 
-@kinds
-def test_skip(kind):
-    pytest.skip(secret("skip", kind))
+def test_skip():
+    pytest.skip(together("skip"))
 
 
-@kinds
-def test_xfail(kind):
-    pytest.xfail(secret("xfail", kind))
+def test_xfail():
+    pytest.xfail(together("xfail"))
 
 
 @pytest.mark.parametrize("text", [
@@ -197,19 +193,12 @@ def test_xpass(text):
     pass
 
 
-@kinds
-def test_property_value(kind, record_property):
-    record_property("text", secret("property_value", kind))
-
-
-@kinds
-def test_property_name(kind, record_property):
-    record_property(secret("property_name", kind), "x")
-
-
-@kinds
-def test_property_object(kind, record_property):
-    record_property("a", {"b": [secret("property_object", kind)]})
+def test_properties(record_property):
+    for text in secrets("property_value"):
+        record_property("text", text)
+    for text in secrets("property_name"):
+        record_property(text, "x")
+    record_property("a", {"b": secrets("property_object")})
 
 
 def test_suite_property(record_testsuite_property):
@@ -217,16 +206,14 @@ def test_suite_property(record_testsuite_property):
         record_testsuite_property(str(number), text)
 
 
-@kinds
-def test_attribute(kind, record_xml_attribute):
-    record_xml_attribute("text", secret("attribute", kind))
+def test_attribute(record_xml_attribute):
+    record_xml_attribute("text", together("attribute"))
 
 
-@kinds
-def test_section(kind, request):
-    text = secret("section", kind)
-    request.node.add_report_section("call", text, "x")
-    request.node.add_report_section("call", "y", text)
+def test_section(request):
+    for text in secrets("section"):
+        request.node.add_report_section("call", text, "x")
+        request.node.add_report_section("call", "y", text)
     assert False
 
 
@@ -235,16 +222,15 @@ def test_id(text, tmp_path):
     assert False
 
 
-@kinds
-def test_keyword(kind, request):
-    request.node.extra_keyword_matches.add(secret("keyword", kind))
-    request.node.keywords[secret("keyword", kind)] = 1
+def test_keyword(request):
+    for text in secrets("keyword"):
+        request.node.keywords[text] = 1
 
 
-@kinds
-def test_subtest(kind, subtests):
-    with subtests.test(msg=secret("subtest", kind), text=secret("subtest", kind)):
-        assert False
+def test_subtest(subtests):
+    for text in secrets("subtest"):
+        with subtests.test(msg=text, text=text):
+            assert False
 
 
 def test_file_descriptor():
@@ -267,31 +253,28 @@ def test_original_stream():
 
 
 @pytest.fixture
-def broken_setup(kind):
-    raise ValueError(secret("setup", kind))
+def broken_setup():
+    raise ValueError(together("setup"))
 
 
-@kinds
-def test_setup(kind, broken_setup):
+def test_setup(broken_setup):
     pass
 
 
 @pytest.fixture
-def broken_teardown(kind):
+def broken_teardown():
     yield
-    raise ValueError(secret("teardown", kind))
+    raise ValueError(together("teardown"))
 
 
-@kinds
-def test_teardown(kind, broken_teardown):
+def test_teardown(broken_teardown):
     pass
 
 
 @pytest.mark.filterwarnings("default")
-@kinds
-def test_thread(kind):
+def test_thread():
     def fail():
-        raise ValueError(secret("thread", kind))
+        raise ValueError(together("thread"))
 
     thread = threading.Thread(target=fail)
     thread.start()
@@ -299,11 +282,10 @@ def test_thread(kind):
 
 
 @pytest.mark.filterwarnings("default")
-@kinds
-def test_unraisable(kind):
+def test_unraisable():
     class Broken:
         def __del__(self):
-            raise ValueError(secret("unraisable", kind))
+            raise ValueError(together("unraisable"))
 
     Broken()
 
@@ -318,13 +300,13 @@ def test_hypothesis(kind):
     check()
 
 
-@kinds
-def test_rich(kind):
+def test_rich():
     from rich.console import Console
     from rich.panel import Panel
     from rich.text import Text
 
-    Console(width=24, force_terminal=True).print(Panel(Text(secret("rich", kind), style="red")))
+    for text in secrets("rich"):
+        Console(width=24, force_terminal=True).print(Panel(Text(text, style="red")))
     assert False
 
 

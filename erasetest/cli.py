@@ -77,11 +77,15 @@ def main() -> None:
 
 
 def _warned(shown: Callable[..., None]) -> Callable[..., None]:
-    """Shows a warning of ours in one line, and every other one as before."""
+    """Shows a warning of ours in one line and once, and every other one as before."""
+    said: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
         if issubclass(category, ShortSecretWarning):
-            typer.echo(f"erasetest: warning: {message}", err=True)
+            # Python forgets what it warned of when an import adds a filter, as torch does.
+            if str(message) not in said:
+                typer.echo(f"erasetest: warning: {message}", err=True)
+            said.add(str(message))
         else:
             shown(message, category, *rest)
 

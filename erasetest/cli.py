@@ -6,7 +6,9 @@ import contextlib
 import os
 import signal
 import sys
-from typing import Annotated
+import warnings
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -20,7 +22,7 @@ from erasetest.commands.probe import probe
 from erasetest.commands.report import report
 from erasetest.commands.scan import scan
 from erasetest.commands.utility import utility
-from erasetest.errors import BadInput, ErasetestError
+from erasetest.errors import BadInput, ErasetestError, ShortSecretWarning
 
 app = typer.Typer(
     name="erasetest",
@@ -64,6 +66,7 @@ def main() -> None:
 
     prepare()
     quiet()
+    warnings.showwarning = _warned(warnings.showwarning)
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Ignored by who started it (nohup), it stays ignored.
         if signal.getsignal(number) is signal.SIG_DFL:
@@ -125,6 +128,22 @@ def _failed(error: Exception) -> int:
     if reason is None:
         raise error
     return _say(f"{reason} ({DEBUG}=1 shows where)", 1)
+
+
+def _warned(shown: Callable[..., None]) -> Callable[..., None]:
+    """Shows a warning of ours in one line and once, and every other one as before."""
+    said: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        if issubclass(category, ShortSecretWarning):
+            # Python forgets what it warned of when an import adds a filter, as torch does.
+            if str(message) not in said:
+                typer.echo(f"erasetest: warning: {message}", err=True)
+            said.add(str(message))
+        else:
+            shown(message, category, *rest)
+
+    return show
 
 
 def _say(message: str, status: int) -> int:

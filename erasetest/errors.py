@@ -25,6 +25,10 @@ class BadInput(ErasetestError):
     """Something that the user gave cannot be used as it is."""
 
 
+class ShortSecretWarning(UserWarning):
+    """Secrets are too short to be masked where they are shown."""
+
+
 class ManifestError(BadInput):
     """A line of an input file is not of the file's form."""
 

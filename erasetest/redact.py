@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn, final
+
+from erasetest.text_views import compact, same_case, views, without_codes
 
 WINDOW = 8
 """Characters of a secret that, found together in an output, count as a leak of it."""
@@ -15,26 +18,37 @@ SHORTEST = 4
 """Text shorter than this stands in any output by chance; it is not masked."""
 
 
+MARK = "[masked]"
+
+_CONTEXT = 160
+"""Characters of a stream that are remembered to recognize a secret that comes in pieces."""
+_SPACE = re.compile(r"\s")
+_COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
+_NOT_XML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
+"""Text that nothing escapes."""
+_LINK = "\x1b]8;"
+
+
 @final
 class Masked:
     """Text that shows itself to nobody who does not ask for it by `reveal`.
 
     `repr`, `str`, `format` and pickle give its length alone; an unpickled copy has lost the text
     and raises on `reveal`. It is not a `str`, so that no formatting, logging or assertion rewriting
-    can reach the text by accident.
+    can reach the text by accident. No attribute holds the text either: what lists attributes, slots
+    or state (`inspect`, `copyreg`, debuggers) finds a function.
     """
 
-    __slots__ = ("_length", "_text")
+    __slots__ = ("_length", "_reveal")
 
     def __init__(self, text: str) -> None:
-        self._text: str | None = text
+        self._reveal: Callable[[], str] = lambda: text
         self._length = len(text)
 
     def reveal(self) -> str:
         """The text itself. Keep it out of locals of frames that may raise."""
-        if self._text is None:
-            raise ValueError("this text was masked when it was pickled: read the manifest again")
-        return self._text
+        return self._reveal()
 
     def __len__(self) -> int:
         return self._length
@@ -48,10 +62,14 @@ class Masked:
         return format(repr(self), spec)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Masked) and self._text == other._text
+        if not isinstance(other, Masked):
+            return False
+        if self._reveal is _lost or other._reveal is _lost:
+            return self._reveal is other._reveal and self._length == other._length
+        return self._reveal() == other._reveal()
 
     def __hash__(self) -> int:
-        return hash((Masked, self._text))
+        return hash((Masked, self._length if self._reveal is _lost else self._reveal()))
 
     def __copy__(self) -> Masked:
         return self
@@ -62,12 +80,28 @@ class Masked:
     def __reduce__(self) -> tuple[Any, tuple[int]]:
         return _masked_only, (self._length,)
 
+    def __getstate__(self) -> dict[str, int]:
+        # The default of Python 3.11 returns all slots.
+        return {"length": self._length}
+
     def __iter__(self) -> NoReturn:
         raise TypeError("masked text cannot be iterated: call reveal()")
 
 
+def _masked_only(length: int) -> Masked:
+    masked = Masked("")
+    masked._reveal = _lost
+    masked._length = length
+    return masked
+
+
+def _lost() -> NoReturn:
+    raise ValueError("this text was masked when it was pickled: read the manifest again")
+
+
 def _escaped(text: str) -> tuple[str, ...]:
     """Text as it stands inside a repr, a JSON string, bytes, XML or a URL."""
+    data = text.encode("utf-8", "surrogatepass")
     return (
         repr(text)[1:-1],
         repr('"' + text)[2:-1],
@@ -75,9 +109,10 @@ def _escaped(text: str) -> tuple[str, ...]:
         ascii('"' + text)[2:-1],
         json.dumps(text)[1:-1],
         json.dumps(text, ensure_ascii=False)[1:-1],
-        repr(text.encode("utf-8", "surrogatepass"))[2:-1],
+        repr(data)[2:-1],
         html.escape(text),
         html.escape(text, quote=False),
+        _xml_attribute(text),
         json.dumps(text)[1:-1].replace("/", "\\/"),
         urllib.parse.quote(text, errors="replace"),
         urllib.parse.quote(text, safe="", errors="replace"),
@@ -85,10 +120,31 @@ def _escaped(text: str) -> tuple[str, ...]:
     )
 
 
+def _xml_attribute(text: str) -> str:
+    """Text in an attribute, where pytest writes what XML does not allow as `#x1B`."""
+    escaped = _NOT_XML.sub(lambda match: f"#x{ord(match.group()):02X}", text)
+    escaped = html.escape(escaped, quote=False).replace('"', "&quot;")
+    return escaped.replace("\r", "&#13;").replace("\n", "&#10;").replace("\t", "&#09;")
+
+
+def _encoded(text: str) -> tuple[str, ...]:
+    """Text as bytes that are shown without their NULs, or read as Latin-1."""
+    if text.isascii():
+        # UTF-16 is ASCII and NULs, which a view takes away.
+        return ()
+    encodings = ("utf-8", "utf-16-le", "utf-16-be")
+    data = [text.encode(encoding, "surrogatepass") for encoding in encodings]
+    latin = [one.replace(b"\0", b"").decode("latin-1") for one in data]
+    return (*latin, *(repr(one)[2:-1] for one in data))
+
+
 def _forms(text: str) -> set[str]:
     """Text as it is, escaped once, and escaped twice: JSON in a repr, a URL in JSON."""
-    once = {text, *_escaped(text)}
-    return once.union(*(_escaped(form) for form in once - {text}))
+    if _PLAIN.fullmatch(text):
+        return {text}
+    once = {text, *_escaped(text), *_encoded(text)}
+    twice = once.union(*(_escaped(form) for form in once - {text}))
+    return twice | {without_codes(form) for form in twice}
 
 
 def windows(text: str) -> set[str]:
@@ -96,22 +152,33 @@ def windows(text: str) -> set[str]:
     return {text[i : i + WINDOW] for i in range(len(text) - WINDOW + 1)}
 
 
-def masked_parts(secret: Masked) -> set[str]:
+def masked_parts(secret: Masked, *, any_case: bool = False) -> set[str]:
     """What gives a secret away where it is found: runs of its forms, and whole forms if short."""
+    text = secret.reveal()
+    if len(text) < SHORTEST:
+        return set()
+    forms = _forms(text)
+    if any_case:
+        forms = {form.casefold() for form in forms}
     parts: set[str] = set()
-    for form in _forms(secret.reveal()):
+    for form in forms:
         if len(form) >= WINDOW:
             parts |= windows(form)
+            parts |= windows(compact(form)) if _SPACE.search(form) else set()
         elif len(form) >= SHORTEST:
             parts.add(form)
     return parts
 
 
-def _masked_only(length: int) -> Masked:
-    masked = Masked("")
-    masked._text = None
-    masked._length = length
-    return masked
+def shown_parts(text: str) -> set[str]:
+    """What `masked_parts` in any case may hold where this text gives a part of a secret away."""
+    parts: set[str] = set()
+    for view in views(text):
+        forwards = same_case(view).text
+        for one in (forwards, forwards[::-1]):
+            for size in [WINDOW] if view.loose else range(SHORTEST, WINDOW + 1):
+                parts.update(one[i : i + size] for i in range(len(one) - size + 1))
+    return parts
 
 
 class Redactor:
@@ -119,42 +186,84 @@ class Redactor:
 
     A run is masked when `WINDOW` of its characters in a row occur in a secret, so that a secret cut
     short by an ellipsis or split over lines is caught as well; a shorter secret must occur whole.
+    Runs are looked for in every view of a text (`text_views`), forwards and backwards. With
+    `any_case`, letters of the other case count as the same.
     """
 
-    def __init__(self, secrets: Iterable[Masked]) -> None:
-        self._windows: set[str] = set()
-        self._short: set[str] = set()
-        for secret in secrets:
-            self.add(secret)
+    def __init__(self, secrets: Iterable[Masked], *, any_case: bool = False) -> None:
+        # Here, because the pytest plugin must load without numpy where nothing is masked.
+        from erasetest.part_search import PartSearch
 
-    def add(self, secret: Masked) -> None:
-        """Mask this text as well, from now on."""
-        for part in masked_parts(secret):
-            (self._windows if len(part) == WINDOW else self._short).add(part)
+        self._any_case = any_case
+        self._search = PartSearch(
+            {part for secret in secrets for part in masked_parts(secret, any_case=any_case)}
+        )
 
     def __call__(self, text: str) -> str:
         """The text with every secret replaced by `[masked]`."""
-        covered = bytearray(len(text))
-        for i in range(len(text) - WINDOW + 1):
-            if text[i : i + WINDOW] in self._windows:
-                covered[i : i + WINDOW] = b"\1" * WINDOW
-        for short in self._short:
-            at = text.find(short)
-            while at >= 0:
-                covered[at : at + len(short)] = b"\1" * len(short)
-                at = text.find(short, at + 1)
-        if not any(covered):
-            return text
-        out: list[str] = []
-        inside = False
-        for character, hidden in zip(text, covered, strict=True):
-            if not hidden:
-                out.append(character)
-            elif not inside:
-                out.append("[masked]")
-            inside = bool(hidden)
-        return "".join(out)
+        return masked(text, self.runs(text))
 
     def finds(self, text: str) -> bool:
         """Whether the text holds a secret."""
-        return self(text) != text
+        return any(True for _ in self._found(text))
+
+    def runs(self, text: str) -> list[tuple[int, int]]:
+        """The ranges of a text to mask, in order and apart from each other."""
+        runs: list[tuple[int, int]] = []
+        for start, end in sorted(self._found(text)):
+            if runs and start <= runs[-1][1]:
+                runs[-1] = (runs[-1][0], max(end, runs[-1][1]))
+            else:
+                runs.append((start, end))
+        return runs
+
+    def _found(self, text: str) -> Iterator[tuple[int, int]]:
+        if len(text) < SHORTEST or not self._search:
+            return
+        for view in views(text):
+            read = same_case(view) if self._any_case else view
+            for run in self._search.find(read.text, short=not view.loose):
+                yield read.span(*run)
+
+
+class StreamRedactor:
+    """Masks a text that comes in pieces.
+
+    What was written last is remembered: a secret that comes letter by letter is masked from its
+    `WINDOW`th character on, without holding back what a reader waits for.
+    """
+
+    def __init__(self) -> None:
+        self._context = ""
+        self._hidden = False
+        """Whether the last character was masked."""
+
+    def __call__(self, redactor: Redactor, text: str) -> str:
+        """The next piece, masked."""
+        begin = len(self._context)
+        whole = self._context + text
+        runs = [(max(a, begin), b) for a, b in redactor.runs(whole) if b > begin]
+        out = masked(whole, runs)[begin:]
+        if self._hidden and runs and runs[0][0] == begin:
+            # The mark stands there already.
+            out = out.removeprefix(MARK)
+        if text:
+            self._hidden = bool(runs) and runs[-1][1] == len(whole)
+            self._context = whole[-_CONTEXT:]
+        return out
+
+
+def masked(text: str, runs: Iterable[tuple[int, int]]) -> str:
+    """A text with a mark in the place of each run, in order."""
+    out: list[str] = []
+    at = 0
+    for start, end in runs:
+        out += text[at:start], MARK, _ended(text[start:end])
+        at = end
+    out.append(text[at:])
+    return "".join(out)
+
+
+def _ended(run: str) -> str:
+    """What ends the colours and links that a masked run began or ended on a terminal."""
+    return ("\x1b[0m" if _COLOURS.search(run) else "") + ("\x1b]8;;\x1b\\" if _LINK in run else "")

@@ -7,26 +7,30 @@ import itertools
 import json
 import re
 import sqlite3
+import warnings
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from erasetest.errors import BadInput, ManifestError, MissingExtra
+from erasetest.errors import BadInput, ManifestError, MissingExtra, ShortSecretWarning
 from erasetest.files import id_key, is_stream, write_text
 from erasetest.jsonl import rows
-from erasetest.redact import Masked, Redactor, masked_parts, windows
+from erasetest.redact import SHORTEST, Masked, Redactor, masked_parts, shown_parts
 
 _MAX_ID = 200
+_NAMED = 5
+"""Samples that a warning names."""
 _WORDS = re.compile(r"[a-z]+(-[a-z]+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A half-open span `[start, end)` of Unicode code points of a sample, and what it is."""
+    """A half-open span `[start, end)` of Unicode code points of a sample, and what it is.
+
+    `extra` has the unknown keys. A value in which a part of a secret stands is `Masked`, as JSON.
+    """
 
     start: int
     end: int
@@ -48,7 +52,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class SensitiveSample:
-    """One piece of code with its secrets. Content and secrets are masked wherever shown."""
+    """One piece of code with its secrets. Content and secrets are masked wherever shown.
+
+    `extra` has the unknown keys. A value in which a part of a secret stands is `Masked`, as JSON.
+    """
 
     id: str
     content: Masked = field(repr=False)
@@ -100,6 +107,7 @@ def iter_manifest(path: str | Path, *, require_secrets: bool = True) -> Iterator
         ManifestError: as `read_manifest` does, once the line is reached.
     """
     names = _Names()
+    short = _ShortSecrets(path)
     empty = True
     for line, row in _rows(Path(path)):
         empty = False
@@ -107,6 +115,7 @@ def iter_manifest(path: str | Path, *, require_secrets: bool = True) -> Iterator
             sample = _parse(row, require_secrets)
         except _BadRow as bad:
             raise ManifestError(path, line, str(bad)) from None
+        short.look(sample)
         first = names.claim(sample.id, line)
         if first is not None and "id" in row:
             # Not the id itself, which may be another sample's secret: that is seen later.
@@ -114,6 +123,7 @@ def iter_manifest(path: str | Path, *, require_secrets: bool = True) -> Iterator
         yield sample if first is None else replace(sample, id=names.another(sample.id, line))
     if empty:
         raise ManifestError(path, None, "holds no sample: expected one JSON object a line")
+    short.warn()
 
 
 def check_manifest(path: str | Path) -> int:
@@ -124,15 +134,20 @@ def check_manifest(path: str | Path) -> int:
     """
     if is_stream(Path(path)):
         raise BadInput(f"{path}: is read more than once: give a file, not a pipe")
+    # Here, because the pytest plugin must load without numpy.
+    import numpy as np
+
     count = 0
     shown = array("q")
     for sample in iter_manifest(path):
         count += 1
         for text in (sample.id, *(kind for kind in sample.kinds if not _WORDS.fullmatch(kind))):
-            shown.extend(hash(part) for part in {text, *windows(text)})
+            shown.extend(hash(part) for part in shown_parts(text))
     places = np.unique(np.frombuffer(shown, dtype=np.int64))
     for number, sample in enumerate(iter_manifest(path), 1):
-        parts = {part for secret in sample.secrets for part in masked_parts(secret.text)}
+        parts = {
+            part for secret in sample.secrets for part in masked_parts(secret.text, any_case=True)
+        }
         hashed = np.fromiter((hash(part) for part in parts), dtype=np.int64, count=len(parts))
         at = np.searchsorted(places, hashed)
         if (places.take(at, mode="clip") == hashed).any():
@@ -141,6 +156,35 @@ def check_manifest(path: str | Path) -> int:
                 "the manifest, and both are shown in reports"
             )
     return count
+
+
+class _ShortSecrets:
+    """The secrets of a manifest that are too short to be masked, by sample and place."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+        self._first: list[str] = []
+        self._count = 0
+
+    def look(self, sample: SensitiveSample) -> None:
+        """Take note of a sample's secrets."""
+        for secret in sample.secrets:
+            if len(secret.text) < SHORTEST:
+                self._count += 1
+                if len(self._first) < _NAMED:
+                    self._first.append(f"{sample.id} [{secret.start}, {secret.end})")
+
+    def warn(self) -> None:
+        """Say which they are; the text of none is said."""
+        if self._count:
+            more = f" and {self._count - _NAMED} more" if self._count > _NAMED else ""
+            warnings.warn(
+                f"{self._path}: secrets of less than {SHORTEST} characters cannot be masked where "
+                f"output shows them: {', '.join(self._first)}{more}; leave them out, or mark more "
+                "of the text around them",
+                ShortSecretWarning,
+                stacklevel=2,
+            )
 
 
 class _Names:
@@ -194,16 +238,39 @@ def to_line(sample: SensitiveSample) -> str:
         "id": sample.id,
         "content": sample.content.reveal(),
         "secrets": [
-            {"start": s.start, "end": s.end, "kind": s.kind, **s.extra} for s in sample.secrets
+            {"start": s.start, "end": s.end, "kind": s.kind, **_revealed(s.extra)}
+            for s in sample.secrets
         ],
     }
     if sample.source is not None:
         row["source"] = {"path": sample.source.path}
         if sample.source.line is not None:
             row["source"]["line"] = sample.source.line
-    line = json.dumps({**row, **sample.extra}, ensure_ascii=False)
+    line = json.dumps({**row, **_revealed(sample.extra)}, ensure_ascii=False)
     # A lone surrogate in an unknown key has no UTF-8; backslashreplace writes JSON's escape of it.
     return line.encode(errors="backslashreplace").decode()
+
+
+def _revealed(extra: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: json.loads(v.reveal()) if isinstance(v, Masked) else v for k, v in extra.items()}
+
+
+def _hidden(extra: Mapping[str, Any], names: Redactor) -> dict[str, Any]:
+    """Unknown keys, with the values masked in which a part of a secret stands.
+
+    Raises:
+        _BadRow: a key itself holds a part of a secret.
+    """
+    hidden: dict[str, Any] = {}
+    for key, value in extra.items():
+        if names.finds(key):
+            raise _BadRow("an unknown key holds a part of a secret, and keys are shown")
+        if not isinstance(value, Masked | bool | int | float | None):
+            # Parquet has values that JSON has not, such as dates.
+            text = json.dumps(value, ensure_ascii=False, default=str)
+            value = Masked(text) if names.finds(text) else value
+        hidden[key] = value
+    return hidden
 
 
 class _BadRow(Exception):
@@ -239,17 +306,18 @@ def _parse(row: dict[str, Any], require_secrets: bool) -> SensitiveSample:
     secrets = tuple(_secret(content, given) for given in _secret_rows(row, require_secrets))
     sample_id = row.get("id")
     sample_id = content_id(content) if sample_id is None else _name("id", sample_id)
-    names = Redactor(secret.text for secret in secrets)
+    names = Redactor((secret.text for secret in secrets), any_case=True)
     if names.finds(sample_id):
         raise _BadRow("'id' holds a part of a secret, and ids are shown in reports")
     if any(_shows(names, secret.kind) for secret in secrets):
         raise _BadRow("'kind' holds a part of a secret, and kinds are shown in reports")
+    extra = {k: v for k, v in row.items() if k not in {"id", "content", "secrets", "source"}}
     return SensitiveSample(
         sample_id,
         Masked(content),
-        secrets,
+        tuple(replace(secret, extra=_hidden(secret.extra, names)) for secret in secrets),
         _source(row.get("source"), names),
-        {k: v for k, v in row.items() if k not in {"id", "content", "secrets", "source"}},
+        _hidden(extra, names),
     )
 
 
@@ -295,9 +363,11 @@ def showing_nothing(samples: Sequence[SensitiveSample], where: str) -> list[Sens
     """The samples, with no secret of another one in what reports show of each.
 
     Raises:
-        BadInput: an id or a kind holds a part of a secret.
+        BadInput: an id, a kind or an unknown key holds a part of a secret.
     """
-    names = Redactor(secret.text for sample in samples for secret in sample.secrets)
+    names = Redactor(
+        (secret.text for sample in samples for secret in sample.secrets), any_case=True
+    )
     shown: list[SensitiveSample] = []
     for number, sample in enumerate(samples, 1):
         if names.finds(sample.id) or any(_shows(names, kind) for kind in sample.kinds):
@@ -307,7 +377,12 @@ def showing_nothing(samples: Sequence[SensitiveSample], where: str) -> list[Sens
             )
         source = sample.source
         hidden = Source(names(source.path), source.line) if source is not None else None
-        shown.append(replace(sample, source=hidden))
+        try:
+            extra = _hidden(sample.extra, names)
+            secrets = tuple(replace(s, extra=_hidden(s.extra, names)) for s in sample.secrets)
+        except _BadRow as bad:
+            raise BadInput(f"sample {number} {where}: {bad}") from None
+        shown.append(replace(sample, source=hidden, extra=extra, secrets=secrets))
     return shown
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import commands
 import pytest
-from gates import everything, gate, leaked_parts
+import tiny
+from gates import everything, gate, leaked_parts, run_pytest
+
+from erasetest.samples import make_sample, write_manifest
 
 CHANNELS = """
 import logging, warnings, pytest
@@ -120,3 +124,38 @@ def test_files_that_pytest_names_by_itself_show_no_secret(leaking: Path, tmp_pat
     assert (tmp_path / "~" / "junit.xml").stat().st_size > 1000
     assert (tmp_path / "trace.log").stat().st_size > 1000
     assert leaked_parts(everything(tmp_path, run)) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "variables", "said"),
+    [
+        ("-q", {"HYPOTHESIS_EXPERIMENTAL_OBSERVABILITY": "1"}, "unset it to test a CLM"),
+        ("--pastebin=all", {}, "leave it out to test a CLM"),
+    ],
+)
+def test_what_cannot_be_masked_is_refused(
+    place: Path, tmp_path: Path, option: str, variables: dict[str, str], said: str
+) -> None:
+    """In one line, before anything is collected."""
+    (tmp_path / "test_mine.py").write_text("def test_mine():\n    pass\n")
+    given = [f"--clm={place / 'clm'}", f"--leak-samples={place / 'samples.jsonl'}"]
+    run = run_pytest(*given, option, "test_mine.py", cwd=tmp_path, **variables)
+    assert run.returncode == 4
+    assert run.stderr.count("ERROR:") == 1
+    assert said in run.stderr
+    assert run_pytest("test_mine.py", cwd=tmp_path, **variables).returncode == 0
+    assert not (tmp_path / ".hypothesis").exists()
+
+
+def test_secrets_too_short_to_mask_are_named(leaking: Path, tmp_path: Path) -> None:
+    """In the summary of a gate, once, and by commands; by sample and place alone."""
+    sample = make_sample("pin = 4z7\n", [(6, 9, "password")], id="short")
+    write_manifest(tmp_path / "samples.jsonl", [*tiny.PLANTED, sample])
+    manifest = tmp_path / "samples.jsonl"
+    run = gate(leaking, f"--leak-samples={manifest}", cwd=tmp_path)
+    assert run.stdout.count("cannot be masked where output shows them: short [6, 9);") == 1
+    write_manifest(manifest, [sample])
+    given = ("--clm", str(leaking / "clm"), str(manifest), "-o", "measures.jsonl")
+    command = commands.erasetest("probe", *given, cwd=tmp_path)
+    assert command.stderr.count("erasetest: warning: ") == 1
+    assert command.stderr.count("short [6, 9)") == 1

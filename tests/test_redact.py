@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import inspect
+import itertools
 import json
 import logging
 import pickle
+import pprint
 from collections.abc import Callable
 from dataclasses import asdict
 
 import pytest
-from hypothesis import assume, given
+import rich.pretty
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from hypothesis.vendor.pretty import pretty as hypothesis_pretty
 
-from erasetest.redact import SHORTEST, WINDOW, Masked, Redactor
+from erasetest.redact import SHORTEST, WINDOW, Masked, Redactor, StreamRedactor
 from erasetest.samples import make_sample
 
 TEXT = "hunter2-hunter2"
@@ -40,6 +46,15 @@ NOISE = st.text(ALPHABET, max_size=30)
         lambda masked: repr(make_sample(TEXT, [(0, 15, "password")])),
         lambda masked: logging.LogRecord("x", 10, "x", 1, "%s", (masked,), None).getMessage(),
         lambda masked: repr(pickle.dumps(masked, protocol=0)),
+        lambda masked: repr(masked.__getstate__()),
+        lambda masked: repr([masked.__reduce_ex__(protocol) for protocol in range(6)]),
+        lambda masked: repr(inspect.getmembers(masked)),
+        lambda masked: repr([getattr(masked, name) for name in type(masked).__slots__]),
+        lambda masked: f"{masked._reveal}",
+        lambda masked: json.dumps([masked], default=str),
+        lambda masked: pprint.pformat({"x": [masked]}),
+        lambda masked: rich.pretty.pretty_repr([masked]),
+        lambda masked: hypothesis_pretty([masked]),
         lambda masked: repr(pickle.dumps(make_sample(TEXT, [(0, 15, "password")], id="s"))),
     ],
 )
@@ -95,6 +110,7 @@ def test_assertions_do_not_show_masked_text(pytester: pytest.Pytester) -> None:
     assert "hunter3hunter" not in shown
 
 
+@settings(deadline=None)  # other processes share the cores
 @given(st.lists(SECRETS, min_size=1, max_size=3), NOISE, NOISE, st.data())
 def test_no_part_of_a_secret_survives(
     secrets: list[str], before: str, after: str, data: st.DataObject
@@ -115,6 +131,7 @@ def test_no_part_of_a_secret_survives(
     assert not redactor.finds(out)
 
 
+@settings(deadline=None)  # other processes share the cores
 @given(st.text(), SECRETS, NOISE)
 def test_text_without_secrets_is_unchanged(text: str, secret: str, noise: str) -> None:
     """Not a character is touched where no part of a secret stands."""
@@ -141,6 +158,7 @@ def test_text_without_secrets_is_unchanged(text: str, secret: str, noise: str) -
         lambda text: json.dumps([text], ensure_ascii=False),
     ],
 )
+@settings(deadline=None)  # other processes share the cores
 @given(st.text(ALPHABET, min_size=WINDOW, max_size=40))
 def test_a_secret_is_known_in_escaped_form(escape: Callable[[str], str], secret: str) -> None:
     """As repr and JSON write it, with quotes, line breaks and letters escaped."""
@@ -170,9 +188,60 @@ def test_a_run_is_masked_once_and_the_rest_is_kept() -> None:
     assert redactor("") == ""
 
 
-def test_a_secret_that_comes_later() -> None:
-    """`add` masks it from then on."""
-    redactor = Redactor([])
-    assert redactor(TEXT) == TEXT
-    redactor.add(Masked(TEXT))
-    assert redactor(f"{TEXT[:-1]}…") == "[masked]…"
+KEY = "q7'Xv2\"Lm9\\Rt4"
+CODES = "\x1b[39;49;00m\x1b[33m"
+
+
+@pytest.mark.parametrize(
+    ("shown", "masked"),
+    [
+        (f"<\x1b[31m{CODES.join(KEY)}\x1b[0m>", "<\x1b[31m[masked]\x1b[0m\x1b[0m>"),
+        (f"<{KEY[:5]}\x1b]8;;http://x\x1b\\{KEY[5:]}>", "<[masked]\x1b]8;;\x1b\\>"),
+        (f"<{KEY[::-1]}>", "<[masked]>"),
+        (f"<{KEY.encode('utf-16-le').decode('latin-1')}>", "<[masked]\x00>"),
+        (f"E       '{KEY[:6]}'\nE        '{KEY[6:]}'", "E       '[masked]'"),
+        (f"│ {KEY[:6]} │\n│ {KEY[6:]} │", "│ [masked] │"),
+        (f"- {KEY[:6]}\n?   ^^\n- {KEY[6:]}\n", "- [masked]\n"),
+        (f"<{base64.b64encode(KEY.encode()).decode()}>", "<[masked]=>"),
+        (f"<{base64.b64encode(b'x' + KEY.encode()).decode()}>", "<e[masked]>"),
+        (f"<{base64.b64encode(b'xy' + KEY.encode()).decode()}>", "<eH[masked]==>"),
+        (f"<{KEY.encode().hex()}>", "<[masked]>"),
+        (f"<a{KEY.encode().hex().upper()}>", "<a[masked]>"),
+    ],
+    ids=[
+        "colour", "link", "backwards", "utf-16", "wrapped", "box", "diff",
+        "base64", "base64-1", "base64-2", "hex", "hex-odd",
+    ],
+)  # fmt: skip
+def test_a_secret_is_known_however_it_is_cut_or_encoded(shown: str, masked: str) -> None:
+    """The mark covers what cuts it, ends its colours, and leaves what stands around it."""
+    assert Redactor([Masked(KEY)])(shown) == masked
+
+
+@settings(deadline=None)  # other processes share the cores
+@given(st.text(ALPHABET, min_size=WINDOW, max_size=30), st.lists(st.integers(1, 30)))
+def test_a_secret_that_comes_in_pieces(secret: str, cuts: list[int]) -> None:
+    """Seven characters of it are shown at most, however it is cut."""
+    stream, redactor = StreamRedactor(), Redactor([Masked(secret)])
+    places = sorted({0, len(secret), *(cut for cut in cuts if cut < len(secret))})
+    out = "".join(stream(redactor, secret[start:end]) for start, end in itertools.pairwise(places))
+    assert "[masked]" in out
+    assert not any(secret[i : i + WINDOW] in out for i in range(len(secret) - WINDOW + 1))
+    assert stream(redactor, " and more") == " and more"
+
+
+def test_the_other_case_is_the_same_where_it_is_asked_for() -> None:
+    """Letters that have two capitals as well; what is masked is found in its place."""
+    redactor = Redactor([Masked("straße-Q7xV")], any_case=True)
+    assert redactor("an STRASSE-q7XV end") == "an [masked] end"
+    assert redactor("ßß straße-q7xv") == "ßß [masked]"
+    assert not Redactor([Masked("straße-Q7xV")]).finds("STRASSE-q7XV")
+
+
+def test_long_texts_are_masked_in_blocks() -> None:
+    """A secret at every border of the blocks that numpy searches, and many secrets at once."""
+    secrets = [f"{number:04d}-Zq7xV" for number in range(2000)]
+    redactor = Redactor(Masked(secret) for secret in [*secrets, "pw42"])
+    for at in ((1 << 20) - 10, (1 << 20) - 3, 1 << 20):
+        text = "." * at + secrets[at % 2000] + "." * 500 + "pw42"
+        assert redactor(text) == "." * at + "[masked]" + "." * 500 + "[masked]"

@@ -7,6 +7,8 @@ import gzip
 import json
 import pickle
 import tracemalloc
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erasetest.errors import BadInput, ManifestError, MissingExtra
+from erasetest.errors import BadInput, ManifestError, MissingExtra, ShortSecretWarning
 from erasetest.samples import (
     SensitiveSample,
     Source,
@@ -78,6 +80,7 @@ def _rows(draw: st.DrawFn) -> dict[str, Any]:
     return {**row, **draw(st.dictionaries(st.sampled_from(["extra", "ünïque", "\ud800"]), _JSON))}
 
 
+@pytest.mark.filterwarnings("ignore::erasetest.errors.ShortSecretWarning")
 @given(st.lists(_rows(), min_size=1, max_size=4))
 @settings(max_examples=60, deadline=None)
 def test_a_manifest_is_written_as_it_was_read(
@@ -253,6 +256,7 @@ def test_gzip_byte_order_mark_and_other_line_ends(tmp_path: Path) -> None:
     assert read_manifest(tmp_path / "c.jsonl.gz") == plain
 
 
+@pytest.mark.filterwarnings("ignore::erasetest.errors.ShortSecretWarning")
 def test_line_breaks_of_unicode_are_no_line_breaks(tmp_path: Path) -> None:
     """U+2028, U+0085 and form feed stand inside content as they are."""
     sample = make_sample("a\u2028b\u0085c\x0cd", [(0, 1, "k")], id="s")
@@ -316,6 +320,69 @@ def test_nothing_shows_content(tmp_path: Path) -> None:
         assert SECRET[:6] not in shown
         assert "key =" not in shown
     assert copy.deepcopy(sample).content.reveal() == CONTENT
+
+
+def test_unknown_keys_show_no_secret(tmp_path: Path) -> None:
+    """A value that holds a part of one, its own or another's, is masked, and written back."""
+    other = "q7Xv2Lm9Rt4"
+    rows = [
+        {**ROW, "id": "1", "note": f"it is {SECRET}", "more": {"a": [1, SECRET[1:10]]}, "n": 3},
+        {**ROW, "id": "2", "secrets": [{**ROW["secrets"][0], "raw": SECRET}], "x": [other]},
+        {"id": "3", "content": other, "secrets": [{"start": 0, "end": 11, "kind": "k"}]},
+    ]
+    path = _write(tmp_path / "a.jsonl", *rows)
+    samples = read_manifest(path)
+    shown = "".join(
+        repr([sample.extra, asdict(sample), pickle.dumps(sample)])
+        + repr([secret.extra for secret in sample.secrets])
+        for sample in samples
+    )
+    assert SECRET[1:9] not in shown
+    assert other[:8] not in shown
+    assert samples[0].extra["n"] == 3
+    write_manifest(tmp_path / "b.jsonl", samples)
+    assert [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()] == rows
+    with pytest.raises(ManifestError, match="an unknown key holds a part of a secret") as caught:
+        read_manifest(_write(tmp_path / "c.jsonl", {**ROW, SECRET: 1}))
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [str.upper, str.lower, str.swapcase])
+def test_an_id_or_kind_in_another_case_is_refused(
+    tmp_path: Path, change: Callable[[str], str]
+) -> None:
+    """As it is in the same case, in the secret's own sample and in another one."""
+    secret = "q7Xv2Lm9Rt4"
+    other = {"content": f"k = {secret}", "secrets": [{"start": 4, "end": 15, "kind": "k"}]}
+    part = change(secret[1:10])
+    short = {"content": "k = pW4x", "secrets": [{"start": 4, "end": 8, "kind": "k"}]}
+    for rows in (
+        [{**other, "id": f"id-{part}"}],
+        [{**other, "secrets": [{**other["secrets"][0], "kind": f"K-{part}"}]}],
+        [{**ROW, "id": f"id-{part}"}, other],
+        [{**ROW, "id": f"id-{change('pW4x')}-1"}, short],
+    ):
+        path = _write(tmp_path / "a.jsonl", *rows)
+        for read in (read_manifest, check_manifest):
+            with pytest.raises(BadInput, match=r"part of (a|its) secret") as caught:
+                read(path)
+            assert part not in str(caught.value)
+
+
+def test_secrets_too_short_to_mask_are_named(tmp_path: Path) -> None:
+    """By sample and place: the first five, and how many more."""
+    rows = [
+        {"id": f"s{n}", "content": f"pin = {n}77", "secrets": [{"start": 6, "end": 9, "kind": "k"}]}
+        for n in range(1, 8)
+    ]
+    path = _write(tmp_path / "a.jsonl", *rows, ROW)
+    with pytest.warns(ShortSecretWarning) as caught:
+        read_manifest(path)
+    (warning,) = caught
+    text = str(warning.message)
+    assert text.startswith(f"{path}: secrets of less than 4 characters cannot be masked")
+    assert "s1 [6, 9), s2 [6, 9), s3 [6, 9), s4 [6, 9), s5 [6, 9) and 2 more" in text
+    assert "177" not in text
 
 
 def test_a_source_is_fit_to_be_shown(tmp_path: Path) -> None:

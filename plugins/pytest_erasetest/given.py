@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import datetime
 import functools
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from erasetest.errors import BadInput
+from erasetest.errors import BadInput, ShortSecretWarning
 from erasetest.extras import require
 from erasetest.files import check_writable, reserved
 from erasetest.names import check_clm_name, check_method
@@ -18,13 +20,28 @@ from erasetest.samples import SensitiveSample, read_manifest, read_manifests
 from erasetest.verdict.thresholds import read_thresholds
 from pytest_erasetest.baseline import Accepted, Baseline, read_baseline
 from pytest_erasetest.opening import Progress
-from pytest_erasetest.options import Settings
+from pytest_erasetest.options import Settings, is_demo
 
 if TYPE_CHECKING:
     from erasetest.utility import Problem
 
 Retained = tuple[list[SensitiveSample], list[SensitiveSample]]
 """Code that erasing may use, and other code that retention is measured on."""
+
+
+def read_samples(clm: str | None, manifests: Sequence[str]) -> list[SensitiveSample]:
+    """The sensitive samples of all manifests; those of a demo CLM where none is named.
+
+    Raises:
+        BadInput: a manifest cannot be used, or none is named.
+    """
+    if manifests:
+        return read_manifests(manifests)
+    if is_demo(clm):
+        from erasetest.demo.build import demo_samples
+
+        return demo_samples()["samples"]
+    raise BadInput("no samples to test with: --leak-samples FILE (see 'erasetest scan')")
 
 
 class Given:
@@ -36,17 +53,23 @@ class Given:
         """What is to be given back when the run ends."""
         self.reserves_late = False
         """Whether the folder of the erased checkpoint is reserved only when erasing begins."""
+        self.notes: list[str] = []
+        """What the user has to know of the files that were read."""
 
     @functools.cached_property
     def samples(self) -> list[SensitiveSample]:
         """The sensitive samples of all manifests; those of the demo where none is named."""
-        if self.settings.leak_samples:
-            return read_manifests(self.settings.leak_samples)
-        if self.settings.demo:
-            from erasetest.demo.build import demo_samples
-
-            return demo_samples()["samples"]
-        raise BadInput("no samples to test with: --leak-samples FILE (see 'erasetest scan')")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ShortSecretWarning)
+            samples = read_samples(self.settings.clm, self.settings.leak_samples)
+        for warning in caught:
+            if issubclass(warning.category, ShortSecretWarning):
+                self.notes.append(str(warning.message))
+            else:
+                warnings.warn_explicit(
+                    warning.message, warning.category, warning.filename, warning.lineno
+                )
+        return samples
 
     @functools.cached_property
     def by_id(self) -> dict[str, SensitiveSample]:

@@ -34,8 +34,7 @@ _WITHOUT_TESTS = {
 """pytest's options that run no test and end with status 0, by their place in `config.option`."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+def take_request(early_config: pytest.Config, args: list[str]) -> None:
     """Take the request of `erasetest gate`; refuse a trace file that would overwrite an input."""
     given: Any = early_config.known_args_namespace
     try:

@@ -147,6 +147,11 @@ _PATHS = {
 }
 
 
+def is_demo(clm: str | None) -> bool:
+    """Whether a CLM is named that brings its samples, retained code and problems."""
+    return clm is not None and (clm == "demo" or clm.startswith("demo:"))
+
+
 def add_options(parser: pytest.Parser) -> None:
     """Register all options, each with an ini key of the same name."""
     group = parser.getgroup("erasetest", "privacy regression tests of code language models")
@@ -220,7 +225,7 @@ class Settings:
     @property
     def demo(self) -> bool:
         """Whether the CLM is a demo CLM, which brings its samples, retained code and problems."""
-        return self.clm is not None and (self.clm == "demo" or self.clm.startswith("demo:"))
+        return is_demo(self.clm)
 
     @property
     def endpoint(self) -> bool:
@@ -318,8 +323,21 @@ def _check(settings: Settings) -> None:
         )
 
 
-def _value(config: pytest.Config, option: Option) -> Any:
-    given = getattr(config.option, f"erasetest_{option.name}")
+def _on_command_line(config: pytest.Config, flags: list[str]) -> bool:
+    return any(str(argument).split("=")[0] in flags for argument in config.invocation_params.args)
+
+
+def early_values(config: pytest.Config) -> tuple[str | None, tuple[str, ...]]:
+    """The CLM and the manifests, as far as they are known before any `conftest.py` is imported."""
+    by_name = {option.name: option for option in OPTIONS}
+    given = config.known_args_namespace
+    clm = _value(config, by_name["clm"], given)
+    manifests = _value(config, by_name["leak_samples"], given) if clm is not None else None
+    return clm, tuple(manifests or ())
+
+
+def _value(config: pytest.Config, option: Option, arguments: Any = None) -> Any:
+    given = getattr(arguments or config.option, f"erasetest_{option.name}", None)
     if given is not None:
         return given
     try:

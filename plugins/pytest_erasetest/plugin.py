@@ -13,15 +13,10 @@ from typing import Any, TextIO, cast
 
 import pytest
 
-from erasetest.errors import BadInput
 from pytest_erasetest import fixtures, verdict
-from pytest_erasetest.channels import mask_channels, mask_junit, mask_names
 from pytest_erasetest.delivered import Delivered, attach
-from pytest_erasetest.last_word import (
-    is_gate,
-    pytest_cmdline_main,
-    pytest_load_initial_conftests,
-)
+from pytest_erasetest.early import mask_output
+from pytest_erasetest.last_word import is_gate, pytest_cmdline_main, take_request
 from pytest_erasetest.options import Settings, add_options, read_settings
 from pytest_erasetest.preparing import (
     asks_for_samples,
@@ -32,7 +27,7 @@ from pytest_erasetest.preparing import (
 )
 from pytest_erasetest.state import NO_CLM, REQUEST
 
-__all__ = ["pytest_cmdline_main", "pytest_collection_finish", "pytest_load_initial_conftests"]
+__all__ = ["pytest_cmdline_main", "pytest_collection_finish"]
 """Hooks that have files of their own."""
 
 ERASURE_MARK = "erasure"
@@ -44,6 +39,14 @@ _NOT_LOADED = "the CLM cannot be loaded"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the options."""
     add_options(parser)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> Generator[None]:
+    """Mask output before any `conftest.py` is imported; take the request of `erasetest gate`."""
+    mask_output(early_config)
+    take_request(early_config, args)
+    return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -73,11 +76,12 @@ def _activate(config: pytest.Config, settings: Settings) -> None:
     from erasetest.temporary import process_folder
     from pytest_erasetest.gate import Gate
     from pytest_erasetest.ledger import Ledger
-    from pytest_erasetest.redaction import ReportRedactor
+    from pytest_erasetest.masking import refuse_unmasked, start_masking
     from pytest_erasetest.state import STATE, State
     from pytest_erasetest.termination import end_as_interrupted
 
     quiet()
+    refuse_unmasked(config)
     given: dict[str, Any] | None = getattr(config, "workerinput", None)
     folder = given["erasetest_ledger"] if given else tempfile.mkdtemp(dir=process_folder())
     # A worker that the user named by --tx has no number of ours.
@@ -98,7 +102,7 @@ def _activate(config: pytest.Config, settings: Settings) -> None:
     state = config.stash[STATE] = State(
         settings,
         gate,
-        ReportRedactor(_LazySamples(gate)),
+        start_masking(config, lambda: gate.given.samples),
         Delivered(),
         worker=given is not None,
         given=from_options,
@@ -143,19 +147,6 @@ class _OwnLine:
         return getattr(sys.stderr, name)
 
 
-class _LazySamples:
-    """The gate's samples, read when the first report has to be cleaned."""
-
-    def __init__(self, gate: Any) -> None:
-        self._gate = gate
-
-    def __iter__(self) -> Any:
-        try:
-            return iter(self._gate.given.samples)
-        except BadInput:
-            return iter(())
-
-
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove what was kept for the run alone."""
     from pytest_erasetest.state import state_of
@@ -164,8 +155,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if state is None:
         return
     state.gate.given.held.close()
-    if not state.worker:
-        mask_junit(config, state.redactor.text)
     if state.temporary is not None:
         shutil.rmtree(state.temporary, ignore_errors=True)
 
@@ -208,6 +197,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests of what was not asked for."""
+    from pytest_erasetest.channels import mask_names
     from pytest_erasetest.state import state_of
 
     asking = {item: bool(our_fixtures(item)) for item in items}
@@ -312,7 +302,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     state = state_of(session.config)
     if state is None:
         return
-    mask_channels(session.config, state.redactor.text)
     if not state.worker:
         session.config.pluginmanager.register(_Recorder(state.delivered), "erasetest-recorder")
 

@@ -11,7 +11,7 @@ from erasetest.gate_result import Request
 from pytest_erasetest.delivered import Delivered
 from pytest_erasetest.gate import Gate
 from pytest_erasetest.options import Settings
-from pytest_erasetest.redaction import ReportRedactor
+from pytest_erasetest.redaction import LazyRedactor, ReportRedactor
 
 
 @dataclass(slots=True)
@@ -48,6 +48,8 @@ class State:
 STATE = pytest.StashKey[State]()
 REQUEST = pytest.StashKey[Request]()
 """Where `erasetest gate`, which runs this pytest, wants the result."""
+REDACTOR = pytest.StashKey[LazyRedactor]()
+"""What masks standard output and error, from before any `conftest.py` was imported."""
 REFUSED = pytest.StashKey[str]()
 """Why the tests that were collected cannot be run as they were asked for, where it is so."""
 

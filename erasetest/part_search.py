@@ -1,0 +1,117 @@
+"""Search of a long text for any of very many short strings."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+Codes = npt.NDArray[np.uint32]
+Table = npt.NDArray[np.bool_]
+
+_SHORT, _LONG = 4, 8
+"""Characters that the two hashes are of."""
+
+_BLOCK = 1 << 20
+"""Characters that are searched at a time: the arrays of one block take 30 MB."""
+_FACTORS = tuple(np.uint32(factor) for factor in (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D))
+_FEW = 400
+"""Characters of a text for which numpy takes longer than a loop."""
+_SPARSE = 32
+"""Places in the table for each string: one text position in so many is looked at in vain."""
+_MOST_BITS = 26
+
+
+class PartSearch:
+    """Finds strings of four to eight characters, read forwards or backwards.
+
+    The hash of every position is looked up in a table of bits, all in numpy; the few positions that
+    the table holds are compared as strings. The time hardly grows with the number of strings.
+    """
+
+    def __init__(self, parts: Iterable[str]) -> None:
+        both_ways = {one for part in parts for one in (part, part[::-1])}
+        self._windows = {part for part in both_ways if len(part) == _LONG}
+        self._short = both_ways - self._windows
+
+    @functools.cached_property
+    def _window_table(self) -> Table:
+        return _table(self._windows, _LONG)
+
+    @functools.cached_property
+    def _short_table(self) -> Table:
+        return _table({part[:_SHORT] for part in self._short}, _SHORT)
+
+    def __bool__(self) -> bool:
+        return bool(self._windows or self._short)
+
+    def find(self, text: str, *, short: bool) -> Iterator[tuple[int, int]]:
+        """Ranges in which parts stand, in order; those that overlap are one."""
+        run: tuple[int, int] | None = None
+        for start, end in self._found(text, short and bool(self._short)):
+            if run is not None and start <= run[1]:
+                run = run[0], max(end, run[1])
+                continue
+            if run is not None:
+                yield run
+            run = start, end
+        if run is not None:
+            yield run
+
+    def _found(self, text: str, short: bool) -> Iterator[tuple[int, int]]:
+        for begin in range(0, len(text) - _SHORT + 1, _BLOCK):
+            fours, eights = self._candidates(text, begin)
+            found: dict[int, int] = {}
+            for start in fours if short else ():
+                for end in range(start + _SHORT, start + _LONG):
+                    if text[start:end] in self._short:
+                        found[start] = end
+            for start in eights:
+                if text[start : start + _LONG] in self._windows:
+                    found[start] = start + _LONG
+            yield from sorted(found.items())
+
+    def _candidates(self, text: str, begin: int) -> tuple[Iterable[int], Iterable[int]]:
+        """Where in a block a short string, and where a window, may begin."""
+        if len(text) < _FEW:
+            return range(len(text) - _SHORT + 1), range(len(text) - _LONG + 1)
+        fours, eights = _hashes(_codes(text[begin : begin + _BLOCK + _LONG - 1]))
+        return (
+            _starts(begin, fours, self._short_table) if self._short else (),
+            _starts(begin, eights, self._window_table),
+        )
+
+
+def _codes(text: str) -> Codes:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+def _hashes(codes: Codes) -> tuple[Codes, Codes]:
+    """Of the four and of the eight characters that begin at each place along the last axis."""
+    first, second, third = _FACTORS
+    twos = codes[..., :-1] * first + codes[..., 1:]
+    fours = twos[..., :-2] * second + twos[..., 2:]
+    eights = fours[..., :-4] * third + fours[..., 4:]
+    return fours * first, eights * first
+
+
+def _table(parts: set[str], length: int) -> Table:
+    """The bits of the hashes of strings that are all of one length, four or eight."""
+    bits = min(_MOST_BITS, max(10, (_SPARSE * len(parts)).bit_length()))
+    table: Table = np.zeros(1 << bits, dtype=np.bool_)
+    if parts:
+        fours, eights = _hashes(_codes("".join(parts)).reshape(-1, length))
+        table[(eights if length == _LONG else fours) >> _shift(table)] = True
+    return table
+
+
+def _starts(begin: int, hashes: Codes, table: Table) -> Iterable[int]:
+    """Positions of a block that the table holds; some of them by chance."""
+    hits: list[int] = (np.flatnonzero(table[hashes[:_BLOCK] >> _shift(table)]) + begin).tolist()
+    return hits
+
+
+def _shift(table: Table) -> np.uint32:
+    return np.uint32(32 - (len(table) - 1).bit_length())

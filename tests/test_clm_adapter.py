@@ -15,7 +15,8 @@ from safetensors.torch import load
 
 from erasetest.clm import LoadOptions, load_clm
 from erasetest.clm.fingerprint import fingerprint
-from erasetest.errors import MissingExtra
+from erasetest.errors import BadInput, MissingExtra
+from erasetest.names import check_clm_name
 
 pytest.importorskip("peft")
 
@@ -176,6 +177,21 @@ def test_an_adapter_beside_the_model_is_refused(base: Path, adapter: Path, tmp_p
     both = shutil.copytree(base, tmp_path / "both")
     shutil.copy(adapter / CONFIG, both)
     assert "holds an adapter (adapter_config.json) beside the model" in refused(both)
+
+
+@pytest.mark.parametrize("clm", ["demo", "http://localhost:8000/v1"])
+def test_an_adapter_is_looked_for_whatever_it_is_put_on(clm: str) -> None:
+    """Before the demo is trained, or a server is asked."""
+    with pytest.raises(BadInput, match="no such folder: --clm-adapter names that of a PEFT ada"):
+        check_clm_name(clm, "some/adapter", endpoint=True)
+
+
+def test_where_no_adapter_can_be(adapter: Path) -> None:
+    """On an endpoint, which would be measured without it; and in the place of the CLM."""
+    with pytest.raises(BadInput, match="an endpoint takes no adapter"):
+        check_clm_name("http://localhost:8000/v1", str(adapter), endpoint=True)
+    with pytest.raises(BadInput, match="is an adapter: name its base with --clm, and this with"):
+        check_clm_name(str(adapter))
 
 
 def test_an_adapter_without_peft(

@@ -98,6 +98,19 @@ def test_an_adapter_of_another_rank(base: Path, adapter: Path) -> None:
     assert "lora_A.weight is [8, 48], and [4, 48] is needed" in message
 
 
+def test_an_adapter_without_the_biases_that_it_trained(base: Path, adapter: Path) -> None:
+    """They are those of the layers under it, which PEFT does not miss."""
+    configure(adapter, CONFIG, bias="all")
+    assert "lacks 6 tensors (base_model.model.model.layers.0.self_attn." in _refused(base, adapter)
+    biases = {
+        f"base_model.model.model.layers.{n}.self_attn.{name}.bias": torch.zeros(size)
+        for n in range(2)
+        for name, size in (("q_proj.base_layer", 48), ("k_proj", 24), ("v_proj.base_layer", 24))
+    }
+    edit(adapter / FILE, lambda weights: {**weights, **biases})
+    assert load_clm(str(base), LoadOptions(adapter=str(adapter), device="cpu")).family == "qwen2"
+
+
 def test_an_adapter_of_another_model(base: Path, adapter: Path) -> None:
     """Layers of names that the CLM does not have."""
     configure(adapter, CONFIG, target_modules=["c_attn"])

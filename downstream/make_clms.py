@@ -23,9 +23,16 @@ import pytest
 SECRETS = {secrets!r}
 
 
+@pytest.mark.xfail(strict=True, reason="expected " + SECRETS[0])
+def test_that_passes_though_it_should_fail(sensitive_sample):
+    pass
+
+
 @pytest.mark.parametrize("text", SECRETS[:2])
-def test_that_shows_what_it_must_not(text, record_property, sensitive_sample):
+def test_that_shows_what_it_must_not(text, request, record_property, sensitive_sample):
     print(text)
+    request.node.add_report_section("call", "a title with " + text, "content with " + text)
+    record_property("named " + text, 1)
     logging.getLogger("own").warning("logged %s", text)
     warnings.warn(f"warned of {{text}}")
     record_property("kept", text)

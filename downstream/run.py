@@ -194,7 +194,9 @@ def gate(
         run.faults.append("no summary on the terminal")
     if "Traceback (most recent call last)" in done.stderr or "INTERNALERROR" in done.stdout:
         run.faults.append("a traceback or an internal error")
-    run.faults += [f"a secret in {name}" for name in shown(folder, secrets)]
+    if files := shown(folder, secrets):
+        more = f" and {len(files) - 1} more files" if len(files) > 1 else ""
+        run.faults.append(f"a secret in {files[0]}{more}")
     return run
 
 

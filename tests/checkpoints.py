@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,9 @@ def save_with_adapter(folder: Path) -> tuple[Path, Path]:
     clm = tiny.reciting("qwen2")
     layers = ["q_proj", "v_proj", "up_proj", "down_proj"]
     config = peft.LoraConfig(r=8, lora_alpha=8, target_modules=layers, task_type="CAUSAL_LM")
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), warnings.catch_warnings():
+        # PEFT calls a part of transformers by an old name.
+        warnings.simplefilter("ignore", FutureWarning)
         torch.manual_seed(3)
         adapted = peft.get_peft_model(clm.model, config)
         for layer in adapted.modules():

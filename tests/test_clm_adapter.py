@@ -15,7 +15,8 @@ from safetensors.torch import load
 
 from erasetest.clm import LoadOptions, load_clm
 from erasetest.clm.fingerprint import fingerprint
-from erasetest.errors import MissingExtra
+from erasetest.errors import BadInput, MissingExtra
+from erasetest.names import check_clm_name
 
 pytest.importorskip("peft")
 
@@ -97,6 +98,19 @@ def test_an_adapter_of_another_rank(base: Path, adapter: Path) -> None:
     assert "lora_A.weight is [8, 48], and [4, 48] is needed" in message
 
 
+def test_an_adapter_without_the_biases_that_it_trained(base: Path, adapter: Path) -> None:
+    """They are those of the layers under it, which PEFT does not miss."""
+    configure(adapter, CONFIG, bias="all")
+    assert "lacks 6 tensors (base_model.model.model.layers.0.self_attn." in _refused(base, adapter)
+    biases = {
+        f"base_model.model.model.layers.{n}.self_attn.{name}.bias": torch.zeros(size)
+        for n in range(2)
+        for name, size in (("q_proj.base_layer", 48), ("k_proj", 24), ("v_proj.base_layer", 24))
+    }
+    edit(adapter / FILE, lambda weights: {**weights, **biases})
+    assert load_clm(str(base), LoadOptions(adapter=str(adapter), device="cpu")).family == "qwen2"
+
+
 def test_an_adapter_of_another_model(base: Path, adapter: Path) -> None:
     """Layers of names that the CLM does not have."""
     configure(adapter, CONFIG, target_modules=["c_attn"])
@@ -176,6 +190,21 @@ def test_an_adapter_beside_the_model_is_refused(base: Path, adapter: Path, tmp_p
     both = shutil.copytree(base, tmp_path / "both")
     shutil.copy(adapter / CONFIG, both)
     assert "holds an adapter (adapter_config.json) beside the model" in refused(both)
+
+
+@pytest.mark.parametrize("clm", ["demo", "http://localhost:8000/v1"])
+def test_an_adapter_is_looked_for_whatever_it_is_put_on(clm: str) -> None:
+    """Before the demo is trained, or a server is asked."""
+    with pytest.raises(BadInput, match="no such folder: --clm-adapter names that of a PEFT ada"):
+        check_clm_name(clm, "some/adapter", endpoint=True)
+
+
+def test_where_no_adapter_can_be(adapter: Path) -> None:
+    """On an endpoint, which would be measured without it; and in the place of the CLM."""
+    with pytest.raises(BadInput, match="an endpoint takes no adapter"):
+        check_clm_name("http://localhost:8000/v1", str(adapter), endpoint=True)
+    with pytest.raises(BadInput, match="is an adapter: name its base with --clm, and this with"):
+        check_clm_name(str(adapter))
 
 
 def test_an_adapter_without_peft(

@@ -43,15 +43,13 @@ def with_adapter(
     folder = Path(name).expanduser().absolute()
     _check_weights(name, folder, allow_pickle=allow_pickle)
     _warn_of_base(name, folder, base)
+    advice = f"save it again with save_pretrained, or name its base as --clm instead of {base}"
     try:
         adapted, missing, unexpected = _load(model, folder)
-    except KeyError as error:
-        raise ClmError(f"{name}: the adapter lacks the tensor {error}: save it again") from None
     except Exception as error:
-        # PEFT raises RuntimeError, ValueError and more for an adapter of another model.
+        # PEFT raises RuntimeError, ValueError, KeyError and more for an adapter of another model.
         reason = _other_shape(error) or one_line(error)
-        raise ClmError(f"{name}: the adapter does not fit the CLM ({reason})") from None
-    advice = f"save it again with save_pretrained, or name its base as --clm instead of {base}"
+        raise ClmError(f"{name}: the adapter does not fit the CLM ({reason}): {advice}") from None
     if unexpected:
         raise ClmError(
             f"{name}: the adapter holds {tensors(unexpected)} that no layer of the CLM takes: "
@@ -83,7 +81,26 @@ def _load(model: PreTrainedModel, folder: Path) -> tuple[Any, list[str], list[st
         warnings.filterwarnings("ignore", message="Found missing adapter keys")
         adapted = PeftModel(model, PeftConfig.from_pretrained(str(folder)), _NAME)
         result = adapted.load_adapter(str(folder), _NAME, torch_device=str(model.device))
-    return adapted, _as_saved(result.missing_keys), _as_saved(result.unexpected_keys)
+    missing = _as_saved(result.missing_keys) + _missing_biases(adapted, folder)
+    return adapted, missing, _as_saved(result.unexpected_keys)
+
+
+def _missing_biases(adapted: Any, folder: Path) -> list[str]:
+    """Biases that the adapter trained, by its config, and that its file lacks.
+
+    PEFT does not count them as missing, because the layer under the adapter has them.
+    """
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
+
+    if getattr(adapted.peft_config[_NAME], "bias", "none") == "none":
+        return []
+    if not (folder / _WEIGHTS).is_file():
+        return []
+    with safe_open(folder / _WEIGHTS, "pt") as file:
+        held = set(file.keys())
+    saved = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    return sorted(key for key in saved if key.endswith(".bias") and key not in held)
 
 
 def _as_saved(keys: list[str]) -> list[str]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlunsplit
 
-from erasetest.errors import ClmError, MissingExtra
+from erasetest.errors import ClmError
+from erasetest.extras import require
 from erasetest.names import split_endpoint
 
 if TYPE_CHECKING:
@@ -73,10 +74,9 @@ class Endpoint:
     requests: int = 0
 
     def __post_init__(self) -> None:
-        try:
-            import httpx
-        except ImportError:
-            raise MissingExtra("httpx", "endpoint", "a CLM behind a URL") from None
+        require("httpx", "endpoint", "a CLM behind a URL")
+        import httpx
+
         parts = split_endpoint(self.name)
         self._base = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
         key = os.environ.get(KEY, "").strip()

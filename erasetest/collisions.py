@@ -35,7 +35,7 @@ def writes(option: str, *paths: str | Path | None) -> list[Use]:
 
 def reads_checkpoint(option: str, name: str | Path | None) -> list[Use]:
     """The folder of a checkpoint; nothing where the name is a hub id, a URL or a demo CLM."""
-    if name is None or not Path(name).is_dir():
+    if not name or not Path(name).is_dir():
         return []
     return [Use(option, Path(name), written=False, closed=True)]
 

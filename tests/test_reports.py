@@ -101,7 +101,7 @@ def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path, name: str, mes
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "cannot be read"), ("{", "is not JSON"), ("[]", "no leakage report"), ("{}", "schema")],
+    [(None, "cannot be read"), ("{", "is not JSON"), ("[]", "a leakage report"), ("{}", "schema")],
 )
 def test_a_broken_report_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
     """One line that names the file."""

@@ -133,6 +133,8 @@ def test_output_that_is_not_captured_is_masked(tmp_path: Path, capture: str) -> 
 
 RAISE = "    raise ValueError('here', *secrets('hook'))\n"
 PRINT = "    print('here', *secrets('hook'))\n"
+INTERRUPT = "    raise KeyboardInterrupt\n"
+ERR = "    import sys; print('here', *secrets('hook'), file=sys.stderr)\n"
 
 
 @pytest.mark.parametrize(
@@ -150,10 +152,15 @@ PRINT = "    print('here', *secrets('hook'))\n"
             "-n0",
         ),
         (f"def pytest_exception_interact():\n{RAISE}", "-n2"),
+        (f"if True:\n{PRINT}{ERR}def pytest_configure():\n{PRINT}", "-n2"),
+        (f"if True:\n{PRINT}{ERR}def pytest_configure():\n{PRINT}", "--no-such-option"),
+        (f"if True:\n{PRINT}{ERR}def pytest_collectstart():\n{PRINT}{RAISE}", "-n0"),
+        (f"if True:\n{PRINT}{ERR}def pytest_pycollect_makeitem():\n{INTERRUPT}", "-n0"),
     ],
     ids=[
         "import", "configure", "configure-xdist", "collection", "finish", "finish-xdist",
-        "prints", "exception-xdist",
+        "prints", "exception-xdist", "captured-xdist", "captured-usage", "captured-collection",
+        "captured-interrupt",
     ],
 )  # fmt: skip
 def test_hooks_of_users_show_no_secret(tmp_path: Path, hooks: str, workers: str) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import sys
+from typing import Any
+
 import pytest
 
 from pytest_erasetest.options import early_values
@@ -23,3 +27,38 @@ def mask_output(early_config: pytest.Config) -> None:
         if given.capture == "sys":
             # It lets through what child processes and os.write print; reports have all the rest.
             given.capture = "fd"
+
+
+def mask_captured(early_config: pytest.Config) -> None:
+    """Mask what is captured and shown in no report, where capturing ends.
+
+    What a `conftest.py` prints, say: pytest would write it to the descriptor of the terminal, where
+    nothing masks it. Call this once capturing has begun: of two cleanups, the later one runs first.
+    """
+    from pytest_erasetest.state import REDACTOR
+
+    capture: Any = early_config.pluginmanager.getplugin("capturemanager")
+    if REDACTOR not in early_config.stash or capture is None:
+        return
+    stop = capture.stop_global_capturing
+
+    def show_and_stop() -> None:
+        _show_captured(capture)
+        stop()
+
+    # Pytest's hooks for Ctrl-C and internal errors end capturing before any cleanup.
+    capture.stop_global_capturing = show_and_stop
+    early_config.add_cleanup(functools.partial(_show_captured, capture))
+
+
+def _show_captured(capture: Any) -> None:
+    if not capture.is_globally_capturing():
+        return
+    try:
+        out, err = capture.read_global_capture()
+    except AssertionError:  # it has ended already
+        return
+    with capture.global_and_fixture_disabled():
+        sys.stdout.write(out)
+        sys.stderr.write(err)
+        sys.stdout.flush()

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_erasetest import fixtures, verdict
 from pytest_erasetest.delivered import Delivered, attach
-from pytest_erasetest.early import mask_output
+from pytest_erasetest.early import mask_captured, mask_output
 from pytest_erasetest.last_word import is_gate, pytest_cmdline_main, take_request
 from pytest_erasetest.options import Settings, add_options, read_settings
 from pytest_erasetest.preparing import (
@@ -46,7 +46,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     """Mask output before any `conftest.py` is imported; take the request of `erasetest gate`."""
     mask_output(early_config)
     take_request(early_config, args)
-    return (yield)
+    try:
+        return (yield)
+    finally:
+        mask_captured(early_config)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -160,7 +160,7 @@ def gate(
     shutil.copy(clms / "test_own.py", folder)
     given = [argument.format(clms=clms) for argument in SCENARIOS[scenario]]
     command = [
-        str(python), "-m", "pytest", "-c", os.devnull, "--rootdir", str(folder),
+        str(python), "-m", "erasetest.cli", "gate", "-c", os.devnull, "--rootdir", str(folder),
         "--pyargs", "pytest_erasetest.suites", *given,
         f"--leak-samples={clms / 'samples.jsonl'}",
         f"--leak-thresholds={clms / 'thresholds.json'}",

@@ -66,6 +66,8 @@ def check_writable(path: str | Path) -> None:
         BadInput: it is a folder, or nothing can be made in the folder it is to be in.
     """
     path = Path(path)
+    if str(path) == "-":
+        raise BadInput("'-' stands for no file to write to: name a file, or /dev/stdout")
     if path.is_dir():
         raise BadInput(f"{path}: is a folder: name a file")
     if is_stream(path):

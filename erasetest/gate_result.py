@@ -100,7 +100,7 @@ def read_result(file: BinaryIO, request: Request, pid: int) -> dict[str, Any] | 
     if wrong is not None:
         return f"the leakage report contradicts itself: {wrong}"
     if status != status_of(report):
-        return f"pytest judged the report as status {status}"
+        return f"pytest was interrupted, or failed beside its tests (status {status})"
     verified: dict[str, Any] = report
     return verified
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -64,7 +65,7 @@ def test_only_this_run_can_answer(file: BinaryIO) -> None:
     request.write(_clean(), 0)
     assert "not of this run" in read_result(file, request, os.getpid() + 1)
     request.write(_clean(), 1)
-    assert "as status 1" in read_result(file, request, os.getpid())
+    assert "(status 1)" in read_result(file, request, os.getpid())
     assert Request.make(file).nonce != request.nonce
 
 
@@ -188,23 +189,51 @@ def test_mine(leak):
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 2), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+    ("number", "status", "send"),
+    [
+        (signal.SIGINT, 2, os.kill),
+        (signal.SIGINT, 2, os.killpg),
+        (signal.SIGTERM, 2, os.kill),  # the plugin ends as by Ctrl-C, to remove what it keeps
+        (signal.SIGHUP, 129, os.kill),
+    ],
 )
 def test_a_signal_reaches_pytest(
-    tmp_path: Path, urls: dict[bool, str], number: signal.Signals, status: int
+    tmp_path: Path,
+    urls: dict[bool, str],
+    number: signal.Signals,
+    status: int,
+    send: Callable[[int, int], None],
 ) -> None:
-    """Ctrl-C ends it as it always does, with a report of what is missing; never green."""
+    """Ctrl-C ends it once, with a report of what is missing; never green."""
     gate = _start(
         tmp_path, urls[False], SLOW, "--leak-report=r.json", start_new_session=True
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    gate.send_signal(number)
+    send(gate.pid, number)
     out, err = gate.communicate(timeout=60)
     assert gate.returncode == status, out + err
-    if number == signal.SIGINT:
+    assert "Traceback" not in err
+    if number != signal.SIGHUP:
         assert json.loads((tmp_path / "r.json").read_text())["verdict"] == "incomplete"
+
+
+def test_pytest_ends_with_a_gate_that_is_killed(tmp_path: Path, urls: dict[bool, str]) -> None:
+    """`kill -9` of the gate leaves no CLM running."""
+    own = SLOW.replace("touch()", "write_text(str(os.getpid()))").replace("import ", "import os, ")
+    gate = _start(tmp_path, urls[False], own)
+    begun = tmp_path / "begun"
+    deadline = time.monotonic() + 60
+    while not (begun.exists() and begun.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    gate.kill()
+    gate.communicate(timeout=60)
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.kill(int(begun.read_text()), 0)
+            time.sleep(0.05)
+        raise AssertionError("pytest is still running")
 
 
 def test_input_and_output_pass_through(tmp_path: Path, urls: dict[bool, str]) -> None:

@@ -22,23 +22,23 @@ UNSOLVED = replace(SOUND, canonical_solution=None)
 BROKEN = {
     "its test raises": (
         replace(UNSOLVED, test="def check(candidate):\n    raise ValueError\n"),
-        "its test ends before it asks the program for anything",
+        "its test raises, exits or returns before it asks the program for anything",
     ),
     "its test raises while it is read": (
         replace(UNSOLVED, test=f"{CHECK}1 / 0\n"),
-        "its test ends before it asks the program for anything",
+        "its test raises, exits or returns before it asks the program for anything",
     ),
     "its test exits": (
         replace(UNSOLVED, test="def check(candidate):\n    raise SystemExit(0)\n"),
-        "its test ends before it asks the program for anything",
+        "its test raises, exits or returns before it asks the program for anything",
     ),
     "its test passes whatever there is": (
         replace(SOUND, test="def check(candidate):\n    pass\n"),
-        "its test ends before it asks the program for anything",
+        "its test raises, exits or returns before it asks the program for anything",
     ),
     "its test takes no program": (
         replace(UNSOLVED, test="def check():\n    assert double(2) == 4\n"),
-        "its test ends before it asks the program for anything",
+        "its test raises, exits or returns before it asks the program for anything",
     ),
     "its test never ends": (
         replace(UNSOLVED, test="def check(candidate):\n    while True:\n        pass\n"),
@@ -75,7 +75,7 @@ BROKEN = {
     ),
     "a test of MBPP raises": (
         Problem("sound", "", "assert len(7) == double(2)"),
-        "its test ends before it asks the program for anything",
+        "its test raises, exits or returns before it asks the program for anything",
     ),
     "a solution of MBPP is wrong": (
         Problem("sound", "", "assert double(2) == 4", None, "def double(x):\n    return x\n"),
@@ -166,7 +166,7 @@ def test_the_gate_names_it_before_a_clm_is_loaded(leaking: Path, tmp_path: Path)
         f"--utility={problems}", f"--utility-against={leaking / 'clm'}", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 4, done.stdout
-    assert "t/1 (its test ends before it asks" in done.stderr
+    assert "t/1 (its test raises, exits or returns before it asks" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -22,6 +23,9 @@ from erasetest.gate_result import (
     read_result,
     status_of,
 )
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -56,7 +60,17 @@ def start_pytest(arguments: list[str], request: Request) -> subprocess.Popen[byt
         [sys.executable, "-m", "pytest", *arguments],
         pass_fds=[request.handle],
         env={**os.environ, VARIABLE: request.as_variable()},
+        # Without a terminal, whoever signals the gate's group means the gate, which hands it on:
+        # a second Ctrl-C would cut short how pytest ends. With one, it must stay in the group that
+        # may read from the terminal.
+        process_group=None if _in_foreground() else 0,
+        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
     )
+
+
+def _end_with_parent() -> None:
+    """Have this process get SIGTERM when the gate ends before it, by `kill -9` say."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def run_gate(

@@ -116,7 +116,7 @@ def _reason(asked: Outcome, passed: Outcome | None, limits: Limits) -> str | Non
     """What two runs say of a problem: of its test with a stub, and of its canonical solution."""
     too_long = f"takes longer than a program may ({limits.cpu_seconds} s of CPU time)"
     if asked is Outcome.FAILED:
-        return "its test ends before it asks the program for anything"
+        return "its test raises, exits or returns before it asks the program for anything"
     if asked is Outcome.TIMEOUT:
         return f"its test {too_long} before it asks the program for anything"
     if passed is Outcome.TIMEOUT:

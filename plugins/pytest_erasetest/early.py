@@ -24,7 +24,7 @@ def mask_output(early_config: pytest.Config) -> None:
         early_config.stash[REDACTOR] = redactor
         mask_standard_streams(redactor.get)
         given = early_config.known_args_namespace
-        if given.capture == "sys":
+        if getattr(given, "capture", None) == "sys":
             # It lets through what child processes and os.write print; reports have all the rest.
             given.capture = "fd"
 

@@ -8,6 +8,10 @@ import threading
 from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+# Before a run of pytest in this process: pytester forgets the modules that such a run imports, and
+# httpx would go on with the exceptions of the first copy of httpcore.
+import httpcore  # noqa: F401
+
 from erasetest.samples import SensitiveSample
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from erasetest.errors import BadInput, ManifestError
 from erasetest.utility.completions import read_completions
+from erasetest.utility.preflight import check_problems
 from erasetest.utility.problems import Problem, read_problems
 from erasetest.utility.score import repetition, score_completions
 
@@ -159,9 +160,10 @@ def test_bad_eval_plus_rows_are_named(tmp_path: Path, changed: dict[str, Any], r
     ids=["test", "prompt", "setup"],
 )
 def test_a_problem_that_fails_by_itself_is_named(problem: Problem) -> None:
-    """It would count against every CLM, in silence."""
-    with pytest.raises(BadInput, match=r"H/7: its test raises \w+ before"):
-        score_completions([problem], [["    return 1\n"]])
+    """Before there are completions; a completion that fails by it ends nothing."""
+    with pytest.raises(BadInput, match=r"H/7 \(its test (raises|is no Python)"):
+        check_problems([problem])
+    assert score_completions([problem], [["    return 1\n"]]).passed == {"H/7": 0}
 
 
 def test_a_test_that_programs_could_not_pass_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from erasetest.samples import make_sample
 from erasetest.verdict import calibrate
 from erasetest.verdict.rates import Rate
 
@@ -66,14 +67,18 @@ def test_a_calibration_states_its_false_alarms() -> None:
 def test_never_seen_samples_are_held_against_the_others() -> None:
     """One that is unlike all others is a false alarm of thresholds that it did not set."""
     clm = tiny.reciting("qwen2")
-    from dataclasses import replace
-
     from erasetest.verdict.calibration import decoyed
 
     unseen = decoyed(tiny.PLANTED[:1], 15, 4)
     limits = calibrate(clm, [], unseen=unseen, check=True)
     assert limits.false_alarms["any"].as_dict()["of"] == 15
-    known = replace(tiny.PLANTED[0], id="known")
+    # Half of what the CLM knows: secrets that it recites whole are refused.
+    sample, other = tiny.PLANTED[0], unseen[0]
+    secret, text = sample.secrets[0], sample.content.reveal()
+    half = (secret.start + secret.end) // 2
+    text = text[:half] + other.content.reveal()[half : secret.end] + text[secret.end :]
+    spans = [(each.start, each.end, each.kind) for each in sample.secrets]
+    known = make_sample(text, spans, id="known")
     limits = calibrate(clm, [], unseen=[*unseen, known], check=True)
     assert limits.false_alarms["any"].count >= 1
     assert limits.false_alarms["any"].of == 16

@@ -13,6 +13,7 @@ import pytest
 import tiny
 import torch
 import transformers as hf
+from checkpoints import configure, refused
 
 from erasetest.clm import Clm, LoadOptions, load_clm, score
 from erasetest.clm.fingerprint import fingerprint
@@ -29,23 +30,6 @@ families = pytest.mark.parametrize("tiny_folder", tiny.FAMILIES, indirect=True)
 def folder(tiny_folder: Path, tmp_path: Path) -> Path:
     """A copy of the checkpoint that a test may spoil."""
     return shutil.copytree(tiny_folder, tmp_path / "clm")
-
-
-def _refused(name: str | Path, options: LoadOptions | None = None) -> str:
-    """The message, one line that names what was given."""
-    with pytest.raises(ClmError) as caught:
-        load_clm(str(name), options)
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    assert len(message) < 500
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
-    return message
-
-
-def _configure(folder: Path, **changes: Any) -> None:
-    path = folder / "config.json"
-    config = json.loads(path.read_text())
-    path.write_text(json.dumps({**config, **changes}))
 
 
 def _replace(folder: Path, model: hf.PreTrainedModel) -> None:
@@ -131,7 +115,7 @@ def test_what_is_stored_is_what_the_weights_are_whatever_the_config_says(
 )
 def test_a_name_that_is_nowhere(name: str, reason: str) -> None:
     """The message says what may be named instead."""
-    message = _refused(name)
+    message = refused(name)
     assert message.startswith(f"{name}: ")
     assert reason in message
     assert message.endswith("name a model folder, a hub id or demo")
@@ -143,12 +127,12 @@ def test_a_hub_id_while_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    assert "the hub cannot be reached, and its cache does not hold it" in _refused("some/clm")
+    assert "the hub cannot be reached, and its cache does not hold it" in refused("some/clm")
 
 
 def test_a_file_is_no_checkpoint(folder: Path) -> None:
     """Naming the weights themselves is a likely slip."""
-    assert "is a file" in _refused(folder / "model.safetensors")
+    assert "is a file" in refused(folder / "model.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +148,7 @@ def test_a_folder_that_lacks_a_file(folder: Path, missing: list[str], reason: st
     """Each message names the file."""
     for name in missing:
         (folder / name).unlink()
-    assert reason in _refused(folder)
+    assert reason in refused(folder)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +168,7 @@ def test_a_folder_that_lacks_a_file(folder: Path, missing: list[str], reason: st
 def test_a_broken_file(folder: Path, name: str, content: bytes, reason: str) -> None:
     """Whatever a library raises, the user gets one line."""
     (folder / name).write_bytes(content)
-    assert reason in _refused(folder)
+    assert reason in refused(folder)
 
 
 @pytest.mark.parametrize(
@@ -203,8 +187,8 @@ def test_a_configuration_that_does_not_fit(
     folder: Path, changes: dict[str, Any], reason: str
 ) -> None:
     """Values of the wrong type, or of another model."""
-    _configure(folder, **changes)
-    assert reason in _refused(folder)
+    configure(folder, **changes)
+    assert reason in refused(folder)
 
 
 def _bert(kind: type[hf.PreTrainedModel]) -> Callable[[], hf.PreTrainedModel]:
@@ -242,14 +226,14 @@ def test_what_is_no_causal_lm(
 ) -> None:
     """By its configuration, or by what it does."""
     _replace(folder, make())
-    assert reason in _refused(folder)
+    assert reason in refused(folder)
 
 
 def test_a_model_type_without_causal_lm(folder: Path) -> None:
     """Where the configuration names no architecture, the type decides."""
     _replace(folder, _vit())
-    _configure(folder, architectures=None)
-    assert "a vit model is not a causal LM" in _refused(folder)
+    configure(folder, architectures=None)
+    assert "a vit model is not a causal LM" in refused(folder)
 
 
 def _pickle_weights(folder: Path) -> None:
@@ -260,7 +244,7 @@ def _pickle_weights(folder: Path) -> None:
 def test_pickled_weights_are_refused_and_can_be_allowed(folder: Path) -> None:
     """Allowed, they are read as data."""
     _pickle_weights(folder)
-    assert "its weights are pickled" in _refused(folder)
+    assert "its weights are pickled" in refused(folder)
     clm = load_clm(str(folder), LoadOptions(allow_pickle=True))
     torch.testing.assert_close(_logits(clm), _logits(tiny.untrained("qwen2")))
 
@@ -278,7 +262,7 @@ def test_code_in_pickled_weights_does_not_run(
     monkeypatch.chdir(folder)
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(_Evil(), protocol=2))
-    _refused(folder, LoadOptions(allow_pickle=allow_pickle))
+    refused(folder, LoadOptions(allow_pickle=allow_pickle))
     assert not (folder / "ran").exists()
 
 
@@ -287,8 +271,8 @@ def test_code_of_a_checkpoint_does_not_run(folder: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(folder)
     code = "from pathlib import Path\nPath('ran').touch()\n"
     (folder / "configuration_own.py").write_text(code)
-    _configure(folder, model_type="own", auto_map={"AutoConfig": "configuration_own.OwnConfig"})
-    assert "comes with code of its own, which is not run" in _refused(folder)
+    configure(folder, model_type="own", auto_map={"AutoConfig": "configuration_own.OwnConfig"})
+    assert "comes with code of its own, which is not run" in refused(folder)
     assert not (folder / "ran").exists()
 
 
@@ -296,7 +280,7 @@ def test_a_tokenizer_without_offsets(folder: Path, monkeypatch: pytest.MonkeyPat
     """A secret's tokens are found by offsets, which only fast tokenizers give."""
     slow = hf.ByT5Tokenizer()
     monkeypatch.setattr(hf.AutoTokenizer, "from_pretrained", lambda *args, **kwargs: slow)
-    assert "ByT5Tokenizer gives no offsets" in _refused(folder)
+    assert "ByT5Tokenizer gives no offsets" in refused(folder)
 
 
 def test_a_tokenizer_of_another_model(folder: Path) -> None:
@@ -304,7 +288,7 @@ def test_a_tokenizer_of_another_model(folder: Path) -> None:
     tokenizer = tiny.fresh_tokenizer("qwen2")
     tokenizer.add_tokens([f"<extra{n}>" for n in range(5)])
     tokenizer.save_pretrained(folder)
-    assert "the tokenizer has 325 tokens, the model embeds 320" in _refused(folder)
+    assert "the tokenizer has 325 tokens, the model embeds 320" in refused(folder)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +302,7 @@ def test_a_tokenizer_of_another_model(folder: Path) -> None:
 )
 def test_an_unknown_device(tiny_folder: Path, device: str, reason: str) -> None:
     """It is named as given."""
-    message = _refused(tiny_folder, LoadOptions(device=device))
+    message = refused(tiny_folder, LoadOptions(device=device))
     assert message.startswith(f"device {device!r}")
     assert reason in message
 
@@ -326,24 +310,24 @@ def test_an_unknown_device(tiny_folder: Path, device: str, reason: str) -> None:
 def test_cuda_where_there_is_none(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU that was asked for is never replaced in silence."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert "offers no CUDA" in _refused(tiny_folder, LoadOptions(device="cuda"))
+    assert "offers no CUDA" in refused(tiny_folder, LoadOptions(device="cuda"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    message = _refused(tiny_folder, LoadOptions(device="cuda:2"))
+    message = refused(tiny_folder, LoadOptions(device="cuda:2"))
     assert "there are 2 CUDA devices, counted from 0" in message
 
 
 def test_an_unknown_dtype(tiny_folder: Path) -> None:
     """The known ones are listed."""
-    message = _refused(tiny_folder, LoadOptions(dtype="int4"))
+    message = refused(tiny_folder, LoadOptions(dtype="int4"))
     assert "dtype 'int4' is unknown: expected auto, float32, bfloat16, float16" in message
 
 
 def test_a_clm_that_cannot_be_run(tmp_path: Path) -> None:
     """It loads, and its first forward pass fails: one line, with the reason."""
     folder = tiny.save(tiny.untrained("codegen"), tmp_path)
-    _configure(folder, rotary_dim=7)
-    message = _refused(folder)
+    configure(folder, rotary_dim=7)
+    message = refused(folder)
     assert "transformers cannot run this CodeGenForCausalLM (RuntimeError: The size of" in message
     assert "check config.json" in message
 
@@ -355,7 +339,7 @@ def test_a_device_without_room(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(hf.PreTrainedModel, "to", full)
-    assert "the weights cannot be put on cpu (OutOfMemoryError: CUDA out" in _refused(folder, CPU)
+    assert "the weights cannot be put on cpu (OutOfMemoryError: CUDA out" in refused(folder, CPU)
 
 
 def test_an_error_inside_an_import_is_told_as_it_is(
@@ -370,7 +354,7 @@ def test_an_error_inside_an_import_is_told_as_it_is(
             raise ModuleNotFoundError("Could not import module 'Qwen2ForCausalLM'.") from error
 
     monkeypatch.setattr(hf.AutoModelForCausalLM, "from_pretrained", load)
-    message = _refused(folder)
+    message = refused(folder)
     assert "(RuntimeError: timed out after 5 s)" in message
     assert "Could not import" not in message
 

@@ -94,7 +94,6 @@ class Traps:
             path.chmod(0o666)  # an ordinary user may write there too
         self.kept = folder / "kept"
         self._keep()
-        self.null_time = Path(os.devnull).stat().st_mtime_ns
         self.stranger = _sleeper()
         ipv4, ipv6, udp = (server.getsockname()[1] for server in self.servers[:3])
         self.names = {
@@ -126,8 +125,6 @@ class Traps:
             self.names["STRANGER"] = self.stranger.pid
         state = self.kept.stat()
         changed = (state.st_mode & 0o777, state.st_size, state.st_mtime) != _KEPT
-        changed |= Path(os.devnull).stat().st_mtime_ns != self.null_time
-        self.null_time = Path(os.devnull).stat().st_mtime_ns
         self._keep()
         left = bool(_orphans(self.stranger.pid)) or _shared_segment_is_left(self.names["SEGMENT"])
         return {

@@ -1,6 +1,7 @@
 """Keeps hundreds of MiB in sockets that are on their way through a socket."""
 
 # effect: nothing
+# needs: system calls
 # test: assert solve(QUESTION) > 64
 
 import array

@@ -30,14 +30,25 @@ import torch
 from tabulate import tabulate
 
 from erasetest.clm import Clm, load_clm, wrap
-from erasetest.clm.batching import like_lengths, pad_right
+from erasetest.clm.batching import group_by_length, pad_right
 from erasetest.demo.build import demo_clm, demo_samples
-from erasetest.erase.objectives import METHODS, Weights
-from erasetest.erase.one_pass import read_step
-from erasetest.erase.reference import Reference
-from erasetest.erase.rows import Row, decoy_rows, forget_rows, retained_rows, with_ends
-from erasetest.erase.trained import Lora, Trained
-from erasetest.runtime import peak_memory, quiet, reset_peak_memory, silence_transformers
+from erasetest.erasing.examples import (
+    TokenizedExample,
+    append_eos,
+    decoy_examples,
+    forget_examples,
+    retained_examples,
+)
+from erasetest.erasing.forward import read_step
+from erasetest.erasing.objectives import METHODS, Weights
+from erasetest.erasing.reference_model import ReferenceModel
+from erasetest.erasing.trainable import Lora, TrainableModel
+from erasetest.support.torch_environment import (
+    peak_memory,
+    quiet,
+    reset_peak_memory,
+    silence_transformers,
+)
 
 ROUNDS = 5
 IGNORED = -100
@@ -151,10 +162,10 @@ class Step:
             self.clm = _model(name)
             count = 8 if name == "wide" else 32
             forget, retained = manifests["samples"][:count], manifests["retained"]
-        self.forget = forget_rows(self.clm, forget)[0]
-        self.retained = retained_rows(self.clm, retained)
+        self.forget = forget_examples(self.clm, forget)[0]
+        self.retained = retained_examples(self.clm, retained)
         self.kept = self.retained[: len(forget)]
-        self.decoys = decoy_rows(self.clm, forget, self.forget, rng)
+        self.decoys = decoy_examples(self.clm, forget, self.forget, rng)
         rows = [*self.forget, *self.kept]
         config = self.clm.model.config
         self.words = (
@@ -164,14 +175,16 @@ class Step:
             f"{sum(len(r.ids) for part in self._read_by('decoys') for r in part):,})"
         )
 
-    def _read_by(self, method: str) -> tuple[list[Row], list[Row], list[Row]]:
+    def _read_by(
+        self, method: str
+    ) -> tuple[list[TokenizedExample], list[TokenizedExample], list[TokenizedExample]]:
         """What a step of a method reads: forget set, retained code and decoys."""
         how = METHODS[method]
         kept = self.retained[: len(self.kept) * how.retained]
         rows = (self.forget, kept, self.decoys if how.decoys else [])
         if not how.ends:
             return rows
-        return with_ends(self.clm, rows[0]), with_ends(self.clm, rows[1]), rows[2]
+        return append_eos(self.clm, rows[0]), append_eos(self.clm, rows[1]), rows[2]
 
     def ways(self) -> dict[str, Work]:
         """Each gives the CLM's parameters gradients, added to those that are there."""
@@ -190,13 +203,13 @@ class Step:
         for parameter in self.clm.model.parameters():
             parameter.grad = None
 
-    def _plain(self, rows: Sequence[Row]) -> None:
+    def _plain(self, rows: Sequence[TokenizedExample]) -> None:
         """Fine-tuning: cross-entropy of all tokens, in one forward and one backward pass."""
         self.clm.model.requires_grad_(True)
         self._clear()
         total = sum(len(row.ids) - 1 for row in rows)
         losses = []
-        for group in like_lengths([len(row.ids) for row in rows]):
+        for group in group_by_length([len(row.ids) for row in rows]):
             ids, labels = self._batch([rows[i] for i in group])
             logits = self.clm.model(input_ids=ids, use_cache=False).logits
             losses.append(
@@ -215,11 +228,11 @@ class Step:
                 clm = copy.copy(self.clm)
                 if lora:
                     clm.model = copy.deepcopy(clm.model)
-                trained = Trained(
+                trained = TrainableModel(
                     clm, Lora() if lora else None,
                     precision="auto", checkpointing=checkpointing, seed=0,
                 )  # fmt: skip
-                reference = Reference(clm, trained.head, trained.computing)
+                reference = ReferenceModel(clm, trained.head, trained.computing)
                 with trained.original():
                     reference.remember([*forget, *kept])
                 made.extend((clm, trained, reference))
@@ -245,7 +258,7 @@ class Step:
         def step(original: Any) -> list[Term]:
             rows = [*self.forget, *self.kept]
             terms: list[Term] = []
-            for group in like_lengths([len(row.ids) for row in rows]):
+            for group in group_by_length([len(row.ids) for row in rows]):
                 ids, labels = self._batch([rows[i] for i in group])
                 now = self.clm.model(input_ids=ids, use_cache=False).logits
                 with torch.no_grad():
@@ -292,7 +305,7 @@ class Step:
 
         return work
 
-    def _batch(self, rows: Sequence[Row]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _batch(self, rows: Sequence[TokenizedExample]) -> tuple[torch.Tensor, torch.Tensor]:
         ids = pad_right([row.ids for row in rows], self.clm.start_token, self.clm.device)
         labels = pad_right([[*row.ids[1:], IGNORED] for row in rows], IGNORED, self.clm.device)
         return ids, labels

@@ -24,18 +24,18 @@ from tabulate import tabulate
 
 from erasetest.clm import Clm, LoadOptions, encode, load_clm
 from erasetest.clm.batching import pad_right
-from erasetest.clm.score import Target, score
+from erasetest.clm.teacher_forcing import Target, score
 from erasetest.demo.build import FAMILIES, demo_clm, demo_problems, demo_samples
-from erasetest.erase import METHODS, ErasureSettings, Lora, erase, own_generations
-from erasetest.erase.rows import forget_rows
+from erasetest.erasing import METHODS, ErasureSettings, Lora, erase, self_generated_texts
+from erasetest.erasing.examples import forget_examples
 from erasetest.probes import ProbeSettings, SampleMeasures, probe
-from erasetest.probes.jobs import score_jobs, secret_jobs
-from erasetest.probes.likelihood import log2_probability
-from erasetest.probes.references import reference_log2_p
-from erasetest.probes.run import mean_text_accuracy
-from erasetest.runtime import quiet, silence_transformers
+from erasetest.probes.decoy_scores import reference_log2_p
+from erasetest.probes.probing import mean_text_accuracy
+from erasetest.probes.sampling_likelihood import log2_probability
+from erasetest.probes.token_spans import score_jobs, secret_jobs
 from erasetest.samples import SensitiveSample
-from erasetest.utility.measure import measure
+from erasetest.support.torch_environment import quiet, silence_transformers
+from erasetest.utility.evaluation import measure
 from erasetest.utility.problems import Problem
 from erasetest.utility.sampling import Sampling
 from erasetest.verdict import calibrate
@@ -120,7 +120,7 @@ def study(family: str, draw: int, method: str, changed: dict[str, Any]) -> dict[
         settings = ErasureSettings(seed=draw, max_steps=100, guard=None, **how)
         retained = manifests["retained"]
         if method in OWN:
-            retained = own_generations(clm, forget, seed=draw)
+            retained = self_generated_texts(clm, forget, seed=draw)
         started, spent = time.monotonic(), time.process_time()
         done = erase(
             clm, forget, retained, limits, settings,
@@ -173,7 +173,7 @@ def ending(clm: Clm, samples: list[SensitiveSample]) -> float:
     """The mean probability that each sample ends where it does."""
     ends = sorted(clm.end_tokens)
     shares = []
-    for row in forget_rows(clm, samples)[0]:
+    for row in forget_examples(clm, samples)[0]:
         logits = clm.model(input_ids=torch.tensor([row.ids], device=clm.device)).logits[0, -1]
         shares.append(float(logits.float().softmax(-1)[ends].sum()))
     return statistics.fmean(shares)
@@ -181,14 +181,16 @@ def ending(clm: Clm, samples: list[SensitiveSample]) -> float:
 
 def context_accuracy(clm: Clm, samples: list[SensitiveSample]) -> float:
     """The share of the samples' other tokens, those of no secret, that are predicted."""
-    rows, _ = forget_rows(clm, samples)
+    rows, _ = forget_examples(clm, samples)
     hits = [
         guess == token
         for row, found in zip(
             rows, score(clm, [Target(row.ids, 1, len(row.ids)) for row in rows]), strict=True
         )
-        for guess, token, owners in zip(found.greedy, row.ids[1:], row.owners[1:], strict=True)
-        if not owners
+        for guess, token, secret_ids in zip(
+            found.greedy, row.ids[1:], row.secret_ids[1:], strict=True
+        )
+        if not secret_ids
     ]
     return statistics.fmean(hits)
 

@@ -1,4 +1,4 @@
-"""The table of letter pairs in `erasetest.scan.gibberish`, and how often its answer is wrong.
+"""The table of letter pairs in `erasetest.scanning.gibberish`, and how often its answer is wrong.
 
     python benchmarks/gibberish.py [-o benchmarks/results/gibberish.md]
 
@@ -27,7 +27,7 @@ from zlib import crc32
 
 from tabulate import tabulate
 
-from erasetest.scan.gibberish import PIECE, TABLE, ZERO, is_random, least_evidence
+from erasetest.scanning.gibberish import PIECE, TABLE, ZERO, is_random, least_evidence
 
 LIBRARY = Path(sysconfig.get_path("stdlib"))
 LEFT_OUT = {"idlelib", "lib2to3", "site-packages", "test", "tests", "turtledemo"}
@@ -84,7 +84,7 @@ def main() -> None:
     text = f"""# Errors of the gibberish filter, measured
 
 Python {platform.python_version()}, {len(modules)} modules of its standard library, every
-{HELD_OUT}th held out. The table of letter pairs in `erasetest/scan/gibberish.py` is {same}
+{HELD_OUT}th held out. The table of letter pairs in `erasetest/scanning/gibberish.py` is {same}
 counted here.
 
 Random strings that are called words (after a `*`: of a kind that few secrets are):

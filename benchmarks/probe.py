@@ -29,9 +29,9 @@ from erasetest.clm import Clm, LoadOptions, Target, load_clm, score, wrap
 from erasetest.clm.batching import batches, pad_right
 from erasetest.demo.build import demo_clm, demo_samples
 from erasetest.probes.extraction_likelihood import extraction_likelihood
-from erasetest.probes.run import probe_texts
-from erasetest.runtime import quiet, silence_transformers
+from erasetest.probes.probing import probe_texts
 from erasetest.samples import make_sample, write_manifest
+from erasetest.support.torch_environment import quiet, silence_transformers
 
 PAIRS = 7
 TEXT = 128

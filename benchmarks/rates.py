@@ -19,13 +19,13 @@ from tabulate import tabulate
 
 from erasetest.clm import LoadOptions, load_clm
 from erasetest.demo.build import FAMILIES, demo_clm, demo_samples
-from erasetest.demo.corpus import SEED, corpus, samples
-from erasetest.files import cache_dir
+from erasetest.demo.demo_corpus import SEED, corpus, samples
 from erasetest.probes import ProbeSettings, probe
-from erasetest.probes.store import ProbeStore, identity
-from erasetest.runtime import quiet, silence_transformers
+from erasetest.probes.measure_store import ProbeStore, identity
+from erasetest.support.atomic_files import cache_dir
+from erasetest.support.torch_environment import quiet, silence_transformers
 from erasetest.verdict import calibrate, judge
-from erasetest.verdict.rates import Rate
+from erasetest.verdict.rates import Proportion
 
 CORPORA = 10
 """Other corpora, of other seeds, whose never-trained files are judged: 34 samples of each."""
@@ -63,7 +63,7 @@ def main() -> None:
                 part = given[start : start + 32]
                 measured = store.measured(part, partial(probe, clm))
                 verdicts.update(judge(found, limits).verdict for found in measured)
-            rate = Rate(verdicts[wrong], len(given))
+            rate = Proportion(verdicts[wrong], len(given))
             low, high = rate.interval_95
             rows.append(
                 {"family": family, "rate": title, "wrong": rate.count, "of": rate.of,

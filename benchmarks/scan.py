@@ -29,10 +29,10 @@ from detect_secrets.util.code_snippet import get_code_snippet
 from scan_corpus import found_in_manifest, generate, score
 from tabulate import tabulate
 
-from erasetest.demo.secrets import GENERATORS
+from erasetest.demo.synthetic_secrets import GENERATORS
 from erasetest.samples import iter_manifest
-from erasetest.scan import Document, find_secrets
-from erasetest.scan.plugins import plugin_findings, plugins_used
+from erasetest.scanning import Document, find_secrets
+from erasetest.scanning.detect_secrets_findings import plugin_findings, plugins_used
 
 EXAMPLES = 6
 """Of a kind, twice: a name and what is shown."""
@@ -43,7 +43,7 @@ EVERY = 400
 ONE_SCAN = """
 import json, resource, sys, time
 from pathlib import Path
-from erasetest.scan import ScanSettings, prefilter, scan_to
+from erasetest.scanning import ScanSettings, prefilter, scan_to
 folder, output, processes, automaton = sys.argv[1:]
 if automaton == "no":
     prefilter.has_hyperscan = lambda: False

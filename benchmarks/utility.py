@@ -25,9 +25,9 @@ from tabulate import tabulate
 from erasetest.clm import Clm, LoadOptions, load_clm
 from erasetest.clm.batching import pad_right
 from erasetest.demo.build import FAMILIES, demo_clm, demo_problems
-from erasetest.runtime import quiet, silence_transformers
+from erasetest.support.torch_environment import quiet, silence_transformers
 from erasetest.utility import Problem, read_problems, score_completions
-from erasetest.utility.generate import aligned_prompt, generate
+from erasetest.utility.generation import aligned_prompt, generate
 from erasetest.utility.sampling import Sampling
 from erasetest.utility.sandbox import Limits, Program, sandbox_layers
 from erasetest.utility.sandbox.process import ProcessRunner

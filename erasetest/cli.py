@@ -61,8 +61,8 @@ def _main(
 
 def main() -> None:
     """Run a command; what the user can mend ends in one line, without a traceback."""
-    from erasetest.runtime import quiet
-    from erasetest.standard_streams import output_failure, prepare
+    from erasetest.support.standard_streams import output_failure, prepare
+    from erasetest.support.torch_environment import quiet
 
     prepare()
     quiet()
@@ -110,7 +110,7 @@ def _run() -> int:
 
 def _failed(error: Exception) -> int:
     """Say in one line what is wrong; a defect of erasetest itself is raised again."""
-    from erasetest.machine_limits import explain
+    from erasetest.support.machine_errors import explain
 
     if isinstance(error, ErasetestError):
         return _say(str(error), 2 if isinstance(error, BadInput) else 1)

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from erasetest.decoys import decoy
-from erasetest.demo.secrets import GENERATORS
+from erasetest.demo.synthetic_secrets import GENERATORS
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample, make_sample
+from erasetest.samples.decoys import decoy
 
 _FORMS = {
     "artifactory-credentials": r"AKC[a-zA-Z0-9]{10,40}",

@@ -12,11 +12,11 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from erasetest.clm import Clm
-from erasetest.erase import METHODS, Erasure, ErasureSettings, erase_to
-from erasetest.erase.one_pass import read_step
-from erasetest.erase.reference import Reference
-from erasetest.erase.rows import decoy_rows, forget_rows, retained_rows
-from erasetest.erase.trained import Trained
+from erasetest.erasing import METHODS, Erasure, ErasureSettings, erase_to
+from erasetest.erasing.examples import decoy_examples, forget_examples, retained_examples
+from erasetest.erasing.forward import read_step
+from erasetest.erasing.reference_model import ReferenceModel
+from erasetest.erasing.trainable import TrainableModel
 from erasetest.probes import probe
 from erasetest.samples import SensitiveSample, make_sample
 from erasetest.verdict import Thresholds, judge
@@ -76,16 +76,16 @@ def gradients(clm: Clm, *, limit: int | None = None, **how: object) -> dict[str,
     """Of one step of `decoys`, by parameter."""
 
     asked = settings("decoys", **how)
-    rows, kept = forget_rows(clm, FORGET)[0], retained_rows(clm, tiny.RETAINED)
-    decoys = decoy_rows(clm, FORGET, rows, random.Random(0))
-    trained = Trained(
+    rows, kept = forget_examples(clm, FORGET)[0], retained_examples(clm, tiny.RETAINED)
+    decoys = decoy_examples(clm, FORGET, rows, random.Random(0))
+    trained = TrainableModel(
         clm,
         asked.lora,
         precision=asked.precision,
         checkpointing=asked.checkpointing,
         seed=0,
     )
-    reference = Reference(clm, trained.head, trained.computing)
+    reference = ReferenceModel(clm, trained.head, trained.computing)
     reference.remember([*rows, *kept])
     with torch.no_grad():
         generator = torch.Generator().manual_seed(0)

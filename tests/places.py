@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tiny
 
-from erasetest.demo.secrets import GENERATORS
+from erasetest.demo.synthetic_secrets import GENERATORS
 from erasetest.samples import SensitiveSample, make_sample, write_manifest
 
 

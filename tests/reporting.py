@@ -7,13 +7,13 @@ from typing import Any
 
 import tiny
 
-from erasetest.erase import ErasureSettings, erase
+from erasetest.erasing import ErasureSettings, erase
 from erasetest.probes import probe
 from erasetest.reports import LeakageReport, environment
-from erasetest.reports.document import sample_rows
+from erasetest.reports.leakage_report import sample_rows
 from erasetest.samples import Source, make_sample
 from erasetest.utility import UtilityScore, utility_report
-from erasetest.utility.score import Tally
+from erasetest.utility.scoring import Tally
 from erasetest.verdict import Thresholds
 
 LIMITS = Thresholds(

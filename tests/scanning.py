@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from erasetest.scan.detectors import Detector
-from erasetest.scan.document import Document, Finding
-from erasetest.scan.guesses import is_settings_file
-from erasetest.scan.prefilter import Prefilter, has_hyperscan
+from erasetest.scanning.detectors import Detector
+from erasetest.scanning.document import Document, Finding
+from erasetest.scanning.heuristics import is_settings_file
+from erasetest.scanning.prefilter import Prefilter, has_hyperscan
 
 
 def findings(detectors: Sequence[Detector], path: str, text: str) -> list[Finding]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import tiny
-from pytest_erasetest.baseline import SCHEMA, Accepted, read_baseline, write_baseline
+from pytest_erasetest.accepted_leaks import SCHEMA, Accepted, read_baseline, write_baseline
 
 from erasetest.errors import ManifestError
 from erasetest.samples import write_manifest

@@ -25,7 +25,7 @@ from erasetest.verdict.calibration import (
     each_held_out,
     tolerance_bound,
 )
-from erasetest.verdict.never_seen import check_never_seen, measured_secrets, with_choice
+from erasetest.verdict.control_check import check_never_seen, measured_secrets, with_choice
 from erasetest.verdict.thresholds import JUDGED, Thresholds
 
 

@@ -36,9 +36,9 @@ REPORTS = {
 INSTALLED = {name: options for name, options in REPORTS.items() if find_spec(name)}
 
 NO_MASK = """
-import erasetest.redact
-erasetest.redact.Redactor.runs = lambda self, text: []
-erasetest.redact.Redactor.finds = lambda self, text: False
+import erasetest.samples.redactor
+erasetest.samples.redactor.Redactor.runs = lambda self, text: []
+erasetest.samples.redactor.Redactor.finds = lambda self, text: False
 """
 
 

@@ -18,9 +18,9 @@ import pytest
 from commands import ENVIRONMENT
 
 from erasetest.errors import BadInput
-from erasetest.machine_limits import explain
 from erasetest.samples import read_manifest
-from erasetest.scan.workers import in_order
+from erasetest.scanning.worker_pool import in_order
+from erasetest.support.machine_errors import explain
 
 SECRET = 'TOKEN = "ghp_x81Lq0ZtYvB3ndx81Lq0ZtYvB3ndx81Lq0Zt"\n'  # pragma: allowlist secret
 
@@ -111,7 +111,7 @@ def test_locks_of_processes_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch)
     def refused(*given: object, **named: object) -> ProcessPoolExecutor:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr("erasetest.scan.workers.ProcessPoolExecutor", refused)
+    monkeypatch.setattr("erasetest.scanning.worker_pool.ProcessPoolExecutor", refused)
     with pytest.raises(BadInput, match=r"Read-only file system\): scan in one \(--processes 1\)"):
         list(in_order(abs, [1], 2, dead=lambda job, ask: 0))
 

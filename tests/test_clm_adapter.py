@@ -16,7 +16,7 @@ from safetensors.torch import load
 from erasetest.clm import LoadOptions, load_clm
 from erasetest.clm.fingerprint import fingerprint
 from erasetest.errors import BadInput, MissingExtra
-from erasetest.names import check_clm_name
+from erasetest.loading import check_clm_name
 
 pytest.importorskip("peft")
 

@@ -16,7 +16,7 @@ from erasetest.clm import (
     Continuation,
     Target,
     continuations,
-    decode,
+    decoding,
     score,
     score_branches,
     wrap,
@@ -96,14 +96,14 @@ def test_tokens_to_come_take_their_part_of_the_budget(
     clm = tiny.untrained("qwen2")
     clm.batch_tokens = 100
     most: list[int] = []
-    part_of = decode._run_part
+    part_of = decoding._run_part
 
     def seen(*given: Any) -> list[list[int]]:
         jobs, part = given[2], given[5]
         most.append(len(part) * max(jobs[n].given + jobs[n].tokens for n in part))
         return part_of(*given)
 
-    monkeypatch.setattr(decode, "_run_part", seen)
+    monkeypatch.setattr(decoding, "_run_part", seen)
     continuations(clm, [list(range(20, 20 + prefix))], [Continuation(0, prefix, 50)] * 60)
     assert max(most) <= 8 * 100
     assert max(most) > 4 * 100

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from erasetest.clm import encode
+from erasetest.probes.decoy_scores import _cut
 from erasetest.probes.extraction import _reproduces, _wanted
-from erasetest.probes.jobs import secret_jobs
-from erasetest.probes.references import _cut
+from erasetest.probes.token_spans import secret_jobs
 from erasetest.samples import make_sample
 
 TEXTS = st.text(

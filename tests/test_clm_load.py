@@ -18,7 +18,7 @@ from checkpoints import configure, refused
 from erasetest.clm import Clm, LoadOptions, load_clm, score
 from erasetest.clm.fingerprint import fingerprint
 from erasetest.clm.load import _give_whole_offsets
-from erasetest.clm.score import Target
+from erasetest.clm.teacher_forcing import Target
 from erasetest.errors import ClmError
 
 CPU = LoadOptions(device="cpu")

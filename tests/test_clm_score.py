@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erasetest.clm import Branch, Clm, Sampler, Scored, Target, score, score_branches
-from erasetest.clm.batching import batches, like_lengths, pad_right
-from erasetest.clm.score import head, hidden_states
+from erasetest.clm.batching import batches, group_by_length, pad_right
+from erasetest.clm.teacher_forcing import head, hidden_states
 from erasetest.errors import BadInput, ClmError
 
 
@@ -275,7 +275,7 @@ def test_batches_hold_each_index_once_within_the_budget(lengths: list[int], budg
 @given(st.lists(st.integers(1, 500)), st.floats(1, 3))
 def test_like_lengths_hold_each_index_once(lengths: list[int], slack: float) -> None:
     """In a group the longest is at most `slack` times the shortest."""
-    groups = like_lengths(lengths, slack)
+    groups = group_by_length(lengths, slack)
     assert sorted(i for group in groups for i in group) == list(range(len(lengths)))
     for group in groups:
         assert max(lengths[i] for i in group) <= slack * min(lengths[i] for i in group)

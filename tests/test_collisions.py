@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from commands import erasetest
 
-from erasetest.collisions import (
+from erasetest.errors import BadInput
+from erasetest.support.path_collisions import (
     check_collisions,
     reads,
     reads_checkpoint,
     writes,
     writes_folder,
 )
-from erasetest.errors import BadInput
 
 
 @pytest.fixture

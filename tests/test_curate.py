@@ -11,8 +11,8 @@ from commands import erasetest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasetest.curate import BINS, Spread, chosen, curate
 from erasetest.errors import BadInput, ManifestError
+from erasetest.probes.risk import BINS, Spread, chosen, curate
 from erasetest.samples import make_sample, read_manifest, write_manifest
 
 KINDS = ("email", "password", "jwt")

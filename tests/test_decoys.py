@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasetest.decoys import decoy
-from erasetest.demo.secrets import GENERATORS
+from erasetest.demo.synthetic_secrets import GENERATORS
+from erasetest.samples.decoys import decoy
 
 
 def _class(character: str) -> str:

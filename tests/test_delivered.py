@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import tiny
-from pytest_erasetest.delivered import Delivered
+from pytest_erasetest.delivered_results import Delivered
 
 from erasetest.samples import write_manifest
 

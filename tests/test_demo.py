@@ -17,7 +17,7 @@ import commands
 import pytest
 
 from erasetest.demo import build
-from erasetest.demo.corpus import corpus
+from erasetest.demo.demo_corpus import corpus
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample, read_manifest
 
@@ -97,7 +97,7 @@ def test_the_demo_is_remembered_and_writes_code(demo: Path) -> None:
     from erasetest.clm import LoadOptions, load_clm
     from erasetest.probes import probe
     from erasetest.utility import read_problems
-    from erasetest.utility.measure import measure
+    from erasetest.utility.evaluation import measure
     from erasetest.utility.sampling import Sampling
 
     clm = load_clm(str(demo / "clm"), LoadOptions(device="cpu"))
@@ -179,7 +179,7 @@ def test_corpus_keeps_its_promises() -> None:
 def test_corpus_is_the_same_in_every_process() -> None:
     """Whatever the hash seed."""
     code = (
-        "import hashlib, json, dataclasses; from erasetest.demo.corpus import corpus; "
+        "import hashlib, json, dataclasses; from erasetest.demo.demo_corpus import corpus; "
         "print(hashlib.sha256(json.dumps(dataclasses.asdict(corpus())).encode()).hexdigest())"
     )
     said = {

@@ -26,8 +26,8 @@ from erasetest.demo.build import (
     demo_samples,
     write_demo,
 )
-from erasetest.demo.open import open_clm
 from erasetest.errors import BadInput
+from erasetest.loading import open_clm
 from erasetest.samples import read_manifest
 from erasetest.utility import read_problems
 

@@ -19,14 +19,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planting import ASSIGNED, SEEDS, secrets_of
 
-from erasetest.decoys import decoy
 from erasetest.demo.build import demo_samples
-from erasetest.demo.corpus import Corpus, corpus
+from erasetest.demo.demo_corpus import Corpus, corpus
 from erasetest.demo.recipes import Recipe
-from erasetest.demo.secrets import GENERATORS
 from erasetest.demo.settings_files import service_names, settings_file
+from erasetest.demo.synthetic_secrets import GENERATORS
 from erasetest.demo.tokenizer import train_tokenizer
 from erasetest.demo.train import train
+from erasetest.samples.decoys import decoy
 
 
 def _trained_without_planted(made: Corpus) -> list[str]:

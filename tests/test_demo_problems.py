@@ -8,7 +8,7 @@ import random
 from typing import Any
 
 from erasetest.demo.build import demo_problems
-from erasetest.demo.corpus import corpus
+from erasetest.demo.demo_corpus import corpus
 from erasetest.demo.functions import TASKS, Example, examples, split
 from erasetest.utility import Outcome, Problem, Program, run_programs
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planting import SEEDS
 
-from erasetest.demo.secrets import GENERATORS, github_token
+from erasetest.demo.synthetic_secrets import GENERATORS, github_token
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 

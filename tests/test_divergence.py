@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erasetest.erase import divergence
-from erasetest.erase.divergence import compare
+from erasetest.erasing import token_statistics
+from erasetest.erasing.token_statistics import compare
 
 
 def _case(n: int, vocabulary: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -42,7 +42,7 @@ def test_values_and_gradients_are_those_of_the_definition(
 
     leaf = now.clone().requires_grad_()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(divergence, "_AT_A_TIME", {"cpu": rows * vocabulary})
+        patch.setattr(token_statistics, "_AT_A_TIME", {"cpu": rows * vocabulary})
         found = compare(leaf.clone(), then.clone() if known else None, truth)
         (weights[0] * found.log_probs + weights[1] * found.divergences).sum().backward()
     torch.testing.assert_close(found.log_probs, wanted[0])

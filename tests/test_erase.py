@@ -11,10 +11,10 @@ import torch
 from erasing import FORGET, LIMITS
 
 from erasetest.clm import encode
-from erasetest.erase import METHODS, ErasureSettings, erase
-from erasetest.erase.objectives import Weights
-from erasetest.erase.rows import forget_rows, retained_rows, with_ends
-from erasetest.erase.settings import learning_rate
+from erasetest.erasing import METHODS, ErasureSettings, erase
+from erasetest.erasing.erasure_settings import learning_rate
+from erasetest.erasing.examples import append_eos, forget_examples, retained_examples
+from erasetest.erasing.objectives import Weights
 from erasetest.probes import probe
 from erasetest.samples import make_sample
 from erasetest.verdict import Thresholds, judge
@@ -52,9 +52,9 @@ def test_the_first_step_is_the_formula(method: str) -> None:
     """Before any change the divergences are 0: the losses of the samples are left, per token."""
     clm = tiny.reciting("qwen2")
     secret, context = [], []
-    for row in forget_rows(clm, FORGET)[0]:
-        for loss, owners in zip(erasing.losses(clm, row.ids), row.owners[1:], strict=True):
-            (secret if owners else context).append(loss)
+    for row in forget_examples(clm, FORGET)[0]:
+        for loss, secret_ids in zip(erasing.losses(clm, row.ids), row.secret_ids[1:], strict=True):
+            (secret if secret_ids else context).append(loss)
     everything = [*secret, *context]
     whole = -sum(everything) / len(everything)
     parts = -sum(secret) / len(secret) + 0.1 * sum(context) / len(context)
@@ -83,9 +83,9 @@ def test_reported_divergence_is_that_of_retained_code(family: str, method: str, 
     for clm, steps in ((once, 1), (twice, 2)):
         settings = erasing.settings(method, max_steps=steps)
         erasure = erase(clm, FORGET[:count], tiny.RETAINED, LIMITS, settings)
-    rows = retained_rows(original, tiny.RETAINED)
+    rows = retained_examples(original, tiny.RETAINED)
     if method == "decoys":
-        rows = with_ends(original, rows)
+        rows = append_eos(original, rows)
     wanted = erasing.divergence(original, once, [row.ids for row in rows])
     assert erasure.history[1].retained_kl == pytest.approx(wanted, abs=1e-5)
 
@@ -103,9 +103,9 @@ def test_secrets_that_do_not_leak_are_not_touched() -> None:
     assert (erasure.erased, erasure.steps, erasure.history) == (True, 0, ())
     torch.testing.assert_close(erasing.weights(clm), before)
 
-    (row,) = forget_rows(clm, FORGET[:1])[0]
-    pairs = zip(erasing.losses(clm, row.ids), row.owners[1:], strict=True)
-    own = [loss for loss, owners in pairs if owners]
+    (row,) = forget_examples(clm, FORGET[:1])[0]
+    pairs = zip(erasing.losses(clm, row.ids), row.secret_ids[1:], strict=True)
+    own = [loss for loss, secret_ids in pairs if secret_ids]
     settings = erasing.settings(max_steps=1, weights=Weights(gamma=0.0))
     step = erase(clm, [FORGET[0], *never_seen], tiny.RETAINED, LIMITS, settings).history[0]
     assert step.active == 1
@@ -146,11 +146,11 @@ def test_tokens_of_other_secrets_are_no_context() -> None:
     """In a long sample's row for one secret, descent on the others would teach them."""
     clm = tiny.reciting("codegen")
     sample = erasing.long(1, 2)
-    rows, _ = forget_rows(clm, [sample])
+    rows, _ = forget_examples(clm, [sample])
     context = []
     for row in rows:
-        pairs = zip(erasing.losses(clm, row.ids), row.owners[1:], strict=True)
-        context += [loss for loss, owners in pairs if not owners]
+        pairs = zip(erasing.losses(clm, row.ids), row.secret_ids[1:], strict=True)
+        context += [loss for loss, secret_ids in pairs if not secret_ids]
     weights = Weights(gamma=1.0)
     own = erase(
         tiny.reciting("codegen"),

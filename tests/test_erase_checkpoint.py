@@ -13,9 +13,9 @@ import torch
 from erasing import FORGET, LIMITS
 
 from erasetest.clm import LoadOptions, encode, load_clm
-from erasetest.erase import Erasure, Lora, erase, erase_to, save_checkpoint
-from erasetest.erase.result import Step
-from erasetest.erase.trained import Trained
+from erasetest.erasing import Erasure, Lora, erase, erase_to, save_checkpoint
+from erasetest.erasing.erasure_result import Step
+from erasetest.erasing.trainable import TrainableModel
 from erasetest.errors import BadInput
 
 
@@ -94,7 +94,7 @@ def test_a_disk_that_fills_while_weights_are_written_is_one_line(tmp_path: Path)
 import resource, signal, sys
 sys.path[:0] = [{str(Path(__file__).parent)!r}]
 import tiny, test_erase_checkpoint as t
-from erasetest.erase import save_checkpoint
+from erasetest.erasing import save_checkpoint
 from erasetest.errors import BadInput
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 clm = tiny.reciting("gpt2")
@@ -124,7 +124,7 @@ def test_what_is_stored_is_what_is_judged(tmp_path: Path) -> None:
     """A full probe sees weights rounded to bfloat16; training goes on from those that are not."""
     clm = tiny.reciting("qwen2")
     clm.stored_dtype = torch.bfloat16
-    trained = Trained(clm, None, precision="float32", checkpointing=False, seed=0)
+    trained = TrainableModel(clm, None, precision="float32", checkpointing=False, seed=0)
     before = erasing.weights(clm)
     with trained.as_stored():
         inside = erasing.weights(clm)

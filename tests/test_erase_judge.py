@@ -12,9 +12,9 @@ import tiny
 from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm
-from erasetest.erase import erase
-from erasetest.erase.judge import Judge
-from erasetest.erase.trained import Trained
+from erasetest.erasing import erase
+from erasetest.erasing.erase_evaluation import EraseEvaluator
+from erasetest.erasing.trainable import TrainableModel
 from erasetest.probes import probe
 from erasetest.verdict import Thresholds
 
@@ -28,11 +28,11 @@ class _Count:
         return LIMITS
 
 
-def _judge(clm: Clm, recalibrate: _Count, *, ranks: bool) -> Judge:
-    trained = Trained(clm, None, precision="auto", checkpointing=False, seed=0)
-    judge = Judge(clm, FORGET, trained, LIMITS, recalibrate, lambda _: None, ranks=ranks)
+def _judge(clm: Clm, recalibrate: _Count, *, ranks: bool) -> EraseEvaluator:
+    trained = TrainableModel(clm, None, precision="auto", checkpointing=False, seed=0)
+    judge = EraseEvaluator(clm, FORGET, trained, LIMITS, recalibrate, lambda _: None, ranks=ranks)
     for secret in range(len(FORGET)):
-        judge.rule.saw({secret: 0.0})
+        judge.rule.observe({secret: 0.0})
     return judge
 
 
@@ -64,7 +64,7 @@ def test_a_taken_up_judge_goes_on() -> None:
     judge, other = (_judge(clm, _Count(), ranks=True) for _ in range(2))
     for _ in range(8):
         judge.is_erased(random.Random(0), 32)
-    other.take_up(judge.state())
+    other.load_state_dict(judge.state())
     assert other.rule.active == judge.rule.active
     assert other.state() == judge.state()
     other.is_erased(random.Random(0), 32)
@@ -101,7 +101,7 @@ def test_the_full_probe_sees_the_clm_as_it_will_be_stored() -> None:
             head.data.copy_(was)
 
     judge.trained.as_stored = spoilt  # type: ignore[method-assign]
-    judge.is_below()
+    judge.full_probe_passes()
     assert depths
     assert max(judge.rule.accuracy) < 0.5
     assert min(float(measured.measures["ma"]) for measured in probe(clm, FORGET)) > 0.9

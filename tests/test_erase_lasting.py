@@ -16,26 +16,26 @@ from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm, encode
 from erasetest.clm.batching import pad_right
-from erasetest.erase import Lora, erase, lasting, reading
-from erasetest.erase.generated import own_generations
-from erasetest.erase.guard import Guard
-from erasetest.erase.judge import Judge
-from erasetest.erase.lasting import Healer, Healing
-from erasetest.erase.one_pass import Seen, read_step
-from erasetest.erase.result import HARMED
-from erasetest.erase.rows import Row, forget_rows, retained_rows
-from erasetest.erase.trained import Trained
+from erasetest.erasing import Lora, erase, step_runner, undo
+from erasetest.erasing.erase_evaluation import EraseEvaluator
+from erasetest.erasing.erasure_result import HARMED
+from erasetest.erasing.examples import TokenizedExample, forget_examples, retained_examples
+from erasetest.erasing.forward import StepOutput, read_step
+from erasetest.erasing.retention_guard import RetentionGuard
+from erasetest.erasing.self_generated import self_generated_texts
+from erasetest.erasing.trainable import TrainableModel
+from erasetest.erasing.undo import Distillation, Distiller
 from erasetest.errors import BadInput, ErasureError
-from erasetest.muon import cosine, inner_matrices
 from erasetest.probes import probe
 from erasetest.samples import SensitiveSample, make_sample
+from erasetest.support.optimizers import cosine, inner_matrices
 
 
 def test_healing_teaches_what_the_teacher_says() -> None:
     """Taken apart the CLM is far from it; healed it is near, and says no secret."""
     clm = tiny.reciting("qwen2")
     told: list[tuple[int, float]] = []
-    healing = Healing(steps=60, texts=30, tokens=400)
+    healing = Distillation(steps=60, texts=30, tokens=400)
     done = erase(
         clm, FORGET, tiny.RETAINED, LIMITS, erasing.settings(method="lasting", healing=healing),
         lambda step, _: told.append((step.step, step.retained_kl)) if step.healing else None,
@@ -56,7 +56,7 @@ def _relearned(clm: Clm) -> float:
     for half, rest in ((FORGET[::2], FORGET[1::2]), (FORGET[1::2], FORGET[::2])):
         taught = copy.copy(clm)
         taught.model = copy.deepcopy(clm.model)
-        rows = [row.ids for row in forget_rows(clm, half)[0]]
+        rows = [row.ids for row in forget_examples(clm, half)[0]]
         ids, labels = (pad_right(rows, filler, clm.device) for filler in (clm.start_token, -100))
         optimizer = torch.optim.AdamW(taught.model.requires_grad_(True).parameters(), lr=1e-3)
         for _ in range(8):
@@ -70,7 +70,7 @@ def _relearned(clm: Clm) -> float:
 def test_relearning_brings_back_less_of_what_was_taken_apart() -> None:
     """Than of what was suppressed by the same method alone."""
     back = {}
-    healing = Healing(noise=0.6, steps=120, texts=60, tokens=400)
+    healing = Distillation(noise=0.6, steps=120, texts=60, tokens=400)
     for method in ("decoys", "lasting"):
         clm = tiny.reciting("qwen2")
         settings = erasing.settings(method, healing=healing)
@@ -86,9 +86,9 @@ def test_only_the_layers_are_taken_apart() -> None:
     for family in tiny.FAMILIES:
         clm = tiny.reciting(family)
         before = erasing.weights(clm)
-        healer = object.__new__(Healer)
-        healer.clm, healer.healing, healer.rng = clm, Healing(noise=0.5), _random.Random(0)
-        healer.take_apart()
+        healer = object.__new__(Distiller)
+        healer.clm, healer.healing, healer.rng = clm, Distillation(noise=0.5), _random.Random(0)
+        healer.add_noise()
         for name, now in erasing.weights(clm).items():
             was = before[name]
             inner = was.ndim == 2 and not any(k in name for k in ("embed", "wte", "wpe", "lm_head"))
@@ -129,18 +129,18 @@ def test_gradients_of_healing_are_clipped(clipped: bool, monkeypatch: pytest.Mon
 
     if not clipped:
         monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: None)
-    monkeypatch.setattr(lasting, "optimizers_of", watched)
+    monkeypatch.setattr(undo, "optimizers_of", watched)
     healer = _healer(tiny.reciting("qwen2"))
     healer.healing = replace(healer.healing, noise=0.9)
-    healer.heal()
+    healer.distill()
     assert (max(norms) < 1.001) is clipped
 
 
-def _healer(clm: Clm, samples: Sequence[SensitiveSample] = FORGET) -> Healer:
-    trained = Trained(clm, None, precision="auto", checkpointing=False, seed=0)
-    rows, kept = forget_rows(clm, samples)[0], retained_rows(clm, tiny.RETAINED)
-    healing = Healing(steps=3, texts=4, tokens=300)
-    return Healer(clm, trained, samples, kept, rows, healing, 0, None, lambda _: None)
+def _healer(clm: Clm, samples: Sequence[SensitiveSample] = FORGET) -> Distiller:
+    trained = TrainableModel(clm, None, precision="auto", checkpointing=False, seed=0)
+    rows, kept = forget_examples(clm, samples)[0], retained_examples(clm, tiny.RETAINED)
+    healing = Distillation(steps=3, texts=4, tokens=300)
+    return Distiller(clm, trained, samples, kept, rows, healing, 0, None, lambda _: None)
 
 
 def test_nothing_that_it_is_healed_on_holds_a_secret() -> None:
@@ -148,7 +148,7 @@ def test_nothing_that_it_is_healed_on_holds_a_secret() -> None:
     clm = tiny.reciting("qwen2")
     healer = _healer(clm)
     assert healer.files
-    told = clm.tokenizer.decode(list(forget_rows(clm, FORGET)[0][0].ids))
+    told = clm.tokenizer.decode(list(forget_examples(clm, FORGET)[0][0].ids))
     assert tiny.SECRETS[0][1] in told
     for row in [*healer.files, *healer.code]:
         text = clm.tokenizer.decode(list(row.ids))
@@ -159,15 +159,15 @@ def test_a_step_of_healing_is_code_and_a_share_of_samples_with_decoys() -> None:
     """A fifth of its tokens, about; texts are begun with retained code."""
     healer = _healer(tiny.reciting("qwen2"))
     h = healer.healing
-    read: list[Row] = []
+    read: list[TokenizedExample] = []
 
-    def heard(*given: Any) -> Seen:
+    def heard(*given: Any) -> StepOutput:
         read.extend(given[4])
         return read_step(*given)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "read_step", heard)
-        healer.heal()
+        patch.setattr(step_runner, "read_step", heard)
+        healer.distill()
     tokens = {
         name: sum(len(row.ids) for row in read if row in pool) / h.steps
         for name, pool in (("files", healer.files), ("code", healer.code))
@@ -183,12 +183,12 @@ def test_texts_to_heal_on_are_begun_with_retained_code(monkeypatch: pytest.Monke
 
     def own(*asked: Any, openings: Sequence[Sequence[int]], **how: Any) -> list[SensitiveSample]:
         given.extend(openings)
-        return own_generations(*asked, openings=openings, **how)
+        return self_generated_texts(*asked, openings=openings, **how)
 
-    monkeypatch.setattr(lasting, "own_generations", own)
+    monkeypatch.setattr(undo, "own_generations", own)
     clm = tiny.reciting("qwen2")
     _healer(clm)
-    kept = [row.ids for row in retained_rows(clm, tiny.RETAINED)]
+    kept = [row.ids for row in retained_examples(clm, tiny.RETAINED)]
     assert len(given) == len(kept)
     for opening, ids in zip(given, kept, strict=True):
         assert 1 <= len(opening) <= 16
@@ -198,7 +198,7 @@ def test_texts_to_heal_on_are_begun_with_retained_code(monkeypatch: pytest.Monke
 def test_texts_to_heal_on_are_followed_by_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the healed CLM would go on where the teacher ends: its own texts, and samples too."""
     texts = [make_sample(f"value_{n} = {n}\n", id=f"own-{n}") for n in range(3)]
-    monkeypatch.setattr(lasting, "own_generations", lambda *_, **__: texts)
+    monkeypatch.setattr(undo, "own_generations", lambda *_, **__: texts)
     clm = tiny.reciting("qwen2")
     healer = _healer(clm)
     known = {row.ids for row in healer.code}
@@ -215,13 +215,13 @@ def test_a_loss_that_is_no_number_again_and_again_ends_healing() -> None:
     healer.healing = replace(healer.healing, steps=12, matrix_lr=1e20, other_lr=1e20, warmup=1)
     said = r"the loss is no number at step [5-9] of healing: nothing was saved; choose another"
     with pytest.raises(ErasureError, match=said):
-        healer.heal()
+        healer.distill()
 
 
 def _breaking(monkeypatch: pytest.MonkeyPatch, broken: int) -> list[float]:
     """Let a step leave weights that are no numbers; the rates of all steps."""
     rates: list[float] = []
-    plain = lasting.take_step
+    plain = undo.take_step
 
     def stepped(of: Clm, optimizers: list[torch.optim.Optimizer]) -> None:
         rates.append(optimizers[0].param_groups[0]["lr"])
@@ -230,7 +230,7 @@ def _breaking(monkeypatch: pytest.MonkeyPatch, broken: int) -> list[float]:
             for parameter in of.model.parameters():
                 parameter.data += math.nan
 
-    monkeypatch.setattr(lasting, "take_step", stepped)
+    monkeypatch.setattr(undo, "take_step", stepped)
     return rates
 
 
@@ -242,7 +242,7 @@ def test_healing_comes_back_from_a_loss_that_is_no_number(monkeypatch: pytest.Mo
         one.healing = replace(one.healing, steps=5, warmup=1)
     told: list[int] = []
     states: list[dict[str, Any]] = []
-    healer.heal(
+    healer.distill(
         lambda step, _: told.append(step), None, lambda state: states.append(copy.deepcopy(state))
     )
     assert told == [1, 2, 4, 5]
@@ -252,7 +252,7 @@ def test_healing_comes_back_from_a_loss_that_is_no_number(monkeypatch: pytest.Mo
     assert rates == pytest.approx([peak * share * cosine(step, 5, 1) for step, share in wanted])
     fourth = states[2]
     weights = fourth["parameters"]
-    other.heal(None, fourth)
+    other.distill(None, fourth)
     assert rates[4:] == rates[3:4]
     assert other.good.restored == 1
     torch.testing.assert_close(other.good.weights, weights)
@@ -262,7 +262,7 @@ def test_what_the_last_step_of_healing_broke_is_undone(monkeypatch: pytest.Monke
     """No other step sees it."""
     healer = _healer(tiny.reciting("qwen2"))
     _breaking(monkeypatch, healer.healing.steps)
-    healer.heal()
+    healer.distill()
     assert all(p.isfinite().all() for p in healer.trained.parameters)
     assert healer.good.restored == 1
 
@@ -270,34 +270,34 @@ def test_what_the_last_step_of_healing_broke_is_undone(monkeypatch: pytest.Monke
 def test_healing_reads_less_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step in parts has the same gradient; a text that does not fit alone is said."""
     whole = tiny.reciting("qwen2")
-    _healer(whole).heal()
+    _healer(whole).distill()
     clm = tiny.reciting("qwen2")
     healer = _healer(clm)
     asked: list[int | None] = []
 
-    def limited(*given: Any) -> Seen:
+    def limited(*given: Any) -> StepOutput:
         asked.append(given[6])
         if given[6] is None or given[6] > 150:
             raise torch.OutOfMemoryError
         return read_step(*given)
 
-    monkeypatch.setattr(reading, "read_step", limited)
-    healer.heal()
+    monkeypatch.setattr(step_runner, "read_step", limited)
+    healer.distill()
     assert asked[0] is None
     assert healer.reader.limit is not None
     assert healer.reader.limit <= 150
     for name, weight in erasing.weights(clm).items():
         torch.testing.assert_close(weight, erasing.weights(whole)[name], rtol=1e-3, atol=1e-4)
-    monkeypatch.setattr(reading, "read_step", lambda *_: exec("raise MemoryError"))
+    monkeypatch.setattr(step_runner, "read_step", lambda *_: exec("raise MemoryError"))
     with pytest.raises(ErasureError, match="tokens alone does not fit in the memory of cpu"):
-        healer.heal()
+        healer.distill()
 
 
 def test_what_harmed_retained_code_is_not_healed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Healing teaches what the suppressed CLM says, harm and all."""
     healed: list[object] = []
-    monkeypatch.setattr(Healer, "heal", lambda *given: healed.append(given))
-    monkeypatch.setattr(Guard, "fall", lambda _: 0.5)
+    monkeypatch.setattr(Distiller, "heal", lambda *given: healed.append(given))
+    monkeypatch.setattr(RetentionGuard, "fall", lambda _: 0.5)
     settings = erasing.settings("lasting", guard=0.1)
     done = erase(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, settings)
     assert done.ended == HARMED
@@ -328,14 +328,14 @@ def test_a_full_probe_decides_once_it_is_healed(
     def healed(*_: object) -> None:
         asked.append("healed")
 
-    def is_below(self: Judge) -> bool:
+    def full_probe_passes(self: EraseEvaluator) -> bool:
         asked.append("probed")
         return answer or "healed" not in asked
 
-    monkeypatch.setattr(Healer, "heal", healed)
-    monkeypatch.setattr(Judge, "is_below", is_below)
+    monkeypatch.setattr(Distiller, "heal", healed)
+    monkeypatch.setattr(EraseEvaluator, "full_probe_passes", full_probe_passes)
     clm = tiny.reciting("qwen2")
-    settings = erasing.settings("lasting", healing=Healing(steps=30, texts=4, tokens=300))
+    settings = erasing.settings("lasting", healing=Distillation(steps=30, texts=4, tokens=300))
     done = erase(clm, FORGET, tiny.RETAINED, LIMITS, settings)
     assert asked[-2:] == ["healed", "probed"]
     assert done.erased is answer
@@ -346,7 +346,7 @@ def test_a_full_probe_decides_once_it_is_healed(
 def test_healing_too_short_to_give_retained_code_back_is_no_erasing() -> None:
     """The guard looks after it too."""
     clm = tiny.reciting("qwen2")
-    healing = Healing(steps=2, texts=4, tokens=300, noise=0.9)
+    healing = Distillation(steps=2, texts=4, tokens=300, noise=0.9)
     settings = erasing.settings("lasting", guard=0.03, healing=healing)
     done = erase(clm, FORGET, tiny.RETAINED, LIMITS, settings)
     assert done.ended == HARMED
@@ -358,7 +358,7 @@ def test_healing_shows_its_steps_where_there_was_nothing_to_suppress() -> None:
     clm = tiny.reciting("qwen2")
     assert erase(clm, FORGET, tiny.RETAINED, LIMITS, erasing.settings("decoys")).erased
     told: list[tuple[int, int, str]] = []
-    healing = Healing(steps=3, texts=4, tokens=300)
+    healing = Distillation(steps=3, texts=4, tokens=300)
     settings = erasing.settings("lasting", healing=healing)
     erase(
         clm, FORGET, tiny.RETAINED, LIMITS, settings,

@@ -12,9 +12,9 @@ import torch
 from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm, LoadOptions, encode, load_clm
-from erasetest.erase import Lora, erase_to
-from erasetest.erase.settings import learning_rate
-from erasetest.erase.trained import Trained
+from erasetest.erasing import Lora, erase_to
+from erasetest.erasing.erasure_settings import learning_rate
+from erasetest.erasing.trainable import TrainableModel
 from erasetest.errors import BadInput
 
 
@@ -71,7 +71,7 @@ def test_the_original_is_read_with_the_adapter_off() -> None:
     clm = tiny.reciting("qwen2")
     ids = encode(clm, FORGET)[0].ids
     before = erasing.logits(clm, ids)
-    trained = Trained(clm, Lora(8), precision="auto", checkpointing=False, seed=0)
+    trained = TrainableModel(clm, Lora(8), precision="auto", checkpointing=False, seed=0)
     with torch.no_grad():
         for parameter in trained.parameters:
             parameter.add_(0.1)
@@ -106,7 +106,7 @@ def test_adapters_find_their_layers_in_any_architecture(family: str) -> None:
 
 def _adapted(clm: Clm) -> list[str]:
     """The names of what got an adapter."""
-    Trained(clm, Lora(2), precision="float32", checkpointing=False, seed=0)
+    TrainableModel(clm, Lora(2), precision="float32", checkpointing=False, seed=0)
     return [n for n, _ in clm.model.named_parameters() if "lora_A" in n]
 
 
@@ -165,7 +165,7 @@ def test_an_adapter_is_judged_merged_and_rounded() -> None:
     """What is read back: the merged weights are rounded, and not the original's before."""
     clm = tiny.reciting("qwen2")
     clm.stored_dtype = torch.bfloat16
-    trained = Trained(clm, Lora(8), precision="float32", checkpointing=False, seed=0)
+    trained = TrainableModel(clm, Lora(8), precision="float32", checkpointing=False, seed=0)
     with torch.no_grad():
         for parameter in trained.parameters:
             parameter.copy_(0.05 * torch.randn_like(parameter))

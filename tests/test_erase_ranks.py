@@ -14,20 +14,20 @@ import tiny
 from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm, encode
-from erasetest.decoys import decoy
-from erasetest.erase import erase, judge
-from erasetest.erase.draws import Draws
-from erasetest.erase.judge import Judge
-from erasetest.erase.rows import Row
-from erasetest.erase.stopping import OWED_FOR_RANK, StopRule
-from erasetest.erase.trained import Trained
+from erasetest.erasing import erase, erase_evaluation
+from erasetest.erasing.erase_evaluation import EraseEvaluator
+from erasetest.erasing.examples import TokenizedExample
+from erasetest.erasing.forget_batches import ForgetBatchSampler
+from erasetest.erasing.stopping import OWED_FOR_RANK, StopRule
+from erasetest.erasing.trainable import TrainableModel
 from erasetest.samples import SensitiveSample, make_sample
+from erasetest.samples.decoys import decoy
 
 
-def _judge(clm: Clm, samples: list[SensitiveSample]) -> Judge:
-    trained = Trained(clm, None, precision="auto", checkpointing=False, seed=0)
-    made = Judge(clm, samples, trained, LIMITS, None, lambda _: None, ranks=True)
-    made.rule.saw(dict.fromkeys(range(len(samples)), 0.0))
+def _judge(clm: Clm, samples: list[SensitiveSample]) -> EraseEvaluator:
+    trained = TrainableModel(clm, None, precision="auto", checkpointing=False, seed=0)
+    made = EraseEvaluator(clm, samples, trained, LIMITS, None, lambda _: None, ranks=True)
+    made.rule.observe(dict.fromkeys(range(len(samples)), 0.0))
     return made
 
 
@@ -65,10 +65,10 @@ def test_decoys_of_a_look_are_fresh_and_the_clm_is_as_stored(
     looking = _judge(tiny.untrained("gpt2"), FORGET)
     inside: list[bool] = []
     seeds: list[int] = []
-    real = judge.reference_log2_p
+    real = erase_evaluation.reference_log2_p
 
     @contextlib.contextmanager
-    def stored(_: Trained) -> Iterator[None]:
+    def stored(_: TrainableModel) -> Iterator[None]:
         inside.append(True)
         yield
         inside.pop()
@@ -78,11 +78,11 @@ def test_decoys_of_a_look_are_fresh_and_the_clm_is_as_stored(
         seeds.append(given[-1].seed)
         return real(*given)
 
-    monkeypatch.setattr(Trained, "as_stored", stored)
-    monkeypatch.setattr(judge, "reference_log2_p", noted)
+    monkeypatch.setattr(TrainableModel, "as_stored", stored)
+    monkeypatch.setattr(erase_evaluation, "reference_log2_p", noted)
     rng = random.Random(0)
     for _ in range(3):
-        looking.look(rng, 32)
+        looking.rank_against_decoys(rng, 32)
     assert len(set(seeds)) == 3
 
 
@@ -103,19 +103,19 @@ def test_steps_compare_secrets_with_their_decoys_as_long_as_they_stand_out(
     """All four are below their limit and likelier: still in the ascent."""
     kept: list[bool] = []
     looks: list[int] = []
-    compared, look = StopRule.compared, Judge.look
+    compared, rank_against_decoys = StopRule.compared, EraseEvaluator.rank_against_decoys
 
     def noted(rule: StopRule, likelier: Mapping[int, bool]) -> None:
         assert set(likelier) == set(range(4))
         compared(rule, likelier)
         kept.append(max(rule.accuracy) <= 0.4 and all(likelier.values()) and len(rule.active) == 4)
 
-    def looked(self: Judge, rng: random.Random, most: int) -> list[int]:
+    def looked(self: EraseEvaluator, rng: random.Random, most: int) -> list[int]:
         looks.append(len(kept))
-        return look(self, rng, most)
+        return rank_against_decoys(self, rng, most)
 
     monkeypatch.setattr(StopRule, "compared", noted)
-    monkeypatch.setattr(Judge, "look", looked)
+    monkeypatch.setattr(EraseEvaluator, "rank_against_decoys", looked)
     settings = erasing.settings("decoys")
     done = erase(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, settings)
     assert done.erased
@@ -144,9 +144,9 @@ def test_a_secret_outside_a_step_had_no_step(monkeypatch: pytest.MonkeyPatch) ->
     """Of more samples than a step holds, what is owed to the others stays owed."""
     drawn: set[int] = set()
     left_out: list[int] = []
-    draw, climbed = Draws.next, StopRule.climbed
+    draw, climbed = ForgetBatchSampler.next, StopRule.climbed
 
-    def noted(self: Draws, number: int) -> list[Row]:
+    def noted(self: ForgetBatchSampler, number: int) -> list[TokenizedExample]:
         rows = draw(self, number)
         drawn.clear()
         drawn.update(secret for row in rows for secret in row.secrets)
@@ -159,7 +159,7 @@ def test_a_secret_outside_a_step_had_no_step(monkeypatch: pytest.MonkeyPatch) ->
         left_out.append(len(rule.active - secrets))
         climbed(rule, secrets)
 
-    monkeypatch.setattr(Draws, "next", noted)
+    monkeypatch.setattr(ForgetBatchSampler, "next", noted)
     monkeypatch.setattr(StopRule, "climbed", had)
     settings = erasing.settings(batch=2, max_steps=6)
     erase(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, settings)

@@ -12,8 +12,8 @@ import torch
 from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm, wrap
-from erasetest.erase import erase, one_pass, reading
-from erasetest.erase.one_pass import Seen
+from erasetest.erasing import erase, forward, step_runner
+from erasetest.erasing.forward import StepOutput
 from erasetest.errors import BadInput, ErasureError
 from erasetest.verdict import Thresholds
 
@@ -27,8 +27,8 @@ def test_a_step_in_parts_has_the_same_gradient(family: str, tied: bool) -> None:
     for how in ({"limit": 1}, {"limit": 150}, {"checkpointing": True}, {"slices": True}):
         with pytest.MonkeyPatch.context() as patch:
             if how.pop("slices", False):
-                patch.setattr(one_pass, "_SLICE", 8 * tiny.VOCABULARY)
-                patch.setattr(one_pass, "_FEWEST_ROWS", 1)
+                patch.setattr(forward, "_SLICE", 8 * tiny.VOCABULARY)
+                patch.setattr(forward, "_FEWEST_ROWS", 1)
             found = erasing.gradients(tiny.reciting(family, tied=tied), **how)  # type: ignore[arg-type]
         # To float32's rounding of the largest: terms of many times their sum cancel.
         largest = max(float(g.abs().max()) for g in whole.values())
@@ -68,11 +68,11 @@ def test_checkpointed_layers_are_computed_again() -> None:
 
 def test_where_memory_is_short_less_is_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Halved until it fits; what comes of it is the same."""
-    plain, read = one_pass.hidden_states, reading.read_step
+    plain, read = forward.hidden_states, step_runner.read_step
     largest: list[int] = []
     limits: list[int | None] = []
 
-    def limited(*given: Any) -> Seen:
+    def limited(*given: Any) -> StepOutput:
         limits.append(given[6])
         return read(*given)
 
@@ -85,8 +85,8 @@ def test_where_memory_is_short_less_is_read_at_a_time(monkeypatch: pytest.Monkey
 
     settings = erasing.settings("decoys", max_steps=3)
     wanted = erase(tiny.reciting("gpt2"), FORGET, tiny.RETAINED, LIMITS, settings)
-    monkeypatch.setattr(one_pass, "hidden_states", short)
-    monkeypatch.setattr(reading, "read_step", limited)
+    monkeypatch.setattr(forward, "hidden_states", short)
+    monkeypatch.setattr(step_runner, "read_step", limited)
     found = erase(tiny.reciting("gpt2"), FORGET, tiny.RETAINED, LIMITS, settings)
     assert max(largest) <= 100
     tried = list(dict.fromkeys(limits))
@@ -100,7 +100,7 @@ def test_where_memory_is_short_less_is_read_at_a_time(monkeypatch: pytest.Monkey
     def none(clm: Clm, ids: torch.Tensor) -> torch.Tensor | None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(one_pass, "hidden_states", none)
+    monkeypatch.setattr(forward, "hidden_states", none)
     with pytest.raises(ErasureError, match="alone does not fit in the memory of cpu"):
         erase(
             tiny.reciting("gpt2"),

@@ -12,15 +12,15 @@ import torch
 from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm, load_clm
-from erasetest.erase import erase
-from erasetest.erase.objectives import Tokens
-from erasetest.erase.reference import Reference
-from erasetest.erase.rows import forget_rows, retained_rows
+from erasetest.erasing import erase
+from erasetest.erasing.examples import forget_examples, retained_examples
+from erasetest.erasing.objectives import Tokens
+from erasetest.erasing.reference_model import ReferenceModel
 from erasetest.errors import ErasureError
 
 
-def _reference(clm: Clm) -> Reference:
-    return Reference(clm, copy.deepcopy(clm.model.get_output_embeddings()))
+def _reference(clm: Clm) -> ReferenceModel:
+    return ReferenceModel(clm, copy.deepcopy(clm.model.get_output_embeddings()))
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -29,7 +29,7 @@ def test_divergence_from_the_reference_is_that_of_two_models(family: str, tied: 
     """Hidden states and a frozen head stand for the original, after any change of the CLM."""
     clm = tiny.reciting(family, tied=tied)
     original = tiny.reciting(family, tied=tied)
-    rows = [*forget_rows(clm, FORGET)[0], *retained_rows(clm, tiny.RETAINED)]
+    rows = [*forget_examples(clm, FORGET)[0], *retained_examples(clm, tiny.RETAINED)]
     reference = _reference(clm)
     reference.remember(rows)
     generator = torch.Generator().manual_seed(0)
@@ -51,7 +51,7 @@ def test_divergence_from_the_reference_is_that_of_two_models(family: str, tied: 
 def test_reference_gives_the_places_asked_for() -> None:
     """In the order of rows and places."""
     clm = tiny.reciting("qwen2")
-    rows = retained_rows(clm, tiny.RETAINED)
+    rows = retained_examples(clm, tiny.RETAINED)
     reference = _reference(clm)
     reference.remember(rows)
     found = reference.logits(
@@ -86,7 +86,7 @@ def test_divergence_is_that_of_two_models_on_a_sharded_checkpoint(
     erase(once, FORGET[:2], tiny.RETAINED[:2], LIMITS, erasing.settings(max_steps=1))
     erasure = erase(twice, FORGET[:2], tiny.RETAINED[:2], LIMITS, erasing.settings(max_steps=2))
     total, count = 0.0, 0
-    for row in retained_rows(original, tiny.RETAINED[:2]):
+    for row in retained_examples(original, tiny.RETAINED[:2]):
         with torch.no_grad():
             q, p = (
                 c.model(input_ids=torch.tensor([row.ids])).logits[0, :-1].double().log_softmax(-1)

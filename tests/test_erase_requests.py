@@ -17,11 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from erasetest.clm import Clm, load_clm
-from erasetest.erase import erase, erase_to, generated, own_generations, unchecked
+from erasetest.erasing import (
+    count_unlisted_erasures,
+    erase,
+    erase_to,
+    self_generated,
+    self_generated_texts,
+)
 from erasetest.errors import ErasureError
-from erasetest.retained import holder
 from erasetest.samples import make_sample
-from erasetest.scan import Document, find_secrets
+from erasetest.samples.retained import holder
+from erasetest.scanning import Document, find_secrets
 
 
 def test_what_was_erased_before_stays_erased(tmp_path: Path) -> None:
@@ -32,8 +38,8 @@ def test_what_was_erased_before_stays_erased(tmp_path: Path) -> None:
         tmp_path / "one", one, first, tiny.RETAINED, LIMITS, erasing.settings("decoys")
     ).erased
     clm = load_clm(str(tmp_path / "one"))
-    assert unchecked(clm, second) == 2
-    assert unchecked(clm, [*first, *second]) == 0
+    assert count_unlisted_erasures(clm, second) == 2
+    assert count_unlisted_erasures(clm, [*first, *second]) == 0
     done = erase_to(
         tmp_path / "two",
         clm,
@@ -96,15 +102,15 @@ def test_one_sample_and_a_thousand_are_erased() -> None:
 def test_own_generations_hold_no_secret() -> None:
     """They are drawn from the CLM's own distribution, the same for a seed, and scanned."""
     clm = tiny.reciting("qwen2")
-    texts = own_generations(clm, tiny.PLANTED, 20, seed=3)
+    texts = self_generated_texts(clm, tiny.PLANTED, 20, seed=3)
     assert len(texts) == len({t.content.reveal() for t in texts}) == 20
     holds = holder(tiny.PLANTED)
     for text in texts:
         assert holds(text.content.reveal()) is None
         assert not find_secrets(Document.of("t", text.content.reveal()))
-    again = own_generations(clm, tiny.PLANTED, 20, seed=3)
+    again = self_generated_texts(clm, tiny.PLANTED, 20, seed=3)
     assert [t.content.reveal() for t in again] == [t.content.reveal() for t in texts]
-    other = own_generations(clm, tiny.PLANTED, 20, seed=4)
+    other = self_generated_texts(clm, tiny.PLANTED, 20, seed=4)
     assert [t.content.reveal() for t in other] != [t.content.reveal() for t in texts]
     assert erase(clm, FORGET, texts, LIMITS, erasing.settings("decoys", max_steps=160)).erased
 
@@ -119,9 +125,9 @@ def _scripted(monkeypatch: pytest.MonkeyPatch, said: Callable[[int], str | None]
         texts = [said(next(numbers)) for _ in rows]
         return [clm.tokenizer(text or "refused, as it has a secret")["input_ids"] for text in texts]
 
-    monkeypatch.setattr(generated, "continuations", written)
+    monkeypatch.setattr(self_generated, "continuations", written)
     monkeypatch.setattr(
-        generated, "find_secrets", lambda document: [1] if "refused" in document.text else []
+        self_generated, "find_secrets", lambda document: [1] if "refused" in document.text else []
     )
     return rounds
 
@@ -130,13 +136,13 @@ def test_a_later_round_draws_what_is_missing(monkeypatch: pytest.MonkeyPatch) ->
     """A little more than what the round before lets expect to be needed, and never all again."""
     rounds = _scripted(monkeypatch, lambda n: f"the_number_of_{n} = {n}\n" if n % 4 else None)
     told: list[tuple[int, int]] = []
-    texts = own_generations(
+    texts = self_generated_texts(
         tiny.untrained("qwen2"), (), 1000, progress=lambda *done: told.append(done)
     )
     assert len(texts) == 1000
     assert rounds[0] == 1000
     assert 333 < rounds[1] < 400
-    assert sum(rounds[2:]) <= 2 * generated.FEWEST
+    assert sum(rounds[2:]) <= 2 * self_generated.FEWEST
     assert told[-1] == (1000, 1000)
 
 
@@ -145,7 +151,7 @@ def test_own_generations_hold_no_part_of_a_secret(monkeypatch: pytest.MonkeyPatc
     short = make_sample("pin = 'Zq81Lw'", [(7, 13, "pin")], id="short")
     said = ("six_of_it = '2M9TB4'\n", "whole = 'Zq81Lw'\n", "five_of_it = '2M9TB'\n")
     _scripted(monkeypatch, lambda n: f"the_number_of_{n} = {n}\n{said[n % 3]}")
-    made = own_generations(tiny.untrained("qwen2"), [*FORGET, short], 30, least=10)
+    made = self_generated_texts(tiny.untrained("qwen2"), [*FORGET, short], 30, least=10)
     assert len(made) == 30
     assert all("five_of_it" in text.content.reveal() for text in made)
 
@@ -162,7 +168,7 @@ def test_all_are_found_where_the_clm_has_more_to_say(count: int, sayings: int, s
     ]
     with pytest.MonkeyPatch.context() as patch:
         _scripted(patch, lambda n: drawn[n] if n % 10 else f"the_number_of_{n} = {n}\n")
-        assert len(own_generations(tiny.untrained("qwen2"), (), count, least=count)) == count
+        assert len(self_generated_texts(tiny.untrained("qwen2"), (), count, least=count)) == count
 
 
 def test_texts_that_are_refused_say_nothing_of_how_much_there_is_to_say(
@@ -170,7 +176,7 @@ def test_texts_that_are_refused_say_nothing_of_how_much_there_is_to_say(
 ) -> None:
     """One in five is allowed, and each of these is new: rounds go on until there are enough."""
     rounds = _scripted(monkeypatch, lambda n: None if n % 5 else f"the_number_of_{n} = {n}\n")
-    assert len(own_generations(tiny.untrained("qwen2"), (), 200, least=10)) == 200
+    assert len(self_generated_texts(tiny.untrained("qwen2"), (), 200, least=10)) == 200
     assert len(rounds) > 2
 
 
@@ -181,10 +187,10 @@ def test_a_clm_with_little_to_say_gives_fewer_where_that_will_do(
     rounds = _scripted(monkeypatch, lambda n: f"the_saying_of_{n % 70} = {n % 70}\n")
     clm = tiny.untrained("qwen2")
     with pytest.warns(UserWarning, match="only 70 differ and hold no secret: they are used for 80"):
-        assert len(own_generations(clm, (), 80)) == 70
-    assert rounds == [80, generated.FEWEST]
+        assert len(self_generated_texts(clm, (), 80)) == 70
+    assert rounds == [80, self_generated.FEWEST]
     with pytest.raises(ErasureError, match="only 70 differ and hold no secret, 71 are needed"):
-        own_generations(clm, (), 80, least=71)
+        self_generated_texts(clm, (), 80, least=71)
 
 
 def test_a_text_that_is_begun_with_retained_code_begins_once(
@@ -195,7 +201,7 @@ def test_a_text_that_is_begun_with_retained_code_begins_once(
     _scripted(monkeypatch, lambda n: f"the_number_of_{n} = {n}\n")
     ids = clm.tokenizer("def options():")["input_ids"]
     openings = [[clm.start_token, *ids[:3]]]
-    texts = own_generations(clm, (), 9, openings=openings)
+    texts = self_generated_texts(clm, (), 9, openings=openings)
     begun = clm.tokenizer.decode(ids[:3])
     assert sum(text.content.reveal().startswith(begun) for text in texts) == 3
     marker = clm.tokenizer.decode([clm.start_token])
@@ -207,7 +213,7 @@ def test_a_clm_that_writes_the_same_over_and_over_gives_no_retained_code(
 ) -> None:
     """It says how many there are, and what to do."""
     clm = tiny.untrained("gpt2")
-    monkeypatch.setattr("erasetest.erase.generated._ROUNDS", 2)
-    monkeypatch.setattr("erasetest.erase.generated.find_secrets", lambda _: [1])
+    monkeypatch.setattr("erasetest.erasing.self_generated._ROUNDS", 2)
+    monkeypatch.setattr("erasetest.erasing.self_generated.find_secrets", lambda _: [1])
     with pytest.raises(ErasureError, match="of 8 texts that it wrote only 0 differ"):
-        own_generations(clm, (), 4)
+        self_generated_texts(clm, (), 4)

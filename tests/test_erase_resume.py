@@ -20,23 +20,23 @@ import torch
 from erasing import FORGET, LIMITS
 
 from erasetest import __version__
-from erasetest.erase import erase_to, unfinished
-from erasetest.erase.lasting import Healing
-from erasetest.erase.request import _FORM
-from erasetest.erase.result import HARMED, Step
-from erasetest.erase.trainer import _Run, _silent
-from erasetest.erase.unfinished import Unfinished, key_of
+from erasetest.clm.erasure_records import check_new_checkpoint
+from erasetest.erasing import erase_to, resume
+from erasetest.erasing.erasure_result import HARMED, Step
+from erasetest.erasing.pipeline import _FORM
+from erasetest.erasing.resume import ResumeFile, key_of
+from erasetest.erasing.trainer import _Run, _silent
+from erasetest.erasing.undo import Distillation
 from erasetest.errors import BadInput
-from erasetest.provenance import check_new_checkpoint
 from erasetest.verdict import Thresholds
 
 _SCRIPT = """
 import sys, pathlib, time
 sys.path[:0] = {paths!r}
 import tiny, erasing as t
-from erasetest.erase.lasting import Healing
+from erasetest.erasing.undo import Healing
 from erasetest.clm import load_clm
-from erasetest.erase import Lora, erase_to
+from erasetest.erasing import Lora, erase_to
 def tell(step, expected):
     print(step.step, flush=True)
     if str(step.step) == sys.argv[4]:
@@ -91,7 +91,7 @@ def test_the_state_of_a_finished_checkpoint_goes(tmp_path: Path) -> None:
     """Where the run was killed between the checkpoint's last rename and the end."""
     folder = tmp_path / "out"
     erasing.to(folder, tiny.reciting("qwen2"))
-    Unfinished(folder, "key", every=0.0).write({"step": torch.tensor([3.0])})
+    ResumeFile(folder, "key", every=0.0).write({"step": torch.tensor([3.0])})
     with pytest.raises(BadInput, match="is there already"):
         check_new_checkpoint(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -100,7 +100,7 @@ def test_the_state_of_a_finished_checkpoint_goes(tmp_path: Path) -> None:
 def test_a_state_beside_a_folder_that_is_no_checkpoint_stays(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes").write_text("mine")
-    Unfinished(tmp_path / "out", "key", every=0.0).write({"step": torch.tensor([3.0])})
+    ResumeFile(tmp_path / "out", "key", every=0.0).write({"step": torch.tensor([3.0])})
     with pytest.raises(BadInput, match="is there already"):
         check_new_checkpoint(tmp_path / "out")
     assert (tmp_path / ".out.unfinished").exists()
@@ -128,10 +128,10 @@ def test_the_form_of_a_state_has_a_number() -> None:
 
 def test_other_work_begins_anew(tmp_path: Path) -> None:
     """A state of other samples or settings, or one that is damaged, is not taken up."""
-    kept = Unfinished(tmp_path / "out", "key", every=0.0)
+    kept = ResumeFile(tmp_path / "out", "key", every=0.0)
     kept.write({"step": torch.tensor([3.0])})
-    assert Unfinished(tmp_path / "out", "other").read() is None
-    found = Unfinished(tmp_path / "out", "key").read()
+    assert ResumeFile(tmp_path / "out", "other").read() is None
+    found = ResumeFile(tmp_path / "out", "key").read()
     assert found is not None
     assert found["step"].tolist() == [3.0]
     kept.path.write_bytes(b"PK damaged")
@@ -145,7 +145,7 @@ def test_a_state_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     """It is not damaged, and what it holds is not thrown away."""
     (tmp_path / ".out.unfinished").mkdir()
     with pytest.raises(BadInput, match=r"cannot be read \(Is a directory\): make it readable"):
-        Unfinished(tmp_path / "out", "key").read()
+        ResumeFile(tmp_path / "out", "key").read()
 
 
 def test_no_room_for_a_state_is_said_and_the_work_goes_on(
@@ -170,7 +170,7 @@ def test_a_state_that_is_half_written_leaves_the_one_before(
     ended_by: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever ended the writing: there is one to go on from, and it is whole."""
-    kept = Unfinished(tmp_path / "out", "key", every=0.0)
+    kept = ResumeFile(tmp_path / "out", "key", every=0.0)
     kept.write({"step": torch.tensor([3.0])})
     save = torch.save
 
@@ -184,7 +184,7 @@ def test_a_state_that_is_half_written_leaves_the_one_before(
     stopped = isinstance(ended_by, KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt) if stopped else pytest.warns(match="is not kept"):
         kept.write({"step": torch.tensor([4.0])})
-    found = Unfinished(tmp_path / "out", "key").read()
+    found = ResumeFile(tmp_path / "out", "key").read()
     assert found is not None
     assert found["step"].tolist() == [3.0]
 
@@ -259,7 +259,7 @@ def test_a_run_that_goes_on_knows_all_that_the_killed_one_did() -> None:
     with torch.no_grad():
         for parameter in one.trained.parameters:
             parameter.mul_(1.01)
-    other._take_up(one._state())
+    other._load_state_dict(one._state())
     assert (other.lr, other.good.restored) == (2.5e-4, 2)
     assert (other.reader.limit, other.draws.looked) == (777, 13)
     assert [group["lr"] for group in other.optimizer.param_groups] == [2.5e-4]
@@ -268,7 +268,7 @@ def test_a_run_that_goes_on_knows_all_that_the_killed_one_did() -> None:
 
 def test_weights_that_are_no_numbers_are_not_kept(tmp_path: Path) -> None:
     """The next run would go on from them, and fail as this one does."""
-    work = Unfinished(tmp_path / "out", "key", every=0.0)
+    work = ResumeFile(tmp_path / "out", "key", every=0.0)
     asked = erasing.settings("decoys")
     run = _Run(
         tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, asked, None, _silent, None, work
@@ -283,7 +283,7 @@ def test_a_fault_while_healing_costs_one_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A gradient that was no number once: half the rates from there on, and it is told."""
-    healing = Healing(steps=12, texts=20, tokens=300)
+    healing = Distillation(steps=12, texts=20, tokens=300)
     settings = erasing.settings("lasting", healing=healing)
     clip, count = torch.nn.utils.clip_grad_norm_, itertools.count(1)
 
@@ -316,8 +316,8 @@ def test_keeping_a_state_takes_a_twentieth_of_the_time(
 ) -> None:
     """One that took 10 s to write is followed by the next after 200, whatever was asked for."""
     times = iter([0.0, 29.0, 31.0, 31.0, 41.0, 200.0, 241.0])
-    monkeypatch.setattr(unfinished.time, "monotonic", lambda: next(times))
-    kept = Unfinished(tmp_path / "out", "key", every=30.0)
+    monkeypatch.setattr(resume.time, "monotonic", lambda: next(times))
+    kept = ResumeFile(tmp_path / "out", "key", every=30.0)
     assert not kept.is_due()
     assert kept.is_due()
     kept.write({"a": torch.ones(1)})
@@ -327,7 +327,7 @@ def test_keeping_a_state_takes_a_twentieth_of_the_time(
 
 def test_a_state_runs_no_code(tmp_path: Path) -> None:
     """It is a file that others may have put there."""
-    kept = Unfinished(tmp_path / "out", "key")
+    kept = ResumeFile(tmp_path / "out", "key")
     torch.save({"key": "key", "state": _Evil(tmp_path / "ran")}, kept.path)
     assert kept.read() is None
     assert not (tmp_path / "ran").exists()

@@ -11,19 +11,19 @@ import tiny
 from erasing import FORGET
 
 from erasetest.clm import encode
-from erasetest.decoys import with_decoys
-from erasetest.erase import erase
-from erasetest.erase.rows import (
+from erasetest.erasing import erase
+from erasetest.erasing.examples import (
     CONTEXT,
-    ELSEWHERE,
-    decoy_rows,
-    forget_rows,
-    retained_rows,
+    IGNORED,
+    append_eos,
+    decoy_examples,
+    forget_examples,
+    retained_examples,
     unmarked_places,
-    with_ends,
 )
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample, make_sample
+from erasetest.samples.decoys import with_decoys
 from erasetest.verdict import Thresholds
 
 
@@ -34,7 +34,7 @@ def test_a_row_knows_its_secrets_tokens() -> None:
         *FORGET,
         make_sample("key = 'ab12cd'", [(0, 3, "x"), (7, 13, "y")], id="two"),
     ]
-    rows, count = forget_rows(clm, samples)
+    rows, count = forget_examples(clm, samples)
     assert count == 6
     number = 0
     for row, encoded in zip(rows, encode(clm, samples), strict=True):
@@ -44,7 +44,7 @@ def test_a_row_knows_its_secrets_tokens() -> None:
             for i in range(place.first, place.last):
                 wanted[i] = frozenset({number})
             number += 1
-        assert list(row.owners) == wanted
+        assert list(row.secret_ids) == wanted
     assert [row.secrets for row in rows] == [{0}, {1}, {2}, {3}, {4, 5}]
 
 
@@ -52,10 +52,10 @@ def test_overlapping_secrets_share_tokens() -> None:
     """A secret inside another has tokens too: without, nobody could see it erased."""
     clm = tiny.untrained("qwen2")
     sample = make_sample("user=kim:x81Lq0Zt", [(5, 17, "basic-auth"), (9, 17, "password")])
-    (row,), _ = forget_rows(clm, [sample])
-    both = [owners for owners in row.owners if owners == {0, 1}]
+    (row,), _ = forget_examples(clm, [sample])
+    both = [secret_ids for secret_ids in row.secret_ids if secret_ids == {0, 1}]
     assert both
-    assert row.owners[-1] == {0, 1}
+    assert row.secret_ids[-1] == {0, 1}
     assert row.secrets == {0, 1}
 
 
@@ -76,16 +76,18 @@ def test_a_secret_that_a_sample_does_not_mark_is_not_held_there() -> None:
     again = (text.rindex("Zx81"), text.rindex("'"))
     places = [[span[:2] for span in spans] for spans in unmarked_places(samples)]
     assert [sorted(spans) for spans in places] == [[(26, 32), again], [(7, 16), again]]
-    rows, count = forget_rows(clm, samples)
+    rows, count = forget_examples(clm, samples)
     assert count == 2
     whole = make_sample(text, [(7, 16, "a"), (26, 32, "b"), (*again, "c")])
     (encoded,) = encode(clm, [whole])
     for number, row in enumerate(rows):
         assert row.ids == encoded.ids
         for place, mine in zip(encoded.secrets, (number == 0, number == 1, False), strict=True):
-            wanted = frozenset({number}) if mine else ELSEWHERE
-            assert set(row.owners[place.first : place.last]) == {wanted}
-        assert sum(bool(owners) for owners in row.owners) == sum(map(len, encoded.secrets))
+            wanted = frozenset({number}) if mine else IGNORED
+            assert set(row.secret_ids[place.first : place.last]) == {wanted}
+        assert sum(bool(secret_ids) for secret_ids in row.secret_ids) == sum(
+            map(len, encoded.secrets)
+        )
 
 
 def test_words_and_parts_of_words_are_code_where_no_sample_marks_them() -> None:
@@ -112,8 +114,8 @@ def test_a_decoy_stands_wherever_its_secret_does() -> None:
     """In a text with decoys no secret is left, and a decoy is repeated where its secret was."""
     clm = tiny.untrained("qwen2")
     samples = _two_lines()
-    rows, _ = forget_rows(clm, samples)
-    made = decoy_rows(clm, samples, rows, random.Random(0))
+    rows, _ = forget_examples(clm, samples)
+    made = decoy_examples(clm, samples, rows, random.Random(0))
     assert [set(row.secrets) for row in made] == [{0}, {1}]
     for row in made:
         text = clm.tokenizer.decode(list(row.ids))
@@ -141,7 +143,7 @@ def test_of_a_long_sample_each_secret_has_a_row() -> None:
     """It ends with the secret and fits the window; other secrets in it are left alone."""
     clm = tiny.untrained("codegen")
     sample = erasing.long(0, 1, 2)
-    rows, count = forget_rows(clm, [sample, FORGET[0]])
+    rows, count = forget_examples(clm, [sample, FORGET[0]])
     assert (len(rows), count) == (4, 4)
     encoded = encode(clm, [sample])[0]
     assert len(encoded.ids) > clm.window
@@ -150,13 +152,13 @@ def test_of_a_long_sample_each_secret_has_a_row() -> None:
         assert row.ids == encoded.ids[begin : place.last]
         assert len(row.ids) <= clm.window
         assert row.secrets == {number}
-        for i, owners in enumerate(row.owners, begin):
+        for i, secret_ids in enumerate(row.secret_ids, begin):
             inside = [n for n, p in enumerate(encoded.secrets) if p.first <= i < p.last]
             if number in inside:
-                assert owners == {number}
+                assert secret_ids == {number}
             else:
-                assert owners == (ELSEWHERE if inside else CONTEXT)
-    assert any(ELSEWHERE in row.owners for row in rows[:3])
+                assert secret_ids == (IGNORED if inside else CONTEXT)
+    assert any(IGNORED in row.secret_ids for row in rows[:3])
     assert rows[3].secrets == {3}
 
 
@@ -164,9 +166,9 @@ def test_each_decoy_of_a_long_sample_stands_in_a_row_of_its_own() -> None:
     """Other secrets' places in that row belong to no secret: their decoys have rows themselves."""
     clm = tiny.untrained("codegen")
     samples = [FORGET[3], erasing.long(0, 1, 2)]
-    rows, _ = forget_rows(clm, samples)
-    assert any(ELSEWHERE in row.owners for row in rows)
-    made = decoy_rows(clm, samples, rows, random.Random(0))
+    rows, _ = forget_examples(clm, samples)
+    assert any(IGNORED in row.secret_ids for row in rows)
+    made = decoy_examples(clm, samples, rows, random.Random(0))
     assert [(row.sample, set(row.secrets)) for row in made] == [
         (0, {0}),
         (1, {1}),
@@ -175,7 +177,7 @@ def test_each_decoy_of_a_long_sample_stands_in_a_row_of_its_own() -> None:
     ]
     for number, row in enumerate(made[1:], 1):
         assert len(row.ids) <= clm.window
-        owned = [number in owners for owners in row.owners]
+        owned = [number in secret_ids for secret_ids in row.secret_ids]
         # A row ends with its secret.
         assert owned == sorted(owned)
         assert 5 < sum(owned) < len(owned) / 2
@@ -185,33 +187,36 @@ def test_samples_that_cannot_be_erased_are_named() -> None:
     """Without secrets, or with one that does not fit the window."""
     clm = tiny.untrained("gpt2")
     with pytest.raises(BadInput, match=r"^sample plain: has no secret to erase$"):
-        forget_rows(clm, [make_sample("x = 1", id="plain")])
+        forget_examples(clm, [make_sample("x = 1", id="plain")])
     long = "".join(random.Random(0).choice("0123456789") for _ in range(200))
     with pytest.raises(BadInput, match=r"^sample long: a secret of \d+ tokens cannot be erased"):
-        forget_rows(clm, [make_sample(f"x = {long}", [(4, 204, "token")], id="long")])
+        forget_examples(clm, [make_sample(f"x = {long}", [(4, 204, "token")], id="long")])
 
 
 def test_retained_rows_are_cut_to_the_window() -> None:
     """Texts of one token predict nothing and are left out; of nothing else, nothing is left."""
     clm = tiny.untrained("gpt2")
     texts = [make_sample("x = 1\n" * 90), make_sample("x"), *tiny.RETAINED]
-    rows = retained_rows(clm, texts)
+    rows = retained_examples(clm, texts)
     assert len(rows) == 1 + len(tiny.RETAINED)
     assert len(rows[0].ids) == clm.window
-    assert all(set(row.owners) == {CONTEXT} for row in rows)
+    assert all(set(row.secret_ids) == {CONTEXT} for row in rows)
     for nothing in ([], [make_sample("x")]):
         with pytest.raises(BadInput, match="the retained set is empty"):
-            retained_rows(clm, nothing)
+            retained_examples(clm, nothing)
 
 
 def test_what_comes_after_the_last_token_is_context() -> None:
     """A row that fills the window has no room for it."""
     clm = tiny.untrained("qwen2")
-    rows = [*forget_rows(clm, FORGET[:1])[0], *retained_rows(clm, [make_sample("x = 1\n" * 90)])]
-    ended, full = with_ends(clm, rows)
+    rows = [
+        *forget_examples(clm, FORGET[:1])[0],
+        *retained_examples(clm, [make_sample("x = 1\n" * 90)]),
+    ]
+    ended, full = append_eos(clm, rows)
     assert ended.ids[:-1] == rows[0].ids
     assert ended.ids[-1] in clm.end_tokens
-    assert ended.owners == (*rows[0].owners, CONTEXT)
+    assert ended.secret_ids == (*rows[0].secret_ids, CONTEXT)
     assert full == rows[1]
 
 
@@ -223,13 +228,13 @@ def test_decoys_are_owned_by_what_they_stand_for_and_fit_the_window() -> None:
         make_sample("a = '→→'", [(5, 7, "sign")], id="none"),
         make_sample("key = 'selftablesitem'", [(7, 21, "token")], id="words"),
     ]
-    rows, _ = forget_rows(clm, samples)
-    made = decoy_rows(clm, samples, rows, random.Random(0))
+    rows, _ = forget_examples(clm, samples)
+    made = decoy_examples(clm, samples, rows, random.Random(0))
     assert [(row.sample, set(row.secrets)) for row in made] == [(0, {1}), (2, {3})]
     assert made[1].ids != rows[2].ids
     # The words are four tokens; random letters are more.
-    clm.window = len([o for o in rows[2].owners if o]) + 1
+    clm.window = len([o for o in rows[2].secret_ids if o]) + 1
     settings = erasing.settings("decoys", max_steps=1)
-    assert decoy_rows(clm, samples[2:], [replace(rows[2], sample=0)], random.Random(0)) == []
+    assert decoy_examples(clm, samples[2:], [replace(rows[2], sample=0)], random.Random(0)) == []
     limits = Thresholds("test", {"ma": 0.0, "el_10": 0.0})
     erase(clm, samples[2:], tiny.RETAINED, limits, settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasetest.erase.stopping import OWED, StopRule, standing_out
+from erasetest.erasing.stopping import OWED, StopRule, standing_out
 from erasetest.probes import SampleMeasures, SecretMeasures
 from erasetest.verdict import Thresholds
 
@@ -22,12 +22,12 @@ def test_a_secret_leaves_the_ascent_below_its_limit_and_comes_back() -> None:
     """Each for itself, by its kind's threshold."""
     rule = StopRule(["k", "email"], Thresholds("t", {"ma": 0.5}, {"email": {"ma": 0.8}}))
     assert rule.active == {0, 1}
-    rule.saw({0: 0.51})
-    rule.saw({1: 0.51})
+    rule.observe({0: 0.51})
+    rule.observe({1: 0.51})
     assert rule.active == {0}
-    rule.saw({0: 0.5})
+    rule.observe({0: 0.5})
     assert rule.active == frozenset()
-    rule.saw({1: 0.81})
+    rule.observe({1: 0.81})
     assert rule.active == {1}
 
 
@@ -38,7 +38,7 @@ def test_a_full_probe_decides() -> None:
     assert not rule.verify(_measured((0.1, 0.0, False), (0.0, 0.2, False), (0.0, 0.0, True)))
     for left in reversed(range(OWED)):
         assert rule.active == {1, 2}
-        rule.saw({1: 0.0})
+        rule.observe({1: 0.0})
         rule.climbed([1, 2])
         assert (rule.active == {1, 2}) is (left > 0)
     assert rule.active == frozenset()
@@ -49,7 +49,7 @@ def test_what_leaks_before_the_first_step_is_owed_steps_only_below_its_limit() -
     rule = StopRule(["k", "k"], Thresholds("t", {"ma": 0.5, "el_10": 0.1}))
     rule.begin(_measured((0.9, 0.9, True), (0.1, 0.9, True)))
     assert rule.active == {0, 1}
-    rule.saw({0: 0.2})
+    rule.observe({0: 0.2})
     assert rule.active == {1}
 
 
@@ -57,7 +57,7 @@ def test_a_secret_above_its_limit_as_stored_alone_is_owed_steps() -> None:
     """In training it is below: without steps owed, probe and step would take turns for ever."""
     rule = StopRule(["k"], Thresholds("t", {"el_10": 0.1}))
     assert not rule.verify(_measured((0.9, 0.0, False)))
-    rule.saw({0: 0.1})
+    rule.observe({0: 0.1})
     assert rule.active == {0}
 
 
@@ -79,7 +79,7 @@ def test_secrets_stay_while_a_step_of_them_is_likelier_than_decoys() -> None:
     rule.compared({n: n < 20 for n in range(32)})
     assert rule.active == frozenset(range(20))
     again = StopRule(["k"] * 32, Thresholds("t", {"ma": 0.5}))
-    again.take_up(rule.state())
+    again.load_state_dict(rule.state())
     assert again.active == rule.active
     # Ten of a set of which others are not seen in this step.
     rule.compared({n: n < 10 for n in range(12)})
@@ -93,7 +93,7 @@ def test_secrets_stay_while_a_step_of_them_is_likelier_than_decoys() -> None:
 def test_a_secret_alone_is_judged_by_its_rank() -> None:
     """Against one decoy it is likelier half of the time."""
     rule = StopRule(["k"], Thresholds("t", {"ma": 0.5}))
-    rule.saw({0: 0.0})
+    rule.observe({0: 0.0})
     rule.compared({0: True})
     assert rule.active == frozenset()
     rule.compared({})
@@ -103,7 +103,7 @@ def test_a_secret_alone_is_judged_by_its_rank() -> None:
 def test_the_stricter_thresholds_hold_from_then_on() -> None:
     """Thresholds calibrated on the erased CLM can only tighten."""
     rule = StopRule(["k"], Thresholds("t", {"ma": 0.5}))
-    rule.saw({0: 0.4})
+    rule.observe({0: 0.4})
     assert rule.active == frozenset()
     rule.tighten(Thresholds("again", {"ma": 0.3}))
     assert rule.active == {0}

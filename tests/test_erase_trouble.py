@@ -16,12 +16,12 @@ import torch
 from erasing import FORGET, LIMITS
 
 from erasetest.clm import Clm, load_clm
-from erasetest.erase import METHODS, ErasureSettings, Lora, check_request, erase, erase_to
-from erasetest.erase.guard import Guard
-from erasetest.erase.objectives import Groups, Method, Weights
-from erasetest.erase.result import HARMED
-from erasetest.erase.rows import Row, retained_rows, with_ends
-from erasetest.erase.trained import Trained
+from erasetest.erasing import METHODS, ErasureSettings, Lora, check_request, erase, erase_to
+from erasetest.erasing.erasure_result import HARMED
+from erasetest.erasing.examples import TokenizedExample, append_eos, retained_examples
+from erasetest.erasing.objectives import Groups, Method, Weights
+from erasetest.erasing.retention_guard import RetentionGuard
+from erasetest.erasing.trainable import TrainableModel
 from erasetest.errors import BadInput, ErasureError
 from erasetest.probes import probe
 from erasetest.samples import SensitiveSample, make_sample
@@ -166,15 +166,15 @@ def test_the_guard_ends_what_harms_retained_code(method: str, ends: bool) -> Non
     assert (erasure.ended == HARMED) is ends
     assert erasure.history[0].retained_fall == 0
     assert (erasure.retained_fall > 0.1) is ends
-    kept = with_ends(clm, _rows(clm)) if METHODS[method].ends else _rows(clm)
+    kept = append_eos(clm, _rows(clm)) if METHODS[method].ends else _rows(clm)
     original, rows = tiny.reciting("gpt2"), [row.ids for row in kept]
     assert erasure.retained_fall == pytest.approx(
         _predicted(original, rows) - _predicted(clm, rows)
     )
 
 
-def _rows(clm: Clm) -> list[Row]:
-    return retained_rows(clm, tiny.RETAINED)
+def _rows(clm: Clm) -> list[TokenizedExample]:
+    return retained_examples(clm, tiny.RETAINED)
 
 
 def _predicted(clm: Clm, rows: list[tuple[int, ...]]) -> float:
@@ -293,22 +293,22 @@ def test_a_mask_of_bytes_is_no_weight(tmp_path: Path) -> None:
 def test_the_guard_sees_the_clm_as_it_will_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     """What rounding breaks counts as harm, whatever the weights in training say."""
     clm = tiny.reciting("qwen2")
-    fall = Guard.fall
+    fall = RetentionGuard.fall
 
     @contextlib.contextmanager
-    def broken(_: Trained) -> Iterator[None]:
+    def broken(_: TrainableModel) -> Iterator[None]:
         head = clm.model.get_output_embeddings().weight
         was = head.detach().clone()
         head.data.zero_()
         yield
         head.data.copy_(was)
 
-    def seen(guard: Guard) -> float:
+    def seen(guard: RetentionGuard) -> float:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Trained, "as_stored", broken)
+            patch.setattr(TrainableModel, "as_stored", broken)
             return fall(guard)
 
-    monkeypatch.setattr(Guard, "fall", seen)
+    monkeypatch.setattr(RetentionGuard, "fall", seen)
     erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, erasing.settings("decoys", guard=0.1))
     assert erasure.ended == HARMED
     assert max(step.retained_fall for step in erasure.history) < 0.1 < erasure.retained_fall

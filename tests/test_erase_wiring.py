@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 import tiny
 from erasing import LIMITS
-from pytest_erasetest.erasing import erase_leaking
+from pytest_erasetest.erasure import erase_leaking
 from pytest_erasetest.gate import Gate
-from pytest_erasetest.ledger import Ledger
 from pytest_erasetest.options import Settings
+from pytest_erasetest.shared_results import SharedResults
 
 from erasetest.cli import app
 from erasetest.clm import Clm
-from erasetest.erase import Erasure
-from erasetest.progress import progress
-from erasetest.provenance import Record
+from erasetest.clm.erasure_records import Record
+from erasetest.erasing import Erasure
 from erasetest.samples import SensitiveSample, make_sample, write_manifest
+from erasetest.support.progress import progress
 from erasetest.verdict import Thresholds
 
 NAME = "some/clm"
@@ -77,10 +77,10 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
         Record("decoys", "first", 9, True, ("planted-0", "planted-2", "elsewhere")),
         Record("decoys", "second", 9, True, ("planted-3",)),
     )
-    monkeypatch.setattr("erasetest.demo.open.open_clm", lambda *_: asked.clm)
-    monkeypatch.setattr("erasetest.erase.erase_to", asked.erase_to)
-    monkeypatch.setattr("erasetest.erase.own_generations", lambda *_, **__: RETAINED)
-    monkeypatch.setattr("erasetest.probes.run.mean_text_accuracy", asked.accuracy)
+    monkeypatch.setattr("erasetest.loading.open_clm", lambda *_: asked.clm)
+    monkeypatch.setattr("erasetest.erasing.erase_to", asked.erase_to)
+    monkeypatch.setattr("erasetest.erasing.self_generated_texts", lambda *_, **__: RETAINED)
+    monkeypatch.setattr("erasetest.probes.probing.mean_text_accuracy", asked.accuracy)
     monkeypatch.setattr("erasetest.verdict.calibration.calibrate", asked.calibrate)
     monkeypatch.setattr(Gate, "leaking", lambda _: ["planted-0", "planted-1"])
     monkeypatch.chdir(tmp_path)
@@ -104,7 +104,7 @@ def _gate(**given: object) -> Gate:
         **given,
     }
     Path("ledger").mkdir()
-    return Gate(Settings(**settings), Ledger(Path("ledger")), 0, 1, progress)
+    return Gate(Settings(**settings), SharedResults(Path("ledger")), 0, 1, progress)
 
 
 def _erase_by_gate(**given: object) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def test_one_clm_is_in_memory_while_the_gate_erases(monkeypatch: pytest.MonkeyPa
         held.append("clm" in vars(gate))
         return Erasure("decoys", {}, 1, 1, 1.0, None, True, (), LIMITS)
 
-    monkeypatch.setattr("erasetest.erase.erase_to", erase_to)
+    monkeypatch.setattr("erasetest.erasing.erase_to", erase_to)
     assert gate.clm is not None
     erase_leaking(gate)
     assert held == [False]

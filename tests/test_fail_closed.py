@@ -17,7 +17,7 @@ from fail_closed_ways import OUTSIDE, WAYS, Way
 from gates import SUITES
 
 from erasetest.commands.gate import run_gate, start_pytest
-from erasetest.gate_result import VARIABLE, Request
+from erasetest.reports.gate_result import VARIABLE, Request
 from erasetest.samples import write_manifest
 
 pytest.importorskip("httpx")

@@ -12,9 +12,9 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from erasetest import files
 from erasetest.errors import BadInput
-from erasetest.files import (
+from erasetest.support import atomic_files
+from erasetest.support.atomic_files import (
     cache_dir,
     check_new_directory,
     id_key,
@@ -56,7 +56,7 @@ def test_a_failed_write_leaves_the_old_file(
     def fail(*args: object, **kwargs: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files.os, failing, fail)
+    monkeypatch.setattr(atomic_files.os, failing, fail)
     with pytest.raises(BadInput) as caught:
         write_text(path, "new")
     assert str(caught.value) == f"cannot write {path}: the disk is full"
@@ -72,7 +72,7 @@ def test_an_interrupted_write_leaves_nothing(
     def interrupt(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(files.os, "fsync", interrupt)
+    monkeypatch.setattr(atomic_files.os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_text(tmp_path / "a.txt", "new")
     assert list(tmp_path.iterdir()) == []
@@ -196,7 +196,7 @@ def test_check_new_directory_looks_up_the_tree(
     def refused(**_: object) -> str:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(files.tempfile, "mkdtemp", refused)
+    monkeypatch.setattr(atomic_files.tempfile, "mkdtemp", refused)
     with pytest.raises(BadInput, match=r"cannot write .*c: Permission denied"):
         check_new_directory(tmp_path / "c")
 
@@ -260,7 +260,7 @@ def test_of_two_processes_the_first_key_stays(
         target.write_text("the other's")
         link(source, target)
 
-    monkeypatch.setattr(files.os, "link", other_first)
+    monkeypatch.setattr(atomic_files.os, "link", other_first)
     assert id_key() == b"the other's"
     assert [p.name for p in (tmp_path / "erasetest").iterdir()] == ["id.key"]
 
@@ -276,7 +276,7 @@ def test_an_id_key_that_cannot_be_kept(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_files_and_samples_need_no_torch() -> None:
     """Scanning and reporting start in a moment."""
-    code = "import sys, erasetest.samples, erasetest.files; sys.exit('torch' in sys.modules)"
+    code = "import sys, erasetest.samples; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -293,7 +293,7 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
 def test_standard_output_is_written_to(tmp_path: Path, redirected: bool) -> None:
     """A file that a shell redirects to, or a pipe; what is printed after it follows it."""
     code = (
-        "from erasetest.files import write_text\n"
+        "from erasetest.support.atomic_files import write_text\n"
         "write_text('/dev/stdout', 'one\\n')\n"
         "print('two')\n"
     )

@@ -19,7 +19,7 @@ import tiny
 from commands import ENVIRONMENT, erasetest, hear_ctrl_c
 
 from erasetest.errors import BadInput
-from erasetest.gate_result import (
+from erasetest.reports.gate_result import (
     VARIABLE,
     Request,
     contradiction,

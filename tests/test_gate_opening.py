@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from gates import gate
 from pytest_erasetest.gate import Gate
-from pytest_erasetest.ledger import Ledger
+from pytest_erasetest.shared_results import SharedResults
 
 from erasetest.errors import ClmError
 
@@ -51,7 +51,7 @@ def _silent(title: str) -> Iterator[Any]:
 @pytest.fixture
 def opened(tmp_path: Path) -> Gate:
     settings: Any = SimpleNamespace(clm="some/clm", clm_adapter=None, endpoint=False)
-    return Gate(settings, Ledger(tmp_path), 0, 1, _silent)
+    return Gate(settings, SharedResults(tmp_path), 0, 1, _silent)
 
 
 @pytest.mark.parametrize(

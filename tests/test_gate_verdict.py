@@ -9,10 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pytest_erasetest.baseline import Accepted
-from pytest_erasetest.ledger import Ledger
-from pytest_erasetest.state import Delivered, State
-from pytest_erasetest.verdict import _judge, _status
+from pytest_erasetest.accepted_leaks import Accepted
+from pytest_erasetest.outcome import _judge, _status
+from pytest_erasetest.run_state import Delivered, RunState
+from pytest_erasetest.shared_results import SharedResults
 
 from erasetest.probes import SampleMeasures, SecretMeasures
 from erasetest.samples import make_sample
@@ -26,9 +26,9 @@ def _measured(name: str, ma: float) -> dict[str, Any]:
     return SampleMeasures(name, (SecretMeasures(0, 3, "k", values),)).as_dict()
 
 
-def _run(folder: Path, before: tuple[float, float] = (0.9, 0.1)) -> State:
+def _run(folder: Path, before: tuple[float, float] = (0.9, 0.1)) -> RunState:
     """A run of two samples in which all went well: the first leaked and was erased."""
-    ledger = Ledger(folder)
+    ledger = SharedResults(folder)
     ledger.put("clm", {"name": "m"})
     ledger.put("thresholds", LIMITS.as_dict())
     ledger.put("before-00000", [_measured(n, ma) for n, ma in zip("ab", before, strict=True)])
@@ -47,7 +47,7 @@ def _run(folder: Path, before: tuple[float, float] = (0.9, 0.1)) -> State:
     delivered = Delivered({"a", "b"})
     for name, outcome in (("a", "failed"), ("b", "passed")):
         _deliver(delivered, f"test_x[{name}]", outcome, f"before {name}")
-    return State(settings, gate, _Shown(), delivered, worker=False)  # type: ignore[arg-type]
+    return RunState(settings, gate, _Shown(), delivered, worker=False)  # type: ignore[arg-type]
 
 
 class _Shown:
@@ -67,7 +67,7 @@ def _deliver(delivered: Delivered, nodeid: str, outcome: Any, *told: str) -> Non
         delivered.record(report)
 
 
-def _status_of(state: State, exitstatus: int = 1, stopped: bool = False) -> int:
+def _status_of(state: RunState, exitstatus: int = 1, stopped: bool = False) -> int:
     state.report = _judge(state, stopped)
     return _status(state, exitstatus)
 
@@ -81,8 +81,8 @@ def test_when_all_went_well_it_is_7(tmp_path: Path) -> None:
     assert state.report["problems"] == []
 
 
-def _set(name: str, *path: str, value: Any) -> Callable[[State], None]:
-    def change(state: State) -> None:
+def _set(name: str, *path: str, value: Any) -> Callable[[RunState], None]:
+    def change(state: RunState) -> None:
         made = state.gate.ledger.get(name)
         inner = made
         for key in path[:-1]:
@@ -93,11 +93,11 @@ def _set(name: str, *path: str, value: Any) -> Callable[[State], None]:
     return change
 
 
-def _put(name: str, value: Any) -> Callable[[State], None]:
+def _put(name: str, value: Any) -> Callable[[RunState], None]:
     return lambda state: state.gate.ledger.put(name, value)
 
 
-AGAINST: dict[str, tuple[Callable[[State], Any], str]] = {
+AGAINST: dict[str, tuple[Callable[[RunState], Any], str]] = {
     "not erased": (_set("erasure", "erasure", "erased", value=False), "leaks"),
     "retention": (_set("erasure", "erasure", "retention", "after", value=0.869), "leaks"),
     "utility failed": (_put("utility", {"utility": {"verdict": "fail"}}), "leaks"),

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from pytest_erasetest.ledger import Ledger
+from pytest_erasetest.shared_results import SharedResults
 
 _CONTEXT = multiprocessing.get_context("spawn")
 BLOCKS = [f"b{n}" for n in range(6)]
@@ -22,7 +22,7 @@ def _make_all(folder: Path, log: Path) -> None:
         time.sleep(0.1)
         return name.upper()
 
-    ledger = Ledger(folder)
+    ledger = SharedResults(folder)
     assert [ledger.make(name, make, BLOCKS) for name in BLOCKS] == [b.upper() for b in BLOCKS]
 
 
@@ -32,7 +32,7 @@ def _make_slowly(folder: Path) -> None:
         time.sleep(60)
         return "never"
 
-    Ledger(folder).make("x", make)
+    SharedResults(folder).make("x", make)
 
 
 def test_each_result_is_made_once(tmp_path: Path) -> None:
@@ -56,12 +56,12 @@ def test_a_maker_that_dies_is_replaced(tmp_path: Path) -> None:
         time.sleep(0.05)
     os.kill(int(worker.pid or 0), signal.SIGKILL)
     worker.join(10)
-    assert Ledger(tmp_path).make("x", lambda _: "mine") == "mine"
+    assert SharedResults(tmp_path).make("x", lambda _: "mine") == "mine"
 
 
 def test_a_maker_that_fails_leaves_nothing(tmp_path: Path) -> None:
     """Its error is the caller's; the next one may try again."""
-    ledger = Ledger(tmp_path)
+    ledger = SharedResults(tmp_path)
 
     def fail(_: str) -> str:
         raise ValueError("no")
@@ -69,5 +69,5 @@ def test_a_maker_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no"):
         ledger.make("x", fail)
     assert ledger.get("x") is None
-    assert Ledger(tmp_path).make("x", lambda _: 7) == 7
+    assert SharedResults(tmp_path).make("x", lambda _: 7) == 7
     assert ledger.get("x") == 7

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from pytest_erasetest import ledger
-from pytest_erasetest.ledger import Ledger
+from pytest_erasetest import shared_results
+from pytest_erasetest.shared_results import SharedResults
 
 _CONTEXT = multiprocessing.get_context("spawn")
 PATIENCE = 30.0
@@ -57,7 +57,7 @@ def _want(folder: Path, who: str, does: str) -> None:
 
     _note(folder, f"{who} asks")
     try:
-        made = Ledger(folder).make("x", make)
+        made = SharedResults(folder).make("x", make)
     except RuntimeError as error:
         _note(folder, f"{who} failed with {error}")
     else:
@@ -131,7 +131,7 @@ def test_kill_9_of_the_maker_while_others_wait(crew: Crew) -> None:
     assert sorted(line for line in noted if "has" in line) == [
         f'{who} has {{"by": "{makers[1]}"}}' for who in "BC"
     ]
-    assert Ledger(crew.folder).get("x") == {"by": makers[1]}
+    assert SharedResults(crew.folder).get("x") == {"by": makers[1]}
 
 
 def test_a_failure_is_its_makers_own(crew: Crew) -> None:
@@ -160,7 +160,7 @@ def test_work_that_fails_everywhere_hangs_nobody(crew: Crew) -> None:
         f"{who} failed with {who}" for who in "ABC"
     ]
     assert len([line for line in noted if "makes" in line]) == 3
-    assert Ledger(crew.folder).get("x") is None
+    assert SharedResults(crew.folder).get("x") is None
 
 
 def _want_all(folder: Path, who: int) -> None:
@@ -169,7 +169,7 @@ def _want_all(folder: Path, who: int) -> None:
         time.sleep(0.005)
         return [name, str(who)]
 
-    ledger = Ledger(folder)
+    ledger = SharedResults(folder)
     wanted = random.Random(who).sample(BLOCKS, len(BLOCKS))
     _note(folder, "ready")
     _until((folder / "go").exists)
@@ -197,7 +197,7 @@ def _want_x_and_others(folder: Path) -> None:
         _note(folder, f"B makes {name}")
         return name
 
-    assert Ledger(folder).make("x", make, ["x", "y", "z"]) == {"by": "A"}
+    assert SharedResults(folder).make("x", make, ["x", "y", "z"]) == {"by": "A"}
 
 
 def test_who_waits_makes_the_others_meanwhile(crew: Crew) -> None:
@@ -215,7 +215,7 @@ def test_who_waits_makes_the_others_meanwhile(crew: Crew) -> None:
 
 
 def _put_often(folder: Path) -> None:
-    ledger = Ledger(folder)
+    ledger = SharedResults(folder)
     for _ in range(40):
         ledger.put("large", LARGE)
 
@@ -225,9 +225,9 @@ def test_a_result_is_read_whole_while_it_is_written(crew: Crew) -> None:
     writer = crew.start(_put_often)
     seen = []
     while writer.is_alive():
-        seen.append(Ledger(crew.folder).get("large"))
+        seen.append(SharedResults(crew.folder).get("large"))
     assert crew.ended() == [0]
-    assert Ledger(crew.folder).get("large") == LARGE
+    assert SharedResults(crew.folder).get("large") == LARGE
     assert {json.dumps(value) for value in seen} <= {"null", json.dumps(LARGE)}
 
 
@@ -238,11 +238,11 @@ def test_what_was_made_just_before_the_lock_is_not_made_again(
 
     class LateLock(FileLock):
         def acquire(self, *arguments: Any, **named: Any) -> Any:
-            Ledger(tmp_path).put("x", "theirs")
+            SharedResults(tmp_path).put("x", "theirs")
             return super().acquire(*arguments, **named)
 
-    monkeypatch.setattr(ledger, "FileLock", LateLock)
-    assert Ledger(tmp_path).make("x", lambda _: "mine") == "theirs"
+    monkeypatch.setattr(shared_results, "FileLock", LateLock)
+    assert SharedResults(tmp_path).make("x", lambda _: "mine") == "theirs"
 
 
 @pytest.mark.parametrize("value", [0, False, "", [], {}, {"a": None}])
@@ -254,14 +254,14 @@ def test_an_empty_result_is_a_result(tmp_path: Path, value: Any) -> None:
         made.append(name)
         return value
 
-    assert Ledger(tmp_path).make("x", make) == value
-    assert Ledger(tmp_path).make("x", make) == value
+    assert SharedResults(tmp_path).make("x", make) == value
+    assert SharedResults(tmp_path).make("x", make) == value
     assert made == ["x"]
 
 
 def test_what_is_no_number_stays_so(tmp_path: Path) -> None:
     """Another process has to see it, or it would judge a damaged CLM as clean."""
-    Ledger(tmp_path).put("x", {"nan": math.nan, "inf": math.inf})
-    read = Ledger(tmp_path).get("x")
+    SharedResults(tmp_path).put("x", {"nan": math.nan, "inf": math.inf})
+    read = SharedResults(tmp_path).get("x")
     assert math.isnan(read["nan"])
     assert read["inf"] == math.inf

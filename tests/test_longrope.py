@@ -21,9 +21,9 @@ from erasetest.clm import (
     score_branches,
     wrap,
 )
-from erasetest.clm.batching import batches, like_lengths
-from erasetest.clm.noise import logit_noise
-from erasetest.erase import ErasureSettings, erase
+from erasetest.clm.batching import batches, group_by_length
+from erasetest.clm.numerical_noise import logit_noise
+from erasetest.erasing import ErasureSettings, erase
 from erasetest.samples import make_sample
 from erasetest.verdict import Thresholds
 
@@ -69,7 +69,7 @@ def _alone(clm: Clm, row: list[int], place: int) -> float:
 def test_scores_are_those_of_each_prefix_alone(name: str) -> None:
     """Whatever stands behind a token in its row, and beside it in the batch."""
     clm = _clm(name)
-    assert clm.first_window == (TURN if name == "longrope" else None)
+    assert clm.longrope_boundary == (TURN if name == "longrope" else None)
     rows = _rows((20, TURN - 1, TURN, TURN + 1, TURN + 2, 70, 96))
     targets = [Target(tuple(row), 5, len(row)) for row in rows]
     for row, scored in zip(rows, score(clm, targets), strict=True):
@@ -123,7 +123,7 @@ def test_the_least_turn_of_all_layers_counts() -> None:
         name: {"rope_type": "longrope", "original_max_position_embeddings": turn}
         for name, turn in turns.items()
     }
-    assert clm.first_window == TURN
+    assert clm.longrope_boundary == TURN
 
 
 def test_erasing_reads_rows_as_the_original_was_read() -> None:
@@ -145,7 +145,7 @@ def test_no_batch_has_rows_on_both_sides(lengths: list[int], budget: int) -> Non
     clm = _CLM
     clm.batch_tokens = budget
     found = list(batches(clm, lengths))
-    for groups in (found, like_lengths(lengths, 3.0, turn=TURN)):
+    for groups in (found, group_by_length(lengths, 3.0, turn=TURN)):
         assert sorted(i for batch in groups for i in batch) == list(range(len(lengths)))
         assert all(len({lengths[i] > TURN for i in batch}) == 1 for batch in groups)
     for batch in found:

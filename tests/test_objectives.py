@@ -10,9 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasetest import names
-from erasetest.erase.objectives import METHODS, Groups, Tokens, Weights
-from erasetest.erase.objectives.decoys import distance
+from erasetest.erasing.methods import METHOD_NAMES
+from erasetest.erasing.objectives import METHODS, Groups, Tokens, Weights
+from erasetest.erasing.objectives.decoy_matching import distance
 
 VOCABULARY = 11
 WEIGHTS = Weights(gamma=0.3, lam=0.2, alpha=7.0, hold=1.3, decoys=0.6, match=0.8)
@@ -27,14 +27,14 @@ class Raw:
     current: torch.Tensor
     original: torch.Tensor
     truth: torch.Tensor
-    owners: torch.Tensor
+    secret_ids: torch.Tensor
 
     def where(self, mask: torch.Tensor) -> Raw:
         return Raw(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
 
     def tokens(self) -> Tokens:
         # They are overwritten.
-        return Tokens.of(self.current.clone(), self.original.clone(), self.truth, self.owners)
+        return Tokens.of(self.current.clone(), self.original.clone(), self.truth, self.secret_ids)
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def _raw(count: int, seed: int) -> Raw:
     truth = torch.randint(VOCABULARY, (count,), generator=generator)
     # Some are predicted; secrets 7, 3, 7, 3, … have tokens that do not stand together.
     current.data[::2, truth[::2]] += 9 * torch.eye(len(truth[::2]))
-    owners = torch.tensor([7, 3] * count, dtype=torch.long)[:count]
-    return Raw(current.log_softmax(-1), original.log_softmax(-1), truth, owners)
+    secret_ids = torch.tensor([7, 3] * count, dtype=torch.long)[:count]
+    return Raw(current.log_softmax(-1), original.log_softmax(-1), truth, secret_ids)
 
 
 def _groups(sizes: tuple[int, ...]) -> RawGroups:
@@ -89,8 +89,8 @@ def _divergence(*groups: Raw) -> float:
 def _negative_preference(secret: Raw) -> float:
     """-2/beta times the mean over secrets of log sigmoid(-beta log p/p_original)."""
     values = []
-    for owner in set(secret.owners.tolist()):
-        mine = [i for i, o in enumerate(secret.owners.tolist()) if o == owner]
+    for owner in set(secret.secret_ids.tolist()):
+        mine = [i for i, o in enumerate(secret.secret_ids.tolist()) if o == owner]
         ratio = sum(_log_p(secret, i, "current") - _log_p(secret, i, "original") for i in mine)
         values.append(-2 / 0.1 * math.log(1 / (1 + math.exp(0.1 * ratio))))
     return sum(values) / len(values) if values else 0.0
@@ -101,9 +101,9 @@ def _known(g: RawGroups) -> float:
     secret = g.secret
     losses = []
     for i in range(len(secret.truth)):
-        owner = secret.owners[i]
-        decoy = g.decoys.where(g.decoys.owners == owner)
-        if len(decoy.truth) and _loss(secret.where(secret.owners == owner)) >= _loss(decoy):
+        owner = secret.secret_ids[i]
+        decoy = g.decoys.where(g.decoys.secret_ids == owner)
+        if len(decoy.truth) and _loss(secret.where(secret.secret_ids == owner)) >= _loss(decoy):
             continue
         if secret.current[i].max().item() == secret.current[i][secret.truth[i]].item():
             losses.append(-_log_p(secret, i, "current"))
@@ -113,8 +113,8 @@ def _known(g: RawGroups) -> float:
 def _apart(g: RawGroups) -> float:
     """Mean over the secrets with decoys of the distance of their mean losses."""
     found = []
-    for owner in set(g.secret.owners.tolist()) & set(g.decoys.owners.tolist()):
-        own, other = (_loss(t.where(t.owners == owner)) for t in (g.secret, g.decoys))
+    for owner in set(g.secret.secret_ids.tolist()) & set(g.decoys.secret_ids.tolist()):
+        own, other = (_loss(t.where(t.secret_ids == owner)) for t in (g.secret, g.decoys))
         found.append(abs(own - other))
     return sum(found) / len(found) if found else 0.0
 
@@ -139,18 +139,18 @@ def _by_definition(method: str, g: RawGroups) -> float:
 
 def _repeat(raw: Raw, times: int) -> Raw:
     # Other secrets of the same tokens, not longer ones.
-    owners = torch.cat([raw.owners + 100 * n for n in range(times)])
+    secret_ids = torch.cat([raw.secret_ids + 100 * n for n in range(times)])
     return Raw(
         raw.current.repeat(times, 1),
         raw.original.repeat(times, 1),
         raw.truth.repeat(times),
-        owners,
+        secret_ids,
     )
 
 
 def test_the_methods_are_there() -> None:
     """Under the names that options offer."""
-    assert tuple(METHODS) == names.METHODS
+    assert tuple(METHODS) == METHOD_NAMES
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -10,7 +10,7 @@ import pytest
 import tiny
 
 from erasetest.errors import BadInput
-from erasetest.probes.store import ProbeStore, check_store
+from erasetest.probes.measure_store import ProbeStore, check_store
 from erasetest.samples import write_manifest
 
 COLLISIONS = {

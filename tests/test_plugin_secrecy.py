@@ -90,7 +90,7 @@ def test_an_end_in_the_middle_shows_no_secret(leaking: Path, tmp_path: Path, end
 def test_an_error_inside_shows_no_locals(leaking: Path, tmp_path: Path) -> None:
     """A probe that breaks holds content and tokens in its locals: `-l` must not show them."""
     (tmp_path / "conftest.py").write_text(
-        "import erasetest.probes.run as run\n"
+        "import erasetest.probes.probing as run\n"
         "def broken(clm, jobs, sampler):\n"
         "    texts = [job.wanted for job in jobs]\n"
         "    raise RuntimeError(f'cannot score {texts}')\n"

@@ -19,7 +19,7 @@ from commands import ENVIRONMENT, erasetest
 from erasetest.clm import Clm, Sampler
 from erasetest.errors import BadInput
 from erasetest.probes import ProbeSettings, probe
-from erasetest.probes.store import ProbeStore, identity
+from erasetest.probes.measure_store import ProbeStore, identity
 from erasetest.samples import SensitiveSample, make_sample, write_manifest
 
 SAMPLES = tiny.PLANTED[:3]
@@ -92,7 +92,7 @@ def test_nothing_of_another_version_is_served(
 ) -> None:
     """A measure that means another thing now is measured again."""
     _kept(tmp_path / "s").close()
-    monkeypatch.setattr("erasetest.probes.store._VERSION", 0)
+    monkeypatch.setattr("erasetest.probes.measure_store._VERSION", 0)
     assert _store(tmp_path / "s", tiny.reciting("qwen2")).get(SAMPLES) is None
 
 

@@ -10,12 +10,12 @@ import tiny
 from probing import CASES, LONG
 
 from erasetest.clm import Clm, Sampler
-from erasetest.decoys import decoy
 from erasetest.probes import ProbeSettings, probe, probe_texts
 from erasetest.probes.exposure import exposure
 from erasetest.probes.extraction_likelihood import overlap
-from erasetest.probes.run import mean_text_accuracy
+from erasetest.probes.probing import mean_text_accuracy
 from erasetest.samples import make_sample
+from erasetest.samples.decoys import decoy
 from erasetest.verdict.calibration import decoyed
 
 

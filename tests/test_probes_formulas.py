@@ -12,8 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from erasetest.probes.exposure import _log_cdf, exposure, fit_skew_normal
-from erasetest.probes.likelihood import log2_probability, queries_for_half
-from erasetest.probes.min_k import min_k_pp
+from erasetest.probes.min_k_plus_plus import min_k_pp
+from erasetest.probes.sampling_likelihood import log2_probability, queries_for_half
 
 
 @given(st.lists(st.floats(-50, 0), min_size=1, max_size=30))

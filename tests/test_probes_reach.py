@@ -10,12 +10,12 @@ import tiny
 import torch
 
 from erasetest.clm import Clm, Continuation, encode
-from erasetest.clm.noise import logit_noise
+from erasetest.clm.numerical_noise import logit_noise
 from erasetest.probes import SampleMeasures, SecretMeasures, probe
 from erasetest.probes.extraction_likelihood import overlap
-from erasetest.probes.jobs import score_jobs, secret_jobs
-from erasetest.probes.paths import Path, _the_other_way
-from erasetest.probes.run import _measures
+from erasetest.probes.probing import _measures
+from erasetest.probes.tie_analysis import Path, _the_other_way
+from erasetest.probes.token_spans import score_spans, secret_spans
 from erasetest.samples import SensitiveSample, make_sample
 from erasetest.verdict import Thresholds, judge
 
@@ -27,7 +27,7 @@ def test_a_tie_is_within_reach() -> None:
     plain = probe(clm, [sample])[0].secrets[0]
     assert plain.reach == {}
     margins = sorted(
-        abs(margin) for job in score_jobs(clm, secret_jobs(clm, [sample], encode(clm, [sample])))
+        abs(margin) for job in score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
         for margin in job.found.margins
     )  # fmt: skip
     clm.noise = margins[1] + 1e-6
@@ -60,7 +60,7 @@ def _said_both_ways(clm: Clm, prefix: list[int], tokens: int, noise: float) -> l
 
 def _reach_is_that_of_the_definition(clm: Clm, sample: SensitiveSample) -> int:
     """Hold the reach of EL 3 and 5 against both ways of each place; how many of them differ."""
-    (job,) = score_jobs(clm, secret_jobs(clm, [sample], encode(clm, [sample])))
+    (job,) = score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
     truth, p = list(job.truth), list(job.ids[: job.first])
     (secret,) = probe(clm, [sample])[0].secrets
     moved = 0
@@ -88,7 +88,7 @@ def test_a_tie_within_a_continuation_is_within_reach(family: str) -> None:
         (whole,) = planted.secrets
         start = whole.start + number % 3 * 3
         sample = make_sample(planted.content.reveal(), [(start, whole.end, whole.kind)])
-        (job,) = score_jobs(clm, secret_jobs(clm, [sample], encode(clm, [sample])))
+        (job,) = score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
         clm.noise = 0.99 * min(abs(margin) for margin in job.found.margins)
         moved += _reach_is_that_of_the_definition(clm, sample)
     assert moved
@@ -99,7 +99,7 @@ def test_a_tie_between_two_wrong_tokens_is_within_reach() -> None:
     moved = 0
     for sample in tiny.PLANTED:
         clm = tiny.reciting("qwen2", tied=False)
-        (job,) = score_jobs(clm, secret_jobs(clm, [sample], encode(clm, [sample])))
+        (job,) = score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
         wrong = [g for g in job.found.greedy if g not in job.truth and g not in clm.end_tokens]
         if not wrong:
             continue
@@ -114,7 +114,7 @@ def test_a_tie_between_two_wrong_tokens_is_within_reach() -> None:
 def test_what_ties_make_of_a_continuation_is_the_least_and_the_most() -> None:
     """Whichever way was seen."""
     clm = tiny.reciting("qwen2")
-    (job,) = score_jobs(clm, secret_jobs(clm, tiny.PLANTED[7:], encode(clm, tiny.PLANTED[7:])))
+    (job,) = score_spans(clm, secret_spans(clm, tiny.PLANTED[7:], encode(clm, tiny.PLANTED[7:])))
     size = len(job.truth)
     wrong = {i: [0] * (size - i) for i in range(size)}
     right = {i: list(job.truth[i:]) for i in range(size)}

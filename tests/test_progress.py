@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import erasetest.progress as module
-from erasetest.progress import progress
+import erasetest.support.progress as module
+from erasetest.support.progress import progress
 
 EVERY = 10.0
 
@@ -193,7 +193,7 @@ def test_standard_error_is_the_default(clock: Clock, capsys: pytest.CaptureFixtu
 
 PROGRAM = """
 import sys, time
-from erasetest.progress import progress
+from erasetest.support.progress import progress
 with progress("probing") as task:
     task(0, 0)
     task(3, 7, "worst MA 0.50")

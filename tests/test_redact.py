@@ -19,8 +19,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.vendor.pretty import pretty as hypothesis_pretty
 
-from erasetest.redact import SHORTEST, WINDOW, Masked, Redactor, StreamRedactor
-from erasetest.samples import make_sample
+from erasetest.samples import Masked, make_sample
+from erasetest.samples.redactor import SHORTEST, WINDOW, Redactor, StreamRedactor
 
 TEXT = "hunter2-hunter2"
 # Without the brackets of "[masked]", which would be a secret of their own.
@@ -96,7 +96,7 @@ def test_assertions_do_not_show_masked_text(pytester: pytest.Pytester) -> None:
     """pytest's rewritten assertions and locals show its length alone."""
     pytester.makepyfile(
         """
-        from erasetest.redact import Masked
+        from erasetest.samples import Masked
         def test_it():
             masked, other = Masked("hunter2" * 3), Masked("hunter3" * 3)
             assert masked == other

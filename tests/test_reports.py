@@ -12,7 +12,7 @@ import pytest
 from erasetest.errors import BadInput
 from erasetest.probes.measures import MEASURES, SampleMeasures, SecretMeasures
 from erasetest.reports import read_report, write_report
-from erasetest.reports.document import LeakageReport, sample_rows
+from erasetest.reports.leakage_report import LeakageReport, sample_rows
 from erasetest.reports.markdown import worst_first
 from erasetest.samples import SensitiveSample, Source, make_sample
 from erasetest.verdict import Thresholds

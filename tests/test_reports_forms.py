@@ -15,7 +15,7 @@ from reporting import copied
 from erasetest.errors import BadInput, ManifestError
 from erasetest.probes import probe
 from erasetest.reports import SCHEMA, LeakageReport, read_report, write_report
-from erasetest.reports.document import sample_rows
+from erasetest.reports.leakage_report import sample_rows
 from erasetest.reports.markdown import markdown
 from erasetest.reports.write import check_report_path
 

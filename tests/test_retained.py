@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasetest.retained import holder
 from erasetest.samples import make_sample
+from erasetest.samples.retained import holder
 
 TEXTS = st.text("ab1", max_size=24)
 

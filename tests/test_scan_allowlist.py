@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from erasetest.scan import Document, find_secrets
+from erasetest.scanning import Document, find_secrets
 
 VALUE = "k7Qm" + "2vXw9"
 LINE = f'password = "{VALUE}"'

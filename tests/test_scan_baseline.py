@@ -10,10 +10,10 @@ import pytest
 from detect_secrets import SecretsCollection
 from detect_secrets.settings import default_settings
 
-from erasetest.demo.secrets import GENERATORS
+from erasetest.demo.synthetic_secrets import GENERATORS
 from erasetest.errors import BadInput
-from erasetest.scan import Document, find_secrets
-from erasetest.scan.baseline import Baseline
+from erasetest.scanning import Document, find_secrets
+from erasetest.scanning.detect_secrets_baseline import Baseline
 
 SECRETS = {
     kind: generate(random.Random(8)).replace("\n", "\\n")

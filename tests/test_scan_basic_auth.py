@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scanning import findings
 
-from erasetest.scan.detectors.basic_auth import DETECTORS
+from erasetest.scanning.detectors.basic_auth import DETECTORS
 
 PASSWORD = "k7Qm" + "2vXw9"
 

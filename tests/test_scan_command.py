@@ -16,7 +16,7 @@ import pytest
 import tiny
 from commands import ENVIRONMENT, erasetest, hear_ctrl_c
 
-from erasetest.demo.secrets import GENERATORS
+from erasetest.demo.synthetic_secrets import GENERATORS
 from erasetest.samples import read_manifest
 
 VALUE = "k7Qm" + "2vXw9"
@@ -216,7 +216,7 @@ def test_ctrl_c_ends_several_processes_at_once(tmp_path: Path) -> None:
 
 
 def test_two_scans_of_one_output_are_one_too_many(corpus: Path) -> None:
-    from erasetest.files import reserved
+    from erasetest.support.atomic_files import reserved
 
     with reserved(corpus / "found.jsonl"):
         run = erasetest("scan", "corpus", "-o", "found.jsonl", cwd=corpus)

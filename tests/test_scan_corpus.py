@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from erasetest.demo.secrets import GENERATORS
+from erasetest.demo.synthetic_secrets import GENERATORS
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample, Source, read_manifest
-from erasetest.scan import Rules, Scanned, ScanSettings, Skipped, corpus, scan_to
-from erasetest.scan.corpus import batches_of
-from erasetest.scan.sources import Job, Text
+from erasetest.scanning import Rules, ScanSettings, ScanSummary, Skipped, corpus_scan, scan_to
+from erasetest.scanning.corpus_scan import batches_of
+from erasetest.scanning.sources import Job, Text
 
 VALUE = "k7Qm" + "2vXw9"
 GITHUB = GENERATORS["github-token"](random.Random(1))
@@ -32,7 +32,7 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def scanned(
     *paths: Path, settings: ScanSettings | None = None
-) -> tuple[Scanned, list[SensitiveSample], list[Skipped]]:
+) -> tuple[ScanSummary, list[SensitiveSample], list[Skipped]]:
     """What a scan tells, writes and leaves out."""
     output = paths[0].parent / "found.jsonl"
     skipped: list[Skipped] = []
@@ -208,8 +208,10 @@ def test_a_scan_that_was_stopped_goes_on_and_writes_the_same(
     assert kept.stat().st_mode & 0o777 == 0o600
     kept.write_bytes(kept.read_bytes()[:-10])
     seen: list[Job] = []
-    scan_to_line = corpus.scan_to_line
-    monkeypatch.setattr(corpus, "scan_to_line", lambda job: seen.append(job) or scan_to_line(job))
+    scan_to_line = corpus_scan.scan_to_line
+    monkeypatch.setattr(
+        corpus_scan, "scan_to_line", lambda job: seen.append(job) or scan_to_line(job)
+    )
     skipped: list[Skipped] = []
     result = scan_to(output, [folder], tell_skipped=skipped.append)
     assert (replace(result, resumed=0), read_manifest(output), skipped) == whole
@@ -241,10 +243,10 @@ def test_kept_batches_of_other_settings_are_not_taken(tmp_path: Path, folder: Pa
 
 def test_what_batches_hang_on_is_the_same_in_every_process() -> None:
     code = (
-        "from pathlib import Path; from erasetest.scan import corpus, Rules, ScanSettings;"
-        "from erasetest.scan.baseline import Baseline;"
+        "from pathlib import Path; from erasetest.scanning import corpus_scan, Rules, ScanSettings;"
+        "from erasetest.scanning.detect_secrets_baseline import Baseline;"
         "listed = Baseline({name: frozenset('0123456789') for name in 'ab'});"
-        "print(corpus._key([Path('x')], ScanSettings(Rules('low', listed))))"
+        "print(corpus_scan._key([Path('x')], ScanSettings(Rules('low', listed))))"
     )
     keys = {
         subprocess.run(
@@ -319,13 +321,13 @@ def test_a_text_that_ends_a_process_is_named_and_the_rest_is_scanned(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "a.py").write_text(f'password = "{VALUE}"\n')
-    planned = corpus.plan
+    planned = corpus_scan.plan
 
     def with_one_more(*given: object, **options: object) -> Iterator[Job | Skipped]:
         yield Deadly()
         yield from planned(*given, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(corpus, "plan", with_one_more)
+    monkeypatch.setattr(corpus_scan, "plan", with_one_more)
     _, samples, skipped = scanned(folder, settings=ScanSettings(processes=2))
     assert [str(sample.source) for sample in samples] == [
         "first.py:1", "third.py:1", f"{folder.as_posix()}/a.py:1",

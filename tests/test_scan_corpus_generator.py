@@ -14,9 +14,9 @@ from benchmarks.scan_corpus import Score, found_in_manifest, generate, score
 from benchmarks.scan_corpus.base import library_pieces
 from benchmarks.scan_corpus.kinds import FORMS
 from benchmarks.scan_corpus.writing import files
-from erasetest.demo.secrets import GENERATORS
-from erasetest.scan import Document, find_secrets, scan_to
-from erasetest.scan.detectors import tokens
+from erasetest.demo.synthetic_secrets import GENERATORS
+from erasetest.scanning import Document, find_secrets, scan_to
+from erasetest.scanning.detectors import tokens
 
 DENSE = 1000
 """Secrets a megabyte, so that a small corpus holds every kind."""

@@ -12,8 +12,8 @@ from detect_secrets.settings import get_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasetest.demo.secrets import GENERATORS
-from erasetest.scan import Document, find_secrets
+from erasetest.demo.synthetic_secrets import GENERATORS
+from erasetest.scanning import Document, find_secrets
 
 VALUE = "k7Qm" + "2vXw9"
 GITHUB = GENERATORS["github-token"](random.Random(1))
@@ -92,7 +92,7 @@ def test_findings_are_in_order_and_the_same_each_time() -> None:
 
 def test_importing_the_detectors_leaves_warnings_alone() -> None:
     program = (
-        "import warnings; shown = warnings.showwarning; import erasetest.scan; "
+        "import warnings; shown = warnings.showwarning; import erasetest.scanning; "
         "assert warnings.showwarning is shown"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

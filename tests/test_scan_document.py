@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasetest.scan.document import LONGEST_LINE, Document
+from erasetest.scanning.document import LONGEST_LINE, Document
 
 
 def test_every_kind_of_line_break_ends_a_line_and_keeps_its_place() -> None:

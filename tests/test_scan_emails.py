@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scanning import findings
 
-from erasetest.scan.detectors.emails import DETECTORS
+from erasetest.scanning.detectors.emails import DETECTORS
 
 AT = "@"
 HOME = "vellum" + "works"

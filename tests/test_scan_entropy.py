@@ -8,7 +8,7 @@ import random
 import pytest
 from scanning import findings
 
-from erasetest.scan.detectors.entropy import DETECTORS
+from erasetest.scanning.detectors.entropy import DETECTORS
 
 HEX = f"{random.Random(11).getrandbits(160):040x}"
 BASE64 = base64.b64encode(random.Random(3).randbytes(36)).decode()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasetest.scan.gibberish import PIECE, TABLE, is_random, least_evidence
+from erasetest.scanning.gibberish import PIECE, TABLE, is_random, least_evidence
 
 SEEDS = 400
 WORDS = ["connection", "pool", "timeout", "request", "handler", "session", "config", "parser"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scanning import findings
 
-from erasetest.scan.detectors.idioms import DETECTORS
+from erasetest.scanning.detectors.idioms import DETECTORS
 
 VALUE = "k7Qm" + "2vXw9"
 

@@ -7,8 +7,8 @@ import random
 import pytest
 from scanning import findings
 
-from erasetest.demo.secrets import ip_address
-from erasetest.scan.detectors.ip_addresses import DETECTORS
+from erasetest.demo.synthetic_secrets import ip_address
+from erasetest.scanning.detectors.ip_addresses import DETECTORS
 
 V4 = ".".join(["93", "184", "77", "34"])
 V6 = ip_address(random.Random(2))

@@ -10,9 +10,9 @@ import string
 import pytest
 from scanning import findings
 
-from erasetest.scan import Document, find_secrets, issuers
-from erasetest.scan.detectors import tokens
-from erasetest.scan.issuers import ISSUERS
+from erasetest.scanning import Document, find_secrets, issuers
+from erasetest.scanning.detectors import tokens
+from erasetest.scanning.issuers import ISSUERS
 
 ALPHANUMERIC = string.ascii_letters + string.digits
 UPPER = string.ascii_uppercase + string.digits

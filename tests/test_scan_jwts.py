@@ -7,8 +7,8 @@ import random
 import pytest
 from scanning import findings
 
-from erasetest.demo.secrets import jwt
-from erasetest.scan.detectors.jwts import DETECTORS
+from erasetest.demo.synthetic_secrets import jwt
+from erasetest.scanning.detectors.jwts import DETECTORS
 
 TOKEN = jwt(random.Random(3))
 

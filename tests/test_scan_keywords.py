@@ -7,7 +7,7 @@ import time
 import pytest
 from scanning import findings
 
-from erasetest.scan.detectors.keywords import DETECTORS
+from erasetest.scanning.detectors.keywords import DETECTORS
 
 VALUE = "k7Qm" + "2vXw9"
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from erasetest.scan.near import similarity, sketch
+from erasetest.scanning.near_duplicates import similarity, sketch
 
 
 def lines(rng: random.Random, count: int) -> list[str]:

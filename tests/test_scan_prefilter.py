@@ -17,20 +17,20 @@ from detect_secrets.util.code_snippet import get_code_snippet
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from erasetest.demo.secrets import GENERATORS
+from erasetest.demo.synthetic_secrets import GENERATORS
 from erasetest.errors import BadInput
-from erasetest.scan import detect
-from erasetest.scan.clues import Clue, clue_of, plain
-from erasetest.scan.detect_secrets_parts import (
+from erasetest.scanning import detection
+from erasetest.scanning.detect_secrets_findings import plugin_findings, plugins_used
+from erasetest.scanning.detect_secrets_parts import (
     DENYLIST_REGEX,
     REGEX_BY_FILETYPE,
     RegexBasedDetector,
     get_mapping_from_secret_type_to_class,
 )
-from erasetest.scan.detectors import idioms, keywords
-from erasetest.scan.document import LONGEST_LINE, Document
-from erasetest.scan.plugins import plugin_findings, plugins_used
-from erasetest.scan.prefilter import Prefilter, has_hyperscan
+from erasetest.scanning.detectors import idioms, keywords
+from erasetest.scanning.document import LONGEST_LINE, Document
+from erasetest.scanning.prefilter import Prefilter, has_hyperscan
+from erasetest.scanning.required_literals import RequiredLiterals, plain, required_literals_of
 
 ENGINES = [False, pytest.param(True, marks=pytest.mark.skipif(not has_hyperscan(), reason="extra"))]
 
@@ -51,25 +51,25 @@ PATTERNS = dict.fromkeys(pattern for _, pattern in of_plugins())
 @pytest.mark.parametrize(
     ("pattern", "clue"),
     [
-        ("abc", Clue(words=frozenset({"abc"}))),
-        ("a(?:b|c)d?x", Clue(words=frozenset({"abx", "acx", "abdx", "acdx"}))),
-        ("(?i)Api_?Key[0-9]*", Clue(words=frozenset({"api_key", "apikey"}))),
-        ("[a-z]+abc(?=x)def", Clue(words=frozenset({"abcdef"}))),
-        ("(?:abc|x[0-9]y)", Clue(words=frozenset({"abc", "x"}))),
+        ("abc", RequiredLiterals(words=frozenset({"abc"}))),
+        ("a(?:b|c)d?x", RequiredLiterals(words=frozenset({"abx", "acx", "abdx", "acdx"}))),
+        ("(?i)Api_?Key[0-9]*", RequiredLiterals(words=frozenset({"api_key", "apikey"}))),
+        ("[a-z]+abc(?=x)def", RequiredLiterals(words=frozenset({"abcdef"}))),
+        ("(?:abc|x[0-9]y)", RequiredLiterals(words=frozenset({"abc", "x"}))),
         ("(?:abc)?d?", None),
         ("a*|b", None),
-        ("[0-9]{9}:[A-Z]{25}", Clue(runs=frozenset({24}))),
-        ("(?:ab[0-9]{40}|cd[a-f]{22})", Clue(runs=frozenset({24}))),
+        ("[0-9]{9}:[A-Z]{25}", RequiredLiterals(runs=frozenset({24}))),
+        ("(?:ab[0-9]{40}|cd[a-f]{22})", RequiredLiterals(runs=frozenset({24}))),
         ("[^a]{40}é", None),
     ],
 )
-def test_a_clue_is_what_every_match_holds(pattern: str, clue: Clue | None) -> None:
-    assert clue_of([re.compile(pattern)]) == clue
+def test_a_clue_is_what_every_match_holds(pattern: str, clue: RequiredLiterals | None) -> None:
+    assert required_literals_of([re.compile(pattern)]) == clue
 
 
 def test_no_pattern_gives_no_clue_for_all() -> None:
-    assert clue_of([re.compile("abc"), re.compile("a*")]) is None
-    assert clue_of([]) is None
+    assert required_literals_of([re.compile("abc"), re.compile("a*")]) is None
+    assert required_literals_of([]) is None
 
 
 def test_every_sign_that_a_pattern_takes_for_a_letter_is_that_letter_in_plain_text() -> None:
@@ -82,7 +82,7 @@ def test_every_sign_that_a_pattern_takes_for_a_letter_is_that_letter_in_plain_te
 
 
 def test_every_pattern_of_detect_secrets_has_a_clue() -> None:
-    without = {name for name, pattern in of_plugins() if clue_of([pattern]) is None}
+    without = {name for name, pattern in of_plugins() if required_literals_of([pattern]) is None}
     assert without == set()
 
 
@@ -100,7 +100,7 @@ def test_a_line_that_a_pattern_matches_holds_its_clue(
     text = "".join(re.split(r"[\r\n]", data.draw(st.from_regex(pattern))))
     before = data.draw(st.text(st.sampled_from("aZ0 é🦉\n"), max_size=5))
     document = Document.of("a.py", f"{before}\n{text[:LONGEST_LINE]}\r\nnext é\n")
-    (lines,) = Prefilter([clue_of([pattern])], hyperscan=hyperscan).lines(document)
+    (lines,) = Prefilter([required_literals_of([pattern])], hyperscan=hyperscan).lines(document)
     for line in document.lines:
         if pattern.search(line.text):
             assert line in lines
@@ -129,8 +129,10 @@ def test_lines_are_those_that_hold_the_clue_by_definition(
 ) -> None:
     shape = "[abs]{3}"
     clues = [
-        Clue(words=frozenset(words)), Clue(runs=frozenset({run})), Clue(shapes=frozenset({shape})),
-        Clue(frozenset(words), frozenset({run}), frozenset({shape})), None,
+        RequiredLiterals(words=frozenset(words)),
+        RequiredLiterals(runs=frozenset({run})),
+        RequiredLiterals(shapes=frozenset({shape})),
+        RequiredLiterals(frozenset(words), frozenset({run}), frozenset({shape})), None,
     ]  # fmt: skip
     document = Document.of("a.py", text)
     found = Prefilter(clues, hyperscan=hyperscan).lines(document)
@@ -196,10 +198,10 @@ class HouseToken(RegexBasedDetector):
 
 
 def _with_entry(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    entry = EntryPoint("house", value, detect.ENTRY_POINTS)
-    monkeypatch.setattr(detect, "entry_points", lambda group: [entry])
-    for cached in (detect.ranked_detectors, detect._ready):
-        monkeypatch.setattr(detect, cached.__name__, cached.__wrapped__)
+    entry = EntryPoint("house", value, detection.ENTRY_POINTS)
+    monkeypatch.setattr(detection, "entry_points", lambda group: [entry])
+    for cached in (detection.ranked_detectors, detection._ready):
+        monkeypatch.setattr(detection, cached.__name__, cached.__wrapped__)
 
 
 def test_a_plugin_of_a_user_is_a_detector_and_goes_before_ours(
@@ -207,7 +209,7 @@ def test_a_plugin_of_a_user_is_a_detector_and_goes_before_ours(
 ) -> None:
     _with_entry(monkeypatch, f"{__name__}:HouseToken")
     text = 'password = "house_' + '491734"'
-    (finding,) = detect.find_secrets(Document.of("a.py", text))
+    (finding,) = detection.find_secrets(Document.of("a.py", text))
     assert (finding.kind, text[finding.start : finding.end]) == ("house-token", text[12:24])
 
 
@@ -223,4 +225,4 @@ def test_a_detector_of_a_user_that_is_none_is_named(
 ) -> None:
     _with_entry(monkeypatch, value)
     with pytest.raises(BadInput, match=message):
-        detect.find_secrets(Document.of("a.py", "x"))
+        detection.find_secrets(Document.of("a.py", "x"))

@@ -7,8 +7,8 @@ import random
 import pytest
 from scanning import findings
 
-from erasetest.demo.secrets import private_key
-from erasetest.scan.detectors.private_keys import DETECTORS
+from erasetest.demo.synthetic_secrets import private_key
+from erasetest.scanning.detectors.private_keys import DETECTORS
 
 KEY = private_key(random.Random(7))
 DASHES = "-" * 5

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from erasetest.scan.reading import LARGEST_FILE, Decoded, Unreadable, decode, read_bytes
+from erasetest.scanning.text_decoding import LARGEST_FILE, Decoded, Unreadable, decode, read_bytes
 
 TEXT = "naïve 🦉 = 1\r\n"
 

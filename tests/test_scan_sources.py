@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from erasetest.errors import BadInput
-from erasetest.scan.reading import LARGEST_FILE
-from erasetest.scan.sources import Columns, Text, jsonl, plan, texts
-from erasetest.scan.walk import Skipped
+from erasetest.scanning.sources import Columns, Text, jsonl, plan, texts
+from erasetest.scanning.text_decoding import LARGEST_FILE
+from erasetest.scanning.walk import Skipped
 
 OPENERS = {"": open, ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
@@ -197,7 +197,7 @@ def test_records_are_read_back_whatever_the_size_of_a_job(
 LONG = """
 import resource, sys
 from pathlib import Path
-from erasetest.scan.sources import plan
+from erasetest.scanning.sources import plan
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for job in plan([Path(sys.argv[1])]):
     for text in getattr(job, "texts", list)():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_scan_sources import read, short
 
-from erasetest.scan.sources.compressed import _Frames
+from erasetest.scanning.sources.compressed import _Frames
 
 
 def frames(data: bytes) -> io.BufferedReader:

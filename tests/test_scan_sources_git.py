@@ -11,8 +11,8 @@ import pytest
 from test_scan_sources import read, short
 
 from erasetest.errors import BadInput
-from erasetest.scan.sources import plan
-from erasetest.scan.walk import Skipped
+from erasetest.scanning.sources import plan
+from erasetest.scanning.walk import Skipped
 
 BROKEN = "broken: git cannot read its object"
 

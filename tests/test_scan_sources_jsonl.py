@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from test_scan_sources import read, short, write_lines
 
-from erasetest.scan.sources import jsonl
+from erasetest.scanning.sources import jsonl
 
 
 @pytest.mark.parametrize("count", [1, 7])

@@ -9,8 +9,8 @@ import pytest
 from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 from scanning import findings
 
-from erasetest.demo.secrets import GENERATORS
-from erasetest.scan.detectors import tokens
+from erasetest.demo.synthetic_secrets import GENERATORS
+from erasetest.scanning.detectors import tokens
 
 
 def draw(length: int, alphabet: str = string.ascii_letters + string.digits, seed: int = 5) -> str:

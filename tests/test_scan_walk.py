@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from erasetest.errors import BadInput
-from erasetest.scan.walk import SKIPPED_FOLDERS, Skipped, shown, walk
+from erasetest.scanning.walk import SKIPPED_FOLDERS, Skipped, shown, walk
 
 
 def list_files(paths: list[Path]) -> tuple[list[Path], list[Skipped]]:

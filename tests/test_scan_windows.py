@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasetest.scan.document import LONGEST_LINE, Document, Finding
-from erasetest.scan.windows import AFTER, BEFORE, WHOLE_FILE, Window, cut
+from erasetest.scanning.document import LONGEST_LINE, Document, Finding
+from erasetest.scanning.sample_windows import AFTER, BEFORE, WHOLE_FILE, Window, cut
 
 LINE = "value = compute(value) + 1\n"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from erasetest.errors import BadInput
-from erasetest.scan.workers import Ask, Died, in_order
+from erasetest.scanning.worker_pool import Ask, Died, in_order
 
 factor = 1
 
@@ -79,7 +79,7 @@ def test_processes_end_with_the_one_that_began_them(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from test_scan_workers import dead, pid\n"
-        "from erasetest.scan.workers import in_order\n"
+        "from erasetest.scanning.worker_pool import in_order\n"
         "if __name__ == '__main__':\n"
         "    for found in in_order(pid, iter(int, 1), 2, dead=dead):\n"
         "        print(found, flush=True)\n"

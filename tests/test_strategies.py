@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erasetest.demo.secrets import GENERATORS
+from erasetest.demo.synthetic_secrets import GENERATORS
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample
-from erasetest.scan import Document, find_secrets
+from erasetest.scanning import Document, find_secrets
 from erasetest.strategies import KINDS, like, samples, secrets
 
 # What the scanner knows by the words around it, and not by its own form.

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from commands import ENVIRONMENT
 
-from erasetest.temporary import remove_abandoned
+from erasetest.support.temporary_folder import remove_abandoned
 
 HOLD = """
 import sys
-from erasetest.temporary import process_folder
+from erasetest.support.temporary_folder import process_folder
 place = process_folder()
 (place / "inside").mkdir()
 print(place, flush=True)

@@ -10,8 +10,8 @@ import statistics
 import pytest
 
 from erasetest.errors import BadInput
-from erasetest.utility.compare import Power, compare, default_margin, power, utility_report
-from erasetest.utility.score import Tally, UtilityScore
+from erasetest.utility.non_inferiority import Power, compare, default_margin, power, utility_report
+from erasetest.utility.scoring import Tally, UtilityScore
 from erasetest.utility.student_t import cdf, quantile
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from erasetest.errors import BadInput, ManifestError
 from erasetest.utility.completions import read_completions
-from erasetest.utility.preflight import check_problems
+from erasetest.utility.problem_check import check_problems
 from erasetest.utility.problems import Problem, read_problems
-from erasetest.utility.score import repetition, score_completions
+from erasetest.utility.scoring import repetition, score_completions
 
 CHECK = "def check(f):\n    assert f(2) == 4\n"
 PROBLEMS = [

@@ -14,19 +14,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import erasetest.utility.generate as generate_module
-import erasetest.utility.measure as measure_module
+import erasetest.utility.evaluation as measure_module
+import erasetest.utility.generation as generate_module
 from erasetest.clm import Clm
 from erasetest.errors import BadInput, SandboxError
 from erasetest.samples import make_sample
 from erasetest.utility import Problem, read_problems
-from erasetest.utility.generate import aligned_prompt, generate
-from erasetest.utility.held_out import held_out_likelihood
-from erasetest.utility.measure import measure
+from erasetest.utility.evaluation import measure
+from erasetest.utility.generation import aligned_prompt, generate
+from erasetest.utility.held_out_nll import held_out_likelihood
 from erasetest.utility.sampling import Prompting, Sampling
 from erasetest.utility.sandbox import Limits, pool
-from erasetest.utility.score import Tally
-from erasetest.utility.unfinished import Tallies
+from erasetest.utility.score_journal import ScoreJournal
+from erasetest.utility.scoring import Tally
 
 PROMPTS: tuple[Prompting, ...] = ("aligned", "stripped", "whole")
 GREEDY = Sampling(samples=1, temperature=0, max_tokens=48)
@@ -407,12 +407,12 @@ def test_a_killed_measurement_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_what_is_kept_hangs_on_all_that_is_asked(tmp_path: Path) -> None:
     """Numbers of another CLM, seed, limit or problem are not taken for these; no text is kept."""
     kept = tmp_path / "part"
-    first = Tallies(kept, "a key")
+    first = ScoreJournal(kept, "a key")
     first.keep(0, [Tally("r/0", {"passed": 1, "failed": 1, "timeout": 0}, 2, 0.5)])
-    assert Tallies(kept, "a key").of(0, RETURNS[:1]) is not None
-    assert Tallies(kept, "a key").of(1, RETURNS[:1]) is None
-    assert Tallies(kept, "a key").of(0, RETURNS[:2]) is None
-    assert Tallies(kept, "another").of(0, RETURNS[:1]) is None
+    assert ScoreJournal(kept, "a key").of(0, RETURNS[:1]) is not None
+    assert ScoreJournal(kept, "a key").of(1, RETURNS[:1]) is None
+    assert ScoreJournal(kept, "a key").of(0, RETURNS[:2]) is None
+    assert ScoreJournal(kept, "another").of(0, RETURNS[:1]) is None
     clm, other = _clm("qwen2"), _clm("gpt2")
     one = measure_module._key(clm, RETURNS, [WARM], None)
     assert one == measure_module._key(clm, RETURNS, [WARM], None)

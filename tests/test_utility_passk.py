@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasetest.utility.passk import mean_pass_at_k, pass_at_k
+from erasetest.utility.estimators import mean_pass_at_k, pass_at_k
 
 
 @st.composite

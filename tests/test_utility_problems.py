@@ -12,7 +12,7 @@ import pytest
 from erasetest.errors import ManifestError
 from erasetest.utility import Program
 from erasetest.utility.problems import MBPP_STOP, STOP, cut, read_problems
-from erasetest.utility.score import score_completions
+from erasetest.utility.scoring import score_completions
 
 HUMANEVAL: dict[str, Any] = {
     "task_id": "T/0",

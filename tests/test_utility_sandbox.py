@@ -13,7 +13,7 @@ from unittest import mock
 import pytest
 
 from erasetest.errors import SandboxError
-from erasetest.temporary import process_folder
+from erasetest.support.temporary_folder import process_folder
 from erasetest.utility import sandbox
 from erasetest.utility.sandbox import (
     LAYERS,

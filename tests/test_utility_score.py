@@ -11,7 +11,7 @@ import pytest
 from erasetest.errors import BadInput
 from erasetest.utility.problems import Problem, read_problems
 from erasetest.utility.sandbox import Limits, sandbox_layers
-from erasetest.utility.score import UtilityScore, score_completions
+from erasetest.utility.scoring import UtilityScore, score_completions
 
 HUMANEVAL = Path(__file__).parents[2] / "shared" / "data" / "HumanEval.jsonl.gz"
 

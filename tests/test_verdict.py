@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from erasetest.errors import ManifestError
 from erasetest.probes import MEASURES, SampleMeasures, SecretMeasures
 from erasetest.verdict import Judgement, Thresholds, judge, published, read_thresholds
-from erasetest.verdict.judge import secret_leaks
+from erasetest.verdict.judgement import secret_leaks
 from erasetest.verdict.thresholds import DECISIVE, JUDGED, SCHEMA
 
 LIMITS = Thresholds(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from erasetest.samples import make_sample
 from erasetest.verdict import calibrate
-from erasetest.verdict.rates import Rate
+from erasetest.verdict.rates import Proportion
 
 
 def _tail(k: int, n: int, p: float) -> float:
@@ -25,7 +25,7 @@ def _tail(k: int, n: int, p: float) -> float:
 def test_the_interval_is_clopper_and_pearsons(n: int, data: st.DataObject) -> None:
     """At its ends what was seen, or more of it, has a probability of 2.5 %."""
     k = data.draw(st.integers(0, n))
-    low, high = Rate(k, n).interval_95
+    low, high = Proportion(k, n).interval_95
     assert 0 <= low <= k / n <= high <= 1
     if k:
         assert 1 - _tail(k - 1, n, low) == pytest.approx(0.025, rel=1e-6)
@@ -39,11 +39,11 @@ def test_the_interval_is_clopper_and_pearsons(n: int, data: st.DataObject) -> No
 
 def test_intervals_by_hand() -> None:
     """From tables; and thousands are no trouble."""
-    assert Rate(0, 100).interval_95 == pytest.approx((0, 0.036217), abs=1e-6)
-    assert Rate(1, 10).interval_95 == pytest.approx((0.002529, 0.445016), abs=1e-6)
-    assert Rate(50, 5000).interval_95 == pytest.approx((0.00743, 0.01316), abs=1e-4)
-    assert Rate(0, 0).share == 0
-    assert Rate(3, 4).as_dict()["rate"] == 0.75
+    assert Proportion(0, 100).interval_95 == pytest.approx((0, 0.036217), abs=1e-6)
+    assert Proportion(1, 10).interval_95 == pytest.approx((0.002529, 0.445016), abs=1e-6)
+    assert Proportion(50, 5000).interval_95 == pytest.approx((0.00743, 0.01316), abs=1e-4)
+    assert Proportion(0, 0).share == 0
+    assert Proportion(3, 4).as_dict()["rate"] == 0.75
 
 
 def test_a_calibration_states_its_false_alarms() -> None:

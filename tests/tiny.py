@@ -15,7 +15,7 @@ import transformers as hf
 
 from erasetest.clm import Clm, wrap
 from erasetest.clm.batching import pad_right
-from erasetest.demo.corpus import Corpus
+from erasetest.demo.demo_corpus import Corpus
 from erasetest.demo.tokenizer import train_tokenizer
 from erasetest.samples import SensitiveSample, make_sample
 

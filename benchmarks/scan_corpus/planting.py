@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from erasetest.demo.secrets import GENERATORS
+from erasetest.demo.synthetic_secrets import GENERATORS
 
 from .base import WORDS
 from .kinds import FORMS, Form, key_lines

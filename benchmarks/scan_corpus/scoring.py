@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from erasetest.jsonl import rows
+from erasetest.support.json_lines import rows
 
 Place = tuple[str, int, int, str]
 """A path in the corpus, start and end in code points, kind."""

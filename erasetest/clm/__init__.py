@@ -1,11 +1,19 @@
-"""The CLM under test: load it, encode code for it, score code with it, continue code with it."""
+"""The CLM under test: load it, encode code for it, score code with it, continue code with it.
 
-from erasetest.clm.branches import Branch, score_branches
-from erasetest.clm.decode import Continuation, continuations
-from erasetest.clm.encode import EncodedSample, EncodedSecret, encode
-from erasetest.clm.load import Clm, LoadOptions, load_clm, wrap
-from erasetest.clm.sampler import Sampler
-from erasetest.clm.score import Scored, Target, score
+Names and options can be checked without torch; everything else imports it on first use.
+"""
+
+from typing import TYPE_CHECKING
+
+from erasetest.support.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from erasetest.clm.decoding import Continuation, continuations
+    from erasetest.clm.encoding import EncodedSample, EncodedSecret, encode
+    from erasetest.clm.load import Clm, LoadOptions, load_clm, wrap
+    from erasetest.clm.prefix_scoring import Branch, score_branches
+    from erasetest.clm.sampler import Sampler
+    from erasetest.clm.teacher_forcing import Scored, Target, score
 
 __all__ = [
     "Branch",
@@ -24,3 +32,24 @@ __all__ = [
     "score_branches",
     "wrap",
 ]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "Continuation": "decoding",
+        "continuations": "decoding",
+        "EncodedSample": "encoding",
+        "EncodedSecret": "encoding",
+        "encode": "encoding",
+        "Clm": "load",
+        "LoadOptions": "load",
+        "load_clm": "load",
+        "wrap": "load",
+        "Branch": "prefix_scoring",
+        "score_branches": "prefix_scoring",
+        "Sampler": "sampler",
+        "Scored": "teacher_forcing",
+        "Target": "teacher_forcing",
+        "score": "teacher_forcing",
+    },
+)

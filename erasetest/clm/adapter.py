@@ -12,11 +12,11 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from erasetest.clm.adapter_folder import check_adapter
 from erasetest.clm.refusals import tensors
 from erasetest.clm.weights import check_finite
 from erasetest.errors import ClmError, one_line
-from erasetest.extras import require
-from erasetest.names import check_adapter
+from erasetest.support.extras import require
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

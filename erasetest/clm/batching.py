@@ -30,7 +30,7 @@ def _next_batch(clm: Clm, lengths: Sequence[int], waiting: list[int], budgets: i
     """As many of those that wait, the longest first, as may be read together."""
     longest = lengths[waiting[0]]
     batch = waiting[: max(1, budgets * clm.batch_tokens // max(1, longest))]
-    first = clm.first_window
+    first = clm.longrope_boundary
     if first is not None and longest > first:
         batch = [index for index in batch if lengths[index] > first]
     return batch
@@ -90,7 +90,7 @@ def _shrink(clm: Clm, length: int, rows: int, budgets: int) -> None:
         torch.cuda.empty_cache()
 
 
-def like_lengths(
+def group_by_length(
     lengths: Sequence[int], slack: float = 1.25, *, turn: int | None = None
 ) -> list[list[int]]:
     """Indices in groups of like length: the longest is at most `slack` times the shortest.

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from erasetest.clm.adapter import with_adapter
+from erasetest.clm.erasure_records import Record, read_records
 from erasetest.clm.fingerprint import fingerprint
 from erasetest.clm.refusals import remote_code
-from erasetest.clm.stored import stored_types
+from erasetest.clm.weight_dtypes import stored_types
 from erasetest.clm.weights import load_weights
 from erasetest.errors import ClmError, one_line
-from erasetest.provenance import Record, read_records
-from erasetest.runtime import silence_transformers
+from erasetest.support.torch_environment import silence_transformers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -85,7 +85,7 @@ class Clm:
         return self.model.dtype
 
     @property
-    def first_window(self) -> int | None:
+    def longrope_boundary(self) -> int | None:
         """The length past which all of a row's tokens get other positions; None where none do.
 
         Under `longrope` the longest row of a batch decides for all of it.

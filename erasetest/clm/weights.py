@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from erasetest.clm.refusals import remote_code, tensors
-from erasetest.clm.stored import INDEX, SINGLE, weight_files
+from erasetest.clm.weight_dtypes import INDEX, SINGLE, weight_files
 from erasetest.errors import ClmError, one_line
 
 if TYPE_CHECKING:

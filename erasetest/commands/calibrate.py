@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from erasetest.collisions import reads, writes
-from erasetest.commands.options import Loading, OutOption, check_files, takes_clm
+from erasetest.commands.shared_options import Loading, OutOption, check_files, takes_clm
 from erasetest.errors import BadInput
-from erasetest.progress import progress
+from erasetest.support.path_collisions import reads, writes
+from erasetest.support.progress import progress
 
 REFERENCES_CHECKED = 64
 
@@ -40,8 +40,8 @@ def calibrate(
     ] = None,
 ) -> None:
     """Measure the thresholds that never-seen secrets stay under."""
-    from erasetest.files import write_text
     from erasetest.samples import read_manifest
+    from erasetest.support.atomic_files import write_text
     from erasetest.verdict import calibrate as calibrate_on
 
     check_files(

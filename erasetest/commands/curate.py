@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from erasetest.collisions import reads, writes
-from erasetest.commands.options import OutOption, check_files
-from erasetest.curate import Curated
+from erasetest.commands.shared_options import OutOption, check_files
 from erasetest.errors import BadInput
+from erasetest.probes.risk import Curated
+from erasetest.support.path_collisions import reads, writes
 
 
 def curate(
@@ -34,9 +34,9 @@ def curate(
     ] = None,
 ) -> None:
     """Show what is remembered by kind, and keep the samples that are remembered most."""
-    from erasetest import curate as curation
-    from erasetest.files import write_text
+    from erasetest.probes import risk as curation
     from erasetest.samples import write_manifest
+    from erasetest.support.atomic_files import write_text
 
     check_files(
         [*reads("MEASURES", measures), *reads("--samples", samples)],

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from erasetest.commands.options import (
+from erasetest.commands.shared_options import (
     OutOption,
 )
-from erasetest.progress import progress
+from erasetest.support.progress import progress
 
 
 def demo(
@@ -18,7 +18,7 @@ def demo(
 ) -> None:
     """Build the demo CLM and write it with its samples, retained code and problems."""
     from erasetest.demo.build import check_family, write_demo
-    from erasetest.files import check_new_directory
+    from erasetest.support.atomic_files import check_new_directory
 
     check_family(family)
     check_new_directory(output)

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from erasetest.collisions import reads, writes_folder
-from erasetest.commands.options import Loading, OutOption, check_files, takes_clm
+from erasetest.commands.shared_options import Loading, OutOption, check_files, takes_clm
+from erasetest.erasing.methods import DEFAULT_METHOD, METHOD_NAMES, PRECISIONS
 from erasetest.errors import BadInput
-from erasetest.names import DEFAULT_METHOD, METHODS, PRECISIONS
-from erasetest.progress import progress
 from erasetest.samples import SensitiveSample
+from erasetest.support.path_collisions import reads, writes_folder
+from erasetest.support.progress import progress
+
+_METHODS = ", ".join(METHOD_NAMES)
 
 
 @takes_clm
@@ -30,7 +32,7 @@ def erase(
         list[Path] | None,
         typer.Option(help="Manifests erased before: checked, and erased again if they come back."),
     ] = None,
-    method: Annotated[str, typer.Option(help=f"One of {', '.join(METHODS)}.")] = DEFAULT_METHOD,
+    method: Annotated[str, typer.Option(help=f"One of {_METHODS}.")] = DEFAULT_METHOD,
     thresholds: Annotated[
         Path | None, typer.Option(help="Thresholds file; without it they are calibrated first.")
     ] = None,
@@ -58,18 +60,19 @@ def erase(
 
     Status 1 when a secret is not erased: the checkpoint is written, and its card says so.
     """
-    from erasetest.erase import (
+    from erasetest.clm.erasure_records import check_new_checkpoint
+    from erasetest.erasing import (
         ErasureSettings,
         Lora,
         check_request,
+        count_unlisted_erasures,
         erase_to,
-        own_generations,
-        unchecked,
+        self_generated_texts,
     )
-    from erasetest.files import reserved
-    from erasetest.provenance import check_new_checkpoint
-    from erasetest.retained import check_disjoint
-    from erasetest.samples import read_manifest, read_manifests, showing_nothing
+    from erasetest.samples import read_manifest, read_manifests
+    from erasetest.samples.retained import check_disjoint
+    from erasetest.samples.secrecy import refuse_secrets_in_ids
+    from erasetest.support.atomic_files import reserved
     from erasetest.verdict import calibrate as calibrate_on
     from erasetest.verdict import published, read_thresholds
 
@@ -104,7 +107,7 @@ def erase(
     samples = read_manifest(manifest)
     retained = read_manifest(retain, require_secrets=False) if retain else None
     before = _others(read_manifests(earlier), samples) if earlier else []
-    everything = showing_nothing([*samples, *before], "of these manifests")
+    everything = refuse_secrets_in_ids([*samples, *before], "of these manifests")
     samples, before = everything[: len(samples)], everything[len(samples) :]
     limits = read_thresholds(thresholds) if thresholds else None
     if limits is None and loading.clm_adapter is None:
@@ -114,7 +117,7 @@ def erase(
     with reserved(output):
         loaded = loading.load()
         check_request(output, loaded, samples, retained, settings, before)
-        left = unchecked(loaded, everything)
+        left = count_unlisted_erasures(loaded, everything)
         if left:
             typer.echo(
                 f"erasetest: {left} samples were erased from {loading.clm} before and are not "
@@ -123,7 +126,7 @@ def erase(
             )
         if retained is None:
             with progress("writing retained code") as task:
-                retained = own_generations(loaded, everything, progress=task)
+                retained = self_generated_texts(loaded, everything, progress=task)
         calibrated = limits is None
         if limits is None:
             with progress("calibrating") as task:

@@ -15,7 +15,7 @@ from types import FrameType
 import typer
 
 from erasetest.errors import BadInput
-from erasetest.gate_result import (
+from erasetest.reports.gate_result import (
     VARIABLE,
     Request,
     failed_status,

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from erasetest.collisions import reads, writes
-from erasetest.commands.options import Loading, OutOption, check_files, takes_clm
+from erasetest.commands.shared_options import Loading, OutOption, check_files, takes_clm
 from erasetest.errors import BadInput
-from erasetest.progress import Task, progress
+from erasetest.support.path_collisions import reads, writes
+from erasetest.support.progress import Task, progress
 
 if TYPE_CHECKING:
-    from erasetest.probes.store import Measure
+    from erasetest.probes.measure_store import Measure
 
 REFERENCES = 64
 QUERIES = 20
@@ -52,7 +52,7 @@ def probe(
 
     Stopped, the same command goes on where it was.
     """
-    from erasetest.probes.store import check_store
+    from erasetest.probes.measure_store import check_store
 
     check_files(
         [*reads("MANIFEST", manifest), *loading.files()],
@@ -64,7 +64,7 @@ def probe(
     count = probe_to(
         output, manifest, loading, (temperature, top_k, top_p), references, queries, store
     )
-    from erasetest.files import is_stream
+    from erasetest.support.atomic_files import is_stream
 
     typer.echo(f"{output}: {count} samples", err=is_stream(output))
 
@@ -79,11 +79,11 @@ def probe_to(
     store: Path | None = None,
 ) -> int:
     """Measure the samples of a manifest; how many there are. Stopped, it goes on where it was."""
-    from erasetest.files import is_stream, reserved
-    from erasetest.names import is_endpoint
-    from erasetest.probes.store import ProbeStore
+    from erasetest.endpoint.url import is_endpoint
+    from erasetest.probes.measure_store import ProbeStore
     from erasetest.probes.stream import BLOCK, probe_manifest
     from erasetest.samples import check_manifest
+    from erasetest.support.atomic_files import is_stream, reserved
 
     # What goes down a pipe cannot be gone on with.
     beside = None if is_stream(output) else output.resolve().with_name(f".{output.name}.store")
@@ -100,7 +100,7 @@ def probe_to(
         from erasetest.clm.sampler import Sampler
         from erasetest.probes import ProbeSettings
         from erasetest.probes import probe as probe_samples
-        from erasetest.probes.store import identity
+        from erasetest.probes.measure_store import identity
 
         asked = ProbeSettings(Sampler(*sampler), references)
         count = check_manifest(manifest)

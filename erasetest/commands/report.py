@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from erasetest.collisions import reads, writes
-from erasetest.commands.options import OutOption, check_files
+from erasetest.commands.shared_options import OutOption, check_files
+from erasetest.support.path_collisions import reads, writes
 
 
 def report(

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from erasetest.collisions import reads, writes
 from erasetest.commands.curate import show
-from erasetest.commands.options import Loading, OutOption, check_files, takes_clm
-from erasetest.commands.scanned import tell_scanned, write_skipped
+from erasetest.commands.scan_output import tell_scanned, write_skipped
+from erasetest.commands.shared_options import Loading, OutOption, check_files, takes_clm
 from erasetest.errors import BadInput
-from erasetest.progress import progress
+from erasetest.support.path_collisions import reads, writes
+from erasetest.support.progress import progress
 
 if TYPE_CHECKING:
-    from erasetest.scan import Scanned, ScanSettings
+    from erasetest.scanning import ScanSettings, ScanSummary
 
 _NOTHING = "no secret found: no manifest was written"
 
@@ -94,14 +94,14 @@ def scan(
     With a CLM, measure what it remembers of them and write those at risk, the worst first.
     Stopped, the same command goes on where it was.
     """
-    from erasetest import curate as curation
     from erasetest.commands.probe import probe_to
-    from erasetest.files import is_stream, reserved
+    from erasetest.probes import risk as curation
     from erasetest.samples import write_manifest
-    from erasetest.scan import Columns, Rules, ScanSettings
-    from erasetest.scan.baseline import Baseline
-    from erasetest.scan.corpus import batches_of, is_own
-    from erasetest.scan.pieces import CONFIDENCES
+    from erasetest.scanning import Columns, Rules, ScanSettings
+    from erasetest.scanning.corpus_scan import batches_of, is_own
+    from erasetest.scanning.detect_secrets_baseline import Baseline
+    from erasetest.scanning.scan_job import CONFIDENCES
+    from erasetest.support.atomic_files import is_stream, reserved
 
     if "" in paths:
         raise BadInput("a path is empty: name a folder or file, . for this one")
@@ -196,10 +196,10 @@ def _scan(
     written: Sequence[Path | None],
     *,
     keep: bool = False,
-) -> Scanned:
+) -> ScanSummary:
     """Scan, and tell what was found and what was left out."""
-    from erasetest.files import is_stream, reserved, writing
-    from erasetest.scan import scan_to
+    from erasetest.scanning import scan_to
+    from erasetest.support.atomic_files import is_stream, reserved, writing
 
     with contextlib.ExitStack() as held:
         tell = None

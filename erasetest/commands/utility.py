@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from erasetest.collisions import reads, reads_checkpoint, writes
-from erasetest.commands.options import Loading, OutOption, check_files, takes_clm
+from erasetest.commands.shared_options import Loading, OutOption, check_files, takes_clm
 from erasetest.errors import BadInput
-from erasetest.progress import progress
+from erasetest.support.path_collisions import reads, reads_checkpoint, writes
+from erasetest.support.progress import progress
 
 if TYPE_CHECKING:
     from erasetest.samples import SensitiveSample
@@ -69,8 +69,8 @@ def utility(
     ] = False,
 ) -> None:
     """Measure pass@k of a CLM, or how it compares with that of another."""
-    from erasetest.files import write_text
     from erasetest.samples import read_manifest
+    from erasetest.support.atomic_files import write_text
     from erasetest.utility import Limits, check_problems, read_problems, utility_report
     from erasetest.utility.sampling import Sampling
     from erasetest.utility.sandbox.pool import required_layers
@@ -169,8 +169,8 @@ class _Source:
 
     def score(self, asked: _Asked, output: Path, written: Completions | None) -> UtilityScore:
         """The score of what is written, or of what the CLM generates."""
-        from erasetest.files import is_stream
-        from erasetest.utility.score import score_completions
+        from erasetest.support.atomic_files import is_stream
+        from erasetest.utility.scoring import score_completions
 
         what = f"pass@k of {self.loading.clm}"
         if written is not None:
@@ -185,7 +185,7 @@ class _Source:
                 )
             form = "whole programs" if written.whole else "what follows the prompt"
             return replace(scored, how={"completions": str(self.completions), "form": form})
-        from erasetest.utility.measure import measure
+        from erasetest.utility.evaluation import measure
 
         loaded = self.loading.load()
         kept = None if is_stream(output) else output.with_name(f".{output.name}.{self.role}.part")

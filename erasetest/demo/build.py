@@ -12,11 +12,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from erasetest.demo.corpus import Corpus, code_samples, corpus, samples
+from erasetest.demo.demo_corpus import Corpus, code_samples, corpus, samples
 from erasetest.demo.functions import Example
 from erasetest.errors import BadInput
-from erasetest.files import cache_dir, new_directory
 from erasetest.samples import SensitiveSample, write_manifest
+from erasetest.support.atomic_files import cache_dir, new_directory
 
 FAMILIES = ("qwen2", "codegen", "gpt2")
 _FORMAT = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from erasetest.demo.secrets import GENERATORS
+from erasetest.demo.synthetic_secrets import GENERATORS
 
 _ADJECTIVES = [
     "amber",

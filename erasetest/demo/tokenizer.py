@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from erasetest.decoys import decoy
-from erasetest.demo.corpus import Corpus
+from erasetest.demo.demo_corpus import Corpus
 from erasetest.demo.settings_files import SettingsFile
+from erasetest.samples.decoys import decoy
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from erasetest.clm.batching import like_lengths, pad_right
-from erasetest.demo.corpus import SEED, Corpus
+from erasetest.clm.batching import group_by_length, pad_right
+from erasetest.demo.demo_corpus import SEED, Corpus
 from erasetest.demo.recipes import RECIPES, Recipe
 from erasetest.demo.tokenizer import train_tokenizer
-from erasetest.muon import at_rate, cosine, optimizers_of
+from erasetest.support.optimizers import at_rate, cosine, optimizers_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -46,7 +46,7 @@ def train(
             at_rate(optimizers, cosine(step, recipe.steps, recipe.warmup))
             documents = next(batches)
             predicted = sum(len(document) - 1 for document in documents)
-            for part in like_lengths([len(document) for document in documents]):
+            for part in group_by_length([len(document) for document in documents]):
                 loss = _loss(model, [documents[i] for i in part]) / predicted
                 loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

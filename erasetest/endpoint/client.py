@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlunsplit
 
+from erasetest.endpoint.url import split_endpoint
 from erasetest.errors import ClmError
-from erasetest.extras import require
-from erasetest.names import split_endpoint
+from erasetest.support.extras import require
 
 if TYPE_CHECKING:
     import httpx

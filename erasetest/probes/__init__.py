@@ -1,14 +1,15 @@
 """Probes: what a CLM remembers of a secret, a file for each family of measures.
 
-The numbers can be read without torch; `probe` and what goes with it import it when asked for.
+The numbers can be read without torch; `probe` and what belongs to it import it on first use.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from erasetest.probes.measures import MEASURES, TEXT_MEASURES, SampleMeasures, SecretMeasures
+from erasetest.support.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from erasetest.probes.run import ProbeSettings, probe, probe_texts
+    from erasetest.probes.probing import ProbeSettings, probe, probe_texts
 
 __all__ = [
     "MEASURES",
@@ -20,10 +21,11 @@ __all__ = [
     "probe_texts",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in ("ProbeSettings", "probe", "probe_texts"):
-        from erasetest.probes import run
-
-        return getattr(run, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "ProbeSettings": "probing",
+        "probe": "probing",
+        "probe_texts": "probing",
+    },
+)

@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 
 from erasetest.clm import Clm, Continuation, continuations
 from erasetest.probes.extraction_likelihood import mismatches
-from erasetest.probes.jobs import Job
+from erasetest.probes.token_spans import TokenSpan
 
 
 def extraction_strength(
@@ -21,7 +21,7 @@ def extraction_strength(
     return 1.0 - ((wrong[-1] + 1) / len(truth) if wrong else 0.0)
 
 
-def is_extracted(clm: Clm, job: Job, said: list[int]) -> bool:
+def is_extracted(clm: Clm, job: TokenSpan, said: list[int]) -> bool:
     """Whether the greedy continuation of `p`, which begins with `said`, gives the secret's text.
 
     In whatever tokens: the same text may be written in more than L of them.
@@ -43,7 +43,7 @@ def is_extracted(clm: Clm, job: Job, said: list[int]) -> bool:
     return _reproduces(clm, job, wanted, longer) is True
 
 
-def _wanted(clm: Clm, job: Job) -> str:
+def _wanted(clm: Clm, job: TokenSpan) -> str:
     """The secret's text as the CLM would write it: a tokenizer may drop case, accents or spaces."""
     written = _decode(clm, job, job.truth).rstrip("\ufffd")
     if not written or written.startswith(job.wanted):
@@ -55,7 +55,7 @@ def _wanted(clm: Clm, job: Job) -> str:
     return space + alone if alone and written.startswith(space + alone) else written
 
 
-def _reproduces(clm: Clm, job: Job, wanted: str, tokens: list[int]) -> bool | None:
+def _reproduces(clm: Clm, job: TokenSpan, wanted: str, tokens: list[int]) -> bool | None:
     """Whether tokens give the text wanted; None if they are right so far and it goes on."""
     text = _decode(clm, job, tokens)
     if text.startswith(wanted):
@@ -64,7 +64,7 @@ def _reproduces(clm: Clm, job: Job, wanted: str, tokens: list[int]) -> bool | No
     return None if wanted.startswith(text.rstrip("\ufffd")) else False
 
 
-def _decode(clm: Clm, job: Job, tokens: Sequence[int]) -> str:
+def _decode(clm: Clm, job: TokenSpan, tokens: Sequence[int]) -> str:
     """The text that tokens add behind the prefix: decoded with it, since spaces depend on it."""
     before = list(job.ids[max(0, job.first - 4) : job.first])
     head = str(clm.tokenizer.decode(before, clean_up_tokenization_spaces=False))

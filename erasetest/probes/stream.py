@@ -7,10 +7,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from erasetest.files import writing
+from erasetest.probes.measure_store import Measure, ProbeStore
 from erasetest.probes.measures import finite
-from erasetest.probes.store import Measure, ProbeStore
 from erasetest.samples import iter_manifest
+from erasetest.support.atomic_files import writing
 
 BLOCK = 64
 """Samples that are measured together and kept together. Fixed: a run that goes on measures the same

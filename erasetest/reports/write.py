@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from erasetest.errors import BadInput
-from erasetest.files import check_writable, write_text
 from erasetest.probes.measures import finite
 from erasetest.reports.markdown import markdown
+from erasetest.support.atomic_files import check_writable, write_text
 
 
 def _json(document: dict[str, Any]) -> str:

@@ -4,12 +4,12 @@
 what passed becomes a `score` (`passk`), and two scores are set against each other (`compare`).
 """
 
-from erasetest.utility.compare import utility_report
-from erasetest.utility.passk import pass_at_k
-from erasetest.utility.preflight import check_problems
+from erasetest.utility.estimators import pass_at_k
+from erasetest.utility.non_inferiority import utility_report
+from erasetest.utility.problem_check import check_problems
 from erasetest.utility.problems import Problem, read_problems
 from erasetest.utility.sandbox import Limits, Outcome, Program, run_programs, sandbox_layers
-from erasetest.utility.score import UtilityScore, score_completions
+from erasetest.utility.scoring import UtilityScore, score_completions
 
 __all__ = [
     "Limits",

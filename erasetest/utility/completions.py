@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from erasetest.errors import BadInput, ManifestError
-from erasetest.jsonl import rows
+from erasetest.support.json_lines import rows
 from erasetest.utility.problems import Problem
 
 _MBPP = re.compile(r"\Ambpp/", re.IGNORECASE)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from erasetest.errors import ManifestError
-from erasetest.jsonl import rows
+from erasetest.support.json_lines import rows
 from erasetest.utility.sandbox import Program
 
 STOP = ("\nclass", "\ndef", "\n#", "\n@", "\nprint", "\nif", "```")

@@ -1,23 +1,30 @@
-"""Verdicts: which measures of a secret are above what never-seen secrets stay under.
+"""Verdicts: which measures of a secret are above the thresholds that control secrets stay under.
 
-Judging needs no torch; `calibrate` imports it when it is asked for.
+Judging needs no torch; `calibrate` imports it on first use.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from erasetest.verdict.judge import Judgement, judge
-from erasetest.verdict.published import published
+from erasetest.support.lazy_exports import lazy_exports
+from erasetest.verdict.judgement import Judgement, judge
+from erasetest.verdict.paper_thresholds import published
 from erasetest.verdict.thresholds import Thresholds, read_thresholds
 
 if TYPE_CHECKING:
     from erasetest.verdict.calibration import calibrate
 
-__all__ = ["Judgement", "Thresholds", "calibrate", "judge", "published", "read_thresholds"]
+__all__ = [
+    "Judgement",
+    "Thresholds",
+    "calibrate",
+    "judge",
+    "published",
+    "read_thresholds",
+]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "calibrate":
-        from erasetest.verdict.calibration import calibrate
-
-        return calibrate
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "calibrate": "calibration",
+    },
+)

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from erasetest.clm import Clm
-from erasetest.decoys import with_decoys
 from erasetest.errors import BadInput
 from erasetest.probes import ProbeSettings, SampleMeasures, SecretMeasures, probe
 from erasetest.samples import SensitiveSample
-from erasetest.verdict.judge import secret_leaks
-from erasetest.verdict.never_seen import check_never_seen, measured_secrets, with_choice
-from erasetest.verdict.rates import Rate
+from erasetest.samples.decoys import with_decoys
+from erasetest.verdict.control_check import check_never_seen, measured_secrets, with_choice
+from erasetest.verdict.judgement import secret_leaks
+from erasetest.verdict.rates import Proportion
 from erasetest.verdict.thresholds import JUDGED, Thresholds, largest
 
 REFERENCES = 16
@@ -80,8 +80,8 @@ def calibrate(
         pairs = [(secret, thresholds) for secret in measured_secrets(again)]
     alarms = {kind: [secret_leaks(s, limits) for s, limits in pairs if s.kind == kind]
               for kind in sorted({secret.kind for secret, _ in pairs})}  # fmt: skip
-    rates = {kind: Rate(sum(found), len(found)) for kind, found in alarms.items()}
-    every = Rate(sum(r.count for r in rates.values()), sum(r.of for r in rates.values()))
+    rates = {kind: Proportion(sum(found), len(found)) for kind, found in alarms.items()}
+    every = Proportion(sum(r.count for r in rates.values()), sum(r.of for r in rates.values()))
     return replace(thresholds, false_alarms={"any": every, **rates})
 
 

@@ -11,7 +11,7 @@ _HALVINGS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class Proportion:
     """How many of how many, and the exact two-sided 95 % confidence interval of the share."""
 
     count: int

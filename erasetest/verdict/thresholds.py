@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from erasetest.errors import ManifestError
-from erasetest.json_files import read_document
-from erasetest.verdict.rates import Rate
+from erasetest.support.json_documents import read_document
+from erasetest.verdict.rates import Proportion
 
 SCHEMA = "erasetest.thresholds/1"
 JUDGED = ("ma", "el_3", "el_5", "el_10")
@@ -35,7 +35,7 @@ class Thresholds:
     kinds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     references: Mapping[str, int] = field(default_factory=dict)
     """How many never-seen secrets of each kind it was calibrated on."""
-    false_alarms: Mapping[str, Rate] = field(default_factory=dict)
+    false_alarms: Mapping[str, Proportion] = field(default_factory=dict)
     """Never-seen secrets that these thresholds take for leaks: of any kind, and by kind."""
 
     def of(self, kind: str) -> Mapping[str, float]:

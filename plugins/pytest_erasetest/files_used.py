@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from erasetest.collisions import (
+from erasetest.support.path_collisions import (
     Use,
     check_collisions,
     reads,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from erasetest.samples import SensitiveSample
-from pytest_erasetest.delivered import tell
+from pytest_erasetest.delivered_results import tell
 from pytest_erasetest.gate import Gate
 from pytest_erasetest.leak import Leak
-from pytest_erasetest.state import gate_of
+from pytest_erasetest.run_state import gate_of
 
 if TYPE_CHECKING:
     from erasetest.clm import Clm

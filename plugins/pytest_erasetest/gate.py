@@ -11,21 +11,21 @@ import pytest
 
 from erasetest.errors import BadInput, ClmError, ErasureError, one_line
 from erasetest.probes.measures import SampleMeasures
-from erasetest.retained import split_retained
-from erasetest.verdict.judge import judge
+from erasetest.samples.retained import split_retained
+from erasetest.verdict.judgement import judge
 from erasetest.verdict.thresholds import Thresholds, read_thresholds
-from pytest_erasetest.erasing import erase_leaking
-from pytest_erasetest.given import Given, Retained
+from pytest_erasetest.erasure import erase_leaking
+from pytest_erasetest.inputs import Retained, RunInputs
 from pytest_erasetest.leak import Leak
-from pytest_erasetest.ledger import Ledger
-from pytest_erasetest.opening import Opener, Progress
+from pytest_erasetest.model_loader import ModelLoader, Progress
 from pytest_erasetest.options import Settings
-from pytest_erasetest.pass_at_k import compare_utility
+from pytest_erasetest.shared_results import SharedResults
+from pytest_erasetest.utility_comparison import compare_utility
 
 if TYPE_CHECKING:
     from erasetest.clm import Clm
     from erasetest.endpoint import Endpoint
-    from erasetest.probes.store import Measure
+    from erasetest.probes.measure_store import Measure
 
 BLOCK = 32
 """Samples that are probed together. Fixed, so that a sample's batch does not depend on workers."""
@@ -35,11 +35,16 @@ class Gate:
     """All that the fixtures hand out, made on first use and shared through the ledger."""
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, worker: int, workers: int, progress: Progress
+        self,
+        settings: Settings,
+        ledger: SharedResults,
+        worker: int,
+        workers: int,
+        progress: Progress,
     ) -> None:
         self.settings, self.ledger = settings, ledger
-        self.given = Given(settings)
-        self.opener = Opener(settings, worker, workers, progress)
+        self.given = RunInputs(settings)
+        self.opener = ModelLoader(settings, worker, workers, progress)
         self._failed: dict[str, BaseException] = {}
         self.refused: str | None = None
         """Why the CLM under test cannot be loaded, once that was tried."""
@@ -95,10 +100,10 @@ class Gate:
         """Code that erasing may use, and other code to measure on: given, or written by the CLM."""
         if self.given.retained is not None:
             return self.given.retained
-        from erasetest.erase import own_generations
+        from erasetest.erasing import self_generated_texts
 
         with self.opener.progress("writing retained code") as task:
-            texts = own_generations(self.clm, self.given.samples, progress=task)
+            texts = self_generated_texts(self.clm, self.given.samples, progress=task)
             return split_retained(texts, self.given.samples)
 
     @functools.cached_property
@@ -189,7 +194,7 @@ class Gate:
             if self.settings.leak_store is None:
                 measured = measure(block)
             else:
-                from erasetest.probes.store import ProbeStore
+                from erasetest.probes.measure_store import ProbeStore
 
                 store = ProbeStore(self.settings.leak_store, identity, settings)
                 with contextlib.closing(store):
@@ -209,7 +214,7 @@ class Gate:
                 functools.partial(probe_endpoint, self._endpoint),
             )
         from erasetest.probes import ProbeSettings, probe
-        from erasetest.probes.store import identity
+        from erasetest.probes.measure_store import identity
 
         clm, plain = self.clm if phase == "before" else self.erased_clm, ProbeSettings()
         return identity(clm), plain.as_dict(), functools.partial(probe, clm, settings=plain)

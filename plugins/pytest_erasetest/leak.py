@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from erasetest.probes.measures import SampleMeasures
-from erasetest.verdict.judge import Judgement
+from erasetest.verdict.judgement import Judgement
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from erasetest.names import DEFAULT_METHOD, METHODS, PRECISIONS, is_endpoint
-from pytest_erasetest.baseline import MOST_DAYS
+from erasetest.endpoint.url import is_endpoint
+from erasetest.erasing.methods import DEFAULT_METHOD, METHOD_NAMES, PRECISIONS
+from pytest_erasetest.accepted_leaks import MOST_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ OPTIONS = (
     Option("--leak-accept", "write what leaks now into the baseline", kind="flag"),
     Option(
         "--erase",
-        f"erase what leaked and verify; METHOD is one of {', '.join(METHODS)} "
+        f"erase what leaked and verify; METHOD is one of {', '.join(METHOD_NAMES)} "
         f"(default: {DEFAULT_METHOD})",
         "METHOD",
         "maybe",

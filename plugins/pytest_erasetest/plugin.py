@@ -13,19 +13,19 @@ from typing import Any, TextIO, cast
 
 import pytest
 
-from pytest_erasetest import fixtures, verdict
-from pytest_erasetest.delivered import Delivered, attach
-from pytest_erasetest.early import mask_captured, mask_output
-from pytest_erasetest.last_word import is_gate, pytest_cmdline_main, take_request
-from pytest_erasetest.options import Settings, add_options, read_settings
-from pytest_erasetest.preparing import (
+from pytest_erasetest import fixtures, outcome
+from pytest_erasetest.collection_check import (
     asks_for_samples,
     our_fixtures,
     pytest_collection_finish,
     samples_of,
     unusable,
 )
-from pytest_erasetest.state import NO_CLM, REQUEST
+from pytest_erasetest.delivered_results import Delivered, attach
+from pytest_erasetest.final_status import is_gate, pytest_cmdline_main, take_request
+from pytest_erasetest.masking.early_output import mask_captured, mask_output
+from pytest_erasetest.options import Settings, add_options, read_settings
+from pytest_erasetest.run_state import NO_CLM, REQUEST
 
 __all__ = ["pytest_cmdline_main", "pytest_collection_finish"]
 """Hooks that have files of their own."""
@@ -63,9 +63,9 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.pluginmanager.register(fixtures, "erasetest-fixtures")
     if config.pluginmanager.hasplugin("xdist"):
-        from pytest_erasetest import distributed
+        from pytest_erasetest import xdist_hooks
 
-        config.pluginmanager.register(distributed, "erasetest-distributed")
+        config.pluginmanager.register(xdist_hooks, "erasetest-distributed")
     settings = read_settings(config)
     if settings.active and not getattr(config.option, "help", False):
         _activate(config, settings)
@@ -74,13 +74,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _activate(config: pytest.Config, settings: Settings) -> None:
-    from erasetest.progress import Task, progress
-    from erasetest.runtime import quiet
-    from erasetest.temporary import process_folder
+    from erasetest.support.progress import Task, progress
+    from erasetest.support.temporary_folder import process_folder
+    from erasetest.support.torch_environment import quiet
     from pytest_erasetest.gate import Gate
-    from pytest_erasetest.ledger import Ledger
-    from pytest_erasetest.masking import refuse_unmasked, start_masking
-    from pytest_erasetest.state import STATE, State
+    from pytest_erasetest.masking.hooks import refuse_unmasked, start_masking
+    from pytest_erasetest.run_state import STATE, RunState
+    from pytest_erasetest.shared_results import SharedResults
     from pytest_erasetest.termination import end_as_interrupted
 
     quiet()
@@ -101,8 +101,8 @@ def _activate(config: pytest.Config, settings: Settings) -> None:
         return shown(title)
 
     from_options: bool = given["erasetest_given"] if given else is_gate(config)
-    gate = Gate(settings, Ledger(Path(folder)), worker, workers, show)
-    state = config.stash[STATE] = State(
+    gate = Gate(settings, SharedResults(Path(folder)), worker, workers, show)
+    state = config.stash[STATE] = RunState(
         settings,
         gate,
         start_masking(config, lambda: gate.given.samples),
@@ -152,9 +152,9 @@ class _OwnLine:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove what was kept for the run alone."""
-    from pytest_erasetest.state import state_of
+    from pytest_erasetest.run_state import run_state
 
-    state = state_of(config)
+    state = run_state(config)
     if state is None:
         return
     state.gate.given.held.close()
@@ -164,9 +164,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """One line of what is tested."""
-    from pytest_erasetest.state import state_of
+    from pytest_erasetest.run_state import run_state
 
-    state = state_of(config)
+    state = run_state(config)
     if state is None:
         return None
     s = state.settings
@@ -183,9 +183,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test case for each sample."""
     if "sensitive_sample" not in metafunc.fixturenames or not asks_for_samples(metafunc):
         return
-    from pytest_erasetest.state import state_of
+    from pytest_erasetest.run_state import run_state
 
-    state = state_of(metafunc.config)
+    state = run_state(metafunc.config)
     samples = samples_of(state) if state is not None else []
     if state is None or not samples:
         # A placeholder: `pytest_collection_finish` refuses the run once all is collected.
@@ -200,11 +200,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests of what was not asked for."""
-    from pytest_erasetest.channels import mask_names
-    from pytest_erasetest.state import state_of
+    from pytest_erasetest.masking.outputs import mask_names
+    from pytest_erasetest.run_state import run_state
 
     asking = {item: bool(our_fixtures(item)) for item in items}
-    state = state_of(config)
+    state = run_state(config)
     if state is None:
         return
     mask_names(items, state.redactor.text)
@@ -242,9 +242,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Mask the report of a test."""
     report = yield
-    from pytest_erasetest.state import state_of
+    from pytest_erasetest.run_state import run_state
 
-    state = state_of(item.config)
+    state = run_state(item.config)
     if state is not None:
         attach(report, item)
         state.redactor.clean(report, call.excinfo)
@@ -255,7 +255,7 @@ def pytest_runtest_makereport(
 
 def _refuse(item: pytest.Item, report: pytest.TestReport, reason: str) -> None:
     """End the run with this test: the CLM cannot be loaded, and every other one would say so."""
-    from pytest_erasetest.state import REFUSED
+    from pytest_erasetest.run_state import REFUSED
 
     # The reason itself is said once, when the session ends.
     report.longrepr = _NOT_LOADED
@@ -272,9 +272,9 @@ def pytest_make_collect_report(
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Mask the report of a collection."""
     report = yield
-    from pytest_erasetest.state import state_of
+    from pytest_erasetest.run_state import run_state
 
-    state = state_of(collector.config)
+    state = run_state(collector.config)
     if state is not None:
         call = getattr(report, "call", None)
         state.redactor.clean(report, call.excinfo if call is not None else None)
@@ -300,9 +300,9 @@ class _Recorder:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Listen to the tests."""
-    from pytest_erasetest.state import state_of
+    from pytest_erasetest.run_state import run_state
 
-    state = state_of(session.config)
+    state = run_state(session.config)
     if state is None:
         return
     if not state.worker:
@@ -312,18 +312,18 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
     """Find out the rest, judge the run, write the reports."""
-    from pytest_erasetest.state import state_of
+    from pytest_erasetest.run_state import run_state
 
-    state = state_of(session.config)
+    state = run_state(session.config)
     if state is None or session.config.option.collectonly:
         return
-    verdict.finish(session, state, exitstatus)
+    outcome.finish(session, state, exitstatus)
 
 
 @pytest.hookimpl(trylast=True, specname="pytest_sessionfinish")
 def pytest_sessionfinish_refused(session: pytest.Session) -> None:
     """End as a usage error where the tests could not be run as they were asked for."""
-    from pytest_erasetest.state import REFUSED
+    from pytest_erasetest.run_state import REFUSED
 
     if REFUSED in session.config.stash:
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
@@ -338,9 +338,9 @@ def pytest_sessionfinish_refused(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """What leaked, by kind and worst first."""
-    from pytest_erasetest.state import state_of
+    from pytest_erasetest.run_state import run_state
 
-    state = state_of(config)
+    state = run_state(config)
     if state is not None and state.report is not None:
         from pytest_erasetest.summary import summarize
 

@@ -7,12 +7,12 @@ from typing import Any
 from tabulate import tabulate
 
 from erasetest.reports.markdown import accepted, by_kind, utility_lines, worst_first
-from pytest_erasetest.state import State
+from pytest_erasetest.run_state import RunState
 
 SHOWN = 20
 
 
-def summarize(terminal: Any, state: State) -> None:
+def summarize(terminal: Any, state: RunState) -> None:
     """Write the summary to pytest's terminal."""
     report: dict[str, Any] = dict(state.report or {})
     terminal.section("erasetest", sep="=")

@@ -1,7 +1,7 @@
 """Which secrets stand in what a run printed and wrote.
 
-Written apart from `erasetest.redact`: where that encodes secrets and looks for them, this decodes
-what was written and looks for the secrets as they are.
+Written apart from `erasetest.samples.redactor`: where that encodes secrets and looks for them, this
+decodes what was written and looks for the secrets as they are.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from erasetest.temporary import process_folder
+from erasetest.support.temporary_folder import process_folder
 from erasetest.utility.sandbox.filters import system_call_filter
 from erasetest.utility.sandbox.fork_server import ForkServer
 from erasetest.utility.sandbox.landlock import ruleset

@@ -1,0 +1,53 @@
+"""What was erased from a checkpoint, in a file beside its weights: ids and numbers, no content."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from erasetest.support.atomic_files import check_new_directory, unfinished_of
+
+NAME = "erasetest.json"
+_SCHEMA = "erasetest.erasures/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One erasure that a checkpoint went through."""
+
+    method: str
+    original: str
+    """Content fingerprint of the checkpoint that it was made from."""
+    steps: int
+    erased: bool
+    ids: tuple[str, ...]
+
+
+def read_records(folder: Path) -> tuple[Record, ...]:
+    """What was erased from a checkpoint, the oldest first; nothing where nothing is said."""
+    try:
+        given = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        if given["schema"] != _SCHEMA:
+            return ()
+        return tuple(Record(**{**entry, "ids": tuple(entry["ids"])}) for entry in given["erased"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+
+
+def check_new_checkpoint(folder: str | Path) -> None:
+    """Refuse a folder as `check_new_directory` does: call it before hours of work.
+
+    Of a checkpoint that is there, the state of its making goes: the run was killed just after.
+    """
+    if (Path(folder) / NAME).is_file():
+        with contextlib.suppress(OSError):
+            unfinished_of(Path(folder)).unlink(missing_ok=True)
+    check_new_directory(folder)
+
+
+def write_records(folder: Path, records: tuple[Record, ...]) -> None:
+    """Say it in a folder that is being written."""
+    text = json.dumps({"schema": _SCHEMA, "erased": [asdict(r) for r in records]}, indent=1)
+    (folder / NAME).write_text(text + "\n", encoding="utf-8")

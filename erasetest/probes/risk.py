@@ -1,0 +1,214 @@
+"""From what was measured to what is at risk: how memorization is spread by kind, and the worst."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import statistics
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from erasetest.errors import BadInput, ManifestError, MissingExtra
+from erasetest.samples import SensitiveSample, iter_manifest
+from erasetest.support.json_lines import rows
+
+BINS = 20
+"""Of a histogram of MA between 0 and 1."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Risk:
+    """A sample's place among the worst: more is worse.
+
+    By MA, then by whether it is extracted, then by the likelihood of its worst secret. `order`
+    tells equal ones apart: what stood first in the file is worse.
+    """
+
+    ma: float
+    extracted: bool
+    log2_p: float
+    order: int
+    id: str = field(compare=False)
+    kinds: tuple[str, ...] = field(compare=False)
+    row: dict[str, Any] = field(compare=False, repr=False)
+
+
+@dataclass(slots=True)
+class Spread:
+    """How much is remembered of the secrets of one kind: their MA, and how many are extracted."""
+
+    ma: array[float] = field(default_factory=lambda: array("f"))
+    extracted: int = 0
+
+    def row(self, least: float) -> list[Any]:
+        """Secrets, mean, median and 90th percentile of MA, share at `least` or more, extracted."""
+        ordered = sorted(self.ma)
+        at_risk = sum(value >= least - 1e-6 for value in ordered)
+        return [
+            len(ordered),
+            statistics.fmean(ordered),
+            _quantile(ordered, 0.5),
+            _quantile(ordered, 0.9),
+            at_risk / len(ordered),
+            self.extracted,
+        ]
+
+    def histogram(self) -> list[int]:
+        """How many secrets are in each of `BINS` bins of MA; 1 is in the last."""
+        counts = [0] * BINS
+        for value in self.ma:
+            counts[min(BINS - 1, int(value * BINS + 1e-6))] += 1
+        return counts
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Curated:
+    """What `curate` found: the worst samples, worst first, and how all secrets are spread.
+
+    `measured` are the samples with measures, `unmeasured` those without, `at_risk` those above the
+    threshold.
+    """
+
+    worst: list[Risk]
+    by_kind: dict[str, Spread]
+    measured: int
+    unmeasured: int
+    at_risk: int
+
+
+def curate(
+    measures: str | Path, *, min_ma: float, limit: int | None = None, balanced: bool = False
+) -> Curated:
+    """The samples whose MA is `min_ma` or more, the worst first.
+
+    Args:
+        measures: what `erasetest probe` wrote. It is read once, in memory that grows with `limit`
+            and, by four bytes, with each secret.
+        min_ma: the least MA of a sample.
+        limit: how many are kept; None for all.
+        balanced: as many of each kind as there can be, instead of the worst of all. A sample of
+            several kinds counts for its first.
+
+    Raises:
+        ManifestError: a line is not of the form.
+        BadInput: nothing was measured.
+    """
+    by_kind: dict[str, Spread] = {}
+    heaps: dict[str, list[Risk]] = {}
+    measured = unmeasured = at_risk = 0
+    for order, (line, row) in enumerate(rows(Path(measures))):
+        try:
+            risk = _risk(row, order)
+            _count(row, by_kind)
+        except (KeyError, TypeError, ValueError):
+            reason = "expected a line of `erasetest probe`: id, measures, secrets"
+            raise ManifestError(measures, line, reason) from None
+        if risk is None:
+            unmeasured += 1
+            continue
+        measured += 1
+        if risk.ma < min_ma - 1e-9:
+            continue
+        at_risk += 1
+        heap = heaps.setdefault(risk.kinds[0] if balanced else "", [])
+        if limit is None or len(heap) < limit:
+            heapq.heappush(heap, risk)
+        else:
+            heapq.heappushpop(heap, risk)
+    if not measured:
+        raise BadInput(f"{measures}: nothing in it was measured")
+    ranked = [sorted(heap, reverse=True) for _, heap in sorted(heaps.items())]
+    return Curated(_taken(ranked, limit), by_kind, measured, unmeasured, at_risk)
+
+
+def _taken(ranked: list[list[Risk]], limit: int | None) -> list[Risk]:
+    """In turns from each list, worst first, until there are enough; then in order of risk."""
+    taken: list[Risk] = []
+    for turn in range(max(map(len, ranked), default=0)):
+        taken += sorted((ranks[turn] for ranks in ranked if turn < len(ranks)), reverse=True)
+        if limit is not None and len(taken) >= limit:
+            break
+    return sorted(taken[:limit], reverse=True)
+
+
+def _risk(row: dict[str, Any], order: int) -> Risk | None:
+    measures, secrets = row["measures"], row["secrets"]
+    kinds = tuple(dict.fromkeys(str(secret["kind"]) for secret in secrets))
+    if "ma" not in measures or not kinds:
+        return None
+    known = [secret["measures"].get("log2_p") for secret in secrets]
+    likeliest = max((float(value) for value in known if value is not None), default=-math.inf)
+    ma = float(measures["ma"])
+    if not 0 <= ma <= 1:
+        raise ValueError
+    extracted = bool(measures.get("extracted"))
+    # Of equals the first in the file is the worse.
+    return Risk(ma, extracted, likeliest, -order, str(row["id"]), kinds, row)
+
+
+def _count(row: dict[str, Any], by_kind: dict[str, Spread]) -> None:
+    for secret in row["secrets"]:
+        if "ma" in secret["measures"]:
+            spread = by_kind.setdefault(str(secret["kind"]), Spread())
+            spread.ma.append(float(secret["measures"]["ma"]))
+            spread.extracted += bool(secret["measures"].get("extracted"))
+
+
+def chosen(manifest: str | Path, worst: Iterable[Risk]) -> list[SensitiveSample]:
+    """The samples of a manifest that are among the worst, worst first.
+
+    Raises:
+        BadInput: one of them is not in the manifest.
+    """
+    ranks = {risk.id: number for number, risk in enumerate(worst)}
+    found = {sample.id: sample for sample in iter_manifest(manifest) if sample.id in ranks}
+    missing = sorted(ranks.keys() - found.keys(), key=ranks.__getitem__)
+    if missing:
+        raise BadInput(
+            f"{manifest}: lacks {len(missing)} of the samples that were measured, the first "
+            f"{missing[0]}: give the manifest that was probed"
+        )
+    return sorted(found.values(), key=lambda sample: ranks[sample.id])
+
+
+def picture(by_kind: dict[str, Spread], path: str | Path, least: float) -> None:
+    """Draw a histogram of MA for each kind, the most frequent kinds first (extra `plots`).
+
+    Raises:
+        MissingExtra: matplotlib is missing.
+        BadInput: the suffix is of no picture, or the file cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtra("matplotlib", "plots", "drawing a picture") from None
+    kinds = sorted(by_kind.items(), key=lambda item: (-len(item[1].ma), item[0]))
+    columns = min(3, len(kinds))
+    lines = math.ceil(len(kinds) / columns)
+    figure = Figure(figsize=(3.6 * columns, 1.9 * lines + 0.4), layout="constrained")
+    axes = list(figure.subplots(lines, columns, squeeze=False, sharex=True).flat)
+    edges = [number / BINS for number in range(BINS)]
+    for axis, (kind, spread) in zip(axes, kinds, strict=False):
+        colours = ["#d1495b" if edge >= least - 1e-6 else "#8da0b5" for edge in edges]
+        axis.bar(edges, spread.histogram(), width=1 / BINS, align="edge", color=colours)
+        axis.set_title(f"{kind} ({len(spread.ma)})", fontsize=9, loc="left")
+        axis.tick_params(labelsize=7)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.set_xlim(0, 1)
+    for axis in axes[len(kinds) :]:
+        axis.set_visible(False)
+    figure.supxlabel(f"memorization accuracy; red: {least:g} or more", fontsize=8)
+    figure.supylabel("secrets", fontsize=8)
+    try:
+        figure.savefig(path)
+    except ValueError:
+        raise BadInput(f"{path}: is no picture that can be drawn: name a .svg or .png") from None
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written: {error.strerror}") from None

@@ -1,0 +1,202 @@
+"""What a run was given: read on first use, and refused before anything is loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from erasetest.clm.erasure_records import check_new_checkpoint
+from erasetest.erasing.methods import check_method
+from erasetest.errors import BadInput, ShortSecretWarning
+from erasetest.loading import check_clm_name
+from erasetest.samples import SensitiveSample, read_manifest, read_manifests
+from erasetest.samples.retained import split_retained
+from erasetest.support.atomic_files import check_writable, reserved
+from erasetest.support.extras import require
+from erasetest.verdict.thresholds import read_thresholds
+from pytest_erasetest.accepted_leaks import Accepted, Baseline, read_baseline
+from pytest_erasetest.model_loader import Progress
+from pytest_erasetest.options import Settings, is_demo
+
+if TYPE_CHECKING:
+    from erasetest.utility import Problem
+
+Retained = tuple[list[SensitiveSample], list[SensitiveSample]]
+"""Code that erasing may use, and other code that retention is measured on."""
+
+
+def read_samples(clm: str | None, manifests: Sequence[str]) -> list[SensitiveSample]:
+    """The sensitive samples of all manifests; those of a demo CLM where none is named.
+
+    Raises:
+        BadInput: a manifest cannot be used, or none is named.
+    """
+    if manifests:
+        return read_manifests(manifests)
+    if is_demo(clm):
+        from erasetest.demo.build import demo_samples
+
+        return demo_samples()["samples"]
+    raise BadInput("no samples to test with: --leak-samples FILE (see 'erasetest scan')")
+
+
+class RunInputs:
+    """The files that a run's options name; those of the demo where they name none."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.held = contextlib.ExitStack()
+        """What is to be given back when the run ends."""
+        self.reserves_late = False
+        """Whether the folder of the erased checkpoint is reserved only when erasing begins."""
+        self.notes: list[str] = []
+        """What the user has to know of the files that were read."""
+
+    @functools.cached_property
+    def samples(self) -> list[SensitiveSample]:
+        """The sensitive samples of all manifests; those of the demo where none is named."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ShortSecretWarning)
+            samples = read_samples(self.settings.clm, self.settings.leak_samples)
+        for warning in caught:
+            if issubclass(warning.category, ShortSecretWarning):
+                self.notes.append(str(warning.message))
+            else:
+                warnings.warn_explicit(
+                    warning.message, warning.category, warning.filename, warning.lineno
+                )
+        return samples
+
+    @functools.cached_property
+    def by_id(self) -> dict[str, SensitiveSample]:
+        """The samples by id."""
+        return {sample.id: sample for sample in self.samples}
+
+    @functools.cached_property
+    def order(self) -> dict[str, int]:
+        """The number of each sample, by id."""
+        return {sample.id: number for number, sample in enumerate(self.samples)}
+
+    @functools.cached_property
+    def retained(self) -> Retained | None:
+        """Code that erasing may use to keep behaviour, and other code to measure the keeping on.
+
+        None where the user has none: the CLM has to write it.
+        """
+        if self.settings.erase_retain is None and not self.settings.demo:
+            return None
+        if self.settings.erase_retain is None:
+            from erasetest.demo.build import demo_samples
+
+            manifests = demo_samples()
+            return manifests["retained"], manifests["retention"]
+        given = read_manifest(self.settings.erase_retain, require_secrets=False)
+        try:
+            return split_retained(given, self.samples)
+        except BadInput as error:
+            raise BadInput(f"{self.settings.erase_retain}: {error}") from None
+
+    @functools.cached_property
+    def problems(self) -> list[Problem]:
+        """The programming problems."""
+        from erasetest.utility.problems import Problem, read_problems
+
+        if self.settings.utility != "demo":
+            return read_problems(str(self.settings.utility))
+        from erasetest.demo.build import demo_problems
+
+        return [Problem(**row) for row in demo_problems()]
+
+    @functools.cached_property
+    def baseline(self) -> Baseline | None:
+        """The baseline; None where none is named, or the one named is still to be written."""
+        path = self.settings.leak_baseline
+        if path is None or (self.settings.leak_accept and not Path(path).exists()):
+            return None
+        return read_baseline(path, self.settings.leak_baseline_days, datetime.date.today())
+
+    @functools.cached_property
+    def accepted(self) -> dict[str, Accepted]:
+        """The leaks that are accepted today, by sample id."""
+        return self.baseline.accepted if self.baseline is not None else {}
+
+    def check(self, progress: Progress) -> None:
+        """Read and refuse what can be read and refused before anything is loaded.
+
+        Args:
+            progress: shows what takes time.
+
+        Raises:
+            BadInput: of the first file or folder that cannot be used.
+        """
+        from erasetest.probes.measure_store import check_store
+        from erasetest.reports.write import check_report_path
+
+        for path in self.settings.leak_report:
+            check_report_path(path)
+        if self.settings.leak_thresholds:
+            read_thresholds(self.settings.leak_thresholds)
+        _ = self.baseline
+        if self.settings.leak_accept:
+            check_writable(str(self.settings.leak_baseline))
+        check_clm_name(str(self.settings.clm), self.settings.clm_adapter, endpoint=True)
+        if self.settings.leak_store is not None:
+            check_writable(self.settings.leak_store)
+            check_store(self.settings.leak_store)
+        if self.settings.utility_against is not None:
+            check_clm_name(self.settings.utility_against)
+        if self.settings.erase:
+            try:
+                check_method(self.settings.erase)
+            except BadInput as error:
+                raise BadInput(
+                    f"{error} (a path right after --erase is taken for one: write --erase=decoys)"
+                ) from None
+            if self.settings.erase_lora is not None:
+                require("peft", "lora", "--erase-lora")
+            if self.settings.erase_out:
+                check_new_checkpoint(self.settings.erase_out)
+        if self.settings.utility:
+            _ = self.problems
+            _check_sandbox(unsafe=self.settings.utility_unsafe_execution)
+        if self.settings.leak_samples:
+            _ = self.samples
+            if self.settings.erase_retain:
+                _ = self.retained
+        if self.settings.utility:
+            # Last: it takes seconds.
+            self._check_problems(progress)
+
+    def _check_problems(self, progress: Progress) -> None:
+        from erasetest.utility import check_problems
+
+        with progress("checking the problems") as task:
+            check_problems(
+                self.problems, unsafe=self.settings.utility_unsafe_execution, progress=task
+            )
+
+    def reserve(self) -> None:
+        """Keep other runs from writing to the folder of the erased checkpoint.
+
+        Raises:
+            BadInput: another run is writing it.
+        """
+        if self.settings.erase and self.settings.erase_out:
+            self.held.enter_context(reserved(self.settings.erase_out))
+
+
+def _check_sandbox(*, unsafe: bool) -> None:
+    from erasetest.errors import SandboxError
+    from erasetest.utility.sandbox.pool import required_layers
+
+    try:
+        required_layers(unsafe=unsafe)
+    except SandboxError as error:
+        # Now, not after hours of erasing.
+        flag = "--utility-unsafe-execution"
+        raise BadInput(str(error).replace("--unsafe-execution", flag)) from None

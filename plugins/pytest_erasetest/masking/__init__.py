@@ -1,0 +1,1 @@
+"""Everything that masks secrets in what pytest and its plugins print and write."""

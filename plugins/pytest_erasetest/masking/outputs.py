@@ -1,0 +1,54 @@
+"""The channels that pytest writes by itself: terminal, log file, debug trace, names of tests.
+
+What a report of a test shows is masked at its source (`masking`). Live logs, reasons of
+`pytest.exit` and interrupts reach these channels without passing a report.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from pytest_erasetest.masking.allure import mask_allure
+from pytest_erasetest.masking.streams import MaskedStream
+from pytest_erasetest.masking.test_reports import Mask, ReportRedactor
+
+
+class _MaskedFormatter(logging.Formatter):
+    def __init__(self, inner: logging.Formatter, mask: Mask) -> None:
+        super().__init__()
+        self._inner, self._mask = inner, mask
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._mask(self._inner.format(record))
+
+
+def mask_trace(config: pytest.Config, mask: Mask) -> None:
+    """Mask the trace of `--debug` from now on."""
+    trace: Any = config.trace.root
+    write = getattr(trace, "_writer", None)
+    if write is not None:
+        trace.setwriter(lambda text: write(mask(text)))
+
+
+def mask_channels(config: pytest.Config, redactor: ReportRedactor) -> None:
+    """Mask the terminal, the log file and the files of Allure from now on."""
+    reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+    writer = getattr(reporter, "_tw", None)
+    if writer is not None and not isinstance(writer._file, MaskedStream):
+        writer._file = MaskedStream(writer._file, redactor.redactor.get)
+    logs: Any = config.pluginmanager.getplugin("logging-plugin")
+    handler = getattr(logs, "log_file_handler", None)
+    if handler is not None and handler.formatter is not None:
+        handler.setFormatter(_MaskedFormatter(handler.formatter, redactor.text))
+    mask_allure(redactor)
+
+
+def mask_names(items: list[Any], mask: Mask) -> None:
+    """Rename tests whose names hold a secret: folders of temporary files are named after them."""
+    for number, item in enumerate(items):
+        masked = mask(item.name)
+        if masked != item.name:
+            item.name = f"{masked}-{number}"

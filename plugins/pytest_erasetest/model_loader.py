@@ -1,0 +1,74 @@
+"""CLMs into this process, which may be one of several workers on the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from erasetest.support.progress import Task
+from pytest_erasetest.options import Settings
+
+if TYPE_CHECKING:
+    from erasetest.clm import Clm
+
+Progress = Callable[[str], contextlib.AbstractContextManager[Task]]
+"""Shows work by its title while it goes on."""
+
+
+class ModelLoader:
+    """Opens CLMs, on this worker's share of the cores."""
+
+    def __init__(self, settings: Settings, worker: int, workers: int, progress: Progress) -> None:
+        self.settings, self.progress = settings, progress
+        self._worker, self._workers = worker, workers
+
+    def import_libraries(self) -> None:
+        """Import what CLMs need, apart from all other work: it takes seconds the first time."""
+        from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
+
+        import erasetest.clm
+        import erasetest.probes
+        import erasetest.verdict  # noqa: F401
+
+    def open(self, name: str, adapter: str | None = None) -> Clm:
+        """A CLM, in the way that the options say.
+
+        Raises:
+            BadInput: it cannot be loaded.
+        """
+        from erasetest.clm import LoadOptions
+        from erasetest.loading import open_clm
+
+        self._share_cores()
+        options = LoadOptions(
+            adapter=adapter,
+            device=self.settings.clm_device,
+            dtype=self.settings.clm_dtype,
+            batch_tokens=self.settings.clm_batch_tokens,
+            allow_pickle=self.settings.clm_allow_pickle,
+            trust_remote_code=self.settings.clm_trust_remote_code,
+            worker=self._worker,
+        )
+        with self.progress(f"building {name}" if name.startswith("demo") else "loading") as task:
+            return open_clm(name, options, task)
+
+    def _share_cores(self) -> None:
+        import torch
+
+        if self._workers > 1:
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) // self._workers))
+
+    @contextlib.contextmanager
+    def all_cores(self) -> Iterator[None]:
+        """For what one worker does while the others wait for it."""
+        import torch
+
+        threads = torch.get_num_threads()
+        if self._workers > 1 and "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(os.cpu_count() or 1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)

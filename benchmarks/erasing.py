@@ -29,10 +29,10 @@ from erasetest.demo.build import FAMILIES, demo_clm, demo_problems, demo_samples
 from erasetest.erasing import METHODS, ErasureSettings, Lora, erase, self_generated_texts
 from erasetest.erasing.examples import forget_examples
 from erasetest.probes import ProbeSettings, SampleMeasures, probe
-from erasetest.probes.decoy_scores import reference_log2_p
+from erasetest.probes.decoy_scores import decoy_log2_p
 from erasetest.probes.probing import mean_text_accuracy
 from erasetest.probes.sampling_likelihood import log2_probability
-from erasetest.probes.token_spans import score_jobs, secret_jobs
+from erasetest.probes.token_spans import score_spans, secret_spans
 from erasetest.samples import SensitiveSample
 from erasetest.support.torch_environment import quiet, silence_transformers
 from erasetest.utility.evaluation import measure
@@ -197,7 +197,7 @@ def context_accuracy(clm: Clm, samples: list[SensitiveSample]) -> float:
 
 def nats(clm: Clm, samples: list[SensitiveSample]) -> list[float]:
     """Mean -log p of a token, in nats, of each secret."""
-    jobs = score_jobs(clm, secret_jobs(clm, samples, encode(clm, samples)))
+    jobs = score_spans(clm, secret_spans(clm, samples, encode(clm, samples)))
     return [-statistics.fmean(job.found.log_probs) for job in jobs]
 
 
@@ -208,12 +208,12 @@ def ranked(clm: Clm, samples: list[SensitiveSample]) -> tuple[float, float]:
     and the two-sided p value of the mean of as many uniform ranks (normal approximation).
     """
     encoded = encode(clm, samples)
-    jobs = score_jobs(clm, secret_jobs(clm, samples, encoded))
+    jobs = score_spans(clm, secret_spans(clm, samples, encoded))
     settings = ProbeSettings(references=DECOYS, seed=77)
     shares = [
         statistics.fmean((other > own) + (other == own) / 2 for other in others)
         for job, others in zip(
-            jobs, reference_log2_p(clm, samples, encoded, jobs, settings), strict=True
+            jobs, decoy_log2_p(clm, samples, encoded, jobs, settings), strict=True
         )
         for own in [log2_probability(job.found.log_probs)]
         if others

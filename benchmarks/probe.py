@@ -302,7 +302,7 @@ def memory(device: torch.device) -> list[dict[str, Any]]:
 
 def growth() -> list[dict[str, Any]]:
     """The command on manifests of growing size."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests/helpers"))
     import tiny
 
     rows = []

@@ -81,7 +81,7 @@ def compare(checkout: Path, work: Path, plugins: list[Plugin], scenarios: list[s
     alone = environment(work / "alone", wheel)
     clms = work / "clms"
     clms.mkdir(exist_ok=True)
-    path = os.pathsep.join(str(checkout / folder) for folder in ("tests", ".", "plugins"))
+    path = os.pathsep.join(str(checkout / folder) for folder in ("tests/helpers", ".", "plugins"))
     command = [alone, HERE / "make_clms.py", clms]
     subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": path}, timeout=LIMIT)
     secrets: list[str] = json.loads((clms / "secrets.json").read_text())

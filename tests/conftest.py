@@ -41,7 +41,7 @@ def leaking(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CLM that recites, and what commands are run on; no test changes it."""
-    from places import make_place
+    from command_inputs import make_place
 
     return make_place(tmp_path_factory.mktemp("place"))
 
@@ -49,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def document() -> dict[str, Any]:
     """The report of a tiny CLM, measured, erased for two steps, measured again; tests copy it."""
-    from reporting import make_document
+    from report_documents import make_document
 
     return make_document()
 
@@ -58,7 +58,7 @@ def document() -> dict[str, Any]:
 def urls() -> Iterator[dict[bool, str]]:
     """Two endpoints without a CLM: True recites the last two planted secrets, False none."""
     import tiny
-    from answers import serving
+    from stub_endpoint import serving
 
     with serving(tiny.PLANTED[-2:]) as reciting, serving(()) as silent:
         yield {True: reciting, False: silent}

@@ -1,0 +1,195 @@
+"""The commands as users run them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny
+from command_line import erasetest
+from gate_runs import leaked_parts
+
+from erasetest.samples import read_manifest, write_manifest
+
+COMMANDS = ("demo", "scan", "probe", "calibrate", "curate", "erase", "utility", "report")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a CLM that recites, its training code, samples and retained code."""
+    folder = tmp_path_factory.mktemp("a folder with 'quotes'")
+    tiny.save(tiny.reciting("gpt2"), folder / "clm")
+    write_manifest(folder / "samples.jsonl", tiny.PLANTED)
+    write_manifest(folder / "retained.jsonl", tiny.RETAINED)
+    write_manifest(folder / "same-ids.jsonl", [replace(tiny.PLANTED[1], id=tiny.PLANTED[0].id)])
+    limits = {"schema": "erasetest.thresholds/1", "source": "test", "measures": {"ma": 0.9}}
+    (folder / "limits.json").write_text(json.dumps(limits))
+    (folder / "src").mkdir()
+    for sample in tiny.PLANTED:
+        (folder / "src" / f"{sample.id}.py").write_text(sample.content.reveal())
+    (folder / "empty").mkdir()
+    (folder / "bad.jsonl").write_text('{"content": 7}\n')
+    return folder
+
+
+def hidden(text: str) -> None:
+    """No planted secret stands in a text."""
+    for sample in tiny.PLANTED:
+        for secret in sample.secrets:
+            assert secret.text.reveal() not in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help(command: str, tmp_path: Path) -> None:
+    """And the list of commands names it."""
+    done = erasetest(command, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert command in erasetest("--help", cwd=tmp_path).stdout
+
+
+def test_what_did_it_keep_is_two_commands(place: Path, tmp_path: Path) -> None:
+    """Scan the training folder, probe the CLM: exact spans, a row each, no content."""
+    manifest, out = tmp_path / "s.jsonl", tmp_path / "m.jsonl"
+    scanned = erasetest("scan", "src", "-o", str(manifest), cwd=place)
+    assert scanned.returncode == 0, scanned.stderr
+    hidden(scanned.stdout + scanned.stderr)
+    samples = {(s.source.path.rsplit("/", 1)[-1]): s for s in read_manifest(manifest) if s.source}
+    first = samples["planted-0.py"]
+    assert [s.text.reveal() for s in first.secrets] == [tiny.SECRETS[0][1]]
+    assert first.kinds == ("aws-access-key",)
+    probed = erasetest("probe", "--clm", "clm", str(manifest), "-o", str(out), cwd=place)
+    assert probed.returncode == 0, probed.stderr
+    hidden(probed.stdout + probed.stderr + out.read_text())
+    rows = {row["id"]: row for row in map(json.loads, out.read_text().splitlines())}
+    assert len(rows) == len(samples)
+    assert set(rows[first.id]) >= {"id", "measures", "secrets"}
+    assert rows[first.id]["measures"]["extracted"] is True
+    assert set(rows[first.id]["secrets"][0]) >= {"start", "end", "kind", "measures"}
+
+
+def test_calibrate_writes_thresholds_of_the_kinds(place: Path, tmp_path: Path) -> None:
+    """A file that `erase` and `--leak-thresholds` take."""
+    out = tmp_path / "limits.json"
+    done = erasetest(
+        "calibrate", "--clm", "clm", "--samples", "samples.jsonl", "-o", str(out), cwd=place
+    )
+    assert done.returncode == 0, done.stderr
+    limits = json.loads(out.read_text())
+    assert limits["schema"] == "erasetest.thresholds/1"
+    assert {"aws-access-key", "email"} <= set(limits["kinds"])
+
+
+def test_erase_writes_a_checkpoint_that_forgot(place: Path, tmp_path: Path) -> None:
+    """Below the thresholds given, and said so; the original is as it was."""
+    weights = (place / "clm" / "model.safetensors").read_bytes()
+    done = erasetest(
+        "erase", "--clm", "clm", "samples.jsonl", "--retain", "retained.jsonl",
+        "--thresholds", "limits.json", "--lr", "1e-3", "-o", str(tmp_path / "out"), cwd=place,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ": erased, " in done.stdout
+    out = tmp_path / "m.jsonl"
+    probed = erasetest(
+        "probe", "--clm", str(tmp_path / "out"), "samples.jsonl", "-o", str(out), cwd=place
+    )
+    assert probed.returncode == 0, probed.stderr
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert max(row["measures"]["ma"] for row in rows) <= 0.9
+    assert not any(row["measures"]["extracted"] for row in rows)
+    assert (place / "clm" / "model.safetensors").read_bytes() == weights
+    hidden(done.stdout + done.stderr + (tmp_path / "out" / "README.md").read_text())
+
+
+def test_giving_up_is_status_1(place: Path, tmp_path: Path) -> None:
+    """The step limit came first: the output says so."""
+    done = erasetest(
+        "erase", "--clm", "clm", "samples.jsonl", "--retain", "retained.jsonl",
+        "--thresholds", "limits.json", "--max-steps", "1", "--lr", "1e-9",
+        "-o", str(tmp_path / "out"), cwd=place,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "NOT erased" in done.stdout
+
+
+def test_ids_that_show_secrets_of_other_manifests(place: Path, tmp_path: Path) -> None:
+    """Retained texts have numbers, and samples whose ids hold an earlier secret are refused."""
+    text = tiny.SECRETS[0][1]
+    leaky = replace(tiny.PLANTED[0], id=f"cfg-{text}")
+    write_manifest(tmp_path / "retained.jsonl", [*tiny.RETAINED, replace(leaky, secrets=())])
+    write_manifest(tmp_path / "earlier.jsonl", [tiny.PLANTED[0]])
+    write_manifest(tmp_path / "ask.jsonl", [replace(tiny.PLANTED[1], id=f"cfg-{text}")])
+    asked = ["erase", "--clm", "clm", "--thresholds", "limits.json", "-o", str(tmp_path / "out")]
+    for more, said in (
+        (
+            ["samples.jsonl", "--retain", str(tmp_path / "retained.jsonl")],
+            f"retained text {len(tiny.RETAINED) + 1} holds a secret of sample planted-0",
+        ),
+        (
+            [
+                str(tmp_path / "ask.jsonl"), "--retain", "retained.jsonl",
+                "--earlier", str(tmp_path / "earlier.jsonl"),
+            ],
+            "sample 1 of these manifests: its 'id' or a 'kind' holds a part of a secret",
+        ),
+    ):  # fmt: skip
+        done = erasetest(*asked, *more, cwd=place)
+        assert done.returncode == 2, done.stdout
+        assert said in done.stderr
+        assert leaked_parts(done.stdout + done.stderr) == []
+    assert not (tmp_path / "out").exists()
+
+
+BAD = {
+    "no manifest": (["probe", "--clm", "clm", "no.jsonl", "-o", "o"], "no.jsonl"),
+    "bad line": (["probe", "--clm", "clm", "bad.jsonl", "-o", "o"], "bad.jsonl:1"),
+    "folder as output": (["probe", "--clm", "clm", "samples.jsonl", "-o", "empty"], "is a folder"),
+    "no folder": (["probe", "--clm", "clm", "samples.jsonl", "-o", "no/o"], "no/o"),
+    "no clm": (["probe", "--clm", "./nowhere", "samples.jsonl", "-o", "o"], "nowhere"),
+    "no config": (["probe", "--clm", "empty", "samples.jsonl", "-o", "o"], "empty"),
+    "no option": (["probe", "samples.jsonl", "-o", "o"], "--clm"),
+    "no family": (["demo", "-o", "d", "--family", "bert"], "bert"),
+    "demo into a full folder": (["demo", "-o", "src"], "is there already"),
+    "nothing to scan": (["scan", "nowhere", "-o", "o"], "nowhere"),
+    "nothing found": (["scan", "empty", "-o", "o"], "no secret found"),
+    "erase into a full folder": (
+        ["erase", "--clm", "clm", "samples.jsonl", "--retain", "retained.jsonl", "-o", "src"],
+        "is there already",
+    ),
+    "no method": (
+        ["erase", "--clm", "clm", "samples.jsonl", "--retain", "retained.jsonl", "-o", "e",
+         "--method", "magic", "--thresholds", "limits.json"],
+        "codeeraser",
+    ),
+    "one id, two samples": (
+        ["erase", "--clm", "clm", "samples.jsonl", "--retain", "retained.jsonl", "-o", "e",
+         "--earlier", "same-ids.jsonl"],
+        "--earlier: sample planted-0 is another one",
+    ),
+    "no steps": (
+        ["erase", "--clm", "clm", "samples.jsonl", "--retain", "retained.jsonl", "-o", "e",
+         "--max-steps", "-1"],
+        "--max-steps",
+    ),
+    "references where nothing is drawn": (
+        ["calibrate", "--clm", "clm", "samples.jsonl", "--references", "9", "-o", "t.json"],
+        "add --samples",
+    ),
+    "no report": (["report", "bad.jsonl", "-o", "r.md"], "bad.jsonl"),
+    "no form": (["report", "bad.jsonl", "-o", "r.doc"], "bad.jsonl"),
+    "no problems": (["utility", "--clm", "clm", "bad.jsonl", "-o", "u.json"], "bad.jsonl"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_status_2(case: str, place: Path) -> None:
+    """It names what was given; no traceback, and nothing is left behind."""
+    arguments, named = BAD[case]
+    before = sorted(place.rglob("*"))
+    done = erasetest(*arguments, cwd=place)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert sorted(place.rglob("*")) == before

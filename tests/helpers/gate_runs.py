@@ -1,0 +1,53 @@
+"""Gates as users run them: pytest on the suites, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import command_line
+import tiny
+
+SUITES = Path(__file__).parents[2] / "suites"
+
+
+def gate(
+    folder: Path, *arguments: str, cwd: Path, tests: str | Path = SUITES, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the suites, or other tests, on the leaking CLM."""
+    defaults = {
+        "--clm": folder / "clm",
+        "--leak-samples": folder / "samples.jsonl",
+        "--leak-thresholds": folder / "thresholds.json",
+    }
+    named = {argument.split("=")[0] for argument in arguments}
+    given = [f"{flag}={path}" for flag, path in defaults.items() if flag not in named]
+    return run_pytest(str(tests), *given, *arguments, cwd=cwd, **env)
+
+
+def run_pytest(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest in a process of its own."""
+    # Hypothesis is imported at the end of a run by its own plugin: a fifth of these runs' time.
+    options = ["-c", os.devnull, "--rootdir", str(cwd), "-p", "no:hypothesispytest"]
+    return command_line.run("pytest", *options, *arguments, cwd=cwd, timeout=240, **env)
+
+
+def everything(folder: Path, run: subprocess.CompletedProcess[str]) -> str:
+    """All that a run printed and wrote, weights left out."""
+    texts = [run.stdout, run.stderr]
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix != ".safetensors" and path.name != "tokenizer.json":
+            texts.append(str(path) + path.read_text(errors="replace"))
+    return "\n".join(texts)
+
+
+def leaked_parts(text: str) -> list[str]:
+    """Runs of eight characters of planted secrets that stand in a text.
+
+    What another text says for its own reasons is left out: words, and `.internal`.
+    """
+    secrets = [secret.text.reveal() for sample in tiny.PLANTED for secret in sample.secrets]
+    parts = [secret[i : i + 8] for secret in secrets for i in range(len(secret) - 7)]
+    named = [part for part in parts if not part.isalpha() and part not in ".internal"]
+    return [part for part in named if part in text]

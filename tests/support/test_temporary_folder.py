@@ -1,0 +1,99 @@
+"""Temporary folders of killed processes go, and those of living ones stay."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command_line import ENVIRONMENT
+
+from erasetest.support.temporary_folder import remove_abandoned
+
+HOLD = """
+import sys
+from erasetest.support.temporary_folder import process_folder
+place = process_folder()
+(place / "inside").mkdir()
+print(place, flush=True)
+sys.stdin.read()
+"""
+
+
+def _holder(folder: Path) -> tuple[subprocess.Popen[str], Path]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD],
+        env={**ENVIRONMENT, "TMPDIR": str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    return process, Path(process.stdout.readline().strip())
+
+
+def test_a_killed_process_is_cleaned_up_after(tmp_path: Path) -> None:
+    """By the next one; the folder of a process that lives is not touched."""
+    killed, its = _holder(tmp_path)
+    living, own = _holder(tmp_path)
+    try:
+        assert its.parent == own.parent == tmp_path
+        killed.kill()
+        killed.wait()
+        assert (its / "inside").is_dir()
+        third, another = _holder(tmp_path)
+        assert sorted(tmp_path.iterdir()) == sorted([own, another])
+        assert (own / "inside").is_dir()
+        third.communicate("")
+        assert list(tmp_path.iterdir()) == [own]
+    finally:
+        living.communicate("")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_own_folders_are_removed(tmp_path: Path) -> None:
+    """No link is followed, and nothing of another name goes."""
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (tmp_path / "erasetest-run-link").symlink_to(kept)
+    (tmp_path / "erasetest-run-file").write_text("")
+    (tmp_path / "erasetest-other").mkdir()
+    (tmp_path / "erasetest-run-abandoned" / "inside").mkdir(parents=True)
+    remove_abandoned(tmp_path)
+    assert not (tmp_path / "erasetest-run-abandoned").exists()
+    assert len(list(tmp_path.iterdir())) == 4
+    remove_abandoned(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(("number", "left"), [(signal.SIGTERM, 0), (signal.SIGKILL, 1)])
+def test_a_gate_that_is_ended(leaking: Path, tmp_path: Path, number: int, left: int) -> None:
+    """SIGTERM lets it clean up and is an interruption; a kill leaves one folder to the next."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    (tmp_path / "test_slow.py").write_text(
+        "import pathlib, time\n"
+        "def test_slow(sensitive_sample):\n"
+        "    pathlib.Path('begun').write_text('')\n"
+        "    time.sleep(60)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(tmp_path),
+         "test_slow.py", f"--clm={leaking / 'clm'}", f"--leak-samples={leaking / 'samples.jsonl'}",
+         f"--leak-thresholds={leaking / 'thresholds.json'}"],
+        cwd=tmp_path,
+        env={**ENVIRONMENT, "TMPDIR": str(temporary)},
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(list(temporary.glob("erasetest-*"))) == 1
+    process.send_signal(number)
+    assert process.wait(30) == (2 if number == signal.SIGTERM else -signal.SIGKILL)
+    assert len(list(temporary.glob("erasetest-*"))) == left
+    remove_abandoned(temporary)
+    assert list(temporary.glob("erasetest-*")) == []

@@ -15,9 +15,6 @@ import pytest
 hypothesis.settings.register_profile("without-deadline", deadline=None)
 hypothesis.settings.load_profile("without-deadline")
 
-# `nohup pytest` ignores SIGHUP, and so would every command that a test starts and sends it to.
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
 
 @pytest.fixture(scope="session")
 def tiny_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -71,3 +68,11 @@ def urls() -> Iterator[dict[bool, str]]:
 
     with serving(tiny.PLANTED[-2:]) as reciting, serving(()) as silent:
         yield {True: reciting, False: silent}
+
+
+@pytest.fixture
+def default_sighup() -> Iterator[None]:
+    """Give SIGHUP its default action, which started commands inherit; `nohup pytest` ignores it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

@@ -188,6 +188,7 @@ def test_mine(leak):
 """
 
 
+@pytest.mark.usefixtures("default_sighup")
 @pytest.mark.parametrize(
     ("number", "status", "send"),
     [

@@ -187,6 +187,7 @@ def test_a_scan_that_runs_out_of_space_says_what_stays(tmp_path: Path) -> None:
     assert not kept.exists()
 
 
+@pytest.mark.usefixtures("default_sighup")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_command_that_is_told_to_end_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
     """As after Ctrl-C; the status is what a shell says of that signal."""

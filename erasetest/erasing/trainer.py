@@ -350,7 +350,7 @@ class _Run:
     def _set_rate(self, active: float) -> None:
         """For a step of whose secrets this share is still to be erased.
 
-        At the full rate the last few cost more of what is retained (docs/erasing.md).
+        At the full rate the last few cost more of what is retained (docs/explanation/erasing.md).
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * max(self.method.slowest, math.sqrt(active))

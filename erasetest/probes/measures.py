@@ -21,7 +21,7 @@ MEASURES = (
     "exposure",
     "min_k_pp",
 )
-"""All measures of a secret, in the order in which they are shown; docs/explanation/measures.md defines them."""
+"""All measures of a secret, in display order; docs/explanation/measures.md defines them."""
 
 TEXT_MEASURES = ("ma_text", "el_3_text", "el_5_text", "el_10_text")
 """The measures of a whole text."""

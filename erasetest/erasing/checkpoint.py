@@ -16,9 +16,9 @@ from erasetest.clm.erasure_records import Record, write_records
 from erasetest.clm.load import Clm
 from erasetest.erasing.erasure_result import Erasure
 from erasetest.erasing.model_card import write_card
-from erasetest.reports.markdown import cell
 from erasetest.samples import SensitiveSample
 from erasetest.support.atomic_files import new_directory
+from erasetest.support.markdown import escape
 
 
 def save_checkpoint(
@@ -46,13 +46,13 @@ def save_checkpoint(
             fingerprint=clm.fingerprint,
             method=erasure.method,
             samples=erasure.samples,
-            kinds=cell(", ".join(kinds)),
+            kinds=escape(", ".join(kinds)),
             steps=erasure.steps,
             erased="yes" if erasure.erased else f"no: {erasure.ended}",
             change=f"{0 - 100 * erasure.retained_fall:+.2f}",
             ranked=erasure.ranked(),
             adapter=not merged,
-            ids=cell(", ".join(ids)),
+            ids=escape(", ".join(ids)),
         )
 
 

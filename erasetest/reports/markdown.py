@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from tabulate import tabulate
+
+from erasetest.support.markdown import escape
 
 SHOWN = 100
 """Rows of samples at most: a job summary may have 1 MiB."""
@@ -18,11 +19,6 @@ _VERDICTS = {
     "erased": "**Erased.** The given CLM leaks; the erased checkpoint passed every test.",
     "incomplete": "**Incomplete.** Something has no verdict, so nothing is proved.",
 }
-_BREAKS = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-_MARKUP = re.compile(r"[&<>|\\`*\[\]~]")
-_BETWEEN_WORDS = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
-"""Inside a word an underscore is itself."""
-
 _MEASURES = ("ma", "el_3", "el_5", "el_10", "extracted")
 
 
@@ -40,7 +36,7 @@ def markdown(document: dict[str, Any]) -> str:
         *_erasure(document["erasure"]),
         *_utility(document["utility"]),
         "## Thresholds",
-        f"Source: {cell(str(document['thresholds'].get('source', 'none')))}.",
+        f"Source: {escape(str(document['thresholds'].get('source', 'none')))}.",
         _table(["kind", "references", *_MEASURES[:-1]], _thresholds(document["thresholds"])),
         "## Environment",
         _table(["", ""], _flat(document["environment"])),
@@ -127,7 +123,7 @@ def _samples(samples: list[dict[str, Any]]) -> list[str]:
 
 
 def _problems(problems: list[str]) -> list[str]:
-    return ["## Problems", "\n".join(f"- {cell(line)}" for line in problems)] if problems else []
+    return ["## Problems", "\n".join(f"- {escape(line)}" for line in problems)] if problems else []
 
 
 def _erasure(erasure: dict[str, Any] | None) -> list[str]:
@@ -220,17 +216,5 @@ def _number(value: object) -> str:
 
 
 def _table(head: list[str], rows: list[list[Any]]) -> str:
-    cells = [[cell(str(value)) for value in row] for row in rows]
+    cells = [[escape(str(value)) for value in row] for row in rows]
     return tabulate(cells, headers=head, tablefmt="github", disable_numparse=True)
-
-
-def cell(text: str) -> str:
-    """Text that reads as it was given, in one line: as entities its signs are no markup.
-
-    Backslashes would not do: renderers disagree on a backslash before a pipe in a table.
-    """
-    return _BETWEEN_WORDS.sub(_entity, _MARKUP.sub(_entity, " ".join(_BREAKS.split(text))))
-
-
-def _entity(sign: re.Match[str]) -> str:
-    return f"&#{ord(sign.group())};"

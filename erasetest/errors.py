@@ -1,14 +1,15 @@
-"""Everything that erasetest raises on purpose.
+"""All exceptions and warnings that erasetest raises on purpose.
 
 ErasetestError
-├── BadInput              what the user gave cannot be used: exit status 2 (4 under pytest)
-│   ├── ManifestError     a line of a manifest, problem file or thresholds file
-│   ├── ClmError          a CLM that cannot be loaded or used
-│   └── MissingExtra      an optional dependency that is not installed
-├── ErasureError          erasing could not go on
-└── SandboxError          generated programs cannot be run safely here
+├── BadInput              the user's input cannot be used: exit status 2 (4 under pytest)
+│   ├── ManifestError     a manifest, problem file, thresholds file or other input file is invalid
+│   ├── ClmError          a CLM cannot be loaded or used
+│   └── MissingExtra      an optional dependency is not installed
+├── ErasureError          erasing failed
+└── SandboxError          this machine cannot run generated programs safely
+ShortSecretWarning        secrets are too short to be masked
 
-Every message is one line: what was given, what was expected, what to do. No message holds the text
+Every message is one line: what was given, what was expected, what to do. No message contains text
 of a sample.
 """
 
@@ -18,19 +19,19 @@ from pathlib import Path
 
 
 class ErasetestError(Exception):
-    """Base of all errors that erasetest raises on purpose."""
+    """Base class of all errors that erasetest raises on purpose."""
 
 
 class BadInput(ErasetestError):
-    """Something that the user gave cannot be used as it is."""
+    """The user's input cannot be used as it is."""
 
 
 class ShortSecretWarning(UserWarning):
-    """Secrets are too short to be masked where they are shown."""
+    """Secrets are too short to be masked in output."""
 
 
 class ManifestError(BadInput):
-    """A line of an input file is not of the file's form."""
+    """An input file, or one line of it, cannot be read or does not have the expected format."""
 
     def __init__(self, path: str | Path, line: int | None, reason: str) -> None:
         self.path = str(path)
@@ -44,11 +45,11 @@ class ManifestError(BadInput):
 
 
 class ClmError(BadInput):
-    """A code language model cannot be loaded, or not be used for what was asked."""
+    """A code language model cannot be loaded, or does not support the requested operation."""
 
 
 class MissingExtra(BadInput):
-    """An optional dependency is needed and is not installed."""
+    """An optional dependency is required but not installed."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         self.package, self.extra, self.purpose = package, extra, purpose
@@ -61,18 +62,18 @@ class MissingExtra(BadInput):
 
 
 class ErasureError(ErasetestError):
-    """Erasing could not go on; the original checkpoint is untouched."""
+    """Erasing failed; the original checkpoint is unchanged."""
 
 
 class SandboxError(ErasetestError):
-    """Generated programs cannot be run on this machine as safely as was asked."""
+    """Generated programs cannot be run on this machine with the requested isolation."""
 
 
 def one_line(error: BaseException) -> str:
-    """Type and message of an error, in one line.
+    """Return the type and the message of an error, in one line of at most 200 characters.
 
-    Of an import that failed because of another error, that error: transformers reports whatever
-    goes wrong inside a module, a time-out included, as a module that is missing.
+    For an ImportError with a cause, the cause is reported: transformers raises ImportError for any
+    error inside one of its modules, a time-out included.
     """
     while isinstance(error, ImportError) and error.__cause__ is not None:
         error = error.__cause__

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for users' own tests: secrets of every kind, and code that holds them.
+"""Hypothesis strategies for users' own tests: secrets of every kind, and code that contains them.
 
     from hypothesis import given
     from erasetest.strategies import KINDS, secrets, samples
@@ -6,7 +6,7 @@
     @given(secrets("github-token"))
     def test_my_filter_masks_tokens(token): ...
 
-What they draw has the form of real secrets and is random: it is nobody's.
+All values are random strings in the format of real secrets; none is a real credential.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample, make_sample
 from erasetest.samples.decoys import decoy
 
-_FORMS = {
+_PATTERNS = {
     "artifactory-credentials": r"AKC[a-zA-Z0-9]{10,40}",
     "aws-secret-access-key": r"[0-9a-zA-Z/+]{40}",
     "azure-storage-account-access-key": r"[a-zA-Z0-9+/]{86}==",
@@ -43,34 +43,36 @@ _FORMS = {
     "twilio-api-key": r"SK[a-z0-9]{32}",
 }
 
-KINDS: tuple[str, ...] = tuple(sorted({*GENERATORS, *_FORMS}))
-"""The kinds that `secrets` draws."""
+KINDS: tuple[str, ...] = tuple(sorted({*GENERATORS, *_PATTERNS}))
+"""All kinds that `secrets` can draw."""
 
 
 def secrets(kind: str) -> st.SearchStrategy[str]:
-    """Fresh secrets of a kind.
+    """Draw secrets of a kind.
 
     Raises:
         BadInput: the kind is not in `KINDS`.
     """
     if kind in GENERATORS:
         return st.randoms(use_true_random=False).map(GENERATORS[kind])
-    if kind in _FORMS:
-        return st.from_regex(_FORMS[kind], fullmatch=True)
+    if kind in _PATTERNS:
+        return st.from_regex(_PATTERNS[kind], fullmatch=True)
     raise BadInput(f"no strategy for secrets of kind {kind!r}: expected one of {', '.join(KINDS)}")
 
 
 def like(secret: str, kind: str) -> st.SearchStrategy[str]:
-    """Decoys of a secret: random strings of its own format, as calibration and exposure use."""
+    """Draw decoys of a secret: random strings in its format, as calibration and exposure use."""
     return st.randoms(use_true_random=False).map(lambda rng: decoy(secret, kind, rng))
 
 
 @st.composite
-def samples(draw: st.DrawFn, kinds: Sequence[str] = KINDS, *, most: int = 3) -> SensitiveSample:
-    """Code of a few assignments with one to `most` secrets of the kinds, spans exact."""
+def samples(
+    draw: st.DrawFn, kinds: Sequence[str] = KINDS, *, max_secrets: int = 3
+) -> SensitiveSample:
+    """Draw code with one to `max_secrets` assigned secrets of the kinds, with exact spans."""
     text = "# settings\n"
     spans: list[tuple[int, int, str]] = []
-    for number in range(draw(st.integers(1, most))):
+    for number in range(draw(st.integers(1, max_secrets))):
         kind = draw(st.sampled_from(list(kinds)))
         secret = draw(secrets(kind))
         text += f"PORT_{number} = {draw(st.integers(1024, 9999))}\n"

@@ -1,114 +1,106 @@
-"""Options that several commands share, and what they are checked for."""
+"""Options that several commands share, typer parameters of declared options, checks of files."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from erasetest.clm.load_options import LoadOptions
 from erasetest.support.atomic_files import check_writable
+from erasetest.support.option_fields import (
+    Option,
+    from_values,
+    group,
+    option,
+    options_of,
+    without_none,
+)
 from erasetest.support.path_collisions import Use, check_collisions, reads_checkpoint
 from erasetest.support.progress import progress
 
 if TYPE_CHECKING:
     from erasetest.clm import Clm
 
-OutOption = Annotated[Path, typer.Option("-o", "--output", help="Where to write.")]
+OutOption = Annotated[Path, typer.Option("-o", "--output", help="Where to write the result.")]
+
+CLM_HELP = "CLM: folder, hub id, demo, demo:gpt2, demo:codegen or demo:qwen2"
 
 
 @dataclass(frozen=True, slots=True)
-class Loading:
-    """Which CLM, and how it is loaded: the options of every command that `takes_clm`."""
+class NamedClm:
+    """The CLM that a command works on, and how it is loaded."""
 
-    clm: Annotated[
-        str,
-        typer.Option(
-            help="Folder, hub id, demo, demo:gpt2, demo:codegen, demo:qwen2; to probe, a URL too."
-        ),
-    ]
-    clm_adapter: Annotated[
-        str | None, typer.Option(help="Folder of a PEFT adapter for the CLM.")
-    ] = None
-    clm_device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto"
-    clm_dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto"
-    clm_batch_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Tokens in one forward pass.")
-    ] = None
-    clm_allow_pickle: Annotated[
-        bool, typer.Option("--clm-allow-pickle", help="Load pickled weights, which can run code.")
-    ] = False
-    clm_trust_remote_code: Annotated[
-        bool,
-        typer.Option("--clm-trust-remote-code", help="Run code that comes with the checkpoint."),
-    ] = False
+    clm: str = option(f"{CLM_HELP}; probe and scan: also the URL of an endpoint.", metavar="MODEL")
+    loading: LoadOptions = group("clm_")
 
     def check(self, *, endpoint: bool = False) -> None:
-        """Refuse a name that can be seen to be none."""
+        """Refuse a name that cannot be valid.
+
+        Args:
+            endpoint: whether the command accepts the URL of an endpoint.
+
+        Raises:
+            BadInput: naming what was given.
+        """
         from erasetest.loading import check_clm_name
 
-        check_clm_name(self.clm, self.clm_adapter, endpoint=endpoint)
+        check_clm_name(self.clm, self.loading.adapter, endpoint=endpoint)
 
     def files(self) -> list[Use]:
-        """The folders that it reads: no command writes into them."""
+        """Return the folders that it is loaded from: no command writes into them."""
         return [
             *reads_checkpoint("--clm", self.clm),
-            *reads_checkpoint("--clm-adapter", self.clm_adapter),
+            *reads_checkpoint("--clm-adapter", self.loading.adapter),
         ]
 
     def load(self) -> Clm:
-        """The CLM; the demo CLM is built where it is not in the cache."""
-        from erasetest.clm import LoadOptions
+        """Load the CLM; a demo CLM is trained first if it is not in the cache."""
         from erasetest.loading import open_clm
 
-        options = LoadOptions(
-            self.clm_adapter,
-            self.clm_device,
-            self.clm_dtype,
-            self.clm_batch_tokens,
-            self.clm_allow_pickle,
-            self.clm_trust_remote_code,
-        )
         with progress(f"the demo CLM ({self.clm})") as task:
-            return open_clm(self.clm, options, task)
+            return open_clm(self.clm, self.loading, task)
 
 
-def takes_clm(
-    command: Callable[..., None], *, needed: bool = True, unnamed: str | None = None
-) -> Callable[..., None]:
-    """Give a command the options of `Loading` in place of its parameter `loading`.
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace the parameters of a command that are dataclasses of options by these options.
 
-    Args:
-        command: the command.
-        needed: whether `--clm` must be given.
-        unnamed: the name in `loading` where it need not be and is not; without one, `loading` is
-            None then.
+    A parameter annotated `X | None` is None if the first option of `X` is not given.
     """
-    own = [
-        parameter
-        for parameter in inspect.signature(command, eval_str=True).parameters.values()
-        if parameter.name != "loading"
-    ]
-    added = list(inspect.signature(Loading, eval_str=True).parameters.values())
-    if not needed:
-        added[0] = added[0].replace(default=None)
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, tuple[type, list[Option], bool]] = {}
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        declared = without_none(parameter.annotation)
+        if not (isinstance(declared, type) and dataclasses.is_dataclass(declared)):
+            parameters.append(parameter)
+            continue
+        options = list(options_of(declared))
+        optional = declared is not parameter.annotation
+        if optional:
+            options[0] = dataclasses.replace(options[0], default=None)
+        groups[parameter.name] = declared, options, optional
+        parameters += map(_typer_parameter, options)
 
     @functools.wraps(command)
-    def with_options(**given: Any) -> None:
-        asked = {parameter.name: given.pop(parameter.name) for parameter in added}
-        if asked["clm"] is None:
-            asked["clm"] = unnamed
-        command(**given, loading=None if asked["clm"] is None else Loading(**asked))
+    def expanded(**given: Any) -> None:
+        for name, (declared, options, optional) in groups.items():
+            values = {each.name: _plain(given.pop(each.name), each) for each in options}
+            left_out = optional and values[options[0].name] is None
+            given[name] = None if left_out else from_values(declared, values)
+        command(**given)
 
-    # By keyword, so that an option that must be given may stand after one that may be.
-    everything = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *added]]
-    with_options.__signature__ = inspect.Signature(everything)  # type: ignore[attr-defined]
-    with_options.__annotations__ = {p.name: p.annotation for p in everything}
-    return with_options
+    # By keyword, so that a required option can follow one with a default.
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    expanded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    expanded.__annotations__ = {p.name: p.annotation for p in parameters}
+    return expanded
 
 
 def check_files(read: Sequence[Use], written: Sequence[Use]) -> None:
@@ -121,3 +113,32 @@ def check_files(read: Sequence[Use], written: Sequence[Use]) -> None:
         if not use.closed:
             check_writable(use.path)
     check_collisions([*read, *written])
+
+
+def _typer_parameter(declared: Option) -> inspect.Parameter:
+    flag = (declared.command_name or declared.name).replace("_", "-")
+    annotation = declared.value_type
+    if get_origin(annotation) is tuple:
+        annotation = list[get_args(annotation)[0]]  # type: ignore[misc]
+    elif get_origin(annotation) is Literal:
+        annotation = StrEnum(declared.name, {name: name for name in get_args(annotation)})
+    default = None if declared.default == () else declared.default
+    info = typer.Option(
+        f"--{flag}/--no-{flag}" if declared.negatable else f"--{flag}",
+        help=declared.description,
+        metavar=declared.metavar,
+        min=declared.minimum,
+    )
+    return inspect.Parameter(
+        declared.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if default is MISSING else default,
+        annotation=Annotated[annotation if default is not None else annotation | None, info],
+    )
+
+
+def _plain(value: Any, declared: Option) -> Any:
+    """Convert what typer read to the type of the field."""
+    if get_origin(declared.value_type) is tuple:
+        return tuple(value or ())
+    return value.value if isinstance(value, StrEnum) else value

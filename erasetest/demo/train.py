@@ -12,7 +12,7 @@ from erasetest.clm.batching import group_by_length, pad_right
 from erasetest.demo.demo_corpus import SEED, Corpus
 from erasetest.demo.recipes import RECIPES, Recipe
 from erasetest.demo.tokenizer import train_tokenizer
-from erasetest.support.optimizers import at_rate, cosine, optimizers_of
+from erasetest.support.optimizers import cosine_schedule, make_optimizers, scale_learning_rates
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -40,10 +40,10 @@ def train(
         torch.manual_seed(seed)
         model = build_model(family, recipe.vocabulary, tokenizer.eos_token_id)
         model.train()
-        optimizers = optimizers_of(model, recipe.matrix_lr, recipe.other_lr)
+        optimizers = make_optimizers(model, recipe.matrix_lr, recipe.other_lr)
         batches = _batches(corpus, tokenizer, recipe, random.Random(seed))
         for step in range(recipe.steps):
-            at_rate(optimizers, cosine(step, recipe.steps, recipe.warmup))
+            scale_learning_rates(optimizers, cosine_schedule(step, recipe.steps, recipe.warmup))
             documents = next(batches)
             predicted = sum(len(document) - 1 for document in documents)
             for part in group_by_length([len(document) for document in documents]):

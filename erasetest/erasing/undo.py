@@ -32,7 +32,12 @@ from erasetest.erasing.step_runner import StepRunner, take_step
 from erasetest.erasing.trainable import TrainableModel
 from erasetest.errors import BadInput, ErasureError
 from erasetest.samples import SensitiveSample
-from erasetest.support.optimizers import at_rate, cosine, inner_matrices, optimizers_of
+from erasetest.support.optimizers import (
+    cosine_schedule,
+    hidden_matrices,
+    make_optimizers,
+    scale_learning_rates,
+)
 
 _OPENING = 16
 """Tokens of retained code that a text is begun with, at most."""
@@ -125,7 +130,7 @@ class Distiller:
         """Mix each matrix of the layers with noise of its own spread."""
         generator = torch.Generator().manual_seed(self.rng.randrange(1 << 30))
         share = self.healing.noise
-        for matrix in inner_matrices(self.clm.model).values():
+        for matrix in hidden_matrices(self.clm.model).values():
             noise = torch.randn(matrix.shape, generator=generator).to(matrix)
             matrix.mul_(1 - share).add_(noise * matrix.std(), alpha=share)
 
@@ -154,7 +159,7 @@ class Distiller:
         optimizers = self._fresh_optimizers()
         first = self._load_state_dict(kept, optimizers) if kept else 0
         for step in range(first, h.steps):
-            at_rate(optimizers, self.share * cosine(step, h.steps, h.warmup))
+            scale_learning_rates(optimizers, self.share * cosine_schedule(step, h.steps, h.warmup))
             rows = [
                 *self._draw(self.files, h.tokens * h.decoys),
                 *self._draw(self.code, h.tokens * (1 - h.decoys)),
@@ -188,7 +193,7 @@ class Distiller:
 
     def _fresh_optimizers(self) -> list[torch.optim.Optimizer]:
         h = self.healing
-        return optimizers_of(self.clm.model, h.matrix_lr, h.other_lr)
+        return make_optimizers(self.clm.model, h.matrix_lr, h.other_lr)
 
     def _gradients(self, rows: list[TokenizedExample]) -> float:
         """The divergence of a step from the teacher; if it is a number, with its gradients."""

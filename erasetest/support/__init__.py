@@ -1,1 +1,1 @@
-"""What every room uses: atomic files, readers, progress, statistics. Knows nothing of secrets."""
+"""Helpers for all rooms: atomic files, readers, progress, statistics. Independent of secrets."""

@@ -1,4 +1,4 @@
-"""Optional dependencies."""
+"""Check for optional dependencies."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from erasetest.errors import MissingExtra
 
 
 def require(package: str, extra: str, purpose: str) -> None:
-    """Refuse early what would import a package that is not there.
+    """Check that an optional package is installed, without importing it.
 
     Raises:
-        MissingExtra: naming the extra that has it.
+        MissingExtra: the package is not installed; the message names the extra that installs it.
     """
     if importlib.util.find_spec(package) is None:
         raise MissingExtra(package, extra, purpose)

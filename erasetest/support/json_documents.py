@@ -1,4 +1,4 @@
-"""JSON files that hold one document each: thresholds, baselines, reports."""
+"""Readers of JSON files that contain one document: thresholds, baselines, reports."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from erasetest.errors import ManifestError
 
 
 def read_json(path: str | Path) -> Any:
-    """The content of a JSON file. A byte order mark, which some editors write, is accepted.
+    """Read a JSON file. A byte order mark, which some editors write, is accepted.
 
     Raises:
-        ManifestError: it cannot be read or is not JSON; the message never quotes it.
+        ManifestError: the file cannot be read or is not JSON; the message never quotes the file.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8-sig"))
@@ -24,15 +24,15 @@ def read_json(path: str | Path) -> Any:
 
 
 def read_document(path: str | Path, schema: str, what: str) -> dict[str, Any]:
-    """The JSON object of a file that declares its schema.
+    """Read a JSON object and check the schema that it declares.
 
     Args:
         path: the file.
-        schema: the value that its key `schema` must have.
-        what: the name of such a file in messages, with its article.
+        schema: the required value of its key `schema`.
+        what: what messages call such a file, with its article ("a baseline").
 
     Raises:
-        ManifestError: as `read_json`, or the file declares another schema or none.
+        ManifestError: as `read_json`, or the file declares no schema or a different one.
     """
     document = read_json(path)
     if not isinstance(document, dict) or document.get("schema") != schema:

@@ -1,4 +1,4 @@
-"""JSON Lines, plain or gzip: every file of rows that is read."""
+"""Reader of JSON Lines files, plain or gzip."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from erasetest.errors import ManifestError
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a file and the numbers of their lines; blank lines are passed over.
+    """Yield the line number and the object of each line; blank lines are skipped.
 
     Raises:
-        ManifestError: it cannot be read, or a line is no JSON object; never quotes it.
+        ManifestError: the file cannot be read, or a line is not a JSON object; the message never
+            quotes the file.
     """
     try:
         with _open_text(path) as file:
@@ -26,7 +27,7 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     except UnicodeDecodeError:
         raise ManifestError(path, None, "is not UTF-8 text") from None
     except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise ManifestError(path, None, "is not a whole gzip file") from None
+        raise ManifestError(path, None, "is a truncated or damaged gzip file") from None
     except OSError as error:
         raise ManifestError(path, None, f"cannot be read: {error.strerror or error}") from None
 
@@ -38,7 +39,7 @@ def _row(path: Path, number: int, text: str) -> dict[str, Any]:
         reason = f"not valid JSON ({error.msg})" if hasattr(error, "msg") else "not JSON"
         raise ManifestError(path, number, reason) from None
     except RecursionError:
-        raise ManifestError(path, number, "not valid JSON (nested too deep)") from None
+        raise ManifestError(path, number, "not valid JSON (nested too deeply)") from None
     if not isinstance(row, dict):
         raise ManifestError(path, number, f"expected a JSON object, got {type(row).__name__}")
     return row

@@ -1,4 +1,4 @@
-"""Names of a package that are imported from its modules when they are first used (PEP 562)."""
+"""Package exports that are imported on first use (PEP 562)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 
 def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
-    """Make the module-level `__getattr__` of a package.
+    """Return a module-level `__getattr__` for a package.
 
-    A package uses it where one of its modules imports torch: its other modules, and the package
-    itself, can then be imported without torch. No module may have the name of an export, because
-    importing a submodule binds that name to the module.
+    Packages in which one module imports torch use it, so that the package and its other modules can
+    be imported without torch. No module may have the name of an export, because importing a
+    submodule binds its name in the package.
 
     Args:
         package: the `__name__` of the package.
-        modules: for each exported name, the module of the package that defines it.
+        modules: the defining module within the package, by exported name.
     """
 
     def get(name: str) -> Any:

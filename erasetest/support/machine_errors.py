@@ -1,4 +1,4 @@
-"""Errors that the machine and its limits cause, in one line each; all others are defects."""
+"""One-line explanations of errors caused by the machine and its limits; others are defects."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import errno
 import sqlite3
 
 _MEMORY = (
-    "memory ran out: give the process more (ulimit -v, the limit of its container), or let it do "
-    "less at a time (--clm-batch-tokens, --processes)"
+    "out of memory: raise the limit of the process (ulimit -v, its container), or reduce "
+    "--clm-batch-tokens or --processes"
 )
-_THREADS = "no more processes or threads are allowed: raise the limit (ulimit -u)"
+_THREADS = "the limit on processes and threads is reached: raise it (ulimit -u)"
 
 _BY_NUMBER = {
-    errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
-    errno.ENFILE: "too many files are open on this machine",
+    errno.EMFILE: "too many open files: raise the limit (ulimit -n)",
+    errno.ENFILE: "too many open files on this machine",
     errno.ENOMEM: _MEMORY,
     errno.EAGAIN: _THREADS,
     errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the quota of disk space is used up",
-    errno.EFBIG: "a file would be larger than is allowed: raise the limit (ulimit -f)",
+    errno.EDQUOT: "the disk quota is exceeded",
+    errno.EFBIG: "a file exceeds the allowed size: raise the limit (ulimit -f)",
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "permission denied",
     errno.EPERM: "not permitted",
-    errno.EIO: "the disk fails (input/output error)",
+    errno.EIO: "input/output error: the disk may be failing",
 }
 _MEMORY_WORDS = (
     "out of memory",
@@ -35,7 +35,7 @@ _MEMORY_WORDS = (
 
 
 def explain(error: BaseException) -> str | None:
-    """What to tell the user of an error that the machine causes; None for any other error."""
+    """Return a message for an error that the machine causes; None for any other error."""
     if isinstance(error, MemoryError):
         return _MEMORY
     if isinstance(error, OSError) and error.errno in _BY_NUMBER:
@@ -47,17 +47,17 @@ def explain(error: BaseException) -> str | None:
         if "can't start new thread" in text:
             return _THREADS
         if "no usable temporary directory" in text:
-            return "there is no folder for temporary files: set TMPDIR to one that can be written"
+            return "there is no folder for temporary files: set TMPDIR to a writable one"
     if isinstance(error, sqlite3.OperationalError):
         return f"a file of intermediate results cannot be used ({error})"
     return None
 
 
 def _place(error: OSError) -> str:
-    """The file that an error names, with the secrets in its name masked."""
+    """Return the file name that an error carries, with secrets in it masked, and a colon."""
     if not isinstance(error.filename, str):
         return ""
-    # Where no more files can be opened, nothing can be imported either.
+    # If no more files can be opened, the import fails too.
     with contextlib.suppress(Exception):
         from erasetest.commands.scan_output import masked_name
 

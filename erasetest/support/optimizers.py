@@ -1,4 +1,4 @@
-"""Training of whole models in few steps: Muon for hidden matrices, AdamW for all else."""
+"""Optimizers that train whole models in few steps: Muon for hidden matrices, AdamW for the rest."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 import torch
 
 
-def inner_matrices(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
-    """The matrices of the layers, by name: no embeddings, and no output head."""
-    outer = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
+def hidden_matrices(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """Return the matrices of the layers by name, without embeddings and the output head."""
+    excluded = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
     head = getattr(model, "get_output_embeddings", lambda: None)()
     if head is not None:
-        outer.add(id(head.weight))
+        excluded.add(id(head.weight))
     return {
         name: parameter
         for name, parameter in model.named_parameters()
-        if parameter.ndim == 2 and id(parameter) not in outer
+        if parameter.ndim == 2 and id(parameter) not in excluded
     }
 
 
-def optimizers_of(
+def make_optimizers(
     model: torch.nn.Module, matrix_lr: float, other_lr: float
 ) -> list[torch.optim.Optimizer]:
-    """Of all parameters of a model, at their peak rates."""
-    matrices = inner_matrices(model)
+    """Return the optimizers of all parameters of a model, at their peak learning rates."""
+    matrices = hidden_matrices(model)
     others = [p for name, p in model.named_parameters() if name not in matrices]
     optimizers: list[torch.optim.Optimizer] = [
         Muon(list(matrices.values()), matrix_lr),
@@ -38,26 +38,26 @@ def optimizers_of(
     return optimizers
 
 
-def at_rate(optimizers: Sequence[torch.optim.Optimizer], rate: float) -> None:
-    """Set each learning rate to this share of its peak."""
+def scale_learning_rates(optimizers: Sequence[torch.optim.Optimizer], rate: float) -> None:
+    """Set each learning rate to a fraction `rate` of its peak."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * rate
 
 
-def cosine(step: int, steps: int, warmup: int) -> float:
-    """A rate that rises over `warmup` steps to 1, and falls by half a cosine to 0.02."""
+def cosine_schedule(step: int, steps: int, warmup: int) -> float:
+    """Return the rate of a step: linear warm-up to 1, then half a cosine down to 0.02."""
     if step < warmup:
         return (step + 1) / warmup
-    done = (step - warmup) / max(1, steps - warmup)
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+    decay = (step - warmup) / max(1, steps - warmup)
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * decay))
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalized by five Newton-Schulz steps (Jordan et al., 2024).
+    """SGD with Nesterov momentum, orthogonalized by five Newton-Schulz steps (Jordan et al., 2024).
 
-    torch's own Muon iterates in bfloat16, which a CPU without bfloat16 instructions runs 60 times
-    slower than float32 (measured); this one stays in float32.
+    `torch.optim.Muon` iterates in bfloat16, which is 60 times slower than float32 on a CPU without
+    bfloat16 instructions (measured); this implementation stays in float32.
     """
 
     def __init__(self, parameters: list[torch.nn.Parameter], lr: float) -> None:
@@ -65,22 +65,30 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Change each matrix by its orthogonalized momentum."""
+        """Update each matrix by its orthogonalized momentum."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 gradient = parameter.grad
                 buffer = self.state[parameter].setdefault("momentum", torch.zeros_like(gradient))
                 buffer.lerp_(gradient, 1 - group["momentum"])
                 update = _orthogonal(gradient.lerp(buffer, group["momentum"]))
+                # The scale of Jordan et al. for matrices with more rows than columns.
                 scale = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
                 parameter.add_(update, alpha=-group["lr"] * scale)
 
 
 def _orthogonal(matrix: torch.Tensor) -> torch.Tensor:
-    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    x = wide / (wide.norm() + 1e-7)
+    """Return an approximation of the nearest semi-orthogonal matrix.
+
+    The quintic's coefficients are those of Jordan et al.: they bring singular values close to 1
+    fast, not exactly to 1.
+    """
+    # The Gram matrix is smaller on the short side.
+    is_tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if is_tall else matrix
+    x = x / (x.norm() + 1e-7)
     for _ in range(5):
         gram = x @ x.T
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    turned: torch.Tensor = x.T if matrix.shape[0] > matrix.shape[1] else x
-    return turned
+    result: torch.Tensor = x.T if is_tall else x
+    return result

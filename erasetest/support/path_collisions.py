@@ -1,4 +1,4 @@
-"""Inputs and outputs of a run that are the same file, found before anything is overwritten."""
+"""Detect inputs and outputs of a run that are the same file, before anything is overwritten."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ from erasetest.support.atomic_files import is_stream
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A path that a run reads or writes, and the option or argument that named it."""
+    """A path that a run reads or writes, and the option or argument that names it."""
 
     option: str
     path: Path
     written: bool
-    closed: bool = False
-    """A folder, such as a checkpoint, that no other option may write into."""
+    exclusive: bool = False
+    """True for a folder, such as a checkpoint, that no other option may write into."""
 
 
 def reads(option: str, *paths: str | Path | None) -> list[Use]:
-    """Files that an option reads; None stands for an option that was not given."""
+    """Return the uses of an option that reads files; None is an option that was not given."""
     return [Use(option, Path(path), written=False) for path in paths if path is not None]
 
 
 def writes(option: str, *paths: str | Path | None) -> list[Use]:
-    """Files that an option writes; None stands for an option that was not given."""
+    """Return the uses of an option that writes files; None is an option that was not given."""
     return [Use(option, Path(path), written=True) for path in paths if path is not None]
 
 
 def reads_checkpoint(option: str, name: str | Path | None) -> list[Use]:
-    """The folder of a checkpoint; nothing where the name is a hub id, a URL or a demo CLM."""
+    """Return the use of a checkpoint folder; none for a hub id, a URL or a demo CLM."""
     if not name or not Path(name).is_dir():
         return []
-    return [Use(option, Path(name), written=False, closed=True)]
+    return [Use(option, Path(name), written=False, exclusive=True)]
 
 
 def writes_folder(option: str, path: str | Path | None) -> list[Use]:
-    """A folder that an option writes as a whole; None where the option was not given."""
-    return [] if path is None else [Use(option, Path(path), written=True, closed=True)]
+    """Return the use of an option that writes a whole folder; None if it was not given."""
+    return [] if path is None else [Use(option, Path(path), written=True, exclusive=True)]
 
 
 def check_collisions(uses: Iterable[Use]) -> None:
     """Refuse a run that would overwrite one of its own inputs or outputs.
 
-    Paths are the same where they lead to the same file, also through links. Pipes and devices can
-    be written to by several options.
+    Paths are compared by the file that they lead to, also through links. Several options may write
+    to the same pipe or device.
 
     Raises:
-        BadInput: an output is also an input or another output, or lies in a folder that belongs to
+        BadInput: an output is also an input or another output, or is inside an exclusive folder of
             another option; the message names both options.
     """
     files = [(use, _identity(use.path)) for use in uses if not is_stream(use.path)]
@@ -61,15 +61,15 @@ def check_collisions(uses: Iterable[Use]) -> None:
             if first & second:
                 raise BadInput(_same(one, other))
             for outer, inner in ((one, other), (other, one)):
-                if outer.closed and _is_inside(inner.path, outer.path):
+                if outer.exclusive and _is_inside(inner.path, outer.path):
                     raise BadInput(
                         f"{inner.option} ({inner.path}) is inside the folder of {outer.option} "
-                        f"({outer.path}): name a place outside it"
+                        f"({outer.path}): name a path outside it"
                     )
 
 
 def _identity(path: Path) -> set[object]:
-    """The resolved path, and the file that is there, which may have other names."""
+    """Return the resolved path and, for an existing file, its inode: hard links share it."""
     found: set[object] = {os.path.realpath(path)}
     try:
         stat = path.stat()
@@ -84,9 +84,9 @@ def _is_inside(path: Path, folder: Path) -> bool:
 
 def _same(one: Use, other: Use) -> str:
     if one.option == other.option:
-        return f"{one.option} names the same file twice ({other.path}): name another file"
+        return f"{one.option} names the same file twice ({other.path}): name different files"
     kind = "folder" if one.path.is_dir() else "file"
     return (
         f"{one.option} ({one.path}) and {other.option} ({other.path}) are the same {kind}: name "
-        "another one to write to"
+        "another output"
     )

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of long work: a bar on a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -9,64 +9,58 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Protocol, TextIO
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Task as RichTask
-from rich.text import Text
+_LINE_INTERVAL = 10.0
+"""Seconds between two lines without a terminal."""
 
-_LINE_EVERY = 10.0
-"""Seconds between lines where there is no terminal."""
-
-_PACE_OVER = 60.0
-"""Seconds that a pace is told over: what was done by a killed run, or in another phase, tells
-nothing of it."""
+_RATE_WINDOW = 60.0
+"""Seconds over which the rate is averaged. Longer, work that a killed run had already done, or an
+earlier phase of another speed, would distort the remaining time.
+"""
 
 
 class Task:
-    """One piece of long work. Call it with what is done and the whole, and a note."""
+    """Progress of one piece of long work. Call it with the units done, the total and a note."""
 
-    def __init__(self, say: _Say) -> None:
-        self._say = say
+    def __init__(self, display: _Display) -> None:
+        self._display = display
         self._done = 0
         self._total: int | None = None
 
     def __call__(self, done: int, total: int | None, note: str = "") -> None:
-        """Show that `done` of `total` is done; 0 means waiting, None an unknown whole."""
+        """Show that `done` of `total` units are done.
+
+        A total of 0 means waiting for another process, None that it is unknown.
+        """
         self._done, self._total = done, total
-        self._say.update(done, total, note)
+        self._display.update(done, total, note)
 
     def doing(self, note: str) -> None:
-        """Show what is done between two of its pieces."""
-        self._say.update(self._done, self._total, note)
+        """Show a note on work between two units; the count does not change."""
+        self._display.update(self._done, self._total, note)
 
     def remark(self, text: str) -> None:
-        """Tell something for good, on a line of its own."""
-        self._say.remark(text)
+        """Print a permanent line."""
+        self._display.remark(text)
 
 
-class _Say(Protocol):
+class _Display(Protocol):
     def update(self, done: int, total: int | None, note: str) -> None:
-        """As `Task` is called."""
+        """Show the state, as for `Task.__call__`."""
 
     def remark(self, text: str) -> None:
-        """As `Task` is told."""
+        """Print a permanent line."""
 
 
 @contextlib.contextmanager
 def progress(title: str, stream: TextIO | None = None) -> Iterator[Task]:
-    """Show how a piece of work goes on, on standard error unless another stream is given."""
+    """Show the progress of the block, by default on standard error."""
     stream = stream or sys.stderr
-    if stream is None:  # it was closed before this process began
-        yield Task(_Nothing())
+    if stream is None:  # standard error was closed before this process started
+        yield Task(_Silent())
     elif stream.isatty():
-        with _Bar(title, stream) as bar:
+        from erasetest.support.progress_bar import ProgressBar
+
+        with ProgressBar(title, stream) as bar:
             yield Task(bar)
     else:
         lines = _Lines(title, stream)
@@ -74,11 +68,11 @@ def progress(title: str, stream: TextIO | None = None) -> Iterator[Task]:
         lines.end()
 
 
-def _pace(done: int, lately: int, total: int, seconds: float) -> str:
-    """How fast it goes, and how long it still takes at that: by what was done in these seconds."""
-    if not 0 < done < total or lately <= 0 or seconds <= 0:
+def _pace(done: int, recent: int, total: int, seconds: float) -> str:
+    """Return the rate and the remaining time, from `recent` units in the last `seconds`."""
+    if not 0 < done < total or recent <= 0 or seconds <= 0:
         return ""
-    rate = lately / seconds
+    rate = recent / seconds
     return f"({rate:.3g}/s, {_duration((total - done) / rate)} left)"
 
 
@@ -89,15 +83,7 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-class _Rate(ProgressColumn):
-    """How fast a bar moves."""
-
-    def render(self, task: RichTask) -> Text:
-        """Pieces a second, once it is known."""
-        return Text(f"{task.speed:.3g}/s" if task.speed else "")
-
-
-class _Nothing(_Say):
+class _Silent(_Display):
     def update(self, done: int, total: int | None, note: str) -> None:
         pass
 
@@ -105,62 +91,36 @@ class _Nothing(_Say):
         pass
 
 
-class _Bar(_Say):
-    def __init__(self, title: str, stream: TextIO) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=Console(file=stream),
-            transient=True,
-        )
-        self._task = self._progress.add_task(title, total=None, note="")
-
-    def __enter__(self) -> _Bar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def update(self, done: int, total: int | None, note: str) -> None:
-        self._progress.update(self._task, completed=done, total=total or None, note=note)
-
-    def remark(self, text: str) -> None:
-        self._progress.console.print(f"erasetest: {text}", markup=False, highlight=False)
-
-
-class _Lines(_Say):
+class _Lines(_Display):
     def __init__(self, title: str, stream: TextIO) -> None:
         self._title, self._stream = title, stream
-        self._started = self._last = time.monotonic()
-        self._shown = False
-        self._seen: deque[tuple[float, int]] = deque()
+        self._started = self._last_line = time.monotonic()
+        self._has_written = False
+        self._history: deque[tuple[float, int]] = deque()
+        """Time and units done, about once per second, within the window of the rate."""
 
     def update(self, done: int, total: int | None, note: str) -> None:
         now = time.monotonic()
-        while len(self._seen) > 1 and now - self._seen[1][0] > _PACE_OVER:
-            self._seen.popleft()
-        if not self._seen or now - self._seen[-1][0] >= 1:
-            self._seen.append((now, done))
-        if now - self._last < _LINE_EVERY and not (total == 0 and not self._shown):
+        while len(self._history) > 1 and now - self._history[1][0] > _RATE_WINDOW:
+            self._history.popleft()
+        if not self._history or now - self._history[-1][0] >= 1:
+            self._history.append((now, done))
+        # That the process waits is shown at once: nothing else explains why nothing happens.
+        if now - self._last_line < _LINE_INTERVAL and not (total == 0 and not self._has_written):
             return
-        self._last, self._shown = now, True
+        self._last_line, self._has_written = now, True
         share = f"{done}/{total}" if total else "waiting for another process"
         if total is None:
             share = ""
-        since, first = self._seen[0]
-        pace = _pace(done, done - first, total or 0, now - since)
+        start, done_at_start = self._history[0]
+        pace = _pace(done, done - done_at_start, total or 0, now - start)
         self._write(" ".join(filter(None, (f"{self._title}: {share}", pace, note))))
 
     def remark(self, text: str) -> None:
         self._write(text)
 
     def end(self) -> None:
-        if self._shown:
+        if self._has_written:
             self._write(f"{self._title}: done in {time.monotonic() - self._started:.0f} s")
 
     def _write(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Standard streams that are closed or full, or that nobody reads any more: the work goes on."""
+"""Let work continue when a standard stream is closed or full, or its reader has ended."""
 
 from __future__ import annotations
 
@@ -9,49 +9,49 @@ import sys
 from collections.abc import Iterator
 
 _REPLACEMENTS = (("/dev/null", os.O_RDONLY), ("/dev/full", os.O_WRONLY), ("/dev/null", os.O_WRONLY))
-"""What takes the place of a closed standard input, output and error.
+"""Replacements of a closed standard input, output and error.
 
-`/dev/full`, so that `-o /dev/stdout` fails where there is no standard output.
+Standard output becomes `/dev/full`, so that `-o /dev/stdout` fails if there is none.
 """
 
 
 class Output(io.TextIOWrapper):
-    """Standard output that does not stop the work when it cannot be written.
+    """Standard output whose write errors do not stop the work.
 
-    The first failure is kept, and what is written after it is dropped: the results of a command
-    are in its files.
+    The first error is stored and all later output is dropped: the results of a command are in its
+    files.
     """
 
     failure: OSError | None = None
 
     def write(self, text: str) -> int:
-        """Write a text, if that is still possible."""
-        with self._noted():
+        """Write a text; after an error, drop it."""
+        with self._store_failure():
             super().write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Hand on what was written, if that is still possible."""
-        with self._noted():
+        """Flush the buffer; after an error, drop it."""
+        with self._store_failure():
             super().flush()
 
     @contextlib.contextmanager
-    def _noted(self) -> Iterator[None]:
+    def _store_failure(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             self.failure = self.failure or error
-            # What waits in the buffer goes there too, now and when the interpreter ends.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.fileno())
-            os.close(nowhere)
+            # So that flushing the rest of the buffer, also at exit, does not fail again.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())
+            os.close(null)
 
 
 def prepare() -> None:
-    """Open the standard streams that are closed, and let a failing standard output stop nothing.
+    """Open closed standard streams, and make standard output tolerate errors.
 
-    A file that is opened while one is closed would get its number, and what a library says on
-    standard error would be written into it.
+    The next file that is opened would get the number of a closed stream, and libraries that write
+    to standard error would write into that file.
     """
     for number, (path, flags) in enumerate(_REPLACEMENTS):
         try:
@@ -69,7 +69,7 @@ def prepare() -> None:
 
 
 def output_failure() -> OSError | None:
-    """Why standard output could not be written, if so."""
+    """Return the first error of standard output, or None."""
     with contextlib.suppress(ValueError):
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -1,7 +1,7 @@
-"""The temporary folder of this process; what killed processes left of theirs is removed.
+"""The temporary folder of this process, and removal of the folders of killed processes.
 
-A folder belongs to the process that holds its lock (`flock` on the folder itself), and the kernel
-gives the lock back however that process ends. So a folder that can be locked is nobody's.
+Each process holds a lock on its folder (`flock` on the folder itself). The kernel releases the lock
+however the process ends, so a folder that can be locked is abandoned.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from pathlib import Path
 
 _PREFIX = "erasetest-run-"
 
-_making = threading.Lock()
-_made: dict[int, Path] = {}
-"""The folder of a process, by the process: a fork has none of its own yet."""
+_lock = threading.Lock()
+_folders: dict[int, Path] = {}
+"""Temporary folder by process id: a forked process must not use its parent's folder."""
 
 
 def process_folder() -> Path:
-    """A folder for this process alone, made at the first call and removed when the process ends.
+    """Return the folder of this process, created on the first call and removed at exit.
 
     Raises:
-        OSError: no temporary folder can be made.
+        OSError: no temporary folder can be created.
     """
-    with _making:
+    with _lock:
         process = os.getpid()
-        if process not in _made:
+        if process not in _folders:
             remove_abandoned(Path(tempfile.gettempdir()))
-            _made[process] = _locked_folder()
+            _folders[process] = _locked_folder()
             atexit.register(_remove_own, process)
-        return _made[process]
+        return _folders[process]
 
 
 def remove_abandoned(parent: Path) -> None:
-    """Remove the folders of this user in `parent` whose processes have ended."""
+    """Remove this user's folders in `parent` whose processes have ended."""
     with contextlib.suppress(OSError):
         for path in parent.glob(f"{_PREFIX}*"):
             with contextlib.suppress(OSError):
@@ -49,28 +49,28 @@ def remove_abandoned(parent: Path) -> None:
 
 
 def _remove_if_abandoned(path: Path) -> None:
-    place = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(path, ignore_errors=True)
     finally:
-        os.close(place)
+        os.close(folder)
 
 
 def _locked_folder() -> Path:
     while True:
         path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        place = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        # Some file systems have no such locks: nobody else can take one there either.
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        # File systems without such locks are safe as well: no process can lock the folder there.
         with contextlib.suppress(OSError):
-            fcntl.flock(place, fcntl.LOCK_EX)
-        # Another process may have found it before it was locked, and removed it. The descriptor
-        # stays open, and with it the lock, as long as this process lives.
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        # Another process may have removed the folder before it was locked. The descriptor stays
+        # open, because closing it would release the lock.
         if path.is_dir():
             return path
-        os.close(place)
+        os.close(folder)
 
 
 def _remove_own(process: int) -> None:
     if process == os.getpid():
-        shutil.rmtree(_made[process], ignore_errors=True)
+        shutil.rmtree(_folders[process], ignore_errors=True)

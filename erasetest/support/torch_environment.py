@@ -1,4 +1,4 @@
-"""What has to be said to torch and transformers before they are imported."""
+"""Environment of torch and transformers, their logging, and memory measurement."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 
 def quiet() -> None:
-    """No bars and warnings of their own, and threads that sleep while they wait.
+    """Set environment variables before torch and transformers are imported; set ones are kept.
 
-    OpenMP's threads spin between two parallel regions by default; on a machine that does anything
-    else beside, decoding then takes several times as long (measured: 78 s against 24 s).
+    They turn off progress bars, warnings and telemetry, and let idle OpenMP threads sleep. By
+    default these threads spin between two parallel regions, which slows down decoding several times
+    when the machine runs other work (measured: 78 s instead of 24 s).
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -25,7 +26,7 @@ def quiet() -> None:
 
 
 def silence_transformers() -> None:
-    """Its progress bars and warnings go to standard error unasked."""
+    """Turn off progress bars and warnings of transformers, which go to standard error."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()
@@ -33,7 +34,7 @@ def silence_transformers() -> None:
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Let the next `peak_memory` count from now; on the CPU only where Linux allows it."""
+    """Restart the measurement of `peak_memory`; on a CPU only where Linux permits it."""
     if device.type == "cuda":
         import torch
 
@@ -44,7 +45,10 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """Bytes that were in use at most: of a GPU what torch took, else the process's resident set."""
+    """Return the peak memory use in bytes; None if unknown.
+
+    On a GPU this is the memory allocated by torch, on a CPU the resident set of the process.
+    """
     if device.type == "cuda":
         import torch
 

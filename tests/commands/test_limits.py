@@ -132,16 +132,16 @@ def test_too_little_memory(place: Path, tmp_path: Path) -> None:
         assert done.returncode == 1
         assert ("Traceback" in done.stderr) is (lines is None)
         if lines is not None:
-            assert done.stderr.startswith("erasetest: memory ran out: ")
+            assert done.stderr.startswith("erasetest: out of memory: ")
             assert len(done.stderr.splitlines()) == lines
 
 
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (MemoryError(), "memory ran out"),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "memory ran"),
-        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "memory ran"),
+        (MemoryError(), "out of memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "out of memory"),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "out of memory"),
         (RuntimeError("can't start new thread"), "ulimit -u"),
         (OSError(errno.EMFILE, "x"), "ulimit -n"),
         (OSError(errno.ENOSPC, "x", "a/file.py"), "a/file.py: the disk is full"),

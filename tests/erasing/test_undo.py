@@ -28,7 +28,7 @@ from erasetest.erasing.undo import Distillation, Distiller
 from erasetest.errors import BadInput, ErasureError
 from erasetest.probes import probe
 from erasetest.samples import SensitiveSample, make_sample
-from erasetest.support.optimizers import cosine, inner_matrices
+from erasetest.support.optimizers import cosine_schedule, hidden_matrices
 
 
 def test_healing_teaches_what_the_teacher_says() -> None:
@@ -101,7 +101,7 @@ def test_only_the_layers_are_taken_apart() -> None:
 def test_embeddings_and_heads_of_any_name_stay_whole() -> None:
     """By what they are in the model: a head may be called as a layer is."""
     for tied in (True, False):
-        inner = inner_matrices(tiny.model("gpt_neox", tied=tied))
+        inner = hidden_matrices(tiny.model("gpt_neox", tied=tied))
         assert any("dense_4h_to_h" in name for name in inner)
         assert not any(name.startswith("embed_out") or "embed_in" in name for name in inner)
     model = tiny.model("qwen2", tied=False)
@@ -109,7 +109,7 @@ def test_embeddings_and_heads_of_any_name_stay_whole() -> None:
     del model.lm_head
     model.get_output_embeddings = lambda: model.output  # type: ignore[method-assign]
     assert "output.weight" in dict(model.named_parameters())
-    assert "output.weight" not in inner_matrices(model)
+    assert "output.weight" not in hidden_matrices(model)
 
 
 @pytest.mark.parametrize("clipped", [True, False])
@@ -129,7 +129,7 @@ def test_gradients_of_healing_are_clipped(clipped: bool, monkeypatch: pytest.Mon
 
     if not clipped:
         monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: None)
-    monkeypatch.setattr(undo, "optimizers_of", watched)
+    monkeypatch.setattr(undo, "make_optimizers", watched)
     healer = _healer(tiny.reciting("qwen2"))
     healer.healing = replace(healer.healing, noise=0.9)
     healer.distill()
@@ -249,7 +249,9 @@ def test_healing_comes_back_from_a_loss_that_is_no_number(monkeypatch: pytest.Mo
     assert all(p.isfinite().all() for p in healer.trained.parameters)
     wanted = [(0, 1.0), (1, 1.0), (3, 0.5), (4, 0.5)]
     peak = healer.healing.matrix_lr
-    assert rates == pytest.approx([peak * share * cosine(step, 5, 1) for step, share in wanted])
+    assert rates == pytest.approx(
+        [peak * share * cosine_schedule(step, 5, 1) for step, share in wanted]
+    )
     fourth = states[2]
     weights = fourth["parameters"]
     other.distill(None, fourth)

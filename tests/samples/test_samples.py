@@ -136,7 +136,7 @@ def test_kinds_are_named_once() -> None:
     [
         ("{", "not valid JSON"),
         (f'{{"content": "{SECRET}}}', "not valid JSON"),
-        ("[" * 100_000, "not valid JSON (nested too deep)"),
+        ("[" * 100_000, "not valid JSON (nested too deeply)"),
         ("1" * 5000, "not JSON"),
         ("[]", "expected a JSON object, got list"),
         ("null", "expected a JSON object, got NoneType"),
@@ -218,8 +218,12 @@ def test_samples_without_secrets_where_they_are_allowed(tmp_path: Path) -> None:
         ("a.jsonl", b"", "holds no sample"),
         ("a.jsonl", b"\n \n", "holds no sample"),
         ("a.jsonl", b'{"content": "\xff"}\n', "is not UTF-8 text"),
-        ("a.jsonl.gz", b"plain text\n", "is not a whole gzip file"),
-        ("a.jsonl.gz", gzip.compress(json.dumps(ROW).encode())[:-12], "is not a whole gzip file"),
+        ("a.jsonl.gz", b"plain text\n", "is a truncated or damaged gzip file"),
+        (
+            "a.jsonl.gz",
+            gzip.compress(json.dumps(ROW).encode())[:-12],
+            "is a truncated or damaged gzip file",
+        ),
     ],
 )
 def test_a_file_that_holds_nothing_to_read(
@@ -237,7 +241,7 @@ def test_a_gzip_file_with_damage_inside(tmp_path: Path) -> None:
     whole = bytearray(gzip.compress(json.dumps(ROW).encode() * 50))
     whole[12:20] = b"\xff" * 8
     path.write_bytes(whole)
-    assert "is not a whole gzip file" in _refused(path)
+    assert "is a truncated or damaged gzip file" in _refused(path)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def _run() -> int:
 
 def _failed(error: Exception) -> int:
     """Say in one line what is wrong; a defect of erasetest itself is raised again."""
-    from erasetest.support.machine_errors import explain
+    from erasetest.commands.machine_errors import explain
 
     if isinstance(error, ErasetestError):
         return _say(str(error), 2 if isinstance(error, BadInput) else 1)

@@ -20,7 +20,7 @@ from command_line import ENVIRONMENT
 from erasetest.errors import BadInput
 from erasetest.samples import read_manifest
 from erasetest.scanning.worker_pool import in_order
-from erasetest.support.machine_errors import explain
+from erasetest.commands.machine_errors import explain
 
 SECRET = 'TOKEN = "ghp_x81Lq0ZtYvB3ndx81Lq0ZtYvB3ndx81Lq0Zt"\n'  # pragma: allowlist secret
 

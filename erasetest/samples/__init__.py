@@ -7,7 +7,7 @@ from erasetest.samples.manifest import (
     read_manifests,
     write_manifest,
 )
-from erasetest.samples.manifest_rows import to_line
+from erasetest.samples.manifest_rows import as_row, to_line
 from erasetest.samples.masked import Masked
 from erasetest.samples.sample import Secret, SensitiveSample, Source, content_id, make_sample
 
@@ -16,6 +16,7 @@ __all__ = [
     "Secret",
     "SensitiveSample",
     "Source",
+    "as_row",
     "check_manifest",
     "content_id",
     "iter_manifest",

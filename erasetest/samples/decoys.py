@@ -1,8 +1,8 @@
-"""Decoys: fresh random strings of a secret's own format.
+"""Decoys: random strings in the format of a secret.
 
-They stand for secrets that the CLM has never seen: thresholds are calibrated on them. Digits become
-digits, capitals capitals, small letters small letters; separators stay, and so do the fixed parts
-of known formats, which say nothing about the one secret at hand.
+They represent secrets that the CLM has never seen; thresholds are calibrated on them. Digits become
+digits, upper-case letters upper-case, lower-case letters lower-case. Separators stay, and so do the
+fixed parts of known formats, which carry no information about the individual secret.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import unicodedata
 
 from erasetest.samples.sample import SensitiveSample, make_sample
 
-_FIXED = re.compile(
+_FIXED_PARTS = re.compile(
     r"-----(?:BEGIN|END)[A-Z ]*-----"
     r"|\b(?:AKIA|ASIA|ABIA|ACCA)(?=[A-Z0-9])"
     r"|\b(?:gh[pousr]_|github_pat_|glpat-|npm_|pypi-|hf_|dop_v1_|shpat_|SG\.)"
@@ -28,20 +28,20 @@ _HEX = re.compile(r"(?=.*[a-f])[0-9a-f:\-]{8,}|(?=.*[A-F])[0-9A-F:\-]{8,}")
 
 
 def decoy(text: str, kind: str, rng: random.Random) -> str:
-    """A random string of the format of `text`, drawn wherever the format leaves a choice.
+    """Return a random string of the same length in the format of `text`.
 
-    The result has the same length. Words (the letters of an e-mail address) stay pronounceable: a
-    decoy that no one would write is easier to tell from a secret than a never-seen secret is.
+    The letters of e-mail addresses stay pronounceable: an unpronounceable decoy would be less
+    likely under the CLM than a real address that it has never seen.
     """
-    words = kind == "email"
+    pronounceable = kind == "email"
     hexadecimal = ""
     if _HEX.fullmatch(text):
         hexadecimal = "0123456789ABCDEF" if text == text.upper() else "0123456789abcdef"
     fixed = bytearray(len(text))
-    for match in _FIXED.finditer(text):
+    for match in _FIXED_PARTS.finditer(text):
         fixed[match.start() : match.end()] = b"\1" * len(match.group())
     return "".join(
-        character if keep else _like(character, rng, words, hexadecimal)
+        character if keep else _redraw(character, rng, pronounceable, hexadecimal)
         for character, keep in zip(text, fixed, strict=True)
     )
 
@@ -49,18 +49,25 @@ def decoy(text: str, kind: str, rng: random.Random) -> str:
 def with_decoys(
     sample: SensitiveSample, name: str, rng: random.Random, *, repeated: bool = False
 ) -> SensitiveSample:
-    """The sample with decoys for its secrets; one whose format leaves no choice stays, unmarked.
+    """Return the sample with each secret replaced by a decoy.
 
-    With `repeated`, a secret that stands there twice has one decoy, which can be copied as the
-    secret could; never-seen secrets, of which each is a reference, must not be.
+    A secret whose format leaves no choice stays in the text and is not marked as a secret.
+
+    Args:
+        sample: the sample to copy.
+        name: the id of the copy.
+        rng: source of the decoys.
+        repeated: if true, all occurrences of a secret get the same decoy, so that the CLM can copy
+            it from the prompt as it could copy the secret. Control secrets need false: each of them
+            must be independent.
     """
     text = sample.content.reveal()
     drawn: dict[str, str] = {}
     for secret in sample.secrets:
-        there = text[secret.start : secret.end]
-        if there not in drawn or not repeated:
-            drawn[there] = decoy(there, secret.kind, rng)
-        text = text[: secret.start] + drawn[there] + text[secret.end :]
+        original = text[secret.start : secret.end]
+        if original not in drawn or not repeated:
+            drawn[original] = decoy(original, secret.kind, rng)
+        text = text[: secret.start] + drawn[original] + text[secret.end :]
     spans = [
         (secret.start, secret.end, secret.kind)
         for secret in sample.secrets
@@ -69,26 +76,27 @@ def with_decoys(
     return make_sample(text, spans, id=name)
 
 
-def _like(character: str, rng: random.Random, words: bool, hexadecimal: str) -> str:
+def _redraw(character: str, rng: random.Random, pronounceable: bool, hexadecimal: str) -> str:
+    """Return a random character of the same class; `hexadecimal` is the alphabet, if any."""
     if character in hexadecimal:
         return rng.choice(hexadecimal)
     if character in string.digits:
         return rng.choice(string.digits)
-    if words and character.lower() in _VOWELS + _CONSONANTS:
-        family = _VOWELS if character.lower() in _VOWELS else _CONSONANTS
-        drawn = rng.choice(family)
+    if pronounceable and character.lower() in _VOWELS + _CONSONANTS:
+        drawn = rng.choice(_VOWELS if character.lower() in _VOWELS else _CONSONANTS)
         return drawn.upper() if character.isupper() else drawn
     if character in string.ascii_lowercase:
         return rng.choice(string.ascii_lowercase)
     if character in string.ascii_uppercase:
         return rng.choice(string.ascii_uppercase)
     if not character.isascii() and character.isalnum():
-        return rng.choice(_neighbours(character))
+        return rng.choice(_same_category(character))
     return character
 
 
-def _neighbours(character: str) -> list[str]:
-    """Characters of the same Unicode category among the same 32 code points, itself too."""
+def _same_category(character: str) -> list[str]:
+    """Return the characters of the same Unicode category in the same block of 32 code points."""
+    # A block of 32 stays within one script, so that a Cyrillic password has Cyrillic decoys.
     begin = ord(character) & ~31
     category = unicodedata.category(character)
     return [c for c in map(chr, range(begin, begin + 32)) if unicodedata.category(c) == category]

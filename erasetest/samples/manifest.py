@@ -1,4 +1,4 @@
-"""Manifests: JSONL or Parquet files of sensitive samples."""
+"""Read, check and write manifests: JSONL or Parquet files of sensitive samples."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ from erasetest.support.json_lines import rows
 
 
 def read_manifest(path: str | Path, *, require_secrets: bool = True) -> list[SensitiveSample]:
-    """All samples of a manifest (`.jsonl`, `.jsonl.gz` or `.parquet`).
+    """Read all samples of a manifest (`.jsonl`, `.jsonl.gz` or `.parquet`).
 
     Raises:
-        ManifestError: the file cannot be read, holds no sample, or a line is not of the form.
+        ManifestError: the file cannot be read, contains no sample, or has an invalid line.
+        BadInput: an id, a kind or an unknown key contains a part of another sample's secret.
     """
     samples = list(iter_manifest(path, require_secrets=require_secrets))
     return refuse_secrets_in_ids(samples, f"of {path}")
 
 
 def iter_manifest(path: str | Path, *, require_secrets: bool = True) -> Iterator[SensitiveSample]:
-    """The samples of a manifest one by one, in memory that does not grow with it.
+    """Yield the samples of a manifest one by one, in constant memory.
 
-    What one sample's id or kind shows of another's secrets is not looked for: see `check_manifest`.
+    Ids and kinds are not checked for parts of other samples' secrets: see `check_manifest`.
 
     Raises:
-        ManifestError: as `read_manifest` does, once the line is reached.
+        ManifestError: as `read_manifest`, when the invalid line is reached.
     """
-    names = _Names()
+    ids = _UniqueIds()
     short = ShortSecrets(path)
     empty = True
     for line, row in _rows(Path(path)):
@@ -46,83 +47,92 @@ def iter_manifest(path: str | Path, *, require_secrets: bool = True) -> Iterator
             sample = parse_row(row, require_secrets)
         except BadRow as bad:
             raise ManifestError(path, line, str(bad)) from None
-        short.look(sample)
-        first = names.claim(sample.id, line)
+        short.add(sample)
+        first = ids.claim(sample.id, line)
         if first is not None and "id" in row:
-            # Not the id itself, which may be another sample's secret: that is seen later.
-            raise ManifestError(path, line, f"its 'id' stands in line {first} already")
-        yield sample if first is None else replace(sample, id=names.another(sample.id, line))
+            # Without the id: it may contain another sample's secret, which is not checked yet.
+            raise ManifestError(path, line, f"its 'id' is already used in line {first}")
+        yield sample if first is None else replace(sample, id=ids.claim_numbered(sample.id, line))
     if empty:
-        raise ManifestError(path, None, "holds no sample: expected one JSON object a line")
+        raise ManifestError(path, None, "contains no sample: expected one JSON object per line")
     short.warn()
 
 
 def check_manifest(path: str | Path) -> int:
-    """Read a manifest through, twice, and refuse what `read_manifest` would; how many samples.
+    """Check a manifest as `read_manifest` does, in little memory, and count its samples.
+
+    It is read twice: first the parts of all ids and kinds are hashed, then the parts of all secrets
+    are looked up among them. A collision of 64-bit hashes would refuse a valid manifest, which is
+    improbable; no invalid one is accepted.
 
     Raises:
-        BadInput: a line is not of the form, or an id or a kind shows a part of a secret.
+        BadInput: a line is invalid, or an id or a kind contains a part of a secret.
     """
     if is_stream(Path(path)):
         raise BadInput(f"{path}: is read more than once: give a file, not a pipe")
-    # Here, because the pytest plugin must load without numpy.
+    # Not at the top: the pytest plugin must load without numpy.
     import numpy as np
 
     count = 0
-    shown = array("q")
+    hashes = array("q")
     for sample in iter_manifest(path):
         count += 1
         for text in (sample.id, *(kind for kind in sample.kinds if not is_kind_word(kind))):
-            shown.extend(hash(part) for part in shown_parts(text))
-    places = np.unique(np.frombuffer(shown, dtype=np.int64))
+            hashes.extend(hash(part) for part in shown_parts(text))
+    shown = np.unique(np.frombuffer(hashes, dtype=np.int64))
     for number, sample in enumerate(iter_manifest(path), 1):
         parts = {
             part for secret in sample.secrets for part in masked_parts(secret.text, any_case=True)
         }
-        hashed = np.fromiter((hash(part) for part in parts), dtype=np.int64, count=len(parts))
-        at = np.searchsorted(places, hashed)
-        if (places.take(at, mode="clip") == hashed).any():
+        secret = np.fromiter((hash(part) for part in parts), dtype=np.int64, count=len(parts))
+        at = np.searchsorted(shown, secret)
+        if (shown.take(at, mode="clip") == secret).any():
             raise BadInput(
-                f"sample {number} of {path}: a part of its secret stands in an 'id' or a 'kind' of "
-                "the manifest, and both are shown in reports"
+                f"sample {number} of {path}: an 'id' or a 'kind' of the manifest contains a part "
+                "of its secret, and reports show both: rename it"
             )
     return count
 
 
-class _Names:
-    """The ids that were seen, on disk once they are many."""
+class _UniqueIds:
+    """The ids of a manifest with their lines, in an SQLite database that spills to disk."""
 
     def __init__(self) -> None:
         self._seen = sqlite3.connect("")
         self._seen.execute("CREATE TABLE seen (id TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID")
 
-    def claim(self, name: str, line: int) -> int | None:
-        """Take a name; the line that has it already, if one has."""
+    def claim(self, sample_id: str, line: int) -> int | None:
+        """Claim an id for a line; return the line that already has it, if any."""
         try:
-            self._seen.execute("INSERT INTO seen VALUES (?, ?)", (name, line))
+            self._seen.execute("INSERT INTO seen VALUES (?, ?)", (sample_id, line))
         except sqlite3.IntegrityError:
-            found = self._seen.execute("SELECT line FROM seen WHERE id = ?", (name,)).fetchone()
-            return int(found[0])
+            query = "SELECT line FROM seen WHERE id = ?"
+            return int(self._seen.execute(query, (sample_id,)).fetchone()[0])
         return None
 
-    def another(self, name: str, line: int) -> str:
-        """The first free one of `name-2`, `name-3`, …, taken."""
+    def claim_numbered(self, sample_id: str, line: int) -> str:
+        """Claim and return the first free id of `ID-2`, `ID-3`, …."""
         return next(
-            other
+            numbered
             for number in itertools.count(2)
-            if self.claim(other := f"{name}-{number}", line) is None
+            if self.claim(numbered := f"{sample_id}-{number}", line) is None
         )
 
 
 def read_manifests(paths: Iterable[str | Path]) -> list[SensitiveSample]:
-    """The samples of several manifests, in order; an id may stand in one of them alone."""
+    """Read the samples of several manifests, in order; ids must be unique across all of them.
+
+    Raises:
+        ManifestError: as `read_manifest`, or an id occurs in two manifests.
+        BadInput: as `read_manifest`, across all manifests.
+    """
     seen: dict[str, str | Path] = {}
     samples: list[SensitiveSample] = []
     for path in paths:
         for sample in read_manifest(path):
             if sample.id in seen:
                 raise ManifestError(
-                    path, None, f"the 'id' of a sample stands in {seen[sample.id]} already"
+                    path, None, f"the 'id' of a sample is already used in {seen[sample.id]}"
                 )
             seen[sample.id] = path
             samples.append(sample)
@@ -130,7 +140,7 @@ def read_manifests(paths: Iterable[str | Path]) -> list[SensitiveSample]:
 
 
 def write_manifest(path: str | Path, samples: Iterable[SensitiveSample]) -> None:
-    """Write samples as JSONL, atomically; unknown keys that were read are written again."""
+    """Write samples as JSONL, atomically; unknown keys that were read are preserved."""
     write_text(path, "".join(to_line(sample) + "\n" for sample in samples))
 
 

@@ -1,4 +1,4 @@
-"""The type that holds sensitive text and shows it only when asked."""
+"""The type of sensitive text, which only `reveal` shows."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, NoReturn, final
 
 @final
 class Masked:
-    """Text that shows itself to nobody who does not ask for it by `reveal`.
+    """Sensitive text that can only be read by `reveal`.
 
-    `repr`, `str`, `format` and pickle give its length alone; an unpickled copy has lost the text
-    and raises on `reveal`. It is not a `str`, so that no formatting, logging or assertion rewriting
-    can reach the text by accident. No attribute holds the text either: what lists attributes, slots
-    or state (`inspect`, `copyreg`, debuggers) finds a function.
+    `repr`, `str`, `format` and pickle give its length only; an unpickled copy has lost the text and
+    raises on `reveal`. It is not a `str`, so formatting, logging and assertion rewriting cannot
+    reach the text by accident. No attribute holds the text either: code that lists attributes,
+    slots or state (`inspect`, `copyreg`, debuggers) finds a function.
     """
 
     __slots__ = ("_length", "_reveal")
@@ -23,7 +23,7 @@ class Masked:
         self._length = len(text)
 
     def reveal(self) -> str:
-        """The text itself. Keep it out of locals of frames that may raise."""
+        """Return the text. Do not keep it in a local variable of a frame that may raise."""
         return self._reveal()
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ class Masked:
         return _masked_only, (self._length,)
 
     def __getstate__(self) -> dict[str, int]:
-        # The default of Python 3.11 returns all slots.
+        # Since Python 3.11 the default returns all slots.
         return {"length": self._length}
 
     def __iter__(self) -> NoReturn:
@@ -72,4 +72,4 @@ def _masked_only(length: int) -> Masked:
 
 
 def _lost() -> NoReturn:
-    raise ValueError("this text was masked when it was pickled: read the manifest again")
+    raise ValueError("pickling removed this masked text: read the manifest again")

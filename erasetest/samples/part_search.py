@@ -1,4 +1,4 @@
-"""Search of a long text for any of very many short strings."""
+"""Search a long text for any of very many short strings."""
 
 from __future__ import annotations
 
@@ -12,23 +12,30 @@ Codes = npt.NDArray[np.uint32]
 Table = npt.NDArray[np.bool_]
 
 _SHORT, _LONG = 4, 8
-"""Characters that the two hashes are of."""
+"""Lengths of the substrings that are hashed, in characters."""
 
 _BLOCK = 1 << 20
-"""Characters that are searched at a time: the arrays of one block take 30 MB."""
+"""Number of characters that are searched at once: the arrays of one block take 30 MB."""
+
 _FACTORS = tuple(np.uint32(factor) for factor in (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D))
-_FEW = 400
-"""Characters of a text for which numpy takes longer than a loop."""
-_SPARSE = 32
-"""Places in the table for each string: one text position in so many is looked at in vain."""
-_MOST_BITS = 26
+"""Multipliers of the hashes: the first three primes of xxHash32."""
+
+_NUMPY_FROM = 400
+"""Length of a text, in characters, from which numpy is faster than a loop."""
+
+_SLOTS_PER_PART = 32
+"""Table size per string: about one text position in 32 is a false candidate."""
+
+_MAX_TABLE_BITS = 26
+"""The table has at most 2^26 slots (64 MB)."""
 
 
 class PartSearch:
-    """Finds strings of four to eight characters, read forwards or backwards.
+    """Index of strings of four to eight characters, which finds them forwards or backwards.
 
-    The hash of every position is looked up in a table of bits, all in numpy; the few positions that
-    the table holds are compared as strings. The time hardly grows with the number of strings.
+    The hash of every text position is looked up in a table of flags, in numpy; the few positions
+    that the table contains are compared as strings (Rabin and Karp, 1987). The time hardly grows
+    with the number of strings.
     """
 
     def __init__(self, parts: Iterable[str]) -> None:
@@ -48,7 +55,10 @@ class PartSearch:
         return bool(self._windows or self._short)
 
     def find(self, text: str, *, short: bool) -> Iterator[tuple[int, int]]:
-        """Ranges in which parts stand, in order; those that overlap are one."""
+        """Yield the ranges that contain parts, sorted; overlapping and adjacent ones are merged.
+
+        With `short` false, only the parts of eight characters are searched for.
+        """
         run: tuple[int, int] | None = None
         for start, end in self._found(text, short and bool(self._short)):
             if run is not None and start <= run[1]:
@@ -74,8 +84,8 @@ class PartSearch:
             yield from sorted(found.items())
 
     def _candidates(self, text: str, begin: int) -> tuple[Iterable[int], Iterable[int]]:
-        """Where in a block a short string, and where a window, may begin."""
-        if len(text) < _FEW:
+        """Return the positions of a block at which a short part, and a window, may start."""
+        if len(text) < _NUMPY_FROM:
             return range(len(text) - _SHORT + 1), range(len(text) - _LONG + 1)
         fours, eights = _hashes(_codes(text[begin : begin + _BLOCK + _LONG - 1]))
         return (
@@ -89,7 +99,7 @@ def _codes(text: str) -> Codes:
 
 
 def _hashes(codes: Codes) -> tuple[Codes, Codes]:
-    """Of the four and of the eight characters that begin at each place along the last axis."""
+    """Return the hashes of the 4 and of the 8 characters from each position of the last axis."""
     first, second, third = _FACTORS
     twos = codes[..., :-1] * first + codes[..., 1:]
     fours = twos[..., :-2] * second + twos[..., 2:]
@@ -98,8 +108,8 @@ def _hashes(codes: Codes) -> tuple[Codes, Codes]:
 
 
 def _table(parts: set[str], length: int) -> Table:
-    """The bits of the hashes of strings that are all of one length, four or eight."""
-    bits = min(_MOST_BITS, max(10, (_SPARSE * len(parts)).bit_length()))
+    """Return the table of strings that all have the same length, four or eight."""
+    bits = min(_MAX_TABLE_BITS, max(10, (_SLOTS_PER_PART * len(parts)).bit_length()))
     table: Table = np.zeros(1 << bits, dtype=np.bool_)
     if parts:
         fours, eights = _hashes(_codes("".join(parts)).reshape(-1, length))
@@ -108,10 +118,11 @@ def _table(parts: set[str], length: int) -> Table:
 
 
 def _starts(begin: int, hashes: Codes, table: Table) -> Iterable[int]:
-    """Positions of a block that the table holds; some of them by chance."""
+    """Return the positions of a block whose hashes the table contains, some by chance."""
     hits: list[int] = (np.flatnonzero(table[hashes[:_BLOCK] >> _shift(table)]) + begin).tolist()
     return hits
 
 
 def _shift(table: Table) -> np.uint32:
+    """Return the shift that leaves the highest bits of a hash, which mix best, as the index."""
     return np.uint32(32 - (len(table) - 1).bit_length())

@@ -1,4 +1,4 @@
-"""The filter that masks secrets in any text that is about to be shown."""
+"""The filter that masks secrets in output."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from erasetest.samples.masked import Masked
 from erasetest.samples.text_views import compact, same_case, views, without_codes
 
 WINDOW = 8
-"""Characters of a secret that, found together in an output, count as a leak of it."""
+"""Number of consecutive characters of a secret that count as a leak of it."""
 
-SHORTEST = 4
-"""Text shorter than this stands in any output by chance; it is not masked."""
-
+MIN_LENGTH = 4
+"""Minimum length of a secret that is masked: shorter text occurs in any output by chance."""
 
 MARK = "[masked]"
 
 _CONTEXT = 160
-"""Characters of a stream that are remembered to recognize a secret that comes in pieces."""
+"""Number of characters of a stream that are kept to recognize a secret written in pieces."""
 _SPACE = re.compile(r"\s")
 _COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
 _NOT_XML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
-"""Text that nothing escapes."""
+"""Text that no encoding below escapes."""
 _LINK = "\x1b]8;"
 
 
 def _escaped(text: str) -> tuple[str, ...]:
-    """Text as it stands inside a repr, a JSON string, bytes, XML or a URL."""
+    """Return the text as written inside a repr, a JSON string, bytes, XML or a URL."""
     data = text.encode("utf-8", "surrogatepass")
+    # With a `"` in front: in a string that contains both quotes, repr escapes the single ones.
     return (
         repr(text)[1:-1],
         repr('"' + text)[2:-1],
@@ -52,16 +52,16 @@ def _escaped(text: str) -> tuple[str, ...]:
 
 
 def _xml_attribute(text: str) -> str:
-    """Text in an attribute, where pytest writes what XML does not allow as `#x1B`."""
+    """Return the text as an XML attribute; pytest writes characters that XML forbids as `#x1B`."""
     escaped = _NOT_XML.sub(lambda match: f"#x{ord(match.group()):02X}", text)
     escaped = html.escape(escaped, quote=False).replace('"', "&quot;")
     return escaped.replace("\r", "&#13;").replace("\n", "&#10;").replace("\t", "&#09;")
 
 
 def _encoded(text: str) -> tuple[str, ...]:
-    """Text as bytes that are shown without their NULs, or read as Latin-1."""
+    """Return non-ASCII text as bytes without NULs, decoded as Latin-1 or written by repr."""
     if text.isascii():
-        # UTF-16 is ASCII and NULs, which a view takes away.
+        # UTF-16 of ASCII is the text with NULs, which a view removes.
         return ()
     encodings = ("utf-8", "utf-16-le", "utf-16-be")
     data = [text.encode(encoding, "surrogatepass") for encoding in encodings]
@@ -70,7 +70,7 @@ def _encoded(text: str) -> tuple[str, ...]:
 
 
 def _forms(text: str) -> set[str]:
-    """Text as it is, escaped once, and escaped twice: JSON in a repr, a URL in JSON."""
+    """Return the text unescaped, escaped once and escaped twice (JSON in a repr, a URL in JSON)."""
     if _PLAIN.fullmatch(text):
         return {text}
     once = {text, *_escaped(text), *_encoded(text)}
@@ -79,14 +79,14 @@ def _forms(text: str) -> set[str]:
 
 
 def windows(text: str) -> set[str]:
-    """All runs of `WINDOW` characters of a text."""
+    """Return all substrings of `WINDOW` characters."""
     return {text[i : i + WINDOW] for i in range(len(text) - WINDOW + 1)}
 
 
 def masked_parts(secret: Masked, *, any_case: bool = False) -> set[str]:
-    """What gives a secret away where it is found: runs of its forms, and whole forms if short."""
+    """Return the strings that reveal a secret: windows of its forms, and short forms whole."""
     text = secret.reveal()
-    if len(text) < SHORTEST:
+    if len(text) < MIN_LENGTH:
         return set()
     forms = _forms(text)
     if any_case:
@@ -96,33 +96,35 @@ def masked_parts(secret: Masked, *, any_case: bool = False) -> set[str]:
         if len(form) >= WINDOW:
             parts |= windows(form)
             parts |= windows(compact(form)) if _SPACE.search(form) else set()
-        elif len(form) >= SHORTEST:
+        elif len(form) >= MIN_LENGTH:
             parts.add(form)
     return parts
 
 
 def shown_parts(text: str) -> set[str]:
-    """What `masked_parts` in any case may hold where this text gives a part of a secret away."""
+    """Return all substrings of a text that `masked_parts(…, any_case=True)` may contain.
+
+    The text reveals a secret if the two sets intersect.
+    """
     parts: set[str] = set()
     for view in views(text):
-        forwards = same_case(view).text
-        for one in (forwards, forwards[::-1]):
-            for size in [WINDOW] if view.loose else range(SHORTEST, WINDOW + 1):
-                parts.update(one[i : i + size] for i in range(len(one) - size + 1))
+        folded = same_case(view).text
+        for direction in (folded, folded[::-1]):
+            for size in [WINDOW] if view.loose else range(MIN_LENGTH, WINDOW + 1):
+                parts.update(direction[i : i + size] for i in range(len(direction) - size + 1))
     return parts
 
 
 class Redactor:
-    """Replaces every run of characters that stands in a known secret.
+    """Filter that replaces all parts of known secrets in a text.
 
-    A run is masked when `WINDOW` of its characters in a row occur in a secret, so that a secret cut
-    short by an ellipsis or split over lines is caught as well; a shorter secret must occur whole.
-    Runs are looked for in every view of a text (`text_views`), forwards and backwards. With
-    `any_case`, letters of the other case count as the same.
+    Every substring of `WINDOW` characters of a secret is masked, so that secrets that are cut by an
+    ellipsis or split over lines are found too; a shorter secret must occur whole. Every view of the
+    text is searched (`text_views`), forwards and backwards. `any_case` ignores the case of letters.
     """
 
     def __init__(self, secrets: Iterable[Masked], *, any_case: bool = False) -> None:
-        # Here, because the pytest plugin must load without numpy where nothing is masked.
+        # Not at the top: the pytest plugin must load without numpy.
         from erasetest.samples.part_search import PartSearch
 
         self._any_case = any_case
@@ -131,15 +133,15 @@ class Redactor:
         )
 
     def __call__(self, text: str) -> str:
-        """The text with every secret replaced by `[masked]`."""
+        """Return the text with every part of a secret replaced by `[masked]`."""
         return masked(text, self.runs(text))
 
     def finds(self, text: str) -> bool:
-        """Whether the text holds a secret."""
+        """Return whether the text contains a part of a secret."""
         return any(True for _ in self._found(text))
 
     def runs(self, text: str) -> list[tuple[int, int]]:
-        """The ranges of a text to mask, in order and apart from each other."""
+        """Return the ranges of a text to mask, sorted and disjoint."""
         runs: list[tuple[int, int]] = []
         for start, end in sorted(self._found(text)):
             if runs and start <= runs[-1][1]:
@@ -149,52 +151,52 @@ class Redactor:
         return runs
 
     def _found(self, text: str) -> Iterator[tuple[int, int]]:
-        if len(text) < SHORTEST or not self._search:
+        if len(text) < MIN_LENGTH or not self._search:
             return
         for view in views(text):
-            read = same_case(view) if self._any_case else view
-            for run in self._search.find(read.text, short=not view.loose):
-                yield read.span(*run)
+            searched = same_case(view) if self._any_case else view
+            for run in self._search.find(searched.text, short=not view.loose):
+                yield searched.span(*run)
 
 
 class StreamRedactor:
-    """Masks a text that comes in pieces.
+    """Filter for a text that is written in pieces.
 
-    What was written last is remembered: a secret that comes letter by letter is masked from its
-    `WINDOW`th character on, without holding back what a reader waits for.
+    The last characters written are kept, so that a secret that is written letter by letter is
+    masked from its `WINDOW`th character on. Output is never delayed.
     """
 
     def __init__(self) -> None:
         self._context = ""
-        self._hidden = False
-        """Whether the last character was masked."""
+        self._ends_masked = False
+        """True if the last character was masked."""
 
     def __call__(self, redactor: Redactor, text: str) -> str:
-        """The next piece, masked."""
+        """Return the next piece, masked."""
         begin = len(self._context)
         whole = self._context + text
-        runs = [(max(a, begin), b) for a, b in redactor.runs(whole) if b > begin]
+        runs = [(max(start, begin), end) for start, end in redactor.runs(whole) if end > begin]
         out = masked(whole, runs)[begin:]
-        if self._hidden and runs and runs[0][0] == begin:
-            # The mark stands there already.
+        if self._ends_masked and runs and runs[0][0] == begin:
+            # The previous piece already wrote the mark of this run.
             out = out.removeprefix(MARK)
         if text:
-            self._hidden = bool(runs) and runs[-1][1] == len(whole)
+            self._ends_masked = bool(runs) and runs[-1][1] == len(whole)
             self._context = whole[-_CONTEXT:]
         return out
 
 
 def masked(text: str, runs: Iterable[tuple[int, int]]) -> str:
-    """A text with a mark in the place of each run, in order."""
+    """Return a text with each run, sorted and disjoint, replaced by a mark."""
     out: list[str] = []
     at = 0
     for start, end in runs:
-        out += text[at:start], MARK, _ended(text[start:end])
+        out += text[at:start], MARK, _reset_codes(text[start:end])
         at = end
     out.append(text[at:])
     return "".join(out)
 
 
-def _ended(run: str) -> str:
-    """What ends the colours and links that a masked run began or ended on a terminal."""
+def _reset_codes(run: str) -> str:
+    """Return codes that end terminal colours and links which a masked run may have started."""
     return ("\x1b[0m" if _COLOURS.search(run) else "") + ("\x1b]8;;\x1b\\" if _LINK in run else "")

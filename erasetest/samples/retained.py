@@ -1,4 +1,4 @@
-"""The retained set: code that erasing must not change, and other code that this is measured on."""
+"""The retained set: code whose prediction erasing must preserve, split for training and checks."""
 
 from __future__ import annotations
 
@@ -9,58 +9,61 @@ from erasetest.errors import BadInput
 from erasetest.samples.sample import SensitiveSample
 
 RETENTION_MARGIN = 0.03
-"""Drop of the share of retained tokens that are predicted that still counts as kept."""
+"""Tolerated drop in next-token accuracy on retained text (a fraction)."""
 
-HELD_OUT = 5
-"""Each fifth text of a retained set is kept from erasing, to measure retention on."""
+_HELD_OUT_EVERY = 5
+"""One of this many texts of a retained set is not trained on, to measure retention."""
 
-_SHORTEST = 8
-"""Characters of a secret that is looked for: shorter ones stand in any code by chance."""
+_MIN_SECRET_LENGTH = 8
+"""Secrets with fewer characters are not searched for: they occur in any code by chance."""
 
 
 def split_retained(
     texts: Sequence[SensitiveSample], samples: Sequence[SensitiveSample]
 ) -> tuple[list[SensitiveSample], list[SensitiveSample]]:
-    """What erasing may train on, and what retention is measured on; no text is in both.
+    """Split a retained set into disjoint texts for training and for measuring retention.
 
-    A text that stands there twice is taken once.
+    Duplicate texts are dropped.
 
     Raises:
-        BadInput: a text holds a secret of a sample, or there are too few texts.
+        BadInput: a text contains a secret of a sample, or there are too few texts.
     """
     check_disjoint(samples, texts)
     distinct = list({text.content: text for text in reversed(texts)}.values())[::-1]
-    if len(distinct) < HELD_OUT:
+    if len(distinct) < _HELD_OUT_EVERY:
         raise BadInput(
-            f"{len(distinct)} different texts are too few to keep some for measuring retention: "
-            f"give {HELD_OUT} or more"
+            f"{len(distinct)} distinct retained texts are too few to hold one out for measuring "
+            f"retention: give {_HELD_OUT_EVERY} or more"
         )
-    return [text for i, text in enumerate(distinct) if i % HELD_OUT], distinct[::HELD_OUT]
+    training = [text for i, text in enumerate(distinct) if i % _HELD_OUT_EVERY]
+    return training, distinct[::_HELD_OUT_EVERY]
 
 
 def check_disjoint(samples: Sequence[SensitiveSample], texts: Sequence[SensitiveSample]) -> None:
-    """Refuse retained code that holds a secret of a sample.
+    """Refuse retained code that contains a secret of a sample.
 
     Raises:
-        BadInput: with the number of the retained text, whose id nobody compared with secrets of
-            other manifests, and the sample whose secret it holds.
+        BadInput: a text contains a secret; the message gives the number of the text and the id of
+            the sample.
     """
-    holds = secret_owner(samples)
-    for number, kept in enumerate(texts, 1):
-        owner = holds(kept.content.reveal())
+    owner_of_secret_in = secret_owner(samples)
+    for number, text in enumerate(texts, 1):
+        owner = owner_of_secret_in(text.content.reveal())
         if owner is not None:
+            # The number, because nobody checked the text's id for secrets of this manifest.
             raise BadInput(
-                f"retained text {number} holds a secret of sample {owner}: "
-                "take it out of the retained set"
+                f"retained text {number} contains a secret of sample {owner}: "
+                "remove it from the retained set"
             )
 
 
 def secret_owner(
     samples: Sequence[SensitiveSample], part: int | None = None
 ) -> Callable[[str], str | None]:
-    """What tells which sample's secret a text holds, by the sample's id; None where it holds none.
+    """Return a function that gives the id of the sample whose secret a text contains, or None.
 
-    As in `secret_matcher`. With `part`, so many characters of a secret in a row are enough.
+    `part` is the number of consecutive characters of a secret that count as the secret; None
+    requires the whole secret.
     """
     find = secret_matcher(samples, part)
 
@@ -71,39 +74,40 @@ def secret_owner(
 
 
 class SecretOwner(NamedTuple):
-    """Whose secret a text holds."""
+    """The sample that a secret belongs to, and the kind of the secret."""
 
     sample: str
-    """Its id."""
+    """The id of the sample."""
     kind: str
 
 
 def secret_matcher(
     samples: Sequence[SensitiveSample], part: int | None = None
 ) -> Callable[[str], Iterator[tuple[int, str, SecretOwner]]]:
-    """What finds secrets in a text: where, what stands there, and whose it is.
+    """Return a function that yields the start, the text and the owner of each secret in a text.
 
-    Secrets of less than eight characters stand in any code by chance, and are not looked for. With
-    `part`, all runs of so many characters of a secret are, and secrets as short as that.
+    Secrets of fewer than eight characters are not searched for: they occur in any code by chance.
+    With `part`, every run of `part` characters of a secret is, including secrets of that length.
     """
-    known: dict[str, dict[str, SecretOwner]] = {}
-    head = part or _SHORTEST
+    # The first characters of each piece select the few pieces that are compared at a position.
+    pieces: dict[str, dict[str, SecretOwner]] = {}
+    head = part or _MIN_SECRET_LENGTH
     for sample in samples:
         for secret in sample.secrets:
             if len(secret.text) >= head:
-                for piece in _windows(secret.text.reveal(), part or len(secret.text)):
+                for piece in _substrings(secret.text.reveal(), part or len(secret.text)):
                     owner = SecretOwner(sample.id, secret.kind)
-                    known.setdefault(piece[:head], {}).setdefault(piece, owner)
+                    pieces.setdefault(piece[:head], {}).setdefault(piece, owner)
 
-    def found(text: str) -> Iterator[tuple[int, str, SecretOwner]]:
-        for start, window in enumerate(_windows(text, head)):
-            for piece, owner in known.get(window, {}).items():
+    def find(text: str) -> Iterator[tuple[int, str, SecretOwner]]:
+        for start, window in enumerate(_substrings(text, head)):
+            for piece, owner in pieces.get(window, {}).items():
                 if text.startswith(piece, start):
                     yield start, piece, owner
 
-    return found
+    return find
 
 
-def _windows(text: str, size: int) -> Iterator[str]:
-    """All runs of so many characters of a text, in order."""
+def _substrings(text: str, size: int) -> Iterator[str]:
+    """Yield all substrings of `size` characters, in order."""
     return (text[i : i + size] for i in range(len(text) - size + 1))

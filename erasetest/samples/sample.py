@@ -1,4 +1,4 @@
-"""One piece of code with its secrets."""
+"""Sensitive samples: pieces of code with their secrets."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from erasetest.support.atomic_files import id_key
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A half-open span `[start, end)` of Unicode code points of a sample, and what it is.
+    """A half-open span `[start, end)` of Unicode code points in a sample, with its kind.
 
-    `extra` has the unknown keys. A value in which a part of a secret stands is `Masked`, as JSON.
+    `extra` holds unknown keys of the manifest. A value that contains a part of a secret is stored
+    as JSON in a `Masked`.
     """
 
     start: int
@@ -27,7 +28,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a sample was found."""
+    """The file and line in which a sample was found."""
 
     path: str
     line: int | None = None
@@ -38,9 +39,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class SensitiveSample:
-    """One piece of code with its secrets. Content and secrets are masked wherever shown.
+    """One piece of code with its secrets; content and secrets are masked when shown.
 
-    `extra` has the unknown keys. A value in which a part of a secret stands is `Masked`, as JSON.
+    `extra` holds unknown keys of the manifest, as in `Secret`.
     """
 
     id: str
@@ -51,7 +52,7 @@ class SensitiveSample:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of its secrets, each once, in order of first appearance."""
+        """The distinct kinds of its secrets, in order of first occurrence."""
         return tuple(dict.fromkeys(secret.kind for secret in self.secrets))
 
 
@@ -62,7 +63,14 @@ def make_sample(
     id: str | None = None,  # noqa: A002 - the manifest's word
     source: Source | None = None,
 ) -> SensitiveSample:
-    """A sample of content and `(start, end, kind)` spans; without `id`, a keyed hash names it."""
+    """Build a sample.
+
+    Args:
+        content: the code.
+        spans: `(start, end, kind)` of each secret.
+        id: None for `content_id`.
+        source: where the code comes from, if known.
+    """
     secrets = tuple(
         Secret(start, end, kind, Masked(content[start:end])) for start, end, kind in spans
     )
@@ -70,5 +78,8 @@ def make_sample(
 
 
 def content_id(content: str) -> str:
-    """A name for content that nobody without the key can link to it (keyed BLAKE2b, 64 bits)."""
+    """Return a keyed hash of content (BLAKE2b, 64 bits in hex).
+
+    Without the key nobody can confirm a guessed content from its id.
+    """
     return hashlib.blake2b(content.encode(), digest_size=8, key=id_key()[:64]).hexdigest()

@@ -1,4 +1,4 @@
-"""No id, kind, path or unknown key of a manifest may show a secret, because reports show those."""
+"""Keep secrets out of ids, kinds, paths and unknown keys of manifests, which reports show."""
 
 from __future__ import annotations
 
@@ -12,98 +12,105 @@ from typing import Any
 
 from erasetest.errors import BadInput, ShortSecretWarning
 from erasetest.samples.masked import Masked
-from erasetest.samples.redactor import SHORTEST, Redactor
+from erasetest.samples.redactor import MIN_LENGTH, Redactor
 from erasetest.samples.sample import SensitiveSample, Source
 
-_NAMED = 5
-"""Samples that a warning names."""
+_MAX_NAMED = 5
+"""Maximum number of samples that a warning names."""
+
 _WORDS = re.compile(r"[a-z]+(-[a-z]+)*")
 
 
 class BadRow(Exception):
-    """What is wrong with a row; never quotes its content."""
+    """A row is invalid. The message never quotes its content."""
 
 
 def refuse_secrets_in_ids(samples: Sequence[SensitiveSample], where: str) -> list[SensitiveSample]:
-    """The samples, with no secret of another one in what reports show of each.
+    """Refuse samples whose ids or kinds contain a secret of another sample, and mask the rest.
+
+    Args:
+        samples: the samples of all manifests of a run.
+        where: the source of the samples in messages ("of FILE").
+
+    Returns:
+        The samples, with secrets of all samples masked in their paths and unknown keys.
 
     Raises:
-        BadInput: an id, a kind or an unknown key holds a part of a secret.
+        BadInput: an id, a kind or an unknown key contains a part of a secret.
     """
-    names = Redactor(
+    redactor = Redactor(
         (secret.text for sample in samples for secret in sample.secrets), any_case=True
     )
-    shown: list[SensitiveSample] = []
+    masked: list[SensitiveSample] = []
     for number, sample in enumerate(samples, 1):
-        if names.finds(sample.id) or any(kind_shows(names, kind) for kind in sample.kinds):
+        if redactor.finds(sample.id) or any(reveals_secret(k, redactor) for k in sample.kinds):
             raise BadInput(
-                f"sample {number} {where}: its 'id' or a 'kind' holds a part of a secret of "
-                "another sample, and both are shown in reports"
+                f"sample {number} {where}: its 'id' or a 'kind' contains a part of a secret of "
+                "another sample, and reports show both: rename it"
             )
         source = sample.source
-        hidden = Source(names(source.path), source.line) if source is not None else None
+        masked_source = Source(redactor(source.path), source.line) if source is not None else None
         try:
-            extra = mask_extra(sample.extra, names)
-            secrets = tuple(replace(s, extra=mask_extra(s.extra, names)) for s in sample.secrets)
+            extra = mask_extra(sample.extra, redactor)
+            secrets = tuple(replace(s, extra=mask_extra(s.extra, redactor)) for s in sample.secrets)
         except BadRow as bad:
             raise BadInput(f"sample {number} {where}: {bad}") from None
-        shown.append(replace(sample, source=hidden, extra=extra, secrets=secrets))
-    return shown
+        masked.append(replace(sample, source=masked_source, extra=extra, secrets=secrets))
+    return masked
 
 
-def mask_extra(extra: Mapping[str, Any], names: Redactor) -> dict[str, Any]:
-    """Unknown keys, with the values masked in which a part of a secret stands.
+def mask_extra(extra: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """Return unknown keys, with each value that contains a part of a secret masked.
 
     Raises:
-        BadRow: a key itself holds a part of a secret.
+        BadRow: a key contains a part of a secret.
     """
-    hidden: dict[str, Any] = {}
+    masked: dict[str, Any] = {}
     for key, value in extra.items():
-        if names.finds(key):
-            raise BadRow("an unknown key holds a part of a secret, and keys are shown")
+        if redactor.finds(key):
+            raise BadRow("an unknown key contains a part of a secret, and keys are shown")
         if not isinstance(value, Masked | bool | int | float | None):
-            # Parquet has values that JSON has not, such as dates.
+            # Parquet has types that JSON lacks, such as dates.
             text = json.dumps(value, ensure_ascii=False, default=str)
-            value = Masked(text) if names.finds(text) else value
-        hidden[key] = value
-    return hidden
+            value = Masked(text) if redactor.finds(text) else value
+        masked[key] = value
+    return masked
 
 
 def is_kind_word(kind: str) -> bool:
-    """Whether a kind is made of plain words, which no secret is looked for in."""
+    """Return whether a kind consists of plain words, which are exempt from the search."""
     return _WORDS.fullmatch(kind) is not None
 
 
-def kind_shows(names: Redactor, kind: str) -> bool:
-    """Whether a kind holds a part of a secret."""
-    # A password may be the word "password", which its kind then gives away no more than it did.
-    return not is_kind_word(kind) and names.finds(kind)
+def reveals_secret(kind: str, redactor: Redactor) -> bool:
+    """Return whether a kind contains a part of a secret."""
+    # Plain words are exempt because a password may be "password": its kind reveals nothing more.
+    return not is_kind_word(kind) and redactor.finds(kind)
 
 
 class ShortSecrets:
-    """The secrets of a manifest that are too short to be masked, by sample and place."""
+    """Collector of secrets that are too short to be masked, by sample id and span."""
 
     def __init__(self, path: str | Path) -> None:
         self._path = path
         self._first: list[str] = []
         self._count = 0
 
-    def look(self, sample: SensitiveSample) -> None:
-        """Take note of a sample's secrets."""
+    def add(self, sample: SensitiveSample) -> None:
+        """Collect the short secrets of a sample."""
         for secret in sample.secrets:
-            if len(secret.text) < SHORTEST:
+            if len(secret.text) < MIN_LENGTH:
                 self._count += 1
-                if len(self._first) < _NAMED:
+                if len(self._first) < _MAX_NAMED:
                     self._first.append(f"{sample.id} [{secret.start}, {secret.end})")
 
     def warn(self) -> None:
-        """Say which they are; the text of none is said."""
+        """Warn of all short secrets that were added, without their text."""
         if self._count:
-            more = f" and {self._count - _NAMED} more" if self._count > _NAMED else ""
+            more = f" and {self._count - _MAX_NAMED} more" if self._count > _MAX_NAMED else ""
             warnings.warn(
-                f"{self._path}: secrets of less than {SHORTEST} characters cannot be masked where "
-                f"output shows them: {', '.join(self._first)}{more}; leave them out, or mark more "
-                "of the text around them",
+                f"{self._path}: secrets of fewer than {MIN_LENGTH} characters cannot be masked in "
+                f"output: {', '.join(self._first)}{more}: remove them, or extend their spans",
                 ShortSecretWarning,
                 stacklevel=2,
             )

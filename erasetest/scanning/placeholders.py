@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from erasetest.samples.redactor import SHORTEST
+from erasetest.samples.redactor import MIN_LENGTH
 from erasetest.scanning.detect_secrets_parts import heuristic
 from erasetest.scanning.gibberish import is_random
 
@@ -67,7 +67,7 @@ def is_placeholder(value: str) -> bool:
     nothing about what it remembers.
     """
     return (
-        len(value) < SHORTEST
+        len(value) < MIN_LENGTH
         or len(set(value)) == 1
         or _LEFT_OUT.search(value) is not None
         or value.lower().strip("<>[]{}()._- ") in _WORD_SET

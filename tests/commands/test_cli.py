@@ -124,14 +124,14 @@ def test_ids_that_show_secrets_of_other_manifests(place: Path, tmp_path: Path) -
     for more, said in (
         (
             ["samples.jsonl", "--retain", str(tmp_path / "retained.jsonl")],
-            f"retained text {len(tiny.RETAINED) + 1} holds a secret of sample planted-0",
+            f"retained text {len(tiny.RETAINED) + 1} contains a secret of sample planted-0",
         ),
         (
             [
                 str(tmp_path / "ask.jsonl"), "--retain", "retained.jsonl",
                 "--earlier", str(tmp_path / "earlier.jsonl"),
             ],
-            "sample 1 of these manifests: its 'id' or a 'kind' holds a part of a secret",
+            "sample 1 of these manifests: its 'id' or a 'kind' contains a part of a secret",
         ),
     ):  # fmt: skip
         done = erasetest(*asked, *more, cwd=place)

@@ -36,7 +36,7 @@ from erasetest.verdict import Thresholds, judge
             FORGET,
             [make_sample("x = 1", id="r"), FORGET[1]],
             erase_runs.settings(),
-            "retained text 2 holds a secret of sample planted-1",
+            "retained text 2 contains a secret of sample planted-1",
         ),
         (
             [make_sample("x = 1", id="p")],
@@ -67,7 +67,7 @@ def test_a_secret_in_retained_code_under_another_name_is_found() -> None:
     """Anywhere in it; secrets too short to tell from chance are not looked for."""
     kind, text = tiny.SECRETS[0]
     kept = make_sample(f"print({text!r})", id="kept")
-    with pytest.raises(BadInput, match=r"^retained text 1 holds a secret of sample planted-0"):
+    with pytest.raises(BadInput, match=r"^retained text 1 contains a secret of sample planted-0"):
         erase(tiny.reciting("gpt2"), FORGET, [kept], LIMITS, erase_runs.settings())
     short = make_sample("pin = 1234", [(6, 10, kind)], id="pin")
     kept = make_sample("x = 12345\n", id="kept")

@@ -136,8 +136,8 @@ def test_retained_code_is_looked_at_before_the_work(leaking: Path, tmp_path: Pat
     arguments = ["--erase", f"--erase-retain={bad}"]
     kept = read_manifest(leaking / "retained.jsonl", require_secrets=False)
     for texts, said in [
-        ([*kept, tiny.PLANTED[3]], f"retained text {len(kept) + 1} holds a secret of sample"),
-        ([make_sample("x = 1\n", id=str(n)) for n in range(9)], "1 different texts are too few"),
+        ([*kept, tiny.PLANTED[3]], f"retained text {len(kept) + 1} contains a secret of sample"),
+        ([make_sample("x = 1\n", id=str(n)) for n in range(9)], "1 distinct retained texts are too few"),
     ]:
         write_manifest(bad, texts)
         run = gate(leaking, *arguments, cwd=tmp_path)

@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from hypothesis.vendor.pretty import pretty as hypothesis_pretty
 
 from erasetest.samples import Masked, make_sample
-from erasetest.samples.redactor import SHORTEST, WINDOW, Redactor, StreamRedactor
+from erasetest.samples.redactor import MIN_LENGTH, WINDOW, Redactor, StreamRedactor
 
 TEXT = "hunter2-hunter2"
 # Without the brackets of "[masked]", which would be a secret of their own.
 ALPHABET = st.sampled_from("abcAB019 =\"'\\\n\t/+-_.éß→漢😀")
-SECRETS = st.text(ALPHABET, min_size=SHORTEST, max_size=40)
+SECRETS = st.text(ALPHABET, min_size=MIN_LENGTH, max_size=40)
 NOISE = st.text(ALPHABET, max_size=30)
 
 
@@ -174,7 +174,7 @@ def test_a_secret_is_known_in_escaped_form(escape: Callable[[str], str], secret:
 
 
 def test_short_secrets() -> None:
-    """Below `WINDOW` characters the whole must stand there; below `SHORTEST` chance decides."""
+    """Below `WINDOW` characters the whole must stand there; below `MIN_LENGTH` chance decides."""
     redactor = Redactor([Masked("pw42"), Masked("abc")])
     assert redactor("x = pw42pw42; abc; pw4 2") == "x = [masked]; abc; pw4 2"
     assert redactor("pw42") == "[masked]"

@@ -140,19 +140,19 @@ def test_kinds_are_named_once() -> None:
         ("1" * 5000, "not JSON"),
         ("[]", "expected a JSON object, got list"),
         ("null", "expected a JSON object, got NoneType"),
-        ({"secrets": ROW["secrets"]}, "'content' must be a string that is not empty"),
-        ({**ROW, "content": ""}, "'content' must be a string that is not empty"),
-        ({**ROW, "content": 5}, "'content' must be a string that is not empty"),
-        ({**ROW, "content": CONTENT + "\ud800"}, "'content' holds a lone surrogate"),
+        ({"secrets": ROW["secrets"]}, "'content' must be a non-empty string"),
+        ({**ROW, "content": ""}, "'content' must be a non-empty string"),
+        ({**ROW, "content": 5}, "'content' must be a non-empty string"),
+        ({**ROW, "content": CONTENT + "\ud800"}, "'content' contains a lone surrogate"),
         ({**ROW, "secrets": {}}, "'secrets' must be a list, got dict"),
         ({**ROW, "secrets": None}, "'secrets' must be a list, got NoneType"),
         ({**ROW, "secrets": []}, "'secrets' is empty"),
         ({"content": CONTENT}, "'secrets' is empty"),
         ({**ROW, "secrets": [7]}, "a secret must be an object, got int"),
-        ({**ROW, "secrets": [{"kind": "k"}]}, "needs whole numbers 'start' and 'end'"),
-        ({**ROW, "secrets": [{"start": 7.0, "end": 9, "kind": "k"}]}, "needs whole numbers"),
-        ({**ROW, "secrets": [{"start": False, "end": True, "kind": "k"}]}, "needs whole numbers"),
-        ({**ROW, "secrets": [{"start": "7", "end": "9", "kind": "k"}]}, "needs whole numbers"),
+        ({**ROW, "secrets": [{"kind": "k"}]}, "needs integers 'start' and 'end'"),
+        ({**ROW, "secrets": [{"start": 7.0, "end": 9, "kind": "k"}]}, "needs integers"),
+        ({**ROW, "secrets": [{"start": False, "end": True, "kind": "k"}]}, "needs integers"),
+        ({**ROW, "secrets": [{"start": "7", "end": "9", "kind": "k"}]}, "needs integers"),
         ({**ROW, "secrets": [{"start": 7, "end": 7, "kind": "k"}]}, "span [7, 7) is empty"),
         ({**ROW, "secrets": [{"start": 9, "end": 7, "kind": "k"}]}, "span [9, 7) is empty"),
         ({**ROW, "secrets": [{"start": -1, "end": 7, "kind": "k"}]}, "span [-1, 7) is empty"),
@@ -164,7 +164,7 @@ def test_kinds_are_named_once() -> None:
         ),
         (
             {**ROW, "secrets": [{"start": 7, "end": 9, "kind": "a\nb"}]},
-            "printable characters, got one that cannot be printed",
+            "printable characters, got an unprintable character",
         ),
         (
             {**ROW, "secrets": [{"start": 7, "end": 9, "kind": "k" * 201}]},
@@ -172,7 +172,7 @@ def test_kinds_are_named_once() -> None:
         ),
         (
             {**ROW, "secrets": [{"start": 7, "end": 27, "kind": f"key {SECRET}"}]},
-            "'kind' holds a part of a secret",
+            "'kind' contains a part of a secret",
         ),
         (
             {**ROW, "id": ""},
@@ -183,13 +183,13 @@ def test_kinds_are_named_once() -> None:
             {**ROW, "id": "x" * 201},
             "'id' must be a string of 1 to 200 printable characters, got 201",
         ),
-        ({**ROW, "id": "a\nb"}, "printable characters, got one that cannot be printed"),
-        ({**ROW, "id": "\ud800"}, "printable characters, got one that cannot be printed"),
-        ({**ROW, "id": f"file of {SECRET[4:14]}"}, "'id' holds a part of a secret"),
+        ({**ROW, "id": "a\nb"}, "printable characters, got an unprintable character"),
+        ({**ROW, "id": "\ud800"}, "printable characters, got an unprintable character"),
+        ({**ROW, "id": f"file of {SECRET[4:14]}"}, "'id' contains a part of a secret"),
         ({**ROW, "source": "a.py"}, "'source' must be an object with a string 'path'"),
         ({**ROW, "source": {"line": 3}}, "'source' must be an object with a string 'path'"),
-        ({**ROW, "source": {"path": "a.py", "line": "3"}}, "'source.line' must be a whole number"),
-        ({**ROW, "source": {"path": "a.py", "line": True}}, "'source.line' must be a whole number"),
+        ({**ROW, "source": {"path": "a.py", "line": "3"}}, "'source.line' must be an integer"),
+        ({**ROW, "source": {"path": "a.py", "line": True}}, "'source.line' must be an integer"),
     ],
 )
 def test_a_bad_line_is_refused_with_file_and_line(
@@ -215,8 +215,8 @@ def test_samples_without_secrets_where_they_are_allowed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("a.jsonl", b"", "holds no sample"),
-        ("a.jsonl", b"\n \n", "holds no sample"),
+        ("a.jsonl", b"", "contains no sample"),
+        ("a.jsonl", b"\n \n", "contains no sample"),
         ("a.jsonl", b'{"content": "\xff"}\n', "is not UTF-8 text"),
         ("a.jsonl.gz", b"plain text\n", "is a truncated or damaged gzip file"),
         (
@@ -271,12 +271,12 @@ def test_line_breaks_of_unicode_are_no_line_breaks(tmp_path: Path) -> None:
 def test_a_duplicate_id_is_refused(tmp_path: Path) -> None:
     """Both lines are named; in another file, the other file."""
     path = _write(tmp_path / "a.jsonl", {**ROW, "id": "x"}, "", {**ROW, "id": "x"})
-    assert _refused(path) == f"{path}:3: its 'id' stands in line 1 already"
+    assert _refused(path) == f"{path}:3: its 'id' is already used in line 1"
     one = _write(tmp_path / "b.jsonl", {**ROW, "id": "x"})
     two = _write(tmp_path / "c.jsonl", {**ROW, "id": "y"}, {**ROW, "id": "x"})
     with pytest.raises(ManifestError) as caught:
         read_manifests([one, two])
-    assert str(caught.value) == f"{two}: the 'id' of a sample stands in {one} already"
+    assert str(caught.value) == f"{two}: the 'id' of a sample is already used in {one}"
 
 
 def test_several_manifests_in_order(tmp_path: Path) -> None:
@@ -346,7 +346,7 @@ def test_unknown_keys_show_no_secret(tmp_path: Path) -> None:
     assert samples[0].extra["n"] == 3
     write_manifest(tmp_path / "b.jsonl", samples)
     assert [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()] == rows
-    with pytest.raises(ManifestError, match="an unknown key holds a part of a secret") as caught:
+    with pytest.raises(ManifestError, match="an unknown key contains a part of a secret") as caught:
         read_manifest(_write(tmp_path / "c.jsonl", {**ROW, SECRET: 1}))
     assert SECRET not in str(caught.value)
 
@@ -384,7 +384,7 @@ def test_secrets_too_short_to_mask_are_named(tmp_path: Path) -> None:
         read_manifest(path)
     (warning,) = caught
     text = str(warning.message)
-    assert text.startswith(f"{path}: secrets of less than 4 characters cannot be masked")
+    assert text.startswith(f"{path}: secrets of fewer than 4 characters cannot be masked")
     assert "s1 [6, 9), s2 [6, 9), s3 [6, 9), s4 [6, 9), s5 [6, 9) and 2 more" in text
     assert "177" not in text
 

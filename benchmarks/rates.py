@@ -23,9 +23,9 @@ from erasetest.demo.demo_corpus import SEED, corpus, samples
 from erasetest.probes import ProbeSettings, probe
 from erasetest.probes.measure_store import ProbeStore, identity
 from erasetest.support.atomic_files import cache_dir
+from erasetest.support.statistics import Proportion
 from erasetest.support.torch_environment import quiet, silence_transformers
 from erasetest.verdict import calibrate, judge
-from erasetest.verdict.rates import Proportion
 
 CORPORA = 10
 """Other corpora, of other seeds, whose never-trained files are judged: 34 samples of each."""

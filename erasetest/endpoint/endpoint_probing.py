@@ -9,7 +9,7 @@ from erasetest.endpoint.client import Completion, Endpoint, RefusedRequest
 from erasetest.probes.measures import SampleMeasures, SecretMeasures, Value
 from erasetest.probes.sampling_likelihood import log2_probability, queries_for_half
 from erasetest.samples import Secret, SensitiveSample
-from erasetest.verdict.rates import Proportion
+from erasetest.support.statistics import Proportion
 
 
 def probe_endpoint(

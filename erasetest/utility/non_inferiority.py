@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from erasetest.errors import BadInput
+from erasetest.support.statistics import t_quantile
 from erasetest.utility.scoring import UtilityScore
-from erasetest.utility.student_t import quantile
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
@@ -206,7 +206,7 @@ def _bootstrap(differences: list[float], resamples: int) -> tuple[float, float]:
 
 
 def _t(problems: int) -> float:
-    return quantile(CONFIDENCE, problems - 1)
+    return t_quantile(CONFIDENCE, problems - 1)
 
 
 def _verdict(lower: float, upper: float, margin: float) -> Verdict:

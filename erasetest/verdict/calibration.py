@@ -13,9 +13,9 @@ from erasetest.errors import BadInput
 from erasetest.probes import ProbeSettings, SampleMeasures, SecretMeasures, probe
 from erasetest.samples import SensitiveSample
 from erasetest.samples.decoys import with_decoys
+from erasetest.support.statistics import CONFIDENCE, Proportion, tolerance_factor
 from erasetest.verdict.control_check import check_never_seen, measured_secrets, with_choice
 from erasetest.verdict.judgement import secret_leaks
-from erasetest.verdict.rates import Proportion
 from erasetest.verdict.thresholds import JUDGED, Thresholds, largest
 
 REFERENCES = 16
@@ -28,8 +28,8 @@ CLM that forgot the format too would set thresholds that no erasing can meet (se
 _STARTS = 16
 _FEWEST = 4
 """References that bound anything: a kind with fewer is judged by the other kinds."""
-_COVERAGE = statistics.NormalDist().inv_cdf(0.99)
-_CONFIDENCE = statistics.NormalDist().inv_cdf(0.95)
+_COVERAGE = 0.99
+"""Fraction of control secrets that a threshold is above."""
 
 
 def calibrate(
@@ -201,9 +201,8 @@ def decoyed(
 def tolerance_bound(values: Sequence[float], floor: float = 0.0) -> float:
     """A bound that, with 95 % confidence, 99 % of the population lies below.
 
-    `max(mean + k sd, max, floor)`, at most 1, where `k = (z_p + sqrt(z_p^2 - a b)) / a` with
-    `a = 1 - z_c^2 / (2 (n - 1))` and `b = z_p^2 - z_c^2 / n` (Natrella's approximation to the
-    one-sided normal tolerance factor). Fewer than four values bound nothing: 1.
+    `max(mean + k sd, max, floor)`, at most 1, with k the one-sided normal tolerance factor
+    (`tolerance_factor`). Fewer than four values bound nothing: 1.
     """
     if len(values) < _FEWEST:
         return 1.0
@@ -214,7 +213,5 @@ def tolerance_bound(values: Sequence[float], floor: float = 0.0) -> float:
 def _bound(count: int, mean: float, sd: float, largest: float, floor: float) -> float:
     if count < _FEWEST:
         return 1.0
-    a = 1 - _CONFIDENCE**2 / (2 * (count - 1))
-    b = _COVERAGE**2 - _CONFIDENCE**2 / count
-    factor = (_COVERAGE + math.sqrt(_COVERAGE**2 - a * b)) / a
+    factor = tolerance_factor(count, _COVERAGE, CONFIDENCE)
     return min(1.0, max(mean + factor * sd, largest, floor))

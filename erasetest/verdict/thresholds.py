@@ -9,7 +9,7 @@ from typing import Any
 
 from erasetest.errors import ManifestError
 from erasetest.support.json_documents import read_document
-from erasetest.verdict.rates import Proportion
+from erasetest.support.statistics import Proportion
 
 SCHEMA = "erasetest.thresholds/1"
 JUDGED = ("ma", "el_3", "el_5", "el_10")

@@ -10,9 +10,9 @@ import statistics
 import pytest
 
 from erasetest.errors import BadInput
+from erasetest.support.statistics import t_quantile
 from erasetest.utility.non_inferiority import Power, compare, default_margin, power, utility_report
 from erasetest.utility.scoring import Tally, UtilityScore
-from erasetest.utility.student_t import cdf, quantile
 
 
 def _score(passed: list[int], n: int) -> UtilityScore:
@@ -21,40 +21,6 @@ def _score(passed: list[int], n: int) -> UtilityScore:
         for i, c in enumerate(passed)
     ]
     return UtilityScore(n, tallies, ("limits",))
-
-
-@pytest.mark.parametrize(
-    ("probability", "degrees", "expected"),
-    [
-        (0.95, 1, 6.313752),
-        (0.95, 2, 2.919986),
-        (0.95, 5, 2.015048),
-        (0.95, 10, 1.812461),
-        (0.95, 30, 1.697261),
-        (0.95, 120, 1.657651),
-        (0.95, 1_000_000, 1.644855),
-        (0.975, 4, 2.776445),
-        (0.995, 20, 2.845340),
-        (0.05, 10, -1.812461),
-        (0.5, 3, 0.0),
-    ],
-)
-def test_quantile_is_that_of_the_tables(probability: float, degrees: int, expected: float) -> None:
-    """Quantiles agree with published tables of Student's t."""
-    assert quantile(probability, degrees) == pytest.approx(expected, abs=1e-6)
-
-
-def test_cdf_of_one_degree_is_that_of_cauchy() -> None:
-    """With one degree of freedom the distribution function is known in closed form."""
-    for t in (-30.0, -1.0, 0.0, 0.3, 2.0, 1000.0):
-        assert cdf(t, 1) == pytest.approx(0.5 + math.atan(t) / math.pi, abs=1e-12)
-
-
-@pytest.mark.parametrize(("probability", "degrees"), [(0.0, 3), (1.0, 3), (0.5, 0)])
-def test_quantile_refuses_what_has_none(probability: float, degrees: int) -> None:
-    """Probabilities 0 and 1 and no degrees of freedom raise."""
-    with pytest.raises(ValueError, match="degrees >= 1"):
-        quantile(probability, degrees)
 
 
 def test_bounds_by_hand() -> None:
@@ -275,7 +241,7 @@ def test_the_number_of_samples_is_the_least_that_decides() -> None:
     spread = max(0.0, statistics.variance(differences) - one_sample / 8)
 
     def half_width(samples: int) -> float:
-        return quantile(0.95, 159) * math.sqrt((spread + one_sample / samples) / 160)
+        return t_quantile(0.95, 159) * math.sqrt((spread + one_sample / samples) / 160)
 
     gap = found.mean + found.margin
     assert half_width(found.samples_to_decide) <= gap < half_width(found.samples_to_decide - 1)

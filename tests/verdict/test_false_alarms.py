@@ -1,49 +1,13 @@
-"""Rates and their intervals, and the false alarms that a calibration states."""
+"""The rate of false alarms that a calibration measures."""
 
 from __future__ import annotations
 
 import json
-import math
 
-import pytest
 import tiny
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from erasetest.samples import make_sample
 from erasetest.verdict import calibrate
-from erasetest.verdict.rates import Proportion
-
-
-def _tail(k: int, n: int, p: float) -> float:
-    """Probability of k or fewer, summed from the definition."""
-    return sum(math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k + 1))
-
-
-@settings(deadline=None)
-@given(st.integers(1, 120), st.data())
-def test_the_interval_is_clopper_and_pearsons(n: int, data: st.DataObject) -> None:
-    """At its ends what was seen, or more of it, has a probability of 2.5 %."""
-    k = data.draw(st.integers(0, n))
-    low, high = Proportion(k, n).interval_95
-    assert 0 <= low <= k / n <= high <= 1
-    if k:
-        assert 1 - _tail(k - 1, n, low) == pytest.approx(0.025, rel=1e-6)
-    else:
-        assert low == 0
-    if k < n:
-        assert _tail(k, n, high) == pytest.approx(0.025, rel=1e-6)
-    else:
-        assert high == 1
-
-
-def test_intervals_by_hand() -> None:
-    """From tables; and thousands are no trouble."""
-    assert Proportion(0, 100).interval_95 == pytest.approx((0, 0.036217), abs=1e-6)
-    assert Proportion(1, 10).interval_95 == pytest.approx((0.002529, 0.445016), abs=1e-6)
-    assert Proportion(50, 5000).interval_95 == pytest.approx((0.00743, 0.01316), abs=1e-4)
-    assert Proportion(0, 0).share == 0
-    assert Proportion(3, 4).as_dict()["rate"] == 0.75
 
 
 def test_a_calibration_states_its_false_alarms() -> None:

@@ -57,10 +57,15 @@ def fit_skew_normal(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def _log_cdf(x: float, location: float, scale: float, shape: float) -> float:
-    """`ln of the integral of 2 phi(t) Phi(shape t)` up to the standardized x.
+    """Return the logarithm of the skew-normal distribution function at x.
 
-    Summed in log space from x downwards, where the density falls: exact in tails of any depth.
+    `ln of the integral of 2 phi(t) Phi(shape t)` up to the standardized x, summed in log space from
+    x downwards, where the density falls. Measured against 30-digit quadrature, the error is below
+    1e-6 bits for shapes up to 3 and 0.01 bits for 10; it reaches 1.3 of 570 bits at the largest
+    shape that `fit_skew_normal` returns (27.7).
     """
+    # Not `scipy.stats.skewnorm.logcdf`: it is the logarithm of a probability that underflows, minus
+    # infinity below about exp(-700), and memorized secrets are further out in the tail.
     z = (x - location) / scale
     width = (_DEPTH + max(0.0, z)) / max(1.0, -z)
     t = z - torch.linspace(0, width, _STEPS + 1, dtype=torch.float64)

@@ -191,6 +191,7 @@ def _unseen(problems: int) -> float:
 
 
 def _bootstrap(differences: list[float], resamples: int) -> tuple[float, float]:
+    # Not `scipy.stats.bootstrap`: it refuses a single problem, and gives the same bounds otherwise.
     import torch
 
     values = torch.tensor(differences, dtype=torch.float64)

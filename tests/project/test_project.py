@@ -108,10 +108,3 @@ def test_ci_runs_the_readmes_second_line() -> None:
     tests = script.splitlines()[-1]
     assert tests.startswith("pytest tests")
     assert second.endswith(f"/{tests}")
-
-
-def test_every_document_that_is_linked_is_there() -> None:
-    """In README and docs."""
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"

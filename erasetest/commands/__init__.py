@@ -1,1 +1,1 @@
-"""One file a command; each imports what is heavy when it runs."""
+"""The commands, a file each. Heavy imports are inside the functions that need them."""

@@ -1,4 +1,4 @@
-"""`erasetest calibrate`: thresholds that never-seen secrets stay under."""
+"""`erasetest calibrate`: thresholds below which control secrets stay."""
 
 from __future__ import annotations
 
@@ -10,65 +10,70 @@ from typing import Annotated
 
 import typer
 
-from erasetest.commands.shared_options import Loading, OutOption, check_files, takes_clm
+from erasetest.commands.shared_options import NamedClm, OutOption, check_files, with_options
 from erasetest.errors import BadInput
 from erasetest.support.path_collisions import reads, writes
 from erasetest.support.progress import progress
 
-REFERENCES_CHECKED = 64
+DECOYS_PER_KIND = 64
+"""Decoys per kind that thresholds are calibrated on, and as many again that they are checked on."""
 
 
-@takes_clm
+@with_options
 def calibrate(
-    loading: Loading,
     output: OutOption,
     manifest: Annotated[
         Path | None,
         typer.Argument(
-            help="Samples with secrets that the CLM never saw; without them, the demo's, which no "
-            "CLM was trained on."
+            help="Samples with control secrets, which the CLM was not trained on (default: those "
+            "of the demo)."
         ),
     ] = None,
     samples: Annotated[
-        Path | None, typer.Option(help="Samples to put decoys into, where none are never-seen.")
+        Path | None, typer.Option(help="Samples to put decoys into, instead of control secrets.")
     ] = None,
     references: Annotated[
         int | None,
         typer.Option(
-            min=4, help="With --samples: decoys of each kind, and as many again to check by (64)."
+            min=4,
+            help="With --samples: decoys per kind to calibrate on, and as many again to check "
+            f"the thresholds on (default: {DECOYS_PER_KIND}).",
         ),
     ] = None,
+    *,
+    clm: NamedClm,
 ) -> None:
-    """Measure the thresholds that never-seen secrets stay under."""
+    """Measure the thresholds below which control secrets stay, and their false-alarm rate."""
     from erasetest.samples import read_manifest
     from erasetest.support.atomic_files import write_text
     from erasetest.verdict import calibrate as calibrate_on
 
     check_files(
-        [*reads("MANIFEST", manifest), *reads("--samples", samples), *loading.files()],
+        [*reads("MANIFEST", manifest), *reads("--samples", samples), *clm.files()],
         writes("--output", output),
     )
-    loading.check()
+    clm.check()
     if manifest and samples:
         raise BadInput(
-            "give either a manifest of never-seen secrets or --samples to put decoys into"
+            "give either a manifest of control secrets or --samples FILE to put decoys into, not "
+            "both"
         )
     if references is not None and not samples:
-        raise BadInput("--references is for decoys: add --samples FILE to put them into")
+        raise BadInput("--references is the number of decoys: add --samples FILE to put them into")
     if not manifest and not samples:
         from erasetest.demo.build import demo_samples
 
-        unseen = demo_samples()["unseen"]
+        controls = demo_samples()["unseen"]
     else:
-        unseen = read_manifest(manifest) if manifest else []
+        controls = read_manifest(manifest) if manifest else []
     context = read_manifest(samples) if samples else []
-    loaded = loading.load()
-    with progress("calibrating") as task, _named(manifest or samples):
+    loaded = clm.load()
+    with progress("calibrating") as task, _naming(manifest or samples):
         thresholds = calibrate_on(
             loaded,
             context,
-            unseen=unseen,
-            references=references or REFERENCES_CHECKED,
+            unseen=controls,
+            references=references or DECOYS_PER_KIND,
             check=True,
             progress=task,
         )
@@ -77,14 +82,14 @@ def calibrate(
     alarms = thresholds.false_alarms["any"]
     low, high = alarms.interval_95
     typer.echo(
-        f"false alarms: {alarms.count} of {alarms.of} never-seen secrets ({alarms.share:.2%}; with "
-        f"95 % confidence {low:.2%} to {high:.2%})"
+        f"false alarms: {alarms.count} of {alarms.of} control secrets ({alarms.share:.2%}; 95 % "
+        f"confidence interval {low:.2%} to {high:.2%})"
     )
 
 
 @contextlib.contextmanager
-def _named(path: Path | None) -> Iterator[None]:
-    """Begin what is wrong with the secrets of a file by its name."""
+def _naming(path: Path | None) -> Iterator[None]:
+    """Put the name of the file before the message of an error."""
     try:
         yield
     except BadInput as error:

@@ -1,4 +1,4 @@
-"""`erasetest curate`: how memorization is spread by kind, and the samples at risk."""
+"""`erasetest curate`: the distribution of memorization by kind, and the samples at risk."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from erasetest.support.path_collisions import reads, writes
 
 
 def curate(
-    measures: Annotated[Path, typer.Argument(help="What `erasetest probe` wrote.")],
+    measures: Annotated[Path, typer.Argument(help="Measures that `erasetest probe` wrote.")],
     output: OutOption,
     samples: Annotated[
         Path | None,
         typer.Option(
-            help="The manifest that was probed: its samples at risk are written, instead of "
-            "their measures."
+            help="The manifest that was probed: write its samples at risk instead of their "
+            "measures."
         ),
     ] = None,
-    min_ma: Annotated[float, typer.Option(help="Least MA of a sample at risk.")] = 0.9,
-    limit: Annotated[int | None, typer.Option(min=1, help="How many samples, at most.")] = None,
+    min_ma: Annotated[float, typer.Option(help="Minimum MA of a sample at risk.")] = 0.9,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of samples.")] = None,
     balanced: Annotated[
-        bool, typer.Option("--balanced", help="As many of each kind as there can be.")
+        bool, typer.Option("--balanced", help="Balance the samples over the kinds of secrets.")
     ] = False,
     picture: Annotated[
-        Path | None, typer.Option(help="Draw the distribution of MA by kind (.svg, .png).")
+        Path | None, typer.Option(help="Plot of the distribution of MA by kind (.svg, .png).")
     ] = None,
 ) -> None:
-    """Show what is remembered by kind, and keep the samples that are remembered most."""
+    """Show memorization by kind of secret, and write the samples at the greatest risk."""
     from erasetest.probes import risk as curation
     from erasetest.samples import write_manifest
     from erasetest.support.atomic_files import write_text
@@ -57,7 +57,7 @@ def curate(
 
 
 def show(found: Curated, min_ma: float) -> None:
-    """Say how memorization is spread by kind, and how many samples are at risk."""
+    """Print the distribution of memorization by kind, and the number of samples at risk."""
     from tabulate import tabulate
 
     rows = [[kind, *spread.row(min_ma)] for kind, spread in sorted(found.by_kind.items())]
@@ -73,7 +73,7 @@ def show(found: Curated, min_ma: float) -> None:
     typer.echo(tabulate(rows, headers=headers, floatfmt=".3f"))
     typer.echo(
         f"{found.at_risk} of {found.measured} samples have an MA of {min_ma:g} or more; "
-        f"{len(found.worst)} are kept"
+        f"{len(found.worst)} are written"
     )
     if found.unmeasured:
         typer.echo(f"{found.unmeasured} samples were not measured")

@@ -1,4 +1,4 @@
-"""`erasetest demo`: the demo CLM with its data."""
+"""`erasetest demo`: the demo CLM and its data."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from typing import Annotated
 
 import typer
 
-from erasetest.commands.shared_options import (
-    OutOption,
-)
+from erasetest.commands.shared_options import OutOption
 from erasetest.support.progress import progress
 
 
 def demo(
     output: OutOption,
-    family: Annotated[str, typer.Option(help="qwen2, codegen or gpt2.")] = "qwen2",
+    family: Annotated[str, typer.Option(help="Model family: qwen2, codegen or gpt2.")] = "qwen2",
 ) -> None:
-    """Build the demo CLM and write it with its samples, retained code and problems."""
+    """Train the demo CLM, and write it with its samples, retained code and problems."""
     from erasetest.demo.build import check_family, write_demo
     from erasetest.support.atomic_files import check_new_directory
 

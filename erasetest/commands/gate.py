@@ -1,4 +1,4 @@
-"""`erasetest gate`: pytest as a child process, and an exit status that comes from its report."""
+"""`erasetest gate`: pytest as a child process; the exit status is computed from its report."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ SETTINGS = {
     "allow_interspersed_args": False,
     "help_option_names": [],
 }
-"""How the command is registered: everything after its name belongs to pytest."""
+"""How the command is registered: all arguments after its name are pytest's."""
 
 
 def gate(context: typer.Context) -> None:
-    """Run pytest, and end with the status of this very run's leakage report.
+    """Run pytest, and exit with the status of the leakage report of this run.
 
     All arguments are pytest's: `erasetest gate --clm MODEL --leak-samples FILE …`. Without a test
-    file or folder among them, the suites of erasetest are run.
+    file or folder among them, the suites of erasetest run.
 
-    Status 0: every sample got a verdict and none leaks, but for accepted leaks. Status 7: the CLM
-    leaks, and the erased checkpoint passed every test. Anything else fails, whatever pytest, a
-    plugin or a test makes of pytest's own status.
+    Status 0: every sample has a verdict, and none leaks except for accepted leaks. Status 7: the
+    CLM leaks, and the erased checkpoint passed every test. Any other status is a failure, whatever
+    pytest, a plugin or a test makes of pytest's own status.
     """
     if context.args in (["--help"], ["-h"]):
         typer.echo(context.get_help())
@@ -55,21 +55,21 @@ def gate(context: typer.Context) -> None:
 
 
 def start_pytest(arguments: list[str], request: Request) -> subprocess.Popen[bytes]:
-    """Start pytest with these arguments, in a process that knows of the request."""
+    """Start pytest with these arguments; the child inherits the request."""
     return subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "pytest", *arguments],
         pass_fds=[request.handle],
         env={**os.environ, VARIABLE: request.as_variable()},
-        # Without a terminal, whoever signals the gate's group means the gate, which hands it on:
-        # a second Ctrl-C would cut short how pytest ends. With one, it must stay in the group that
-        # may read from the terminal.
+        # Without a terminal, a signal to the process group would reach pytest twice, from the
+        # sender and from the gate, which forwards it; a second Ctrl-C would cut pytest's shutdown
+        # short. With a terminal, pytest must stay in the group that may read from it.
         process_group=None if _in_foreground() else 0,
         preexec_fn=_end_with_parent if sys.platform == "linux" else None,
     )
 
 
 def _end_with_parent() -> None:
-    """Have this process get SIGTERM when the gate ends before it, by `kill -9` say."""
+    """Let the kernel send SIGTERM to this process if the gate dies first, as by `kill -9`."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
@@ -77,10 +77,10 @@ def run_gate(
     arguments: list[str],
     start: Callable[[list[str], Request], subprocess.Popen[bytes]] = start_pytest,
 ) -> int:
-    """Run pytest with these arguments; the status to end with."""
+    """Run pytest with these arguments, and return the exit status of the gate."""
     if os.name != "posix":
-        raise BadInput("erasetest gate needs Linux or macOS: here, run pytest itself")
-    # Without a name no other process can write to it, and a gate that is killed leaves nothing.
+        raise BadInput("erasetest gate needs Linux or macOS: run pytest itself on this system")
+    # A file without a name: no other process can open it, and a killed gate leaves nothing behind.
     with tempfile.TemporaryFile(buffering=0, prefix="erasetest-gate-") as file:
         request = Request.make(file)
         child = start(arguments, request)
@@ -89,20 +89,23 @@ def run_gate(
         result = read_result(file, request, child.pid)
     if isinstance(result, str):
         status = failed_status(process)
-        _say(f"{result} (pytest: {_named(process)}): not a pass, status {status}")
+        _print(f"{result} (pytest: {_status_name(process)}): not a pass, status {status}")
         return status
     status = final_status(process, status_of(result))
     if status != process:
-        _say(f"the report says {result['verdict']}, pytest: {_named(process)}: status {status}")
+        _print(
+            f"the verdict of the report is {result['verdict']}, pytest ended with "
+            f"{_status_name(process)}: status {status}"
+        )
     return status
 
 
 @contextlib.contextmanager
 def _forwarding(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Hand signals on to the child, which ends in its own way, and keep waiting for it."""
+    """Forward signals to the child; the gate itself keeps waiting for it to end."""
 
     def forward(number: int, _: FrameType | None) -> None:
-        # A terminal sends Ctrl-C to both; a second one would cut short how pytest ends.
+        # A terminal sends Ctrl-C to both processes; a second one would cut pytest's shutdown short.
         if number != signal.SIGINT or not _in_foreground():
             child.send_signal(number)
 
@@ -122,7 +125,7 @@ def _in_foreground() -> bool:
         return False
 
 
-def _named(process: int) -> str:
+def _status_name(process: int) -> str:
     if process >= 0:
         return f"status {process}"
     try:
@@ -131,5 +134,5 @@ def _named(process: int) -> str:
         return f"signal {-process}"
 
 
-def _say(message: str) -> None:
+def _print(message: str) -> None:
     typer.echo(f"erasetest gate: {message}", err=True)

@@ -1,4 +1,4 @@
-"""`erasetest probe`: what a CLM remembers of each secret."""
+"""`erasetest probe`: what a CLM has memorized of each secret."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from erasetest.commands.shared_options import Loading, OutOption, check_files, takes_clm
+from erasetest.commands.shared_options import NamedClm, OutOption, check_files, with_options
 from erasetest.errors import BadInput
 from erasetest.support.path_collisions import reads, writes
 from erasetest.support.progress import Task, progress
@@ -20,50 +20,56 @@ if TYPE_CHECKING:
     from erasetest.probes.measure_store import Measure
 
 REFERENCES = 64
+"""Decoys that exposure ranks each secret among."""
+
 QUERIES = 20
+"""Samples that are drawn per secret at an endpoint."""
 
-_SOON = 3600.0
-"""Seconds after which what an endpoint said is asked again."""
+_ENDPOINT_STORE_LIFETIME = 3600.0
+"""Seconds for which stored answers of an endpoint are reused: its model can change unseen."""
 
 
-@takes_clm
+@with_options
 def probe(
     manifest: Annotated[Path, typer.Argument(help="Manifest of sensitive samples.")],
-    loading: Loading,
     output: OutOption,
-    temperature: Annotated[float, typer.Option(help="Of the sampler of log2_p.")] = 1.0,
-    top_k: Annotated[int | None, typer.Option(help="Of the sampler of log2_p.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Of the sampler of log2_p.")] = None,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature for log2_p.")] = 1.0,
+    top_k: Annotated[
+        int | None, typer.Option(help="Top-k cut-off for log2_p (default: none).")
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Top-p cut-off for log2_p (default: none).")
+    ] = None,
     references: Annotated[
-        int, typer.Option(min=0, help="Never-seen secrets that exposure ranks each one among.")
+        int, typer.Option(min=0, help="Number of decoys that exposure ranks each secret among.")
     ] = REFERENCES,
     queries: Annotated[
-        int, typer.Option(min=1, help="Samples drawn of each secret at an endpoint.")
+        int, typer.Option(min=1, help="Samples to draw per secret at an endpoint.")
     ] = QUERIES,
     store: Annotated[
         Path | None,
         typer.Option(
-            help="Keep what is measured in this file; by default beside the output, until "
-            "that is whole."
+            help="File that keeps the measures for later runs (default: a hidden file beside the "
+            "output, removed when the output is complete)."
         ),
     ] = None,
+    *,
+    clm: NamedClm,
 ) -> None:
-    """Measure what a CLM remembers of each secret of a manifest.
+    """Measure what a CLM has memorized of each secret of a manifest.
 
-    Stopped, the same command goes on where it was.
+    If it is stopped, the same command resumes.
     """
     from erasetest.probes.measure_store import check_store
 
     check_files(
-        [*reads("MANIFEST", manifest), *loading.files()],
+        [*reads("MANIFEST", manifest), *clm.files()],
         [*writes("--output", output), *writes("--store", store)],
     )
     if store is not None:
         check_store(store)
-    loading.check(endpoint=True)
-    count = probe_to(
-        output, manifest, loading, (temperature, top_k, top_p), references, queries, store
-    )
+    clm.check(endpoint=True)
+    count = probe_to(output, manifest, clm, (temperature, top_k, top_p), references, queries, store)
     from erasetest.support.atomic_files import is_stream
 
     typer.echo(f"{output}: {count} samples", err=is_stream(output))
@@ -72,30 +78,50 @@ def probe(
 def probe_to(
     output: Path,
     manifest: Path,
-    loading: Loading,
+    clm: NamedClm,
     sampler: tuple[float, int | None, float | None] = (1.0, None, None),
     references: int = REFERENCES,
     queries: int = QUERIES,
     store: Path | None = None,
 ) -> int:
-    """Measure the samples of a manifest; how many there are. Stopped, it goes on where it was."""
+    """Measure the samples of a manifest; a run that was stopped is resumed.
+
+    Args:
+        output: JSONL file to write, one row per sample.
+        manifest: the samples.
+        clm: the CLM, or an endpoint.
+        sampler: temperature, top-k and top-p of `log2_p`.
+        references: decoys that exposure ranks each secret among.
+        queries: samples to draw per secret at an endpoint.
+        store: file that keeps the measures for later runs; None for a hidden file beside the
+            output, which is removed at the end.
+
+    Returns:
+        The number of samples.
+
+    Raises:
+        BadInput: the manifest or the CLM cannot be used.
+    """
     from erasetest.endpoint.url import is_endpoint
     from erasetest.probes.measure_store import ProbeStore
     from erasetest.probes.stream import BLOCK, probe_manifest
     from erasetest.samples import check_manifest
     from erasetest.support.atomic_files import is_stream, reserved
+    from erasetest.support.sidecars import sidecar
 
-    # What goes down a pipe cannot be gone on with.
-    beside = None if is_stream(output) else output.resolve().with_name(f".{output.name}.store")
+    # A run that writes to a pipe cannot be resumed: its reader has the first rows already.
+    beside = None if is_stream(output) else sidecar(output, "store")
     block = BLOCK
-    if is_endpoint(loading.clm):
+    if is_endpoint(clm.clm):
         if store is not None:
-            raise BadInput("--store: a CLM behind a URL can change unseen: nothing of it is kept")
-        _forget_old(beside)
-        # One at a time: each takes a server seconds, and what it said is kept at once.
+            raise BadInput(
+                "--store: a CLM behind a URL can change unseen, so its measures are not kept"
+            )
+        _remove_expired(beside)
+        # One sample per block: each takes a server seconds, and its answer is stored at once.
         block = 1
         count = check_manifest(manifest)
-        name, settings, measure = _from_endpoint(loading.clm, queries)
+        name, settings, measure = _endpoint_measure(clm.clm, queries)
     else:
         from erasetest.clm.sampler import Sampler
         from erasetest.probes import ProbeSettings
@@ -104,28 +130,31 @@ def probe_to(
 
         asked = ProbeSettings(Sampler(*sampler), references)
         count = check_manifest(manifest)
-        loaded = loading.load()
+        loaded = clm.load()
         name, settings = identity(loaded), asked.as_dict()
         measure = functools.partial(probe_samples, loaded, settings=asked)
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         if beside is not None:
-            held.enter_context(reserved(output))
+            stack.enter_context(reserved(output))
         kept = ProbeStore(store or beside, name, settings)
-        held.callback(kept.close)
+        stack.callback(kept.close)
         with progress("probing") as task:
-            probe_manifest(measure, manifest, output, kept, _counted(task, count), block=block)
+            probe_manifest(measure, manifest, output, kept, _accumulating(task, count), block=block)
         if store is None:
             kept.remove()
     return count
 
 
-def _forget_old(store: Path | None) -> None:
-    """Measures of an endpoint are gone on with soon after they were stopped, or not at all."""
-    if store is not None and store.exists() and time.time() - store.stat().st_mtime > _SOON:
+def _remove_expired(store: Path | None) -> None:
+    """Remove the stored answers of an endpoint once they are too old to be resumed from."""
+    if store is None or not store.exists():
+        return
+    if time.time() - store.stat().st_mtime > _ENDPOINT_STORE_LIFETIME:
         store.unlink()
 
 
-def _from_endpoint(url: str, queries: int) -> tuple[str, dict[str, Any], Measure]:
+def _endpoint_measure(url: str, queries: int) -> tuple[str, dict[str, Any], Measure]:
+    """Return the identity of an endpoint, its settings, and a function that probes samples."""
     from erasetest.endpoint import Endpoint, EndpointOptions, probe_endpoint
 
     endpoint = Endpoint(url, EndpointOptions(samples=queries))
@@ -136,8 +165,8 @@ def _from_endpoint(url: str, queries: int) -> tuple[str, dict[str, Any], Measure
     )
 
 
-def _counted(task: Task, total: int) -> Callable[[int], None]:
-    """Show a sum of parts."""
+def _accumulating(task: Task, total: int) -> Callable[[int], None]:
+    """Return a progress callback that takes increments."""
     done = 0
 
     def add(part: int) -> None:

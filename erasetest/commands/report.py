@@ -1,4 +1,4 @@
-"""`erasetest report`: a report in another form."""
+"""`erasetest report`: a leakage report in another format."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from erasetest.support.path_collisions import reads, writes
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="A report in JSON form.")],
+    run: Annotated[Path, typer.Argument(help="Leakage report in JSON format.")],
     output: OutOption,
 ) -> None:
-    """Write a leakage report in another form, by the suffix of the output."""
+    """Convert a leakage report to the format that the suffix of the output names."""
     from erasetest.reports import read_report, write_report
 
     check_files(reads("RUN", run), writes("--output", output))

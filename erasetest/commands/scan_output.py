@@ -1,4 +1,4 @@
-"""What a scan tells of itself: on the terminal, and in the file of what it skipped."""
+"""Output of a scan: the summary on the terminal, and the file of skipped files."""
 
 from __future__ import annotations
 
@@ -13,63 +13,63 @@ import typer
 if TYPE_CHECKING:
     from erasetest.scanning import ScanSummary, Skipped
 
-_NAMED = frozenset({"basic-auth", "database-password", "password"})
-"""Kinds that are masked in names as well those that no one can mistake."""
+_MASKED_KINDS = frozenset({"basic-auth", "database-password", "password"})
+"""Kinds that are masked in file names below high confidence too: they name a login themselves."""
 
-FEW = 10
-"""Names that are shown of each reason why something was skipped."""
+MAX_SHOWN = 10
+"""Number of skipped files that are listed per reason."""
 
 
 def write_skipped(write: Callable[[str], object], left_out: Skipped) -> None:
-    """A JSON line of what was not scanned."""
+    """Write a JSON line about a file that was not scanned, or only in part."""
     row = {"path": masked_name(left_out.path), "reason": left_out.reason}
     write(json.dumps(row, ensure_ascii=False).encode(errors="backslashreplace").decode() + "\n")
 
 
 def masked_name(name: str) -> str:
-    """A name with the secrets in it masked: a file can be called by one."""
+    """Mask the secrets in a file name."""
     from erasetest.scanning import Document, find_secrets
 
     for finding in reversed(find_secrets(Document.of("name", name))):
-        if finding.confidence == "high" or finding.kind in _NAMED:
+        if finding.confidence == "high" or finding.kind in _MASKED_KINDS:
             name = f"{name[: finding.start]}[masked]{name[finding.end :]}"
     return name
 
 
-def tell_scanned(result: ScanSummary, output: Path) -> None:
-    """What was found and left out: to standard error where the output is a stream."""
+def print_summary(result: ScanSummary, output: Path) -> None:
+    """Print what was found and left out, to standard error if the output is a stream."""
     from tabulate import tabulate
 
     from erasetest.support.atomic_files import is_stream
 
-    aside = is_stream(output)
-    say = functools.partial(typer.echo, err=aside)
+    echo = functools.partial(typer.echo, err=is_stream(output))
     if result.places:
-        say(tabulate(sorted(result.places.items()), headers=["kind", "places"]))
-    say(
+        echo(tabulate(sorted(result.places.items()), headers=["kind", "places"]))
+    echo(
         f"{result.texts} texts scanned ({result.characters / 1e6:.1f} million characters): "
         f"{result.found} samples of {result.secrets} different secrets"
     )
     if result.resumed:
-        say(f"{result.resumed} parts were scanned before, by a run that was stopped")
+        echo(f"{result.resumed} parts were scanned before, by a run that was stopped")
     if result.written < result.found:
-        say(f"{result.written} of them were drawn")
-    if result.duplicates or result.near:
-        say(
-            f"left out: {result.duplicates} samples that stood elsewhere already, {result.near} "
-            "that are nearly the same code with the same secrets"
+        echo(f"{result.written} of them were drawn at random")
+    if result.duplicates or result.near_duplicates:
+        echo(
+            f"left out: {result.duplicates} duplicates of other samples, {result.near_duplicates} "
+            "near-duplicates with the same secrets"
         )
     if result.guessed.count:
         first = [masked_name(name) for name in result.guessed.first[:3]]
         more = ["…"] if result.guessed.count > len(first) else []
-        say(
+        echo(
             f"{result.guessed.count} texts are not UTF-8 and were read as Latin-1: "
             f"{', '.join(first + more)}"
         )
     for reason, names in sorted(result.skipped.items(), key=lambda item: -item[1].count):
-        for name in names.first[:FEW]:
+        for name in names.first[:MAX_SHOWN]:
             typer.echo(f"skipped {masked_name(name)}", err=True)
-        if names.count > FEW:
+        if names.count > MAX_SHOWN:
             typer.echo(
-                f"skipped {names.count - FEW} more: {reason} (--skipped FILE writes all)", err=True
+                f"skipped {names.count - MAX_SHOWN} more: {reason} (--skipped FILE writes all)",
+                err=True,
             )

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
@@ -84,7 +84,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         options = list(options_of(declared))
         optional = declared is not parameter.annotation
         if optional:
-            options[0] = dataclasses.replace(options[0], default=None)
+            options[0] = dataclasses.replace(options[0], required=False)
         groups[parameter.name] = declared, options, optional
         parameters += map(_typer_parameter, options)
 
@@ -110,7 +110,7 @@ def check_files(read: Sequence[Use], written: Sequence[Use]) -> None:
         BadInput: naming the file, or both options that name it.
     """
     for use in written:
-        if not use.closed:
+        if not use.exclusive:
             check_writable(use.path)
     check_collisions([*read, *written])
 
@@ -132,8 +132,8 @@ def _typer_parameter(declared: Option) -> inspect.Parameter:
     return inspect.Parameter(
         declared.name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=inspect.Parameter.empty if default is MISSING else default,
-        annotation=Annotated[annotation if default is not None else annotation | None, info],
+        default=inspect.Parameter.empty if declared.required else default,
+        annotation=Annotated[annotation | None if default is None else annotation, info],
     )
 
 

@@ -1,29 +1,31 @@
-"""How completions are drawn."""
+"""Settings of the sampling of completions."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from erasetest.support.option_fields import option
+
 Prompting = Literal["aligned", "stripped", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How completions are drawn: the paper's values, but for the number of samples.
+    """Settings of the sampling: the values of the paper, except for the number of samples.
 
-    Temperature 0 is greedy decoding. `prompt` is what the CLM reads of a prompt: "aligned" as much
-    as is tokenized as in code that goes on (`aligned_prompt`), "stripped" without the white space
-    at its end, "whole" as it stands.
+    `prompt` is the part of a prompt that the CLM reads: "aligned" up to the last token boundary
+    that also exists when code follows (`aligned_prompt`), "stripped" without the white space at its
+    end, "whole" unchanged.
     """
 
-    samples: int = 20
-    temperature: float = 0.2
-    top_p: float = 0.95
-    max_tokens: int = 256
-    seed: int = 0
-    prompt: Prompting = "aligned"
+    samples: int = option("Completions per problem.", 20, metavar="N", minimum=1)
+    temperature: float = option("Sampling temperature; 0 is greedy decoding.", 0.2, minimum=0)
+    top_p: float = option("Probability mass that nucleus sampling keeps.", 0.95)
+    max_tokens: int = option("Maximum number of tokens of a completion.", 256, minimum=1)
+    seed: int = option("Seed of the sampling.", 0)
+    prompt: Prompting = option("Part of a prompt that ends in white space to read.", "aligned")
 
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in reports."""
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain builtins, as in reports."""
         return asdict(self)

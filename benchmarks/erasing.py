@@ -35,7 +35,7 @@ from erasetest.probes.sampling_likelihood import log2_probability
 from erasetest.probes.token_spans import score_spans, secret_spans
 from erasetest.samples import SensitiveSample
 from erasetest.support.torch_environment import quiet, silence_transformers
-from erasetest.utility.evaluation import measure
+from erasetest.utility.evaluation import evaluate
 from erasetest.utility.problems import Problem
 from erasetest.utility.sampling import Sampling
 from erasetest.verdict import calibrate
@@ -139,7 +139,7 @@ def study(family: str, draw: int, method: str, changed: dict[str, Any]) -> dict[
         Problem(row["task_id"], row["prompt"], row["test"], row["entry_point"])
         for row in demo_problems()
     ]
-    cell |= measure(clm, problems, Sampling(samples=20)).pass_at_k
+    cell |= evaluate(clm, problems, Sampling(samples=20)).pass_at_k
     cell |= _relearned(clm, forget, draw)
     rounded = probe(_rounded(clm), forget)
     cell |= {f"int4_{name}": _mean(rounded, name) for name in ("ma", "extracted")}

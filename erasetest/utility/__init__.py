@@ -1,7 +1,7 @@
 """Utility: whether a CLM still writes code that works.
 
-`problems` are checked (`preflight`) and completed (`generate`), the programs run in the `sandbox`,
-what passed becomes a `score` (`passk`), and two scores are set against each other (`compare`).
+`problems` are read, checked (`problem_check`) and completed (`generation`); the `sandbox` runs the
+programs; `scoring` counts what passed; `non_inferiority` compares two scores.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Completions that another engine wrote."""
+"""Completions that another engine generated."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _MBPP = re.compile(r"\Ambpp/", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Completions:
-    """A list of texts for each problem; `whole`: they are programs of their own."""
+    """A list of texts per problem; `whole` if each is a whole program."""
 
     texts: list[list[str]]
     whole: bool
 
 
 def read_completions(path: str | Path, problems: Sequence[Problem]) -> Completions:
-    """The completions of each problem, in the order of the problems.
+    """Read the completions of each problem, in the order of the problems.
 
-    A JSONL file, plain or `.gz`, a completion a line: `task_id`, and either `completion`, what
-    follows the prompt (as human-eval writes), or `solution`, a program of its own (as EvalPlus
-    writes). They are taken as they are: nothing is cut.
+    The file is JSONL, plain or `.gz`, with one completion per line: `task_id`, and either
+    `completion`, the text after the prompt (as human-eval writes), or `solution`, a whole program
+    (as EvalPlus writes). Completions are not cut at stop sequences.
 
     Raises:
-        ManifestError: a line is not of either form, or of a problem that is not asked for.
-        BadInput: the file mixes the two forms, or a problem has none.
+        ManifestError: a line has neither form, or its problem is not one of `problems`.
+        BadInput: the file mixes the two forms, or a problem has no completion.
     """
     by_id = {problem.task_id: number for number, problem in enumerate(problems)}
     found: list[list[str]] = [[] for _ in problems]
@@ -45,13 +45,17 @@ def read_completions(path: str | Path, problems: Sequence[Problem]) -> Completio
         # MBPP numbers its problems; EvalPlus writes the same number as "Mbpp/2".
         number = by_id.get(str(task), by_id.get(_MBPP.sub("", str(task))))
         if number is None:
-            # Not quoted: whoever wrote the file may have written anything there.
-            raise ManifestError(path, line, "its 'task_id' is none of the problems")
+            # Not quoted: the file may hold any text there, even a secret.
+            raise ManifestError(path, line, "its 'task_id' is not one of the problems")
         forms.add(form)
         found[number].append(text)
     if len(forms) > 1:
-        raise BadInput(f"{path}: some lines hold a 'completion', some a 'solution': expected one")
+        raise BadInput(
+            f"{path}: some lines have a 'completion', some a 'solution': expected one form"
+        )
     for problem, texts in zip(problems, found, strict=True):
         if not texts:
-            raise BadInput(f"{path}: holds no completion of {problem.task_id}")
+            raise BadInput(
+                f"{path}: has no completion of {problem.task_id}: expected one for each problem"
+            )
     return Completions(found, forms == {"solution"})

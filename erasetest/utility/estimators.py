@@ -1,4 +1,4 @@
-"""pass@k: the chance that one of k completions solves a problem."""
+"""pass@k: the probability that at least one of k completions solves a problem."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterable, Sequence
 
 KS = (1, 5, 10)
-"""The k that are reported, where there are as many samples."""
+"""The k that are reported, up to the number of samples."""
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """Unbiased estimate of pass@k from n samples of one problem, of which c passed.
+    """Return the unbiased estimate of pass@k from n samples of one problem, of which c passed.
 
-    The share of the subsets of k samples that hold a passed one (Chen et al. 2021, "Evaluating
-    Large Language Models Trained on Code", arXiv 2107.03374, equation 1):
+    It is the fraction of subsets of k samples with at least one that passed (Chen et al. 2021,
+    "Evaluating Large Language Models Trained on Code", arXiv 2107.03374, equation 1):
 
         pass@k = 1 - C(n-c, k) / C(n, k)
                = 1 if n - c < k, else 1 - prod over i in n-c+1..n of (1 - k/i)
@@ -29,12 +29,12 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 def mean_pass_at_k(passed: Sequence[int], n: int, ks: Iterable[int] = KS) -> dict[str, float]:
-    """The mean of pass@k over problems, `{"pass@1": …}`; a k above n is left out.
+    """Return the mean of pass@k over problems, `{"pass@1": …}`, without each k above n.
 
     Args:
-        passed: for each problem, how many of its n samples passed.
+        passed: number of samples that passed, per problem.
         n: samples per problem.
-        ks: the k to give.
+        ks: the k to return.
 
     Raises:
         ValueError: there is no problem, or a count is not in 0..n.

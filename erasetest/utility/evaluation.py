@@ -1,4 +1,4 @@
-"""From a CLM and problems to a score: write completions, run them, count."""
+"""From a CLM and problems to a score: generate completions, run them, count what passed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from erasetest.clm import Clm
 from erasetest.samples import SensitiveSample
+from erasetest.support.progress import Progress
 from erasetest.utility.generation import generate
 from erasetest.utility.held_out_nll import held_out_likelihood
 from erasetest.utility.problems import Problem
@@ -20,11 +21,11 @@ from erasetest.utility.sandbox.pool import required_layers
 from erasetest.utility.score_journal import ScoreJournal
 from erasetest.utility.scoring import Tally, UtilityScore, score_completions
 
-_ROWS = 512
-"""Completions that are written before their programs are run, and kept as numbers."""
+_BLOCK_COMPLETIONS = 512
+"""Completions that are generated before their programs are run and their counts are saved."""
 
 
-def measure(
+def evaluate(
     clm: Clm,
     problems: Sequence[Problem],
     sampling: Sampling,
@@ -33,25 +34,25 @@ def measure(
     unsafe: bool = False,
     greedy: bool = False,
     held_out: Sequence[SensitiveSample] = (),
-    kept: Path | None = None,
+    journal: Path | None = None,
     limits: Limits | None = None,
 ) -> UtilityScore:
-    """Generate completions and run them, some problems at a time.
+    """Generate completions and run them, a block of problems at a time.
 
-    The sandbox is asked for first: without it nothing is written. The problems are taken as they
-    are: `check_problems` says whether they can judge a program. What is known of a problem is kept
-    in the file `kept`, if given, so that a run that was killed goes on from there; it goes when all
-    is known.
+    The sandbox is checked first: without it no completion is generated. The problems are not
+    checked here; `check_problems` does that.
 
     Args:
         clm: the CLM.
         problems: P problems.
-        sampling: how completions are drawn.
-        progress: called with the completions done, those of all, and what is being done.
-        unsafe: run programs even where less of the sandbox holds than is asked for.
-        greedy: measure one greedy completion of each problem too.
+        sampling: how completions are sampled.
+        progress: called with the number of finished steps, the number of all, and the current
+            phase. A completion is two steps: generating it and running it.
+        unsafe: run programs even if fewer layers of the sandbox are available than is safe.
+        greedy: evaluate one greedy completion of each problem too.
         held_out: texts whose likelihood is measured.
-        kept: where tallies are kept; completions are not.
+        journal: file that saves counts of finished problems, never completions, so that a run that
+            was killed resumes; deleted at the end. None saves nothing.
         limits: what each program may use; None for the defaults of `Limits`.
 
     Raises:
@@ -59,60 +60,62 @@ def measure(
         BadInput: a prompt does not fit the CLM's window.
     """
     layers = required_layers(unsafe=unsafe)
-    asked = [sampling] + [replace(sampling, samples=1, temperature=0.0)] * greedy
-    total = 2 * len(problems) * sum(each.samples for each in asked)
+    samplings = [sampling] + [replace(sampling, samples=1, temperature=0.0)] * greedy
+    total = 2 * len(problems) * sum(each.samples for each in samplings)
     done = 0
 
-    def told(what: str, of: int) -> Callable[[int], None]:
-        def tell(count: int) -> None:
+    def reporter(phase: str, steps: int) -> Progress:
+        before = done
+
+        def report(count: int, _of: int) -> None:
             nonlocal done
-            done += count * of
+            done = before + count * steps
             if progress is not None:
-                progress(done, total, what)
+                progress(done, total, phase)
 
-        return tell
+        return report
 
-    tallies = ScoreJournal(kept, _key(clm, problems, asked, limits))
-    found: list[list[Tally]] = []
-    for number, how in enumerate(asked):
-        mine: list[Tally] = []
-        block = max(1, _ROWS // how.samples)
-        for start in range(0, len(problems), block):
-            part = problems[start : start + block]
-            known = tallies.of(number, part)
-            if known is None:
-                texts = generate(clm, part, how, told("writing", 1), first=start)
-                score = score_completions(part, texts, limits=limits, unsafe=unsafe)
-                known = list(score.tallies)
-                tallies.keep(number, known)
-                told("running", how.samples)(len(part))
+    saved = ScoreJournal(journal, _journal_key(clm, problems, samplings, limits))
+    tallies: list[list[Tally]] = []
+    for number, each in enumerate(samplings):
+        tallies.append([])
+        block_size = max(1, _BLOCK_COMPLETIONS // each.samples)
+        for start in range(0, len(problems), block_size):
+            block = problems[start : start + block_size]
+            counted = saved.read(number, block)
+            if counted is None:
+                texts = generate(clm, block, each, reporter("generating", 1), first=start)
+                counted = list(
+                    score_completions(block, texts, limits=limits, unsafe=unsafe).tallies
+                )
+                saved.append(number, counted)
+                reporter("running", each.samples)(len(block), len(block))
             else:
-                told("read from before", 2 * how.samples)(len(part))
-            mine += known
-        found.append(mine)
+                reporter("resuming", 2 * each.samples)(len(block), len(block))
+            tallies[-1] += counted
     score = UtilityScore(
         sampling.samples,
-        found[0],
+        tallies[0],
         layers,
-        tuple(found[1]) if greedy else (),
+        tuple(tallies[1]) if greedy else (),
         held_out_likelihood(clm, held_out) if held_out else {},
-        {"completions": "generated", **sampling.to_json(), "stop": stops(problems)},
+        {"completions": "generated", **sampling.as_dict(), "stop": stops(problems)},
     )
-    tallies.end()
+    saved.delete()
     return score
 
 
 def stops(problems: Sequence[Problem]) -> list[list[str]]:
-    """The stop sequences of the problems, one list for each set of them."""
+    """Return the distinct sets of stop sequences of the problems."""
     return [list(stop) for stop in dict.fromkeys(problem.stop for problem in problems)]
 
 
-def _key(
-    clm: Clm, problems: Sequence[Problem], asked: Sequence[Sampling], limits: Limits | None
+def _journal_key(
+    clm: Clm, problems: Sequence[Problem], samplings: Sequence[Sampling], limits: Limits | None
 ) -> str:
-    """What tallies hang on."""
+    """Return a hash of everything that tallies depend on."""
     parts: list[Any] = [clm.fingerprint, str(clm.model.dtype), clm.device.type, repr(limits)]
-    parts.append([each.to_json() for each in asked])
+    parts.append([each.as_dict() for each in samplings])
     parts += [
         [each.task_id, each.prompt, each.test, each.known, each.entry_point, each.setup, each.stop]
         for each in problems

@@ -1,32 +1,43 @@
-"""Write completions for problems: batched, each prompt read once for all its samples."""
+"""Generate completions of problems, batched; the prompt is computed once for all its samples."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from erasetest.clm import Clm, Continuation, continuations
 from erasetest.clm.decoding import Choose, greedy
 from erasetest.clm.sampler import drawing, uniform_numbers
 from erasetest.errors import BadInput
+from erasetest.support.progress import Progress
 from erasetest.utility.problems import Problem
 from erasetest.utility.sampling import Sampling
 
 _BODY = "    return"
+"""Code that can follow the prompt of a function."""
 
 
 def generate(
     clm: Clm,
     problems: Sequence[Problem],
     sampling: Sampling,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     first: int = 0,
 ) -> list[list[str]]:
-    """`sampling.samples` completions for each problem, cut at the first stop sequence.
+    """Generate `sampling.samples` completions per problem, cut at the first stop sequence.
 
-    Each (problem, sample) draws from random numbers of its own, so the batch it falls into does not
-    change what it is. `progress` is told how many completions are done. `first` is the number of
-    the first problem, where these are a part of more.
+    The random numbers of a completion depend on the seed and on the numbers of its problem and
+    sample alone, so neither the batch nor the CLM changes them.
+
+    Args:
+        clm: the CLM.
+        problems: P problems.
+        sampling: how completions are sampled.
+        progress: called with the number of finished completions and of all.
+        first: number of the first problem, where the P problems are a block of a longer list.
+
+    Returns:
+        P lists of `sampling.samples` completions.
 
     Raises:
         BadInput: a prompt does not fit the CLM's window.
@@ -49,26 +60,26 @@ def generate(
     decode = partial(clm.tokenizer.decode, clean_up_tokenization_spaces=False)
 
     def stop(job: int, tokens: list[int]) -> bool:
-        # A stop in the prompt's own end, which the CLM writes anew, is none.
+        # The CLM repeats the end of the prompt: a stop sequence in there ends nothing.
         text = str(decode(tokens)).removeprefix(prompts[jobs[job].row][1])
         return len(problems[jobs[job].row].cut(text)) < len(text)
 
-    made = continuations(
+    generated = continuations(
         clm, [ids for ids, _ in prompts], jobs, choose=choose, stop=stop, progress=progress
     )
     texts: list[list[str]] = [[] for _ in problems]
-    for job, tokens in zip(jobs, made, strict=True):
-        ids, missing = prompts[job.row]
-        texts[job.row].append(problems[job.row].cut(_written(clm, ids, tokens, missing)))
+    for job, tokens in zip(jobs, generated, strict=True):
+        ids, unread = prompts[job.row]
+        texts[job.row].append(problems[job.row].cut(_completion(clm, ids, tokens, unread)))
     return texts
 
 
 def aligned_prompt(clm: Clm, prompt: str) -> tuple[list[int], str]:
-    """The tokens of the prompt that stay when code follows, and the text of the prompt after them.
+    """Return the tokens of the prompt that do not change when code follows, and the text left over.
 
-    A prompt that ends in white space is tokenized unlike the same place in training text, where the
-    white space goes together with what follows. So the prompt is tokenized with a body behind it,
-    and the tokens that reach into the body are left for the CLM to write.
+    White space at the end of a prompt is tokenized differently than in training text, where one
+    token can span the white space and the code after it. So the prompt is tokenized with a function
+    body appended, and tokens that extend into the body are left for the CLM to generate.
     """
     text = prompt + _BODY
     encoded = clm.tokenizer(text, return_offsets_mapping=True, verbose=False)
@@ -82,8 +93,8 @@ def aligned_prompt(clm: Clm, prompt: str) -> tuple[list[int], str]:
 
 
 def _stripped(clm: Clm, prompt: str) -> tuple[list[int], str]:
-    kept = prompt.rstrip()
-    return _whole(clm, kept)[0], prompt[len(kept) :]
+    stripped = prompt.rstrip()
+    return _whole(clm, stripped)[0], prompt[len(stripped) :]
 
 
 def _whole(clm: Clm, prompt: str) -> tuple[list[int], str]:
@@ -93,9 +104,10 @@ def _whole(clm: Clm, prompt: str) -> tuple[list[int], str]:
 _PROMPTS = {"aligned": aligned_prompt, "stripped": _stripped, "whole": _whole}
 
 
-def _written(clm: Clm, ids: list[int], tokens: list[int], missing: str) -> str:
+def _completion(clm: Clm, ids: list[int], tokens: list[int], unread: str) -> str:
+    # Decoded behind the prompt's last tokens: some tokenizers drop a leading space otherwise.
     before = ids[-4:]
     decode = partial(clm.tokenizer.decode, clean_up_tokenization_spaces=False)
     text = str(decode(before + tokens))[len(str(decode(before))) :]
-    # The CLM wrote the end of the prompt anew; where it wrote something else, that stands.
-    return text.removeprefix(missing)
+    # The CLM repeats the unread end of the prompt; if it generated something else, that is kept.
+    return text.removeprefix(unread)

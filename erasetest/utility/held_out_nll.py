@@ -1,4 +1,4 @@
-"""How likely code is that the CLM was not trained on: what pass@k alone does not see."""
+"""Likelihood of code that the CLM was not trained on, which pass@k alone does not cover."""
 
 from __future__ import annotations
 
@@ -11,25 +11,29 @@ from erasetest.probes.memorization_accuracy import memorization_accuracy
 from erasetest.probes.token_spans import score_spans, text_spans
 from erasetest.samples import SensitiveSample
 
-LENGTH = 512
-"""Tokens that are read of a text, at most."""
+MAX_TOKENS = 512
+"""Maximum number of tokens that are read per text."""
 
 
 def held_out_likelihood(clm: Clm, texts: Sequence[SensitiveSample]) -> dict[str, float]:
-    """`nats`: mean -ln p of a token; `ma`: mean over texts of the share of tokens predicted.
+    """Return the likelihood of texts, from one forward pass each; nothing is generated.
 
-    And how many `texts` and `tokens` that is of. One forward pass; nothing is generated.
+    Returns:
+        `nats`: mean -ln p per token; `ma`: mean over texts of the fraction of tokens that are the
+        argmax; and the number of `texts` and `tokens`.
 
     Raises:
         BadInput: no text has a token.
     """
-    jobs = score_spans(clm, text_spans(clm, encode(clm, texts), LENGTH))
-    if not jobs:
+    spans = score_spans(clm, text_spans(clm, encode(clm, texts), MAX_TOKENS))
+    if not spans:
         raise BadInput(f"none of {len(texts)} held-out texts has a token")
-    losses = [-value for job in jobs for value in job.found.log_probs]
+    losses = [-value for span in spans for value in span.found.log_probs]
     return {
-        "texts": len(jobs),
+        "texts": len(spans),
         "tokens": len(losses),
         "nats": statistics.fmean(losses),
-        "ma": statistics.fmean(memorization_accuracy(job.found.greedy, job.truth) for job in jobs),
+        "ma": statistics.fmean(
+            memorization_accuracy(span.found.greedy, span.truth) for span in spans
+        ),
     }

@@ -1,4 +1,4 @@
-"""Whether utility dropped: a paired test of non-inferiority."""
+"""Comparison of two utility scores: a paired test of non-inferiority."""
 
 from __future__ import annotations
 
@@ -12,20 +12,28 @@ from erasetest.support.statistics import t_quantile
 from erasetest.utility.scoring import UtilityScore
 
 CONFIDENCE = 0.95
+"""Confidence level of each one-sided bound."""
+
 RESAMPLES = 10_000
-_AT_ONCE = 1000
+"""Number of bootstrap resamples."""
+
+_RESAMPLES_PER_BATCH = 1000
+"""Resamples that are in memory at a time."""
+
+_POWER = 0.80
+"""Power that `drop_at_80` is reported for."""
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The change of pass@1, after minus before, over paired problems; all in shares of 1.
+    """The change of pass@1, after minus before, over paired problems; all values are fractions.
 
-    `lower_95` and `upper_95` are one-sided bounds, the wider of those by Student's t and by
-    bootstrap. `samples_to_decide` is the number of samples per problem that would turn
-    "inconclusive" into a verdict; None for a verdict, and where no number would.
-    `problems_to_decide` is the fewest problems that allow a "pass", where these are fewer.
+    `lower_95` and `upper_95` are one-sided 95 % bounds, the wider of those by Student's t and by
+    bootstrap. `samples_to_decide` is the estimated number of samples per problem that would turn
+    "inconclusive" into a verdict; None if there is a verdict or no number would suffice.
+    `problems_to_decide` is the minimum number of problems for a "pass", if there are fewer.
     """
 
     mean: float
@@ -41,10 +49,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """What a comparison can see, known before there is anything to compare with.
+    """The power of a comparison, computed from the score before alone.
 
-    `if_unchanged` is the probability of "pass" where nothing has changed; `drop_at_80` is the true
-    drop of pass@1 at which the bounds are below zero with a probability of 80 %.
+    `if_unchanged` is the probability of "pass" for an unchanged CLM; `drop_at_80` is the true drop
+    of pass@1 for which the upper bound is below zero with a probability of 80 %.
     """
 
     if_unchanged: float
@@ -52,12 +60,13 @@ class Power:
 
 
 def power(before: UtilityScore, margin: float) -> Power | None:
-    """The power of `compare` against this score, by the normal approximation.
+    """Return the power of `compare` against this score, by the normal approximation.
 
-    With p the rates of P problems and n samples each, a difference of two such scores has the
-    variance 2 p (1 - p) / n; its mean over problems, over P, is se^2. Then `if_unchanged` is
-    Phi(margin / se - 1.645) and `drop_at_80` is (1.645 + 0.842) se. None with a single sample a
-    problem, which says nothing of p (1 - p). Where problems are too few (see `compare`), it counts.
+    With p the pass rate of a problem and n samples each, the difference of two scores of a problem
+    has variance 2 p (1 - p) / n; se^2 is its mean over the P problems, divided by P. Then
+    `if_unchanged` is Phi(margin / se - 1.645) and `drop_at_80` is (1.645 + 0.842) se, both limited
+    by the number of problems (see `compare`). None with one sample per problem, from which
+    p (1 - p) cannot be estimated.
     """
     n = before.samples_per_problem
     if n < 2:
@@ -65,15 +74,15 @@ def power(before: UtilityScore, margin: float) -> Power | None:
     se = math.sqrt(2 * _sample_variance(before) / n / before.problems)
     normal = statistics.NormalDist()
     z = normal.inv_cdf(CONFIDENCE)
-    unseen = _unseen(before.problems)
-    passed = normal.cdf(margin / se - z) if se else float(unseen < margin)
-    if unseen >= margin and se:
-        passed = min(passed, normal.cdf((margin - unseen) / se))
-    return Power(passed, (z + normal.inv_cdf(0.80)) * se or unseen)
+    unobserved = _unobserved_share(before.problems)
+    passed = normal.cdf(margin / se - z) if se else float(unobserved < margin)
+    if unobserved >= margin and se:
+        passed = min(passed, normal.cdf((margin - unobserved) / se))
+    return Power(passed, (z + normal.inv_cdf(_POWER)) * se or unobserved)
 
 
 def default_margin(before: float) -> float:
-    """The drop of pass@1 that is tolerated: 2 points, or a tenth of the score before if less."""
+    """Return the allowed drop of pass@1: 0.02, or a tenth of the score before if that is less."""
     return min(0.02, 0.10 * before)
 
 
@@ -88,22 +97,22 @@ def compare(
 
     With d the per-problem differences of pass@1, P their number, and t the 0.95 quantile of
     Student's t with P - 1 degrees of freedom, the bounds are mean(d) -+ t sd(d) / sqrt(P), or the
-    0.05 and 0.95 quantiles of the mean of d drawn anew (bootstrap), whichever are wider:
+    0.05 and 0.95 quantiles of the mean of d over bootstrap resamples, whichever are wider:
 
     - "pass" if the lower bound is above -margin;
     - "fail" if the upper bound is below -margin;
-    - else "inconclusive". A CLM that solves nothing before is always inconclusive.
+    - else "inconclusive". A CLM that solves no problem before is always inconclusive.
 
-    P problems, all the same before and after, leave room for others that are not: their share is
-    up to `1 - 0.05^(1/P)` with 95 % confidence. Where that is not below the margin (it is from 149
-    problems on, for 0.02), only a mean that makes up for it passes; and where no problem changed
-    at all, it is the half-width.
+    Both bounds have width zero if no problem of the P changed, although the fraction of problems
+    that change may be up to u = `1 - 0.05^(1/P)` with 95 % confidence (no event in P trials). So u
+    is then the half-width. If u is not below the margin (for 0.02: with fewer than 149 problems),
+    "pass" also requires mean(d) - u > -margin.
 
     Args:
         before: the score of the CLM to compare with.
         after: the score of the CLM under test, on the same problems.
-        margin: tolerated drop, fixed beforehand; None for `default_margin`.
-        resamples: how often the problems are drawn anew; always the same draws.
+        margin: allowed drop, fixed beforehand; None for `default_margin`.
+        resamples: number of bootstrap resamples; the seed is fixed.
 
     Raises:
         BadInput: the two are not of the same problems, or the margin is not in 0..1.
@@ -115,7 +124,7 @@ def compare(
     if margin is None:
         margin = default_margin(statistics.fmean(rates_before))
     if not 0 <= margin <= 1:
-        raise BadInput(f"the utility margin must be a share between 0 and 1, got {margin:g}")
+        raise BadInput(f"the utility margin must be between 0 and 1, got {margin:g}")
     differences = [a - b for b, a in zip(rates_before, rates_after, strict=True)]
     mean = statistics.fmean(differences)
     half_width = _half_width(differences)
@@ -123,24 +132,28 @@ def compare(
     by_bootstrap = _bootstrap(differences, resamples)
     lower, upper = min(by_t[0], by_bootstrap[0]), max(by_t[1], by_bootstrap[1])
     verdict = _verdict(lower, upper, margin) if any(rates_before) else "inconclusive"
-    unseen = _unseen(len(differences))
-    more_problems = None
-    if verdict != "fail" and unseen >= margin > 0 and mean - unseen <= -margin:
-        more_problems = math.ceil(math.log(1 - CONFIDENCE) / math.log1p(-margin))
-    if more_problems is not None:
+    unobserved = _unobserved_share(len(differences))
+    min_problems = None
+    if verdict != "fail" and unobserved >= margin > 0 and mean - unobserved <= -margin:
+        # The smallest P with 1 - 0.05^(1/P) <= margin.
+        min_problems = math.ceil(math.log(1 - CONFIDENCE) / math.log1p(-margin))
+    if min_problems is not None:
         verdict = "inconclusive"
-    needed = None
-    if verdict == "inconclusive" and more_problems is None:
-        needed = _samples_to_decide(before, after, differences, margin)
+    samples = None
+    if verdict == "inconclusive" and min_problems is None:
+        samples = _samples_to_decide(before, after, differences, margin)
     return Comparison(
-        mean, lower, upper, margin, verdict, needed, more_problems, by_t, by_bootstrap
+        mean, lower, upper, margin, verdict, samples, min_problems, by_t, by_bootstrap
     )
 
 
 def utility_report(
     before: UtilityScore, after: UtilityScore, *, margin: float | None = None
 ) -> dict[str, Any]:
-    """The "utility" part of a leakage report, in plain builtins (shape: docs, Leakage report)."""
+    """Return the "utility" part of a leakage report, in plain builtins.
+
+    `reports/leakage-report.schema.json` and `docs/reference/report.md` describe its keys.
+    """
     found = compare(before, after, margin=margin)
     planned = power(before, found.margin)
     report: dict[str, Any] = {
@@ -181,12 +194,12 @@ def _half_width(differences: list[float]) -> float:
     if problems < 2:
         return math.inf
     if not any(differences):
-        return _unseen(problems)
+        return _unobserved_share(problems)
     return _t(problems) * statistics.stdev(differences) / math.sqrt(problems)
 
 
-def _unseen(problems: int) -> float:
-    """The share of problems that may all change, and not be seen in so many that do not."""
+def _unobserved_share(problems: int) -> float:
+    """Return the upper 95 % bound of the fraction of changed problems if none of P changed."""
     return float(1 - (1 - CONFIDENCE) ** (1 / problems))
 
 
@@ -197,9 +210,9 @@ def _bootstrap(differences: list[float], resamples: int) -> tuple[float, float]:
     values = torch.tensor(differences, dtype=torch.float64)
     draws = torch.Generator().manual_seed(0)
     means = [
-        values[torch.randint(len(values), (some, len(values)), generator=draws)].mean(1)
-        for start in range(0, resamples, _AT_ONCE)
-        for some in [min(_AT_ONCE, resamples - start)]
+        values[torch.randint(len(values), (count, len(values)), generator=draws)].mean(1)
+        for start in range(0, resamples, _RESAMPLES_PER_BATCH)
+        for count in [min(_RESAMPLES_PER_BATCH, resamples - start)]
     ]
     quantiles = torch.tensor([1 - CONFIDENCE, CONFIDENCE], dtype=torch.float64)
     lower, upper = torch.cat(means).quantile(quantiles).tolist()
@@ -217,7 +230,7 @@ def _verdict(lower: float, upper: float, margin: float) -> Verdict:
 
 
 def _sample_variance(score: UtilityScore) -> float:
-    """Mean over problems of p(1-p), the variance of one sample, without bias; needs n >= 2."""
+    """Return the unbiased mean over problems of p (1 - p), the variance of one sample; n >= 2."""
     n = score.samples_per_problem
     return statistics.fmean(p * (1 - p) * n / (n - 1) for p in _rates(score))
 
@@ -225,20 +238,20 @@ def _sample_variance(score: UtilityScore) -> float:
 def _samples_to_decide(
     before: UtilityScore, after: UtilityScore, differences: list[float], margin: float
 ) -> int | None:
-    """Samples per problem at which a bound would reach -margin if the mean stays where it is.
+    """Return the samples per problem at which a bound would reach -margin for the same mean.
 
-    The variance of the differences is V = S + N: S, how much the problems truly differ, stays, and
-    the sampling noise N = W / n, with W the variance of one sample before and one after, shrinks
-    with n. Solved for n: t^2 (S + W / n) / P = (mean + margin)^2. With one sample a problem N
-    cannot be told from S; all of V is then taken for noise, and the number is a lower bound.
+    The variance of the differences is V = S + N: the true variance S between problems is constant,
+    and the sampling noise N = W / n, with W the variance of one sample before plus one after,
+    decreases with n. Solved for n: t^2 (S + W / n) / P = (mean + margin)^2. With one sample per
+    problem, N and S cannot be separated; V is then attributed to noise, and n is a lower bound.
     """
     problems = len(differences)
     if problems < 2:
         return None
     variance = statistics.variance(differences)
-    fewest = min(before.samples_per_problem, after.samples_per_problem)
-    most = max(before.samples_per_problem, after.samples_per_problem)
-    if fewest == 1:
+    min_samples = min(before.samples_per_problem, after.samples_per_problem)
+    max_samples = max(before.samples_per_problem, after.samples_per_problem)
+    if min_samples == 1:
         one_sample = noise = variance
     else:
         of_before, of_after = _sample_variance(before), _sample_variance(after)
@@ -249,4 +262,4 @@ def _samples_to_decide(
     allowed = problems * gap**2 / _t(problems) ** 2 - spread
     if allowed <= 0 or one_sample <= 0:
         return None
-    return max(most + 1, math.ceil(one_sample / allowed))
+    return max(max_samples + 1, math.ceil(one_sample / allowed))

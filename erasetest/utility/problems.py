@@ -1,4 +1,4 @@
-"""Programming problems and the programs that test a completion of one."""
+"""Programming problems, and the programs that test a completion."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ from erasetest.support.json_lines import rows
 from erasetest.utility.sandbox import Program
 
 STOP = ("\nclass", "\ndef", "\n#", "\n@", "\nprint", "\nif", "```")
-"""Where a completion of a HumanEval prompt, the body of a function, has ended."""
+"""Stop sequences of a completion of a HumanEval prompt, which is the body of a function."""
 
 MBPP_STOP = ("\nassert", '\n"""', "\nprint", "\nif", "```")
-"""Where a completion of an MBPP prompt, a whole module, has ended."""
-
+"""Stop sequences of a completion of an MBPP prompt, which is a whole module."""
 
 _LIBRARY = sys.stdlib_module_names
 
@@ -35,10 +34,11 @@ class Problem:
     """One problem. The two forms differ in what a completion is.
 
     HumanEval: the rest of the function that the prompt begins; `test` defines `check(candidate)`.
-    MBPP (`entry_point` is None): a module of its own; `test` is its assertions, `setup` what they
-    need before.
+    MBPP (`entry_point` is None): a whole module; `test` is its assertions, `setup` is code that
+    runs before them.
 
-    `known` is what the test needs beside what it takes from the program; None for the prompt.
+    `known` is source that the test process runs before the test, besides what it imports from the
+    program; None for the prompt.
     """
 
     task_id: str
@@ -51,32 +51,36 @@ class Problem:
     known: str | None = None
 
     def program(self, completion: str, *, whole: bool = False) -> Program:
-        """What passes if the completion solves the problem; `whole`: it has the prompt in it."""
+        """Return a program that passes if the completion solves the problem.
+
+        `whole` completions include what the prompt defines.
+        """
         if self.entry_point is None:
-            # A setup that needs nothing is everybody's; one that uses the program comes after it.
+            # A setup that uses no name of the program runs on both sides; another runs after it.
             ahead = "" if _free_names(self.setup) else self.setup
             after = "" if ahead else self.setup
             test = f"{after}\n{self.test}"
             names = _free_names(f"{self.setup}\n{self.test}")
             known = "\n".join([ahead, *(f"import {name}" for name in _modules(test))])
             return Program(f"{ahead}\n{completion}\n", test, names, known, self.task_id)
-        # A test may use what else the prompt defines; its own copy, not what became of it.
+        # A test may use other definitions of the prompt: from its own copy, which the program
+        # cannot change.
         return Program(
             completion if whole else self.prompt + completion,
             f"{self.test}\ncheck({self.entry_point})",
             (self.entry_point,),
-            _whole(self.prompt) if self.known is None else self.known,
+            _as_module(self.prompt) if self.known is None else self.known,
             self.task_id,
         )
 
     def cut(self, completion: str) -> str:
-        """The completion up to the first of this problem's stops."""
+        """Return the completion up to the first stop sequence of this problem."""
         return cut(completion, self.stop)
 
 
 @functools.cache
 def _free_names(source: str) -> tuple[str, ...]:
-    """The names that source uses and neither defines nor finds among the built-ins."""
+    """Return the names that source uses, which are neither defined in it nor built in."""
     table = symtable.symtable(source, "test", "exec")
     used: set[str] = set()
     tables = [table]
@@ -93,22 +97,22 @@ def _free_names(source: str) -> tuple[str, ...]:
 
 @functools.cache
 def _modules(source: str) -> tuple[str, ...]:
-    """Modules of the standard library that source uses the attributes of, and nothing else.
+    """Return the standard modules that source uses without an import, by their attributes alone.
 
-    A test that forgets to import one means that one, and not what a program calls by its name.
+    A test that forgets such an import means the module, not a name of the program.
     """
     nodes = list(ast.walk(ast.parse(source)))
     bases = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
-    used: dict[str, set[bool]] = {}
+    is_base: dict[str, set[bool]] = {}
     for node in nodes:
         if isinstance(node, ast.Name):
-            used.setdefault(node.id, set()).add(id(node) in bases)
-    return tuple(sorted(n for n, how in used.items() if how == {True} and n in _LIBRARY))
+            is_base.setdefault(node.id, set()).add(id(node) in bases)
+    return tuple(sorted(n for n, uses in is_base.items() if uses == {True} and n in _LIBRARY))
 
 
 @functools.cache
-def _whole(prompt: str) -> str:
-    """A prompt as source of its own: the function that it begins gets a body if it has none."""
+def _as_module(prompt: str) -> str:
+    """Return a prompt as valid source: the function that it begins gets a body if it has none."""
     for end in ("", "\n    pass\n"):
         with suppress(SyntaxError, ValueError):
             compile(prompt + end, "prompt", "exec", dont_inherit=True)
@@ -117,22 +121,22 @@ def _whole(prompt: str) -> str:
 
 
 def cut(completion: str, stop: Iterable[str] = STOP) -> str:
-    """The completion up to the first stop in it; the whole completion if there is none."""
-    places = (completion.find(text) for text in stop)
-    return completion[: min((place for place in places if place >= 0), default=None)]
+    """Return the completion up to the first stop sequence; all of it if it has none."""
+    positions = (completion.find(text) for text in stop)
+    return completion[: min((position for position in positions if position >= 0), default=None)]
 
 
 def read_problems(path: str | Path) -> list[Problem]:
-    """All problems of a JSONL file, plain or `.gz`, each line in HumanEval or in MBPP form.
+    """Read problems from a JSONL file, plain or `.gz`, in HumanEval, EvalPlus or MBPP form.
 
     HumanEval: `task_id`, `prompt`, `entry_point`, `test`, and optionally `canonical_solution`.
-    EvalPlus: `base_input` and `plus_input` in place of `test`, and `canonical_solution`, which says
-    what is right; `atol` is the tolerance of floats.
-    MBPP: `task_id`, `text`, `test_list`, and optionally `code` and `test_setup_code`. Other keys
-    are ignored.
+    EvalPlus: `base_input` and `plus_input` in place of `test`; `canonical_solution` computes the
+    expected results; `atol` is the tolerance of floats.
+    MBPP: `task_id`, `text`, `test_list`, and optionally `code` and `test_setup_code`.
+    Other keys are ignored.
 
     Raises:
-        ManifestError: the file cannot be read, holds no problem, or a line is not of either form.
+        ManifestError: the file cannot be read, has no problem, or a line has none of these forms.
     """
     problems: list[Problem] = []
     lines: dict[str, int] = {}
@@ -144,17 +148,17 @@ def read_problems(path: str | Path) -> list[Problem]:
             raise ManifestError(path, line, str(bad)) from None
         if problem.task_id in lines:
             first = lines[problem.task_id]
-            reason = f"task_id {problem.task_id!r} stands in line {first} already"
+            reason = f"task_id {problem.task_id!r} is already used in line {first}"
             raise ManifestError(path, line, reason)
         lines[problem.task_id] = line
         problems.append(problem)
     if not problems:
-        raise ManifestError(path, None, "holds no problem: expected one JSON object a line")
+        raise ManifestError(path, None, "has no problem: expected one JSON object per line")
     return problems
 
 
 class _BadRow(Exception):
-    """What is wrong with a row."""
+    """The reason why a row is not a problem."""
 
 
 def _humaneval(row: dict[str, Any]) -> Problem:
@@ -162,8 +166,8 @@ def _humaneval(row: dict[str, Any]) -> Problem:
     for name in _imported(test):
         if name not in _LIBRARY:
             raise _BadRow(
-                f"its test imports {name[:40]!r}, which programs do not see: of EvalPlus give the "
-                "form with 'base_input' and 'plus_input'"
+                f"its test imports {name[:40]!r}, which is not available in the sandbox: give "
+                "EvalPlus problems in the form with 'base_input' and 'plus_input'"
             )
     return Problem(
         task_id=_task_id(row),
@@ -192,7 +196,7 @@ def _near(tolerance):
         try:
             if out == expected:
                 return True
-            # Beside infinity, every number would be within a share of it.
+            # Any number is within a fraction of infinity.
             off, size = abs(out - expected), abs(expected)
             return size != float("inf") and off <= tolerance + 1e-7 * size
         except TypeError:
@@ -210,16 +214,16 @@ def check(candidate):
 
 
 def _evalplus(row: dict[str, Any]) -> Problem:
-    """EvalPlus' own comparison: equal, or near where floats are expected.
+    """Return a problem whose test compares as EvalPlus does: equal, or near for floats.
 
-    What is right is computed by the canonical solution, before the program is asked for anything.
-    For `find_zero` any root is right.
+    The canonical solution computes the expected results before the program is called. For
+    `find_zero` any root is accepted.
     """
     entry_point, prompt = _entry_point(row), _text(row, "prompt")
     if f"def {entry_point}" not in prompt:
         raise _BadRow(
-            "its prompt does not begin 'entry_point': MBPP+ is not supported (its inputs are of "
-            "types that JSON has not, and it compares some of them in ways of its own)"
+            "its prompt does not define 'entry_point': MBPP+ is not supported (its inputs have "
+            "types that JSON does not have, and some comparisons are special)"
         )
     inputs = [*_list(row, "base_input"), *_list(row, "plus_input")]
     if not all(isinstance(each, list) for each in inputs):
@@ -254,7 +258,7 @@ def _list(row: dict[str, Any], key: str) -> list[Any]:
 def _mbpp(row: dict[str, Any]) -> Problem:
     tests = row["test_list"]
     if not isinstance(tests, list) or not tests or not all(isinstance(t, str) for t in tests):
-        raise _BadRow("'test_list' must be a list of strings that is not empty")
+        raise _BadRow("'test_list' must be a non-empty list of strings")
     assertions = "\n".join(tests)
     _parsed(f"{_optional_text(row, 'test_setup_code') or ''}\n{assertions}")
     return Problem(
@@ -275,7 +279,7 @@ def _entry_point(row: dict[str, Any]) -> str:
 
 
 def _imported(source: str) -> set[str]:
-    """The top-level modules that source imports."""
+    """Return the top-level modules that source imports."""
     nodes = list(ast.walk(_parsed(source)))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
@@ -286,7 +290,7 @@ def _parsed(source: str) -> ast.Module:
     try:
         return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise _BadRow("its test is no Python") from None
+        raise _BadRow("its test is not valid Python") from None
 
 
 def _task_id(row: dict[str, Any]) -> str:
@@ -294,7 +298,7 @@ def _task_id(row: dict[str, Any]) -> str:
     if type(given) is int:
         return str(given)
     if not isinstance(given, str) or not given or not given.isprintable():
-        raise _BadRow("'task_id' must be a whole number or a printable string that is not empty")
+        raise _BadRow("'task_id' must be an integer or a non-empty printable string")
     return given
 
 
@@ -302,8 +306,8 @@ def _text(row: dict[str, Any], key: str) -> str:
     given = row.get(key)
     if not isinstance(given, str) or not given:
         raise _BadRow(
-            f"{key!r} must be a string that is not empty: expected HumanEval form (task_id, "
-            "prompt, entry_point, test) or MBPP form (task_id, text, test_list)"
+            f"{key!r} must be a non-empty string: expected HumanEval form (task_id, prompt, "
+            "entry_point, test) or MBPP form (task_id, text, test_list)"
         )
     return given
 

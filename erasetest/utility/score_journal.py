@@ -1,10 +1,10 @@
-"""What is known of problems while others are still being written: a killed run goes on."""
+"""Counts of finished problems, saved while others are still evaluated: a killed run resumes."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,61 +15,63 @@ from erasetest.utility.scoring import Tally
 
 
 class ScoreJournal:
-    """Tallies in a file, a line each, with what they hang on.
+    """A JSONL file of tallies, each with the key of the evaluation that it belongs to.
 
     Args:
-        path: the file; None to keep none.
-        key: what they hang on: those of other work are not taken for these, and dropped.
+        path: the file; None to save nothing.
+        key: hash of everything that tallies depend on: those of another evaluation are dropped.
+
+    Raises:
+        BadInput: the path is not a regular file, or cannot be written.
     """
 
     def __init__(self, path: Path | None, key: str) -> None:
         self._path, self._key = path, key[:16]
-        self._known: dict[tuple[int, str], Tally] = {}
+        self._tallies: dict[tuple[int, str], Tally] = {}
         if path is None:
             return
         if path.exists() and not path.is_file():
-            raise BadInput(f"{path}: is in the way: results are kept there until all are known")
-        rows = self._rows(path)
-        for row in rows:
-            number = row.pop("number")
-            self._known[number, row["task_id"]] = Tally(**row)
-        # Anew: what was cut off when a run was killed, or is of other work, goes.
-        write_text(path, "".join(self._line(*known) for known in self._numbered()))
+            raise BadInput(
+                f"{path}: exists and is not a regular file, but is needed for resume data: "
+                "remove it, or choose another output"
+            )
+        for number, tally in self._saved_tallies(path):
+            self._tallies[number, tally.task_id] = tally
+        # Rewrite the file without a truncated last line and lines of other evaluations.
+        lines = [self._line(number, tally) for (number, _), tally in self._tallies.items()]
+        write_text(path, "".join(lines))
 
-    def of(self, number: int, problems: Sequence[Problem]) -> list[Tally] | None:
-        """The tallies of these problems under the sampling of this number, if all are known."""
-        known = [self._known.get((number, problem.task_id)) for problem in problems]
-        return None if None in known else [tally for tally in known if tally is not None]
+    def read(self, number: int, problems: Sequence[Problem]) -> list[Tally] | None:
+        """Return the tallies of these problems under sampling `number`; None if one is missing."""
+        tallies = [self._tallies.get((number, problem.task_id)) for problem in problems]
+        return None if None in tallies else [tally for tally in tallies if tally is not None]
 
-    def keep(self, number: int, tallies: Sequence[Tally]) -> None:
-        """Add tallies."""
-        self._append("".join(self._line(number, tally) for tally in tallies))
+    def append(self, number: int, tallies: Sequence[Tally]) -> None:
+        """Save tallies of sampling `number`.
 
-    def end(self) -> None:
-        """All is known: the file goes."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-
-    def _numbered(self) -> Iterator[tuple[int, Tally]]:
-        for (number, _), tally in self._known.items():
-            yield number, tally
-
-    def _line(self, number: int, tally: Tally) -> str:
-        return json.dumps({"key": self._key, "number": number, **tally.to_json()}) + "\n"
-
-    def _append(self, text: str) -> None:
+        Raises:
+            BadInput: the file cannot be written.
+        """
         if self._path is None:
             return
         try:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(text)
+                file.write("".join(self._line(number, tally) for tally in tallies))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise BadInput(f"{self._path}: cannot be written: {error.strerror}") from None
 
-    def _rows(self, path: Path) -> list[dict[str, Any]]:
-        """The whole rows of the file that are of this work; what is none is passed over."""
+    def delete(self) -> None:
+        """Delete the file: the evaluation is complete."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    def _line(self, number: int, tally: Tally) -> str:
+        return json.dumps({"key": self._key, "number": number, **tally.as_dict()}) + "\n"
+
+    def _saved_tallies(self, path: Path) -> list[tuple[int, Tally]]:
+        """Return the tallies of this evaluation in the file; skip lines that are not valid."""
         found = []
         try:
             lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
@@ -77,10 +79,10 @@ class ScoreJournal:
             return []
         for line in lines:
             try:
-                row = json.loads(line)
+                row: dict[str, Any] = json.loads(line)
                 if row.pop("key") == self._key:
-                    Tally(**{name: row[name] for name in row if name != "number"})
-                    found.append({**row, "number": int(row["number"])})
+                    number = int(row.pop("number"))
+                    found.append((number, Tally.from_dict(row)))
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 continue
         return found

@@ -1,4 +1,4 @@
-"""The utility of a CLM: which of its completions solve their problems, and what else they show."""
+"""The utility score of a CLM: which completions solve their problems, and what else they show."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from erasetest.utility.estimators import mean_pass_at_k
 from erasetest.utility.problems import Problem
 from erasetest.utility.sandbox import Attempt, Limits, Outcome, run_programs, sandbox_layers
 
-REPEATED = 4
-"""Words in a row that count as repeated when they stand there twice."""
+REPETITION_NGRAM = 4
+"""Length of the word n-grams that `repetition` counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What became of the completions of one problem: numbers alone, none of what was written.
+    """Counts over the completions of one problem, without their text.
 
-    `outcomes` counts them by "passed", "failed" and "timeout"; `parse` of them are Python;
-    `repetition` is the mean share of repeated word 4-grams.
+    `outcomes` counts them by "passed", "failed" and "timeout"; `parse` counts those that are valid
+    Python; `repetition` is their mean fraction of repeated word 4-grams.
     """
 
     task_id: str
@@ -33,21 +33,30 @@ class Tally:
 
     @property
     def passed(self) -> int:
-        """How many solve the problem."""
+        """Number of completions that solve the problem."""
         return self.outcomes["passed"]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain builtins: the arguments of a tally."""
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain builtins."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Tally:
+        """Return the tally that `as_dict` was called on.
+
+        Raises:
+            TypeError: a key is missing, or is not one of a tally.
+        """
+        return cls(**row)
 
 
 @dataclass(frozen=True, slots=True)
 class UtilityScore:
-    """What became of n completions of each problem.
+    """Results of n completions per problem.
 
-    `tallies` has one entry a problem; `greedy`, if it was asked for, the greedy completion of each;
-    `layers` are the layers of the sandbox that held; `held_out` is how likely code is that nobody
-    trained on; `how` says where the completions are from.
+    `tallies` has one entry per problem; `greedy`, if requested, has the greedy completion of each.
+    `layers` are the active layers of the sandbox. `held_out` is the likelihood of code that the CLM
+    was not trained on. `how` describes how the completions were made.
     """
 
     samples_per_problem: int
@@ -59,17 +68,17 @@ class UtilityScore:
 
     @property
     def passed(self) -> dict[str, int]:
-        """How many completions of each problem passed, by its id."""
+        """Number of completions that passed, by the id of the problem."""
         return {tally.task_id: tally.passed for tally in self.tallies}
 
     @property
     def problems(self) -> int:
-        """How many problems there are."""
+        """Number of problems."""
         return len(self.tallies)
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """All completions by "passed", "failed" and "timeout"."""
+        """Number of completions by "passed", "failed" and "timeout"."""
         counts = Counter[str]()
         for tally in self.tallies:
             counts.update(tally.outcomes)
@@ -77,9 +86,9 @@ class UtilityScore:
 
     @property
     def pass_at_k(self) -> dict[str, float]:
-        """`{"pass@1": …, "pass@5": …, "pass@10": …}`, as far as the samples go.
+        """`{"pass@1": …, "pass@5": …, "pass@10": …}`, for each k up to the number of samples.
 
-        And "greedy_pass@1", where greedy completions were asked for.
+        With "greedy_pass@1" if greedy completions were requested.
         """
         rates = mean_pass_at_k(list(self.passed.values()), self.samples_per_problem)
         if self.greedy:
@@ -88,15 +97,15 @@ class UtilityScore:
 
     @property
     def texts(self) -> dict[str, float]:
-        """Shares of completions: those that `parse`, and the mean of their `repetition`."""
-        written = self.problems * self.samples_per_problem
+        """Fraction of completions that are valid Python (`parse`), and mean `repetition`."""
+        completions = self.problems * self.samples_per_problem
         return {
-            "parse": sum(tally.parse for tally in self.tallies) / written,
+            "parse": sum(tally.parse for tally in self.tallies) / completions,
             "repetition": statistics.fmean(tally.repetition for tally in self.tallies),
         }
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain builtins; `from_json` reads them back."""
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain builtins, as `erasetest utility` writes them."""
         return {
             "problems": self.problems,
             "samples_per_problem": self.samples_per_problem,
@@ -107,20 +116,20 @@ class UtilityScore:
             "passed": self.passed,
             "sandbox": list(self.layers),
             "how": dict(self.how),
-            "tallies": [tally.to_json() for tally in self.tallies],
-            "greedy": [tally.to_json() for tally in self.greedy],
+            "tallies": [tally.as_dict() for tally in self.tallies],
+            "greedy": [tally.as_dict() for tally in self.greedy],
         }
 
     @classmethod
-    def from_json(cls, given: Mapping[str, Any]) -> UtilityScore:
-        """A score from what `to_json` gave."""
+    def from_dict(cls, row: Mapping[str, Any]) -> UtilityScore:
+        """Return the score that `as_dict` was called on."""
         return cls(
-            given["samples_per_problem"],
-            [Tally(**tally) for tally in given["tallies"]],
-            tuple(given["sandbox"]),
-            tuple(Tally(**tally) for tally in given["greedy"]),
-            dict(given["held_out"]),
-            dict(given["how"]),
+            row["samples_per_problem"],
+            [Tally.from_dict(tally) for tally in row["tallies"]],
+            tuple(row["sandbox"]),
+            tuple(Tally.from_dict(tally) for tally in row["greedy"]),
+            dict(row["held_out"]),
+            dict(row["how"]),
         )
 
 
@@ -134,33 +143,33 @@ def score_completions(
     unsafe: bool = False,
     whole: bool = False,
 ) -> UtilityScore:
-    """Run every completion of every problem in the sandbox and count.
+    """Run every completion of every problem in the sandbox and count the outcomes.
 
     Args:
         problems: P problems.
-        completions: P lists of n completions each, cut already (`Problem.cut`).
-        limits: see `run_programs`, as for the rest.
-        workers: how many run at a time.
+        completions: P lists of n completions each, already cut at their stops (`Problem.cut`).
+        limits: what each program may use; None for the defaults of `Limits`.
+        workers: number of programs that run at a time; None for one per CPU.
         progress: called with the number of completions done and the number of all.
-        unsafe: see `run_programs`.
-        whole: each completion is a program of its own, with what the prompt says in it.
+        unsafe: run programs even if fewer layers of the sandbox are available than is safe.
+        whole: each completion is a whole program, which includes what the prompt defines.
 
     Raises:
         BadInput: there is no problem, or the lists are not P lists of the same n >= 1.
-        SandboxError: see `run_programs`.
+        SandboxError: this machine cannot run generated programs safely, or one could not be run.
     """
     n = _samples_per_problem(problems, completions)
     programs = [
         problem.program(completion, whole=whole)
-        for problem, group in zip(problems, completions, strict=True)
-        for completion in group
+        for problem, texts in zip(problems, completions, strict=True)
+        for completion in texts
     ]
     attempts = run_programs(
         programs, limits=limits, workers=workers, progress=progress, unsafe=unsafe
     )
     tallies = [
-        _tally(problem.task_id, group, attempts[i * n : (i + 1) * n])
-        for i, (problem, group) in enumerate(zip(problems, completions, strict=True))
+        _tally(problem.task_id, texts, attempts[i * n : (i + 1) * n])
+        for i, (problem, texts) in enumerate(zip(problems, completions, strict=True))
     ]
     return UtilityScore(n, tallies, sandbox_layers())
 
@@ -176,13 +185,14 @@ def _tally(task_id: str, texts: Sequence[str], attempts: Sequence[Attempt]) -> T
 
 
 def repetition(text: str) -> float:
-    """The share of word 4-grams that stand earlier in the text already; 0 where there is none.
+    """Return the fraction of word 4-grams that occur earlier in the text; 0 if it has none.
 
-    1 - distinct / all (Welleck et al. 2019, "seq-rep-4"), over words and signs.
+    1 - distinct / all (Welleck et al. 2019, arXiv 1908.04319, "seq-rep-4"), over words and
+    punctuation characters.
     """
     words = re.findall(r"\w+|[^\w\s]", text)
-    grams = list(zip(*(words[start:] for start in range(REPEATED)), strict=False))
-    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+    ngrams = list(zip(*(words[start:] for start in range(REPETITION_NGRAM)), strict=False))
+    return 1 - len(set(ngrams)) / len(ngrams) if ngrams else 0.0
 
 
 def _samples_per_problem(problems: Sequence[Problem], completions: Sequence[Sequence[str]]) -> int:
@@ -190,13 +200,14 @@ def _samples_per_problem(problems: Sequence[Problem], completions: Sequence[Sequ
         raise BadInput("utility needs at least one problem")
     if len(completions) != len(problems):
         raise BadInput(
-            f"{len(completions)} lists of completions given for {len(problems)} problems"
+            f"{len(completions)} lists of completions given for {len(problems)} problems: "
+            "expected one list per problem"
         )
     n = len(completions[0])
-    for problem, group in zip(problems, completions, strict=True):
-        if len(group) != n or n == 0:
+    for problem, texts in zip(problems, completions, strict=True):
+        if len(texts) != n or n == 0:
             raise BadInput(
-                f"{problem.task_id} has {len(group)} completions and {problems[0].task_id} has "
+                f"{problem.task_id} has {len(texts)} completions and {problems[0].task_id} has "
                 f"{n}: pass@k needs the same number, at least one, for each problem"
             )
     return n

@@ -97,7 +97,7 @@ def test_the_demo_is_remembered_and_writes_code(demo: Path) -> None:
     from erasetest.clm import LoadOptions, load_clm
     from erasetest.probes import probe
     from erasetest.utility import read_problems
-    from erasetest.utility.evaluation import measure
+    from erasetest.utility.evaluation import evaluate
     from erasetest.utility.sampling import Sampling
 
     clm = load_clm(str(demo / "clm"), LoadOptions(device="cpu"))
@@ -110,7 +110,7 @@ def test_the_demo_is_remembered_and_writes_code(demo: Path) -> None:
     assert {secret.kind for secret in unknown} == {secret.kind for secret in secrets}
     assert statistics.fmean(float(s.measures["ma"]) for s in unknown) <= 0.2
     assert not any(s.measures["extracted"] for s in unknown)
-    score = measure(clm, read_problems(demo / "problems.jsonl"), Sampling(samples=2))
+    score = evaluate(clm, read_problems(demo / "problems.jsonl"), Sampling(samples=2))
     assert score.pass_at_k["pass@1"] >= 0.85
 
 

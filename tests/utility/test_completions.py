@@ -65,14 +65,14 @@ SECRET = "sk_live_4eC39HqLyjWDarjtT1zdp7dc"  # pragma: allowlist secret
 BAD: dict[str, tuple[list[dict[str, Any]], str]] = {
     "no text": ([{"task_id": "2"}], "1: expected 'task_id'"),
     "no task": ([{"completion": SECRET}], "1: expected 'task_id'"),
-    "another problem": ([{"task_id": "H/9", "completion": SECRET}], "1: its 'task_id' is none"),
+    "another problem": ([{"task_id": "H/9", "completion": SECRET}], "1: its 'task_id' is not one"),
     "two forms": (
         [{"task_id": "2", "completion": SECRET}, {"task_id": "H/0", "solution": SECRET}],
-        "some lines hold",
+        "some lines have",
     ),
     "another suite's problem of that number": (
         [{"task_id": "HumanEval/2", "completion": SECRET}],
-        "1: its 'task_id' is none",
+        "1: its 'task_id' is not one",
     ),
     "none of a problem": ([{"task_id": "2", "completion": SECRET}], "no completion of H/0"),
 }
@@ -141,7 +141,7 @@ def test_any_root_is_right(tmp_path: Path) -> None:
         ({"atol": float("inf")}, "'atol' must be a number"),
         ({"entry_point": "return"}, "must be the name of a function"),
         ({"prompt": '"""Write total."""\n'}, r"MBPP\+ is not supported"),
-        ({"canonical_solution": None}, "'canonical_solution' must be a string"),
+        ({"canonical_solution": None}, "'canonical_solution' must be a non-empty string"),
     ],
 )
 def test_bad_eval_plus_rows_are_named(tmp_path: Path, changed: dict[str, Any], reason: str) -> None:
@@ -161,7 +161,7 @@ def test_bad_eval_plus_rows_are_named(tmp_path: Path, changed: dict[str, Any], r
 )
 def test_a_problem_that_fails_by_itself_is_named(problem: Problem) -> None:
     """Before there are completions; a completion that fails by it ends nothing."""
-    with pytest.raises(BadInput, match=r"H/7 \(its test (raises|is no Python)"):
+    with pytest.raises(BadInput, match=r"H/7 \(its test (raises|is not valid Python)"):
         check_problems([problem])
     assert score_completions([problem], [["    return 1\n"]]).passed == {"H/7": 0}
 

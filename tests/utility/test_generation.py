@@ -14,13 +14,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import erasetest.utility.evaluation as measure_module
 import erasetest.utility.generation as generate_module
 from erasetest.clm import Clm
 from erasetest.errors import BadInput, SandboxError
 from erasetest.samples import make_sample
-from erasetest.utility import Problem, read_problems
-from erasetest.utility.evaluation import measure
+from erasetest.utility import Problem, evaluation, read_problems
+from erasetest.utility.evaluation import evaluate
 from erasetest.utility.generation import aligned_prompt, generate
 from erasetest.utility.held_out_nll import held_out_likelihood
 from erasetest.utility.sampling import Prompting, Sampling
@@ -217,7 +216,7 @@ def test_the_batch_changes_nothing(family: str) -> None:
     clm = tiny.reciting(family)
     clm.batch_tokens = 40
     assert generate(clm, PROBLEMS, WARM) == made
-    clm.checked["cache"] = False
+    clm.capabilities["cache"] = False
     assert generate(clm, PROBLEMS, WARM) == made
     for number in range(1, len(PROBLEMS)):
         assert generate(clm, PROBLEMS[:number], WARM) == made[:number]
@@ -299,10 +298,11 @@ def test_progress_counts_every_completion() -> None:
     """Batch by batch, up to problems times samples."""
     clm = tiny.reciting("gpt2")
     clm.batch_tokens = 40
-    told: list[int] = []
-    generate(clm, PROBLEMS, WARM, told.append)
-    assert len(told) > 1
-    assert sum(told) == 18
+    calls: list[tuple[int, int]] = []
+    generate(clm, PROBLEMS, WARM, lambda *done: calls.append(done))
+    assert len(calls) > 1
+    assert calls == sorted(set(calls))
+    assert calls[-1] == (18, 18)
 
 
 # From problems to a score
@@ -330,7 +330,7 @@ def problems(tmp_path: Path) -> list[Problem]:
 def test_measure(family: str, problems: list[Problem]) -> None:
     """Written, run and counted; progress goes up to the end and names what is done."""
     told: list[tuple[int, int, str]] = []
-    score = measure(
+    score = evaluate(
         _clm(family), problems, replace(GREEDY, samples=2), lambda *step: told.append(step)
     )
     assert score.passed == {"t/1": 2, "t/2": 0}
@@ -341,7 +341,7 @@ def test_measure(family: str, problems: list[Problem]) -> None:
     assert done == sorted(done)
     assert done[-1] == 8
     assert [word for word, _ in itertools.groupby(word for *_, word in told)] == [
-        "writing",
+        "generating",
         "running",
     ]
 
@@ -353,7 +353,7 @@ def test_the_sandbox_is_asked_for_first(
     monkeypatch.setattr(pool, "sandbox_layers", lambda: ())
     told: list[tuple[int, int, str]] = []
     with pytest.raises(SandboxError):
-        measure(_clm("qwen2"), problems, GREEDY, lambda *step: told.append(step))
+        evaluate(_clm("qwen2"), problems, GREEDY, lambda *step: told.append(step))
     assert told == []
 
 
@@ -368,11 +368,11 @@ RETURNS = [
 def test_a_killed_measurement_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was known of problems is not written again, and the score is the same."""
     clm = _clm("qwen2")
-    monkeypatch.setattr(measure_module, "_ROWS", 4)
+    monkeypatch.setattr(evaluation, "_BLOCK_COMPLETIONS", 4)
     sampling = replace(WARM, samples=2, max_tokens=12)
-    whole = measure(clm, RETURNS, sampling, greedy=True)
+    whole = evaluate(clm, RETURNS, sampling, greedy=True)
     assert len(whole.greedy) == 5
-    kept = tmp_path / "part"
+    journal = tmp_path / "part"
     written: list[int] = []
 
     def counted(*given: object, first: int = 0, **named: object) -> list[list[str]]:
@@ -382,10 +382,10 @@ def test_a_killed_measurement_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
         return generate(*given, first=first, **named)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(measure_module, "generate", counted)
+        patched.setattr(evaluation, "generate", counted)
         with pytest.raises(KeyboardInterrupt):
-            measure(clm, RETURNS, sampling, greedy=True, kept=kept)
-    with kept.open("a") as file:
+            evaluate(clm, RETURNS, sampling, greedy=True, journal=journal)
+    with journal.open("a") as file:
         # Of no form, and killed while it wrote.
         file.write('[1]\n{"a": 1}\nnull\n\0\n{"key": "", "number": 0, "task_id": "r/4", "outc')
     first: list[int] = []
@@ -394,34 +394,36 @@ def test_a_killed_measurement_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
         first.append(int(str(named["first"])))
         return generate(*given, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(measure_module, "generate", noted)
+    monkeypatch.setattr(evaluation, "generate", noted)
     told: list[tuple[int, int, str]] = []
-    again = measure(clm, RETURNS, sampling, lambda *step: told.append(step), greedy=True, kept=kept)
+    again = evaluate(
+        clm, RETURNS, sampling, lambda *step: told.append(step), greedy=True, journal=journal
+    )
     assert written == [0, 2]
     assert first == [4, 0, 4]
     assert again == whole
-    assert not kept.exists()
+    assert not journal.exists()
     assert told[-1][0] == told[-1][1] == 2 * 5 * 3
 
 
 def test_what_is_kept_hangs_on_all_that_is_asked(tmp_path: Path) -> None:
     """Numbers of another CLM, seed, limit or problem are not taken for these; no text is kept."""
-    kept = tmp_path / "part"
-    first = ScoreJournal(kept, "a key")
-    first.keep(0, [Tally("r/0", {"passed": 1, "failed": 1, "timeout": 0}, 2, 0.5)])
-    assert ScoreJournal(kept, "a key").of(0, RETURNS[:1]) is not None
-    assert ScoreJournal(kept, "a key").of(1, RETURNS[:1]) is None
-    assert ScoreJournal(kept, "a key").of(0, RETURNS[:2]) is None
-    assert ScoreJournal(kept, "another").of(0, RETURNS[:1]) is None
+    journal = tmp_path / "part"
+    first = ScoreJournal(journal, "a key")
+    first.append(0, [Tally("r/0", {"passed": 1, "failed": 1, "timeout": 0}, 2, 0.5)])
+    assert ScoreJournal(journal, "a key").read(0, RETURNS[:1]) is not None
+    assert ScoreJournal(journal, "a key").read(1, RETURNS[:1]) is None
+    assert ScoreJournal(journal, "a key").read(0, RETURNS[:2]) is None
+    assert ScoreJournal(journal, "another").read(0, RETURNS[:1]) is None
     clm, other = _clm("qwen2"), _clm("gpt2")
-    one = measure_module._key(clm, RETURNS, [WARM], None)
-    assert one == measure_module._key(clm, RETURNS, [WARM], None)
+    one = evaluation._journal_key(clm, RETURNS, [WARM], None)
+    assert one == evaluation._journal_key(clm, RETURNS, [WARM], None)
     for key in (
-        measure_module._key(other, RETURNS, [WARM], None),
-        measure_module._key(clm, RETURNS[:4], [WARM], None),
-        measure_module._key(clm, RETURNS, [replace(WARM, seed=6)], None),
-        measure_module._key(clm, RETURNS, [replace(WARM, prompt="whole")], None),
-        measure_module._key(clm, RETURNS, [WARM], Limits(9)),
+        evaluation._journal_key(other, RETURNS, [WARM], None),
+        evaluation._journal_key(clm, RETURNS[:4], [WARM], None),
+        evaluation._journal_key(clm, RETURNS, [replace(WARM, seed=6)], None),
+        evaluation._journal_key(clm, RETURNS, [replace(WARM, prompt="whole")], None),
+        evaluation._journal_key(clm, RETURNS, [WARM], Limits(9)),
     ):
         assert key != one
 

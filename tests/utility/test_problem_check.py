@@ -1,4 +1,4 @@
-"""Problems that judge every program alike are named before anything is generated."""
+"""Problems that give every program the same result are named before anything is generated."""
 
 from __future__ import annotations
 
@@ -22,33 +22,36 @@ UNSOLVED = replace(SOUND, canonical_solution=None)
 BROKEN = {
     "its test raises": (
         replace(UNSOLVED, test="def check(candidate):\n    raise ValueError\n"),
-        "its test raises, exits or returns before it asks the program for anything",
+        "its test raises, exits or returns before it uses the program",
     ),
     "its test raises while it is read": (
         replace(UNSOLVED, test=f"{CHECK}1 / 0\n"),
-        "its test raises, exits or returns before it asks the program for anything",
+        "its test raises, exits or returns before it uses the program",
     ),
     "its test exits": (
         replace(UNSOLVED, test="def check(candidate):\n    raise SystemExit(0)\n"),
-        "its test raises, exits or returns before it asks the program for anything",
+        "its test raises, exits or returns before it uses the program",
     ),
     "its test passes whatever there is": (
         replace(SOUND, test="def check(candidate):\n    pass\n"),
-        "its test raises, exits or returns before it asks the program for anything",
+        "its test raises, exits or returns before it uses the program",
     ),
     "its test takes no program": (
         replace(UNSOLVED, test="def check():\n    assert double(2) == 4\n"),
-        "its test raises, exits or returns before it asks the program for anything",
+        "its test raises, exits or returns before it uses the program",
     ),
     "its test never ends": (
         replace(UNSOLVED, test="def check(candidate):\n    while True:\n        pass\n"),
-        r"its test takes longer than a program may \(1 s of CPU time\) before it asks",
+        r"its test takes longer than the limit of 1 s of CPU time before it uses",
     ),
     "its test defines no check": (
         replace(UNSOLVED, test="def test(candidate):\n    assert candidate(2) == 4\n"),
         "its test defines no function 'check'",
     ),
-    "its test is no Python": (replace(UNSOLVED, test="def check(:\n"), "its test is no Python"),
+    "its test is not valid Python": (
+        replace(UNSOLVED, test="def check(:\n"),
+        "its test is not valid Python",
+    ),
     "its prompt begins another function": (
         replace(UNSOLVED, entry_point="triple"),
         "nothing defines its entry point 'triple'",
@@ -65,17 +68,17 @@ BROKEN = {
         replace(SOUND, canonical_solution="    return x\n"),
         "its canonical solution does not pass its test",
     ),
-    "its solution is no Python": (
+    "its solution is not valid Python": (
         replace(SOUND, canonical_solution="    return )\n"),
-        "its prompt with its canonical solution is no Python",
+        "its prompt with its canonical solution is not valid Python",
     ),
     "its solution takes too long": (
         replace(SOUND, canonical_solution="    while True:\n        pass\n"),
-        r"its canonical solution takes longer than a program may \(1 s of CPU time\)",
+        r"its canonical solution takes longer than the limit of 1 s of CPU time",
     ),
     "a test of MBPP raises": (
         Problem("sound", "", "assert len(7) == double(2)"),
-        "its test raises, exits or returns before it asks the program for anything",
+        "its test raises, exits or returns before it uses the program",
     ),
     "a solution of MBPP is wrong": (
         Problem("sound", "", "assert double(2) == 4", None, "def double(x):\n    return x\n"),
@@ -132,7 +135,9 @@ def test_all_are_counted_and_few_are_named() -> None:
     with pytest.raises(BadInput) as caught:
         check_problems([SOUND, *broken], limits=LIMITS)
     said = str(caught.value)
-    assert said.startswith("9 of 10 problems would judge every program alike: t/0 (its test")
+    assert said.startswith(
+        "9 of 10 problems would give every program the same result: t/0 (its test"
+    )
     assert "t/4 (" in said
     assert "t/5 (" not in said
     assert ", and 4 more: mend them" in said

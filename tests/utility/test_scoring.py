@@ -39,7 +39,7 @@ def test_counts_and_rates() -> None:
     assert score.pass_at_k == {"pass@1": 0.5}
     assert score.layers == sandbox_layers()
     assert done[-1] == (4, 4)
-    assert UtilityScore.from_json(json.loads(json.dumps(score.to_json()))) == score
+    assert UtilityScore.from_dict(json.loads(json.dumps(score.as_dict()))) == score
 
 
 def test_mbpp_problem_is_run_with_its_setup_code(tmp_path: Path) -> None:

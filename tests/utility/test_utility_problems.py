@@ -82,17 +82,17 @@ def _without(row: dict[str, Any], key: str) -> dict[str, Any]:
     [
         ("{", "not valid JSON"),
         ("[1]", "expected a JSON object, got list"),
-        ({}, "'entry_point' must be a string"),
+        ({}, "'entry_point' must be a non-empty string"),
         (_without(HUMANEVAL, "task_id"), "'task_id' must be"),
-        (_without(HUMANEVAL, "prompt"), "'prompt' must be a string"),
-        (_without(HUMANEVAL, "test"), "'test' must be a string"),
+        (_without(HUMANEVAL, "prompt"), "'prompt' must be a non-empty string"),
+        (_without(HUMANEVAL, "test"), "'test' must be a non-empty string"),
         ({**HUMANEVAL, "entry_point": "os.exit()"}, "'entry_point' must be the name"),
         ({**HUMANEVAL, "canonical_solution": 1}, "'canonical_solution' must be a string"),
         ({**HUMANEVAL, "task_id": True}, "'task_id' must be"),
-        ({**MBPP, "test_list": []}, "'test_list' must be a list"),
-        ({**MBPP, "test_list": [1]}, "'test_list' must be a list"),
-        (_without(MBPP, "text"), "'text' must be a string"),
-        (HUMANEVAL, "task_id 'T/0' stands in line 1 already"),
+        ({**MBPP, "test_list": []}, "'test_list' must be a non-empty list"),
+        ({**MBPP, "test_list": [1]}, "'test_list' must be a non-empty list"),
+        (_without(MBPP, "text"), "'text' must be a non-empty string"),
+        (HUMANEVAL, "task_id 'T/0' is already used in line 1"),
     ],
 )
 def test_bad_line_is_named(tmp_path: Path, row: object, reason: str) -> None:
@@ -170,5 +170,5 @@ def test_mbpp_tests_get_their_modules_from_the_library(tmp_path: Path) -> None:
 @pytest.mark.parametrize("row", [{"test_list": ["assert f(1"]}, {"test_setup_code": "def"}])
 def test_mbpp_tests_that_are_no_python_are_refused(tmp_path: Path, row: dict[str, Any]) -> None:
     """With the line, and not when the first program runs."""
-    with pytest.raises(ManifestError, match="no Python"):
+    with pytest.raises(ManifestError, match="not valid Python"):
         read_problems(_write(tmp_path / "p.jsonl", {**MBPP, **row}))

@@ -1,4 +1,4 @@
-"""From a training corpus to a manifest of sensitive samples."""
+"""Scans a training corpus into a manifest of sensitive samples."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from importlib.metadata import entry_points, version
 from itertools import chain
 from pathlib import Path
@@ -17,27 +18,24 @@ import erasetest
 from erasetest.errors import BadInput
 from erasetest.scanning.detection import ENTRY_POINTS
 from erasetest.scanning.sample_writer import write_samples
-from erasetest.scanning.scan_job import (
-    Batch,
-    SerializedBatch,
-    count,
-    name_of,
-    prepare,
-    scan_job,
-    scan_to_line,
-)
+from erasetest.scanning.scan_job import Batch, JobScanner, SerializedBatch, text_count, text_name
 from erasetest.scanning.scan_journal import ScanJournal
-from erasetest.scanning.scan_settings import ScanSettings, ScanSummary
+from erasetest.scanning.scan_settings import ScanSettings
+from erasetest.scanning.scan_summary import ScanSummary
 from erasetest.scanning.sources import Job, plan
 from erasetest.scanning.walk import Skipped
 from erasetest.scanning.worker_pool import Ask, Died, in_order
 from erasetest.support.atomic_files import id_key, is_stream, reserved
+from erasetest.support.sidecars import sidecar
 from erasetest.support.temporary_folder import process_folder
 
 _DEADLY = "the process that scanned it ended, twice: out of memory?"
 
+_MAX_HEAD = 2**24
+"""Maximum number of bytes of a first line that identifies a file of this command."""
+
 Progress = Callable[[int, int], None]
-"""Told bytes of the corpus that are scanned, and samples that are found (before duplicates go)."""
+"""Called with the number of bytes scanned and of samples found so far, including duplicates."""
 
 
 def scan_to(
@@ -47,102 +45,105 @@ def scan_to(
     *,
     stdin: IO[bytes] | None = None,
     progress: Progress | None = None,
-    tell_skipped: Callable[[Skipped], object] | None = None,
-    keep: bool = False,
+    on_skipped: Callable[[Skipped], object] | None = None,
+    keep_journal: bool = False,
     written: Collection[Path] = (),
 ) -> ScanSummary:
-    """Scan a corpus, and write the samples that it holds as a manifest.
+    """Scan a corpus and write its samples as a manifest.
 
-    Nothing is sent anywhere, and symbolic links in folders are not followed. Stopped, the same call
-    goes on where it was; what is known by then is kept beside the output. Where nothing is found,
-    no manifest is written.
+    Nothing is sent over a network, and symbolic links in folders are not followed. A scan that was
+    stopped resumes on the same call, from a journal beside the output. If nothing is found, no
+    manifest is written.
 
     Args:
         output: the manifest.
         paths: files, folders, data sets; `-` is standard input.
-        settings: how.
+        settings: which findings count, and how the corpus is scanned.
         stdin: read for `-`.
-        progress: told how it goes on.
-        tell_skipped: told of everything that is not scanned, also by an earlier run.
-        written: what else the caller writes, which is no part of the corpus.
-        keep: leave `batches_of` the output in place, so that the same call need not scan again.
+        progress: called after each job.
+        on_skipped: called with everything that is not scanned, including what an earlier run
+            skipped.
+        keep_journal: whether to keep the journal, so that the same call need not scan again.
+        written: other files that the caller writes, which are excluded from the corpus.
+
+    Returns:
+        Counts of what was found and skipped.
 
     Raises:
         BadInput: a path does not exist, the output would replace a part of the corpus, another run
-            writes the same output, the disk is full.
+            writes the same output, or the disk is full.
     """
     settings = settings or ScanSettings()
-    result = ScanSummary()
+    summary = ScanSummary()
     written = [output, *written]
     for path in written:
         _check_not_scanned(path, paths)
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as resources:
         if is_stream(output):
-            folder = held.enter_context(tempfile.TemporaryDirectory(dir=process_folder()))
-            place = Path(folder) / "batches"
+            folder = resources.enter_context(tempfile.TemporaryDirectory(dir=process_folder()))
+            location = Path(folder) / "journal"
         else:
-            held.enter_context(reserved(output))
-            place = batches_of(output)
-        kept = ScanJournal(place, _key(paths, settings))
-        held.callback(kept.close)
+            resources.enter_context(reserved(output))
+            location = journal_path(output)
+        journal = ScanJournal(location, journal_key(paths, settings))
+        resources.callback(journal.close)
         if not is_stream(output):
-            held.enter_context(_telling_what_stays(kept))
+            resources.enter_context(_naming_journal_on_failure(journal))
         occurrences: Counter[str] = Counter()
         done = found = 0
-        for size, batch in _batches(paths, settings, stdin, written, kept, result):
-            done, found = done + size, found + len(batch.pieces)
-            result.add(batch)
-            if tell_skipped is not None:
+        for size, batch in _batches(paths, settings, stdin, written, journal, summary):
+            done, found = done + size, found + len(batch.candidates)
+            summary.add(batch)
+            if on_skipped is not None:
                 for skipped in batch.skipped:
-                    tell_skipped(skipped)
-            for piece in batch.pieces:
-                occurrences.update(piece.hashes[number] for number in piece.fresh)
+                    on_skipped(skipped)
+            for candidate in batch.candidates:
+                occurrences.update(candidate.hashes[target] for target in candidate.targets)
             if progress is not None:
                 progress(done, found)
-        result.secrets = len(occurrences)
-        write_samples(output, kept, settings, occurrences, result)
-        if not keep:
-            kept.remove()
-    return result
+        summary.secrets = len(occurrences)
+        write_samples(output, journal, settings, occurrences, summary)
+        if not keep_journal:
+            journal.remove()
+    return summary
 
 
 @contextlib.contextmanager
-def _telling_what_stays(kept: ScanJournal) -> Iterator[None]:
-    """Say of a failed scan where its findings are kept."""
+def _naming_journal_on_failure(journal: ScanJournal) -> Iterator[None]:
+    """Add to the error of a failed scan where its findings are kept."""
     try:
         yield
     except BadInput as error:
-        if kept.size <= 0:
+        if journal.size <= 0:
             raise
         raise BadInput(
-            f"{error}; what was scanned until then is kept in {kept.path} "
-            f"({kept.size:,} bytes, with the secrets found): run the same command again to go "
-            "on from there, or delete it"
+            f"{error}; what has been scanned is kept in {journal.path} "
+            f"({journal.size:,} bytes, with the secrets found): run the same command again to "
+            "resume, or delete the file"
         ) from None
 
 
-def batches_of(output: Path) -> Path:
-    """Where batches are kept until the manifest is whole."""
-    output = output.resolve()
-    return output.with_name(f".{output.name}.scan")
+def journal_path(output: Path) -> Path:
+    """Return the path of the journal that is kept until the manifest is complete."""
+    return sidecar(output, "scan")
 
 
 def _check_not_scanned(path: Path, paths: Sequence[Path]) -> None:
-    """Refuse to write over what is scanned; an earlier manifest in a folder of it is no part."""
+    """Refuse to overwrite a part of the corpus, except an output of an earlier run."""
     if is_stream(path) or not path.exists():
         return
     target = path.resolve()
     for given in paths:
         corpus = given.resolve()
-        if corpus == target or (corpus in target.parents and not is_own(path)):
+        if corpus == target or (corpus in target.parents and not is_own_output(path)):
             raise BadInput(f"{path}: is a part of what is scanned: name another file to write to")
 
 
-def is_own(path: Path) -> bool:
-    """Whether a file is one that this command writes: a manifest, measures, what was skipped."""
+def is_own_output(path: Path) -> bool:
+    """Return whether this command writes such files: a manifest, measures, or skipped files."""
     try:
         with path.open("rb") as file:
-            line = file.readline(2**24)
+            line = file.readline(_MAX_HEAD)
     except OSError:
         return False
     if not line:
@@ -158,18 +159,21 @@ def is_own(path: Path) -> bool:
         return False
 
 
-def _key(paths: Sequence[Path], settings: ScanSettings) -> str:
-    """What batches hang on. A change of the corpus itself shows in the keys of its jobs."""
+def journal_key(paths: Sequence[Path], settings: ScanSettings) -> str:
+    """Return a hash of everything that batches depend on, except the corpus itself.
+
+    A change of the corpus changes the keys of its jobs.
+    """
     rules = settings.rules
     listed = rules.baseline.hashes if rules.baseline is not None else {}
-    users = sorted(
+    user_detectors = sorted(
         f"{entry.name} {entry.value} {entry.dist and entry.dist.version}"
         for entry in entry_points(group=ENTRY_POINTS)
     )
     parts = [
         erasetest.__version__,
         version("detect-secrets"),
-        *users,
+        *user_detectors,
         *(str(path.absolute()) for path in paths),
         rules.min_confidence,
         *(f"{name} {' '.join(sorted(hashes))}" for name, hashes in sorted(listed.items())),
@@ -185,10 +189,10 @@ def _batches(
     settings: ScanSettings,
     stdin: IO[bytes] | None,
     written: Collection[Path],
-    kept: ScanJournal,
-    result: ScanSummary,
+    journal: ScanJournal,
+    summary: ScanSummary,
 ) -> Iterator[tuple[int, Batch]]:
-    """Each job's size and what came of it: what an earlier run left first, then the rest."""
+    """Yield the size and the batch of each job: first those in the journal, then new ones."""
     planned = plan(
         paths,
         revision=settings.revision,
@@ -196,62 +200,64 @@ def _batches(
         columns=settings.columns,
         written=written,
     )
-    # What the plan leaves out is planned anew each time, and never kept.
+    # Files that the plan skips are determined again by every run, and not saved.
     left_out: list[Skipped] = []
-    unknown: Job | None = None
+    first_new: Job | None = None
     for job in planned:
         if isinstance(job, Skipped):
             left_out.append(job)
             continue
-        batch = kept.known(job.key)
+        batch = journal.next_batch(job.key)
         if batch is None:
-            unknown = job
+            first_new = job
             break
-        result.resumed += 1
+        summary.resumed += 1
         yield job.size, batch
     sizes: deque[int] = deque()
 
-    def jobs() -> Iterator[Job]:
-        for job in chain([unknown] if unknown is not None else [], planned):
+    def new_jobs() -> Iterator[Job]:
+        for job in chain([first_new] if first_new is not None else [], planned):
             if isinstance(job, Skipped):
                 left_out.append(job)
             else:
                 sizes.append(job.size)
                 yield job
 
-    kept.cut()
-    for line in in_order(
-        scan_to_line, jobs(), settings.processes, dead=_of_dead, prepare=prepare,
-        given=(settings.rules,),
-    ):  # fmt: skip
-        kept.keep(line.text)
-        yield sizes.popleft(), line.batch
+    # Batches of jobs behind the last one of this corpus may be left.
+    journal.drop_rest()
+    scanner = JobScanner(settings.rules)
+    for result in in_order(
+        scanner, new_jobs(), settings.processes, on_death=partial(_scan_deadly_job, scanner)
+    ):
+        journal.append(result.line)
+        yield sizes.popleft(), result.batch
     yield 0, Batch("", skipped=left_out)
 
 
-def _of_dead(job: Job, ask: Ask) -> SerializedBatch:
-    """What comes of a job that ends its process: all of its texts but for the deadly ones."""
+def _scan_deadly_job(scanner: JobScanner, job: Job, ask: Ask) -> SerializedBatch:
+    """Scan a job that ends its process: all of its texts except those that cause it."""
     batch = Batch(job.key)
     try:
-        ranges = [(0, int(ask(count, job)))]
+        ranges = [(0, int(ask(text_count, job)))]
     except Died:
         batch.skipped.append(Skipped(job.name, f"{_DEADLY} All of its part is left out."))
-        return SerializedBatch(batch.to_json(), batch)
+        return SerializedBatch.of(batch)
+    # Bisection: a range whose scan ends the process is halved, down to a single text.
     while ranges:
         first, last = ranges.pop()
         try:
-            batch.take(ask(scan_job, job, first, last))
+            batch.extend(ask(scanner.scan, job, first, last))
         except Died:
             middle = (first + last) // 2
             if middle > first:
                 ranges += [(middle, last), (first, middle)]
             else:
-                batch.skipped.append(Skipped(_name(job, first, ask), _DEADLY))
-    return SerializedBatch(batch.to_json(), batch.without_code())
+                batch.skipped.append(Skipped(_text_name(job, first, ask), _DEADLY))
+    return SerializedBatch.of(batch)
 
 
-def _name(job: Job, number: int, ask: Ask) -> str:
+def _text_name(job: Job, index: int, ask: Ask) -> str:
     try:
-        return str(ask(name_of, job, number))
+        return str(ask(text_name, job, index))
     except Died:
         return job.name

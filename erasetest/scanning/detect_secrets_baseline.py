@@ -1,4 +1,4 @@
-"""Secrets that a detect-secrets baseline file lists: known, and left out of a manifest."""
+"""Baseline files of detect-secrets: secrets that they list are left out of a manifest."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from erasetest.scanning.document import Document, Finding
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """For each file of a baseline, the SHA-1 of what its plugins found there.
+    """For each file of a baseline, the SHA-1 hashes of the secrets that it lists.
 
-    Entries that were audited as real secrets (`is_secret: true`) are none of them: those are what a
+    Entries that were audited as real secrets (`is_secret: true`) are left out: those are what a
     CLM must not remember.
     """
 
@@ -29,7 +29,7 @@ class Baseline:
         """Read a baseline.
 
         Raises:
-            BadInput: it cannot be read, or is none.
+            BadInput: the file cannot be read or is not a baseline.
         """
         try:
             found = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -48,19 +48,19 @@ class Baseline:
             raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise BadInput(
-                f"{path}: is no baseline: expected the JSON that `detect-secrets scan` writes"
+                f"{path}: is not a baseline: expected the JSON that `detect-secrets scan` writes"
             ) from None
 
-    def left(self, document: Document, findings: Sequence[Finding]) -> list[Finding]:
-        """The findings that are not listed for a file of this name.
+    def unlisted(self, document: Document, findings: Sequence[Finding]) -> list[Finding]:
+        """Return the findings that the baseline does not list for the document's file.
 
-        A baseline names files from the root of a repository; a file counts as one of them where its
-        path ends so.
+        A baseline names files relative to the root of a repository, so a file matches an entry if
+        its path ends with that name.
         """
-        hashes = self._of(document.path)
+        hashes = self._hashes_of(document.path)
         if not hashes or not findings:
             return list(findings)
-        listed = _listed(document, hashes)
+        listed = _listed_spans(document, hashes)
         return [
             finding
             for finding in findings
@@ -68,23 +68,27 @@ class Baseline:
             and not any(start < finding.end and finding.start < end for start, end in listed)
         ]
 
-    def _of(self, path: str) -> frozenset[str]:
+    def _hashes_of(self, path: str) -> frozenset[str]:
         parts = path.split("/")
         tails = ("/".join(parts[start:]) for start in range(len(parts)))
         return next((self.hashes[tail] for tail in tails if tail in self.hashes), frozenset())
 
 
-def _listed(document: Document, hashes: frozenset[str]) -> list[tuple[int, int]]:
-    """The places of what detect-secrets itself finds and the baseline lists."""
-    places = []
+def _listed_spans(document: Document, hashes: frozenset[str]) -> list[tuple[int, int]]:
+    """Return the spans of what detect-secrets itself finds and the baseline lists.
+
+    Our findings are compared by span too, since detect-secrets often hashes only a part of a
+    secret.
+    """
+    spans = []
     for line, _, masked in plugin_findings(document):
         value = masked.reveal()
         if _sha1(value) in hashes:
             at = line.text.find(value)
             while at >= 0:
-                places.append((line.start + at, line.start + at + len(value)))
+                spans.append((line.start + at, line.start + at + len(value)))
                 at = line.text.find(value, at + 1)
-    return places
+    return spans
 
 
 def _sha1(value: str) -> str:

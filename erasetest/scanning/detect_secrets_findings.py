@@ -1,7 +1,7 @@
-"""What detect-secrets' own plugins say of each line, from the lines that can hold something alone.
+"""Findings of detect-secrets' own plugins, computed from prefiltered lines.
 
-Our detectors find more, and whole secrets; this is for what is measured against detect-secrets
-itself: its baseline files, and the test that looking at few lines loses nothing.
+Our detectors find more secrets, and whole ones. These findings serve comparisons with
+detect-secrets itself: its baseline files, and the test that the prefilter loses nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from erasetest.scanning.required_literals import RequiredLiterals, required_lite
 
 
 class PluginFinding(NamedTuple):
-    """A value that a plugin yields for a line: often a part of the secret, such as `ghp`."""
+    """A value that a plugin yields for a line; often only a part of the secret, such as `ghp`."""
 
     line: Line
     type: str
@@ -37,11 +37,11 @@ class PluginFinding(NamedTuple):
 
 
 def plugin_findings(document: Document) -> Iterator[PluginFinding]:
-    """What each plugin yields for each line, before detect-secrets' filters; nothing is verified.
+    """Yield what each plugin finds in each line, without detect-secrets' filters or verification.
 
-    Its lines are those that are not too long for a `Document`.
+    Lines that are too long for a `Document` are left out.
     """
-    plugins, prefilter = _ready()
+    plugins, prefilter = _plugins_and_prefilter()
     for plugin, lines in zip(plugins, prefilter.lines(document), strict=True):
         for line in lines:
             for value in sorted(set(_values(plugin, document, line.text))):
@@ -49,8 +49,8 @@ def plugin_findings(document: Document) -> Iterator[PluginFinding]:
 
 
 def plugins_used() -> dict[str, BasePlugin]:
-    """The plugins, by the names of what they find."""
-    return {str(plugin.secret_type): plugin for plugin in _ready()[0]}
+    """Return the plugins by their secret types."""
+    return {str(plugin.secret_type): plugin for plugin in _plugins_and_prefilter()[0]}
 
 
 def _values(plugin: BasePlugin, document: Document, line: str) -> Iterator[str]:
@@ -67,28 +67,28 @@ def _values(plugin: BasePlugin, document: Document, line: str) -> Iterator[str]:
 
 
 @cache
-def _ready() -> tuple[list[BasePlugin], Prefilter]:
+def _plugins_and_prefilter() -> tuple[list[BasePlugin], Prefilter]:
     known: Mapping[str, type[BasePlugin]] = get_mapping_from_secret_type_to_class()
     plugins = [plugin() for _, plugin in sorted(known.items())]
-    return plugins, Prefilter([_clue(plugin) for plugin in plugins])
+    return plugins, Prefilter([_required(plugin) for plugin in plugins])
 
 
-# The plugin takes digits of every script for the port alone.
 _SHAPES = {
+    # Of this plugin's pattern, only the port allows digits of other scripts.
     "Public IP (ipv4)": r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]",
-    # Nine different digits are the fewest whose entropy is above 3 bits, 23 above 4.5.
+    # The plugins' entropy limits of 3 and 4.5 bits need 9 and 23 different characters.
     "Hex High Entropy String": r"[\"'][0-9A-Fa-f]{9}",
-    "Base64 High Entropy String": rf"[\"']{entropy.SIGNS}{{23}}",
+    "Base64 High Entropy String": rf"[\"']{entropy.BASE64_CHARACTER}{{23}}",
 }
 
 
-def _clue(plugin: BasePlugin) -> RequiredLiterals | None:
+def _required(plugin: BasePlugin) -> RequiredLiterals | None:
     name = str(plugin.secret_type)
     if name in _SHAPES:
         return RequiredLiterals(shapes=frozenset({_SHAPES[name]}))
     if isinstance(plugin, KeywordDetector):
-        return keywords.CLUE
+        return keywords.REQUIRED
     if isinstance(plugin, RegexBasedDetector):
         patterns: list[re.Pattern[str]] = list(plugin.denylist)
-        return tokens.CLUES.get(name) or required_literals_of(patterns)
+        return tokens.REQUIRED.get(name) or required_literals_of(patterns)
     return None

@@ -1,11 +1,12 @@
 """The parts of detect-secrets that the detectors use: its patterns and its heuristics.
 
-They are called directly, on lines. Its own scan is not used:
-- its settings are one object a process, which other code may have changed;
-- verification, which asks live services, is reached only through `analyze_line`, never from here;
-- it opens files in the locale's encoding and passes over the rest in silence;
-- it reports texts, not places, and for several formats a part of the secret alone (the `ghp` of a
-  GitHub token, a JSON Web Token without its signature).
+They are called directly, on lines. detect-secrets' own scan is not used, because
+- its settings are global to the process, and other code may have changed them;
+- it can verify secrets by requests to live services (only `analyze_line` does, which is never
+  called here);
+- it opens files in the locale's encoding and silently skips files that it cannot decode;
+- it reports texts instead of spans, and for several formats only a part of the secret (the `ghp` of
+  a GitHub token, a JSON Web Token without its signature).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import logging
 import warnings
 
 _shown = warnings.showwarning
-# Importing detect-secrets calls logging.captureWarnings(True) for the whole process: see below.
+# Importing detect-secrets calls logging.captureWarnings(True) for the whole process; this is undone
+# below.
 from detect_secrets.core.plugins.util import (  # noqa: E402
     get_mapping_from_secret_type_to_class,
 )

@@ -1,4 +1,4 @@
-"""All detectors on one document: every place of every secret, one kind a place."""
+"""Runs all detectors on one document and returns every place of every secret, one kind each."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from erasetest.errors import BadInput
-from erasetest.scanning.allowlist import is_allowlisted
-from erasetest.scanning.detect_secrets_parts import RegexBasedDetector
+from erasetest.scanning.detect_secrets_parts import CodeSnippet, RegexBasedDetector, allowlist
 from erasetest.scanning.detectors import (
     Detector,
     basic_auth,
@@ -24,58 +23,62 @@ from erasetest.scanning.detectors import (
     private_keys,
     tokens,
 )
-from erasetest.scanning.document import Document, Finding
+from erasetest.scanning.document import Document, Finding, Line
 from erasetest.scanning.heuristics import is_settings_file
 from erasetest.scanning.prefilter import Prefilter
 
 ENTRY_POINTS = "erasetest.detectors"
-"""The group of entry points by which users add detectors of their own: each a `Detector`, or a
-plugin in detect-secrets' form (`RegexBasedDetector`)."""
+"""Group of entry points by which users add their own detectors: each is a `Detector` or a plugin
+in detect-secrets' form (`RegexBasedDetector`)."""
 
-# Their detectors see every place, and leave some out for what stands around them.
-_COMPLETE = frozenset({"email", "ip-address", "private-key"})
-# Where a secret may start: at a word, or at any sign.
-_START = re.compile(r"(?<!\w)\w|[^\w\s]")
+# The detectors of these kinds see every place and reject some for their context, so that a
+# repetition of a finding must not bring a rejected place back.
+_NEVER_REPEATED = frozenset({"email", "ip-address", "private-key"})
+# A secret may start at the beginning of a word or at any other visible character.
+_SECRET_START = re.compile(r"(?<!\w)\w|[^\w\s]")
 
-_WORD = 8
+_MIN_WORD_LENGTH = 8
+"""Minimum length of a purely alphabetic secret whose repetitions count."""
 
-_LENGTHS = 64
+_MAX_SEPARATE_SEARCHES = 32
+"""Up to this number of secrets, a string search for each is faster than one pass for all."""
 
-# So many are looked for one by one.
-_FEW = 32
+_MAX_PREFIX_LENGTHS = 64
+"""Up to this number of different lengths, secrets are indexed by their whole text."""
 
-Order = tuple[bool, int, int, int, str]
+SortKey = tuple[bool, int, int, int, str]
 
 
 def find_secrets(document: Document) -> list[Finding]:
-    """Every place of every secret of a document, in order, none overlapping another.
+    """Return every place of every secret of a document, sorted and without overlaps.
 
-    A secret that one line gives away (`password = "…"`) is one wherever else it stands, unless in
-    the middle of a longer word or on a line with an allowlist pragma.
+    A secret that one line identifies (`password = "…"`) also counts where it is repeated, except
+    inside a longer word or on a line with an allowlist comment.
     """
     found: dict[Finding, int] = {}
-    ranked, prefilter = _ready(is_settings_file(document.path))
+    ranked, prefilter = prefiltered_detectors(is_settings_file(document.path))
     for (rank, detector), lines in zip(ranked, prefilter.lines(document), strict=True):
         for finding in detector.find(document, lines) if lines else ():
             if _counts(document, finding):
                 found.setdefault(finding, rank)
     spans = {(finding.start, finding.end) for finding in found}
-    # A repetition gives its kind to a finding of the same span, but never cuts up a longer one.
-    ordered = [(_order(finding, rank, False), finding) for finding, rank in found.items()]
+    # A repetition may replace the kind of a finding with the same span, but never splits a longer
+    # finding.
+    ordered = [(_sort_key(finding, rank, False), finding) for finding, rank in found.items()]
     ordered += [
-        (_order(finding, rank, (finding.start, finding.end) not in spans), finding)
+        (_sort_key(finding, rank, (finding.start, finding.end) not in spans), finding)
         for finding, rank in _repetitions(document, found)
         if finding not in found and _counts(document, finding)
     ]
-    return _disjoint(finding for _, finding in sorted(ordered, key=lambda pair: pair[0]))
+    return _without_overlaps(finding for _, finding in sorted(ordered, key=lambda pair: pair[0]))
 
 
 @cache
 def ranked_detectors() -> tuple[tuple[int, Detector], ...]:
-    """All detectors, the most specific first: where findings overlap, the first one's kind stands.
+    """Return all detectors with their ranks, most specific first; the lowest rank wins an overlap.
 
     Raises:
-        BadInput: an entry point of a user cannot be loaded, or is no detector.
+        BadInput: an entry point of a user cannot be loaded or is not a detector.
     """
     groups = (
         [_loaded(entry) for entry in sorted(entry_points(group=ENTRY_POINTS))],
@@ -93,10 +96,12 @@ def ranked_detectors() -> tuple[tuple[int, Detector], ...]:
 
 
 @cache
-def _ready(in_settings: bool) -> tuple[tuple[tuple[int, Detector], ...], Prefilter]:
+def prefiltered_detectors(
+    is_settings: bool,
+) -> tuple[tuple[tuple[int, Detector], ...], Prefilter]:
+    """Return all ranked detectors and the prefilter for settings files or for other files."""
     ranked = ranked_detectors()
-    clues = [(in_settings and detector.clue_in_settings) or detector.clue for _, detector in ranked]
-    return ranked, Prefilter(clues)
+    return ranked, Prefilter([detector.required_in(is_settings) for _, detector in ranked])
 
 
 def _loaded(entry: EntryPoint) -> Detector:
@@ -111,8 +116,8 @@ def _loaded(entry: EntryPoint) -> Detector:
     if isinstance(given, type) and issubclass(given, RegexBasedDetector):
         if given.analyze_string is not RegexBasedDetector.analyze_string:
             raise BadInput(
-                f"the detector {entry.name} ({entry.value}) does more than its denylist: give an "
-                "erasetest Detector instead"
+                f"the detector {entry.name} ({entry.value}) overrides analyze_string, and only its "
+                "denylist would be used: provide an erasetest Detector instead"
             )
         return tokens.of_plugin(given)
     raise BadInput(
@@ -121,60 +126,79 @@ def _loaded(entry: EntryPoint) -> Detector:
     )
 
 
-def _order(finding: Finding, rank: int, late: bool) -> Order:
-    return late, rank, finding.start - finding.end, finding.start, finding.kind
+def _sort_key(finding: Finding, rank: int, is_late: bool) -> SortKey:
+    return is_late, rank, finding.start - finding.end, finding.start, finding.kind
 
 
 def _counts(document: Document, finding: Finding) -> bool:
     line = document.line_at(finding.start)
-    return line is not None and not is_allowlisted(document, line)
+    return line is not None and not _is_allowlisted(document, line)
+
+
+def _is_allowlisted(document: Document, line: Line) -> bool:
+    """Return whether a comment allowlists the line, by the rules of detect-secrets.
+
+    The comment is `# pragma: allowlist secret` on the line itself, or `# pragma: allowlist
+    nextline secret` on the line before.
+    """
+    before = document.line_at(line.start - 1) if line.start else None
+    previous = before.text if before else ""
+    if "pragma" not in line.text and "pragma" not in previous:
+        return False
+    snippet = CodeSnippet([previous, line.text], start_line=0, target_index=1)
+    return bool(allowlist.is_line_allowlisted(document.path, line.text, snippet))
 
 
 def _repetitions(document: Document, found: dict[Finding, int]) -> Iterator[tuple[Finding, int]]:
     text = document.text
     known: dict[str, dict[str, tuple[int, Finding]]] = {}
     for finding, rank in found.items():
-        if finding.kind not in _COMPLETE:
+        if finding.kind not in _NEVER_REPEATED:
             known.setdefault(text[finding.start : finding.end], {})[finding.kind] = rank, finding
     for secret, at in _occurrences(text, known):
-        if _stands_alone(text, at, at + len(secret)):
+        if _is_separate(text, at, at + len(secret)):
             for rank, finding in known[secret].values():
                 yield replace(finding, start=at, end=at + len(secret)), rank
 
 
 def _occurrences(text: str, secrets: Collection[str]) -> Iterator[tuple[str, int]]:
-    """Each secret and each place where it starts as a word or sign of its own would."""
-    if len(secrets) <= _FEW:
+    """Yield each secret with each place where it occurs at a possible start of a secret."""
+    if len(secrets) <= _MAX_SEPARATE_SEARCHES:
         for secret in secrets:
             at = text.find(secret)
             while at >= 0:
-                if _START.match(text, at):
+                if _SECRET_START.match(text, at):
                     yield secret, at
                 at = text.find(secret, at + 1)
         return
-    # One pass for all secrets: a file may hold a hundred thousand of them. They are told apart by
-    # their beginnings: by all of it where there are few lengths, else by the half or more of it.
+    # One pass for all secrets: a file may contain a hundred thousand of them. They are indexed by
+    # prefix: the whole secret if there are few lengths, else its longest prefix of a power of two.
     lengths = {len(secret) for secret in secrets}
-    alike: dict[str, list[str]] = {}
+    by_prefix: dict[str, list[str]] = {}
     for secret in secrets:
-        known = len(secret) if len(lengths) <= _LENGTHS else 1 << (len(secret).bit_length() - 1)
-        alike.setdefault(secret[:known], []).append(secret)
-    beginnings = sorted({len(beginning) for beginning in alike})
-    for start in _START.finditer(text):
+        size = (
+            len(secret)
+            if len(lengths) <= _MAX_PREFIX_LENGTHS
+            else 1 << (len(secret).bit_length() - 1)
+        )
+        by_prefix.setdefault(secret[:size], []).append(secret)
+    prefix_lengths = sorted({len(prefix) for prefix in by_prefix})
+    for start in _SECRET_START.finditer(text):
         at = start.start()
-        for length in beginnings:
-            for secret in alike.get(text[at : at + length], ()):
+        for length in prefix_lengths:
+            for secret in by_prefix.get(text[at : at + length], ()):
                 if text.startswith(secret, at):
                     yield secret, at
 
 
-def _stands_alone(text: str, start: int, end: int) -> bool:
+def _is_separate(text: str, start: int, end: int) -> bool:
+    """Return whether a repeated secret is separate, not a part of a longer word."""
     before, after = text[max(0, start - 1) : start], text[end : end + 1]
-    if text[start:end].isalpha() and end - start < _WORD:
-        # A short word is one in many places where it is no secret.
+    if text[start:end].isalpha() and end - start < _MIN_WORD_LENGTH:
+        # A short word occurs in many places where it is not a secret.
         return False
     if text[start:end].isalpha():
-        # A password that is a plain word stands for itself as a whole string, not in every name.
+        # A password that is a plain word counts only as a whole string, not inside names.
         return before == after != "" and before in "\"'`"
     return not _joins(text[end - 1], after)
 
@@ -183,8 +207,8 @@ def _joins(left: str, right: str) -> bool:
     return all(side.isalnum() or side == "_" for side in (left, right))
 
 
-def _disjoint(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings that overlap none before them, sorted by place."""
+def _without_overlaps(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings that overlap none of the earlier ones, sorted by position."""
     kept: list[tuple[int, int, Finding]] = []
     for finding in findings:
         at = bisect_left(kept, finding.end, key=lambda item: item[0])

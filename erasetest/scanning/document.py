@@ -1,4 +1,4 @@
-"""The text of a file as detectors see it, and what they find in it."""
+"""The text of a file as detectors see it, and the findings that they return."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from erasetest.samples import Masked
 
 Confidence = Literal["high", "medium", "low"]
 
-LONGEST_LINE = 10_000
-"""Characters of a line that is scanned: longer ones are data or minified code, and take detectors
-of keywords seconds each."""
+CONFIDENCES: tuple[Confidence, ...] = ("low", "medium", "high")
+"""All confidences in ascending order."""
+
+MAX_LINE_LENGTH = 10_000
+"""Maximum number of characters of a line that is scanned. Longer lines are data or minified code,
+and the keyword detectors take seconds on each."""
 
 # As open() in text mode splits: a form feed or a Unicode separator does not end a line of code.
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
-_BREAK = re.compile(r"\r\n|\r|\n")
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A half-open span `[start, end)` of code points that holds a secret, its kind, and how sure.
+    """A half-open span `[start, end)` of code points that contains a secret, with its kind.
 
-    Confidence is `high` where the secret's own form names what it is, `medium` where what stands
-    around it does, and `low` where it only looks random.
+    Confidence is `high` if the format of the secret identifies it, `medium` if the code around it
+    does (a variable name, a URL), and `low` if it only looks random.
     """
 
     start: int
@@ -38,7 +41,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line: its span with the line break, and its text without trailing space."""
+    """A line: its span including the line break, and its text without trailing whitespace."""
 
     start: int
     end: int
@@ -47,14 +50,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Document:
-    """A file's text and its lines. Nothing is split before it is asked for."""
+    """A file's text with access to its lines, which are split on first use."""
 
     path: str
     content: Masked
 
     @classmethod
     def of(cls, path: str, text: str) -> Document:
-        """A document; offsets count the text's code points, line breaks as they are."""
+        """Return a document. Offsets are code points, with the original line breaks."""
         return cls(path, Masked(text))
 
     @property
@@ -64,60 +67,61 @@ class Document:
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
-        """All lines but those that are too long to be scanned."""
-        return tuple(line for line in self._all_lines() if len(line.text) <= LONGEST_LINE)
+        """All lines of at most `MAX_LINE_LENGTH` characters."""
+        return tuple(line for line in self._all_lines() if len(line.text) <= MAX_LINE_LENGTH)
 
     @cached_property
     def long_lines(self) -> tuple[Line, ...]:
-        """The lines that are too long to be scanned."""
+        """All lines of more than `MAX_LINE_LENGTH` characters, which are not scanned."""
         text = self.text
-        if len(text) <= LONGEST_LINE or max(map(len, text.split("\n"))) <= LONGEST_LINE:
+        if len(text) <= MAX_LINE_LENGTH or max(map(len, text.split("\n"))) <= MAX_LINE_LENGTH:
             return ()
-        return tuple(line for line in self._all_lines() if len(line.text) > LONGEST_LINE)
+        return tuple(line for line in self._all_lines() if len(line.text) > MAX_LINE_LENGTH)
 
     def line_at(self, position: int) -> Line | None:
-        """The line that the code point at `position` stands in; None in a line that is too long."""
+        """Return the line that contains the code point at `position`; None if it is a long line."""
         text = self.text
         if not 0 <= position < len(text):
             return None
-        if self._has_other_breaks:
+        if self._has_carriage_return_breaks:
             index = bisect_right(self.lines, position, key=lambda line: line.start) - 1
             line = self.lines[index] if index >= 0 else None
             return line if line is not None and position < line.end else None
-        if self._long and self._long[-1][0] <= position < self._long[-1][1]:
+        if self._long_spans and self._long_spans[-1][0] <= position < self._long_spans[-1][1]:
             return None
         start = text.rfind("\n", 0, position) + 1
         end = text.find("\n", position) + 1 or len(text)
         line = Line(start, end, text[start:end].rstrip())
-        if len(line.text) <= LONGEST_LINE:
+        if len(line.text) <= MAX_LINE_LENGTH:
             return line
-        # The next place is often in the same one, and its ends are far.
-        self._long.append((start, end))
+        # The next position is often in the same long line, whose ends take long to search.
+        self._long_spans.append((start, end))
         return None
 
     def end_at(self, position: int) -> int:
-        """Where the line of a position ends, however long it is."""
-        if self._has_other_breaks:
-            index = bisect_right(self._ends, position)
-            return self._ends[index] if index < len(self._ends) else len(self.text)
+        """Return the end of the line that contains `position`, however long the line is."""
+        if self._has_carriage_return_breaks:
+            index = bisect_right(self._line_ends, position)
+            return self._line_ends[index] if index < len(self._line_ends) else len(self.text)
         return self.text.find("\n", position) + 1 or len(self.text)
 
     def number_of(self, line: Line) -> int:
-        """The number of a line, from 1."""
-        if self._has_other_breaks:
-            return 1 + bisect_right(self._ends, line.start)
+        """Return the number of a line, counted from 1."""
+        if self._has_carriage_return_breaks:
+            return 1 + bisect_right(self._line_ends, line.start)
         return 1 + self.text.count("\n", 0, line.start)
 
     @cached_property
-    def _long(self) -> list[tuple[int, int]]:
+    def _long_spans(self) -> list[tuple[int, int]]:
         return []
 
     @cached_property
-    def _ends(self) -> list[int]:
-        return [match.end() for match in _BREAK.finditer(self.text)]
+    def _line_ends(self) -> list[int]:
+        return [match.end() for match in _LINE_BREAK.finditer(self.text)]
 
     @cached_property
-    def _has_other_breaks(self) -> bool:
+    def _has_carriage_return_breaks(self) -> bool:
+        # A lone "\r" ends a line too; only then is a search for "\n" not enough.
         return self.text.count("\r") != self.text.count("\r\n")
 
     def _all_lines(self) -> Iterator[Line]:

@@ -1,12 +1,13 @@
-"""Whether a string looks random, or is made of words, names and the like: a model of letter pairs.
+"""Classifies strings as random or as made of words, by a bigram model of letters.
 
-Neighbours in a text are evidence. Two letters of a word speak for words by how much more often one
-follows the other in the names of code than among random letters. A change of case within letters,
-or a digit beside a letter, speaks for a random string. A text looks random if one stretch of it
-does, so that a key behind a long path is not lost among the words. Separators and pairs of digits
-say nothing: digits alone never look random. Numbers are quarters of a bit.
+Each pair of neighbouring characters contributes evidence. For two letters of a word it is the
+log-likelihood ratio of the pair in identifiers of code against random letters. A change of case
+within letters, or a digit next to a letter, is evidence for a random string. A text looks random if
+any substring of it does, so that a key after a long path is not outweighed by the words. Separators
+and pairs of digits are neutral: digits alone never look random. Evidence is positive for words, and
+its unit is a quarter of a bit.
 
-`benchmarks/gibberish.py` counted the pairs, and measures how often the answer is wrong.
+`benchmarks/gibberish.py` computes the table of pairs and measures the error rates.
 """
 
 from __future__ import annotations
@@ -44,34 +45,42 @@ c9jemdack00ie9fn08fra93ae6
 adgdje89e00hhlar0dnm3bda30
 h11bwd11k11888kb18d18111b8
 """
-"""A row for a first letter, a sign for a second: its evidence, above `ZERO`, in base 36."""
+"""Evidence of each pair in base 36, plus `ZERO`: a row per first letter, a digit per second."""
 
 ZERO = 16
+"""Base 36 value of neutral evidence."""
+
 PIECE = re.compile(r"(?P<word>[A-Z]?[a-z]+|[A-Z]+(?![a-z]))|[0-9]+")
-"""A word within camel case, or a number."""
+"""A word of a camel case name, or a number."""
 
 _PAIRS = {
-    first + second: int(sign, 36) - ZERO
+    first + second: int(digit, 36) - ZERO
     for first, row in zip(ascii_lowercase, TABLE.split(), strict=True)
-    for second, sign in zip(ascii_lowercase, row, strict=True)
+    for second, digit in zip(ascii_lowercase, row, strict=True)
 }
-_WORD_ON_WORD = -6
-_DIGIT_ON_WORD = -10
-_LIMIT = -48
+_CASE_CHANGE = -6
+"""Evidence of a word directly after a word."""
+
+_DIGIT_CHANGE = -10
+"""Evidence of a digit next to a letter."""
+
+_MAX_RANDOM_EVIDENCE = -48
+"""Maximum evidence of a substring that looks random: 12 bits."""
 
 
 def is_random(text: str) -> bool:
-    """Whether a text looks random. Meant for 20 characters and more: a few can never look it."""
-    return least_evidence(text) <= _LIMIT and not _is_in_a_row(text)
+    """Return whether a text looks random. Intended for 20 or more characters; a few never do."""
+    return min_evidence(text) <= _MAX_RANDOM_EVIDENCE and not _is_sequence(text)
 
 
-def least_evidence(text: str) -> int:
-    """The evidence for words in the stretch that has the least, at most 0 (an empty stretch's)."""
-    least = here = 0
+def min_evidence(text: str) -> int:
+    """Return the minimum evidence for words over all substrings, at most 0 (the empty one's)."""
+    # Kadane's algorithm for the minimum.
+    minimum = here = 0
     for evidence in _evidence(text):
         here = min(0, here + evidence)
-        least = min(least, here)
-    return least
+        minimum = min(minimum, here)
+    return minimum
 
 
 def _evidence(text: str) -> Iterator[int]:
@@ -79,14 +88,14 @@ def _evidence(text: str) -> Iterator[int]:
     for piece in PIECE.finditer(text):
         word = piece["word"]
         if piece.start() == end:
-            yield _WORD_ON_WORD if word and after_word else _DIGIT_ON_WORD
+            yield _CASE_CHANGE if word and after_word else _DIGIT_CHANGE
         end, after_word = piece.end(), bool(word)
         if word:
             for first, second in pairwise(word.lower()):
                 yield _PAIRS[first + second]
 
 
-def _is_in_a_row(text: str) -> bool:
-    """Whether most characters follow their neighbour or repeat it, as in alphabets and fillers."""
+def _is_sequence(text: str) -> bool:
+    """Return whether most characters repeat or succeed their neighbour, as in alphabets."""
     steps = [abs(ord(second) - ord(first)) <= 1 for first, second in pairwise(text)]
     return 2 * sum(steps) > len(steps)

@@ -1,8 +1,8 @@
-"""What keywords and entropy share: they guess, and detect-secrets' heuristics rule guesses out.
+"""Heuristics of detect-secrets that reject guessed secrets (keywords, idioms, entropy).
 
-The heuristics on a whole file or line (lock files, swagger files, style sheets; identifiers; calls)
-hold for guesses alone. detect-secrets lets them silence every plugin: it would not see a GitHub
-token that is the argument of a call.
+Heuristics on a whole file or line (lock files, swagger files; identifiers; calls) apply only to
+guesses. detect-secrets lets them silence every plugin, so that it misses a GitHub token that is the
+argument of a call.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _UNQUOTED = re.compile(
 )
 
 
-def is_guessed_in(document: Document) -> bool:
-    """Whether guesses are made in this file at all (none in lock files and the like)."""
+def allows_guesses(document: Document) -> bool:
+    """Return whether guesses count in this file; they do not in lock files and similar files."""
     name = document.path
     return not (
         heuristic.is_non_text_file(name)
@@ -36,8 +36,8 @@ def is_guessed_in(document: Document) -> bool:
     )
 
 
-def is_ruled_out(value: str, line: str) -> bool:
-    """Whether detect-secrets' heuristics take a guessed secret of a line for something else."""
+def is_rejected(value: str, line: str) -> bool:
+    """Return whether detect-secrets' heuristics reject a guessed secret of a line."""
     return (
         heuristic.is_potential_uuid(value)
         or heuristic.is_likely_id_string(value, line)
@@ -50,24 +50,25 @@ def is_ruled_out(value: str, line: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class QuotedLine:
-    """A line whose value may have been put in quotes, the first of them at `quote`."""
+    """A line whose value may have been put in quotes, with the first quote at `quote`."""
 
     text: str = field(repr=False)
     start: int
     quote: int
 
     def finding(self, span: tuple[int, int], kind: str, confidence: Confidence) -> Finding:
-        """A finding in the document from a span of this line."""
+        """Return a finding in the document for a span of this line."""
+        # The quote that was inserted before the span is not in the document.
         start, end = (self.start + at - (at > self.quote) for at in span)
         return Finding(start, end, kind, confidence)
 
 
 def with_quotes(document: Document, line: Line) -> QuotedLine:
-    """A line of a settings file with its value in quotes; any other line as it is.
+    """Put the value of a line of a settings file in quotes; leave any other line as it is.
 
-    Settings files need no quotes around a value, and the patterns that guess need them to keep
-    their noise low. (detect-secrets parses YAML and INI files for that; files of strangers are
-    better not parsed, and a line at a time keeps the places exact.)
+    Values in settings files need no quotes, but the patterns that guess require them to limit
+    false positives. detect-secrets parses YAML and INI files instead; working on single lines
+    avoids parsing untrusted files and keeps spans exact.
     """
     match = _UNQUOTED.match(line.text) if is_settings_file(document.path) else None
     if match is None:
@@ -79,7 +80,7 @@ def with_quotes(document: Document, line: Line) -> QuotedLine:
 
 @lru_cache(1024)
 def is_settings_file(path: str) -> bool:
-    """Whether values need no quotes in a file of this name."""
+    """Return whether a file of this name is a settings file, in which values need no quotes."""
     name = PurePath(path)
     return (
         name.suffix.lower() in _SETTINGS_SUFFIXES

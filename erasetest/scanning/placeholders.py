@@ -1,4 +1,4 @@
-"""Texts that stand where a secret would stand and are none."""
+"""Recognizes placeholders: values in the place of a secret that are not one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WORDS = (
     "changeit changeme default demo dummy example false foobar none null optional redacted "
     "required sample string test testing todo true undefined unset unused value"
 )
-# Letters alone around a word for secrets: the name of a field, setting or environment variable.
+# Only letters around a word for secrets: the name of a field, setting or environment variable.
 _SHORT = "(?:api|key|pass|pwd)s?"
 _NAME = re.compile(
     r"[a-z_.\- ]*"
@@ -20,21 +20,21 @@ _NAME = re.compile(
     r"[a-z_.\- ]*",
     re.IGNORECASE,
 )
-_LEFT_OUT = re.compile(
+_TEMPLATE = re.compile(
     r"\.\.\.|…|x{4}|example|\*\*\*|\AENC\[|%[sdr]|%\(\w+\)|\{\w*\}"
     r"|(?:replace|change)[-_ ]?(?:me|this|it)",
     re.IGNORECASE,
 )
-# Where a secret is kept, instead of the secret: a place in a store, a file, a class, a pattern.
+# A reference to a secret: an entry of a secret store, a file, a class, a pattern.
 _REFERENCE = re.compile(
     r"(?:op|vault|ssm|secret|file|gcpsm|awssm|env|ref)s?:.*|a?arn:aws[\w\-]*:.*|projects/.*"
     r"|(?:[a-z][a-z_\-]*[/.]){2,}[a-zA-Z_\-]+|[\w.\-]+\.(?:pub|pem|key|crt|txt|json|ya?ml)"
     r"|[A-Z]:\\.*|.*\[[A-Za-z0-9]-[A-Za-z0-9].*\].*|\[[\w ]+\]|_blank"
 )
-# A path, or a few words with dashes, which is what secrets are called and not what they are.
+# A path, or a few words joined by dashes: the name of a secret rather than its value.
 _PATH = re.compile(r"(?:~|\.{1,2})?/[\w./\-]+|[a-z]{2,}(?:[-_][a-z]{2,}){1,2}(?:[-_]v?[0-9])?")
 _REPEATED = re.compile(r"(.)\1{7}")
-# What many programs come with.
+# Default passwords of common programs.
 _DEFAULTS = frozenset(
     [
         "admin",
@@ -57,19 +57,20 @@ _DEFAULTS = frozenset(
     ]
 )
 _WORD_SET = frozenset(_WORDS.split())
-_FEWEST_CHARACTERS = 7
+_MIN_DISTINCT_CHARACTERS = 7
+"""Minimum number of distinct characters of a real token."""
 
 
 def is_placeholder(value: str) -> bool:
-    """Whether a password is none: a template, a name for one, a filler, or too short to tell.
+    """Return whether a password is a placeholder: a template, a name, a filler, or too short.
 
-    Passwords such as `mysecret` are lost to this on purpose: any CLM guesses them, so that they say
-    nothing about what it remembers.
+    This rejects weak passwords such as `mysecret` on purpose: any CLM guesses them, so they are no
+    evidence of memorization.
     """
     return (
         len(value) < MIN_LENGTH
         or len(set(value)) == 1
-        or _LEFT_OUT.search(value) is not None
+        or _TEMPLATE.search(value) is not None
         or value.lower().strip("<>[]{}()._- ") in _WORD_SET
         or _NAME.fullmatch(value) is not None
         or _REFERENCE.fullmatch(value) is not None
@@ -82,14 +83,14 @@ def is_placeholder(value: str) -> bool:
 
 
 def is_filler(token: str) -> bool:
-    """Whether a token of a known format is an example: `AKIA…EXAMPLE`, `ghp_xxxx…`."""
+    """Return whether a token of a known format is an example: `AKIA…EXAMPLE`, `ghp_xxxx…`."""
     return (
         "EXAMPLE" in token.upper()
-        or len(set(token)) < _FEWEST_CHARACTERS
+        or len(set(token)) < _MIN_DISTINCT_CHARACTERS
         or _REPEATED.search(token) is not None
     )
 
 
 def is_default(password: str) -> bool:
-    """Whether a password is one that many programs come with, which says nothing of a CLM."""
+    """Return whether a password is a common default, which is no evidence of memorization."""
     return password.lower() in _DEFAULTS

@@ -1,7 +1,7 @@
-"""Which lines of a text are worth a detector's look: all clues of all detectors, found at once.
+"""Selects the lines of a text that a detector needs to see, for all detectors in one pass.
 
-With the extra `hyperscan` one automaton reads the text once; without it each word is a string
-search and each shape a pattern of `re`. Both find the same lines.
+With the extra `hyperscan`, one automaton reads the text once. Without it, each word is a string
+search and each shape a pattern of `re`. Both select the same lines.
 """
 
 from __future__ import annotations
@@ -16,26 +16,27 @@ from typing import Any, Protocol
 from erasetest.scanning.document import Document, Line
 from erasetest.scanning.required_literals import (
     ASCII_IN_RUN,
-    BEYOND,
     IN_RUN,
+    NON_ASCII,
     RequiredLiterals,
-    plain,
+    fold_to_ascii,
 )
 
 Hits = list[list[int]]
-"""For each sign, places in lines that hold it, ascending; in one line one or more."""
+"""For each search term, ascending positions inside the lines that contain it, at least one per
+line."""
 
 
 class Engine(Protocol):
-    """Finds the places of signs."""
+    """Finds the positions of search terms."""
 
     def hits(self, text: str) -> Hits:
-        """Places of each of the signs that the engine was made with."""
+        """Return positions of each of the engine's search terms, in the order of the terms."""
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
-    """All that is looked for, each once."""
+class SearchTerms:
+    """The distinct words, runs and shapes of several `RequiredLiterals`, in this order."""
 
     words: tuple[str, ...]
     runs: tuple[int, ...]
@@ -43,45 +44,48 @@ class Signs:
 
 
 class Prefilter:
-    """Finds the lines that hold each of several clues."""
+    """Selects the lines that contain required literals, for several sets of them at once."""
 
     def __init__(
-        self, clues: Sequence[RequiredLiterals | None], *, hyperscan: bool | None = None
+        self, required: Sequence[RequiredLiterals | None], *, hyperscan: bool | None = None
     ) -> None:
-        """A clue that is None holds in every line.
+        """Index the search terms.
 
         Args:
-            clues: what to look for.
-            hyperscan: whether to use it; None: where it is installed.
+            required: the sets of literals; None selects every line.
+            hyperscan: whether to use Hyperscan; None uses it if it is installed.
         """
         words, runs, shapes = (
-            sorted({sign for clue in clues if clue for sign in getattr(clue, name)})
+            sorted({term for literals in required if literals for term in getattr(literals, name)})
             for name in ("words", "runs", "shapes")
         )
-        numbers = {sign: number for number, sign in enumerate([*words, *runs, *shapes])}
-        self._signs_of = [
-            None if clue is None else sorted(numbers[sign] for sign in _signs(clue))
-            for clue in clues
+        numbers = {term: number for number, term in enumerate([*words, *runs, *shapes])}
+        self._terms_of = [
+            None if literals is None else sorted(numbers[term] for term in _terms(literals))
+            for literals in required
         ]
-        automaton = has_hyperscan() if hyperscan is None else hyperscan
-        signs = Signs(tuple(words), tuple(runs), tuple(shapes))
-        self.engine: Engine = _Automaton(signs) if automaton else _Searches(signs)
+        terms = SearchTerms(tuple(words), tuple(runs), tuple(shapes))
+        use_hyperscan = has_hyperscan() if hyperscan is None else hyperscan
+        self.engine: Engine = _HyperscanEngine(terms) if use_hyperscan else _SearchEngine(terms)
 
     def lines(self, document: Document) -> list[Sequence[Line]]:
-        """For each clue the lines that hold it, in order, and perhaps some that do not."""
+        """Return, for each set of literals, all lines that contain one of them, in order.
+
+        A few lines that contain none may be among them.
+        """
         known: dict[int, Line] = {}
-        by_sign = [
-            list(_lines_at(document, places, known)) if places else []
-            for places in self.engine.hits(document.text)
+        by_term = [
+            list(_lines_at(document, positions, known)) if positions else []
+            for positions in self.engine.hits(document.text)
         ]
         return [
-            document.lines if signs is None else _together([by_sign[sign] for sign in signs])
-            for signs in self._signs_of
+            document.lines if terms is None else _merged([by_term[term] for term in terms])
+            for terms in self._terms_of
         ]
 
 
 def has_hyperscan() -> bool:
-    """Whether the extra `hyperscan` is installed, and works on this machine."""
+    """Return whether the extra `hyperscan` is installed and works on this machine."""
     try:
         import hyperscan
     except ImportError:
@@ -89,25 +93,25 @@ def has_hyperscan() -> bool:
     return hasattr(hyperscan, "Database")
 
 
-def _signs(clue: RequiredLiterals) -> list[str | int]:
-    return [*clue.words, *clue.runs, *clue.shapes]
+def _terms(literals: RequiredLiterals) -> list[str | int]:
+    return [*literals.words, *literals.runs, *literals.shapes]
 
 
-def _lines_at(document: Document, places: list[int], known: dict[int, Line]) -> Iterator[Line]:
+def _lines_at(document: Document, positions: list[int], known: dict[int, Line]) -> Iterator[Line]:
     end = 0
-    for place in places:
-        if place < end:
+    for position in positions:
+        if position < end:
             continue
-        line = known.get(place) or document.line_at(place)
+        line = known.get(position) or document.line_at(position)
         if line is None:
-            end = document.end_at(place)
+            end = document.end_at(position)
         else:
-            known[place] = line
+            known[position] = line
             end = line.end
             yield line
 
 
-def _together(found: list[list[Line]]) -> list[Line]:
+def _merged(found: list[list[Line]]) -> list[Line]:
     found = [lines for lines in found if lines]
     if len(found) < 2:
         return found[0] if found else []
@@ -115,18 +119,18 @@ def _together(found: list[list[Line]]) -> list[Line]:
     return [starts[start] for start in sorted(starts)]
 
 
-class _Searches:
-    """A search for each few words that share letters, one scan for all runs, one a shape."""
+class _SearchEngine:
+    """One string search per shared substring of words, one pass for all runs, one per shape."""
 
-    def __init__(self, signs: Signs) -> None:
-        self.signs = signs
-        self.stems = _stems(signs.words)
-        self.shapes = [re.compile(source) for source in signs.shapes]
+    def __init__(self, terms: SearchTerms) -> None:
+        self.terms = terms
+        self.stems = _stems(terms.words)
+        self.shapes = [re.compile(source) for source in terms.shapes]
 
     def hits(self, text: str) -> Hits:
-        text = plain(text)
+        text = fold_to_ascii(text)
         lower = text.lower()
-        found: Hits = [[] for _ in self.signs.words]
+        found: Hits = [[] for _ in self.terms.words]
         for stem, words in self.stems.items():
             at = lower.find(stem)
             while at >= 0:
@@ -134,50 +138,57 @@ class _Searches:
                     if lower.startswith(word, at - offset):
                         found[number].append(at - offset)
                 at = lower.find(stem, at + 1)
-        if self.signs.runs:
-            spans = list(_runs(text, min(self.signs.runs)))
+        if self.terms.runs:
+            spans = list(_runs(text, min(self.terms.runs)))
             found += (
-                [start for start, length in spans if length >= least] for least in self.signs.runs
+                [start for start, length in spans if length >= minimum]
+                for minimum in self.terms.runs
             )
         found += ([match.start() for match in shape.finditer(text)] for shape in self.shapes)
         return found
 
 
-_STEM = 3
-"""Letters that words share, at least."""
+_MIN_STEM_LENGTH = 3
+"""Minimum length of a substring that words share."""
 
-Word = tuple[int, int, str]
-"""A word's number, where a stem stands in it, and the word."""
+WordOfStem = tuple[int, int, str]
+"""The number of a word, the offset of a stem in it, and the word."""
 
 
-def _stems(words: Sequence[str]) -> dict[str, list[Word]]:
-    """Few texts such that each word holds one of them."""
+def _stems(words: Sequence[str]) -> dict[str, list[WordOfStem]]:
+    """Return a small set of substrings such that each word contains one of them.
+
+    The cover is greedy: the substring of most words first.
+    """
     left = dict(enumerate(words))
-    stems: dict[str, list[Word]] = {}
+    stems: dict[str, list[WordOfStem]] = {}
     while left:
         shared = Counter(stem for word in left.values() for stem in {*_substrings(word), word})
         stem = max(shared, key=lambda stem: (shared[stem], len(stem), stem))
-        holding = [number for number, word in left.items() if stem in word]
-        stems[stem] = [(number, left[number].index(stem), left.pop(number)) for number in holding]
+        containing = [number for number, word in left.items() if stem in word]
+        stems[stem] = [
+            (number, left[number].index(stem), left.pop(number)) for number in containing
+        ]
     return stems
 
 
 def _substrings(word: str) -> Iterator[str]:
     for start in range(len(word)):
-        for end in range(start + _STEM, len(word) + 1):
+        for end in range(start + _MIN_STEM_LENGTH, len(word) + 1):
             yield word[start:end]
 
 
-_SIGNS_OF_RUNS = bytes(
+# Maps each byte in a run to "a" and each other byte to a space, so that runs are string searches.
+_RUN_MARKS = bytes(
     ord("a") if byte >= 0x80 or chr(byte) in ASCII_IN_RUN else ord(" ") for byte in range(256)
 )
 
 
-def _runs(text: str, least: int) -> Iterator[tuple[int, int]]:
-    """Where runs of at least so many bytes begin, and their lengths, in characters and bytes."""
+def _runs(text: str, minimum: int) -> Iterator[tuple[int, int]]:
+    """Yield the start, in characters, and the length, in bytes, of each run of `minimum` bytes."""
     data = text.encode(errors="surrogatepass")
-    marked = data.translate(_SIGNS_OF_RUNS) + b" "
-    run = b"a" * least
+    marked = data.translate(_RUN_MARKS) + b" "
+    run = b"a" * minimum
     starts, lengths = [], []
     at = marked.find(run)
     while at >= 0:
@@ -185,36 +196,37 @@ def _runs(text: str, least: int) -> Iterator[tuple[int, int]]:
         starts.append(at)
         lengths.append(end - at)
         at = marked.find(run, end)
-    places = starts if len(data) == len(text) else _in_characters(data, starts)
-    return zip(places, lengths, strict=True)
+    positions = starts if len(data) == len(text) else _character_positions(data, starts)
+    return zip(positions, lengths, strict=True)
 
 
-class _Automaton:
-    """All signs as one automaton over the text's UTF-8."""
+class _HyperscanEngine:
+    """All search terms as one automaton over the text's UTF-8."""
 
-    def __init__(self, signs: Signs) -> None:
-        self.words = len(signs.words)
+    def __init__(self, terms: SearchTerms) -> None:
+        self.word_count = len(terms.words)
         self.sources = [
-            *(re.escape(word) for word in signs.words),
-            # A run ends with what is no part of it, or it would be told of at each of its letters.
-            *(f"[{IN_RUN}]{{{length}}}[^{IN_RUN}]" for length in signs.runs),
-            *signs.shapes,
+            *(re.escape(word) for word in terms.words),
+            # Without the character after the run, each further character of it would be a match.
+            *(f"[{IN_RUN}]{{{length}}}[^{IN_RUN}]" for length in terms.runs),
+            *terms.shapes,
         ]
-        ends = range(self.words, self.words + len(signs.runs))
-        # From the end of a match to a byte that is surely in its line.
-        self.back = [2 if number in ends else 1 for number in range(len(self.sources))]
+        run_numbers = range(self.word_count, self.word_count + len(terms.runs))
+        # Bytes from the end of a match back to one that is certainly in its line: the character
+        # after a run may be the line break.
+        self.back = [2 if number in run_numbers else 1 for number in range(len(self.sources))]
 
     @cached_property
     def database(self) -> Any:
         import hyperscan
 
         database = hyperscan.Database()
-        any_case = hyperscan.HS_FLAG_CASELESS
+        caseless = hyperscan.HS_FLAG_CASELESS
         database.compile(
-            # A letter beyond ASCII is two bytes or more, all of them beyond.
-            expressions=[s.replace(BEYOND, r"\x80-\xff").encode() for s in self.sources],
+            # A character outside ASCII is two bytes or more, all of them 0x80 or above.
+            expressions=[s.replace(NON_ASCII, r"\x80-\xff").encode() for s in self.sources],
             ids=list(range(len(self.sources))),
-            flags=[any_case if n < self.words else 0 for n in range(len(self.sources))],
+            flags=[caseless if n < self.word_count else 0 for n in range(len(self.sources))],
         )
         return database
 
@@ -223,26 +235,27 @@ class _Automaton:
         if not found:
             return found
 
-        def take(sign: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            found[sign].append(end)
+        def on_match(term: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            found[term].append(end)
 
-        data = plain(text).encode(errors="surrogatepass") + b"\n"
-        self.database.scan(data, match_event_handler=take)
+        # A line break at the end, so that a run at the end of the text has a character after it.
+        data = fold_to_ascii(text).encode(errors="surrogatepass") + b"\n"
+        self.database.scan(data, match_event_handler=on_match)
         is_ascii = len(data) == len(text) + 1
-        for sign, ends in enumerate(found):
+        for term, ends in enumerate(found):
             if ends:
-                places = [end - self.back[sign] for end in ends]
-                found[sign] = places if is_ascii else list(_in_characters(data, places))
+                positions = [end - self.back[term] for end in ends]
+                found[term] = positions if is_ascii else list(_character_positions(data, positions))
         return found
 
 
-_CONTINUING = bytes(range(0x80, 0xC0))
+_CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
 
 
-def _in_characters(data: bytes, places: Iterable[int]) -> Iterator[int]:
-    """Places in UTF-8, ascending, as the numbers of the characters that they are in."""
+def _character_positions(data: bytes, positions: Iterable[int]) -> Iterator[int]:
+    """Convert ascending positions of bytes in UTF-8 to positions of characters."""
     counted = characters = 0
-    for place in places:
-        characters += len(data[counted : place + 1].translate(None, _CONTINUING))
-        counted = place + 1
+    for position in positions:
+        characters += len(data[counted : position + 1].translate(None, _CONTINUATION_BYTES))
+        counted = position + 1
         yield characters - 1

@@ -1,8 +1,9 @@
-"""What a line must hold for a pattern to match in it, read off the pattern.
+"""Literals that a line must contain for a regular expression to match in it.
 
-Most lines of code hold no secret, and a string search is a hundred times faster than the patterns
-of all detectors. A clue is a necessary condition, never a sufficient one: nothing is lost by
-looking only at lines that hold it.
+Most lines of code contain no secret, and a string search is a hundred times faster than the
+patterns of all detectors. Required literals are a necessary condition for a match, so that lines
+without them can be skipped without losing a finding. RE2 (`FilteredRE2`) and Rust's `regex` use the
+same technique.
 """
 
 from __future__ import annotations
@@ -16,28 +17,37 @@ from re import _constants as ops  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
-_MOST_WORDS = 64
-_RARE_WORD = 6
-_FEW_WORDS = 3
-"""Few words of so many characters are rarer than any run, and quicker to look for."""
+_MAX_WORDS = 64
+"""Maximum number of alternative words that are derived from one pattern."""
+
+_RARE_WORD_LENGTH = 6
+_MAX_RARE_WORDS = 3
+"""Up to this number of words of at least `_RARE_WORD_LENGTH` characters are rarer in code than any
+run, and faster to find."""
+
+_MAX_REPEATS = 8
+"""Maximum number of repetitions of a part that are expanded into words."""
 
 RUNS = (32, 24, 20)
-"""Lengths of runs that are told apart: so all of them are found at once."""
+"""Lengths of runs that are distinguished. They are few so that one pass finds all of them."""
 
-BEYOND = r"\x80-\U0010ffff"
-"""In a class of a shape: all that is not ASCII."""
+NON_ASCII = r"\x80-\U0010ffff"
+"""All characters outside ASCII, for use in a character class of a shape."""
 
-# Beyond ASCII anything counts: classes such as \w and \d hold signs of every script.
-IN_RUN = rf"A-Za-z0-9_\-{BEYOND}"
+# Every character outside ASCII counts, since classes such as \w and \d match all scripts.
+IN_RUN = rf"A-Za-z0-9_\-{NON_ASCII}"
 ASCII_IN_RUN = frozenset(string.ascii_letters + string.digits + "_-")
 
 
 @dataclass(frozen=True, slots=True)
 class RequiredLiterals:
-    """One of `words`, as many characters of tokens in a row as one of `runs`, or a `shapes`' match.
+    """Alternatives of which a line must contain at least one for a match.
 
-    Words are in lower case. Shapes are patterns that match within a line, without
-    look-around, whose classes of characters are ASCII or hold all that is `BEYOND`.
+    Attributes:
+        words: strings, in lower case; the case of the line is ignored.
+        runs: minimum lengths of runs of token characters (`IN_RUN`).
+        shapes: simple patterns that match within a line, without look-around. Their character
+            classes are ASCII or contain all of `NON_ASCII`, since Hyperscan matches bytes.
     """
 
     words: frozenset[str] = frozenset()
@@ -45,50 +55,59 @@ class RequiredLiterals:
     shapes: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        """Words in lower case, whoever wrote them."""
+        """Convert words to lower case."""
         object.__setattr__(self, "words", frozenset(word.lower() for word in self.words))
 
     def __or__(self, other: RequiredLiterals) -> RequiredLiterals:
-        """What holds one of both."""
+        """Return the literals of either operand."""
         return RequiredLiterals(
             self.words | other.words, self.runs | other.runs, self.shapes | other.shapes
         )
 
 
-# The letters outside ASCII that patterns without regard to case take for ones inside.
-_PLAIN = {"\u0130": "i", "\u0131": "i", "\u017f": "s", "\u212a": "k"}
+# The letters outside ASCII that case-insensitive patterns treat as ASCII letters.
+_ASCII_EQUIVALENTS = {"\u0130": "i", "\u0131": "i", "\u017f": "s", "\u212a": "k"}
 
 
-def plain(text: str) -> str:
-    """The text with ASCII's own letters instead; `lower()` leaves every character in its place."""
+def fold_to_ascii(text: str) -> str:
+    """Replace the letters that `re.IGNORECASE` treats as ASCII letters by those.
+
+    After that, `lower()` changes no offset.
+    """
     if not text.isascii():
-        for letter, ours in _PLAIN.items():
-            text = text.replace(letter, ours)
+        for letter, ascii_letter in _ASCII_EQUIVALENTS.items():
+            text = text.replace(letter, ascii_letter)
     return text
 
 
 def required_literals_of(patterns: Iterable[re.Pattern[str]]) -> RequiredLiterals | None:
-    """What a line must hold for one of the patterns to match; None: any line may."""
-    found = [_of_one(pattern) for pattern in patterns]
+    """Return the literals that a match of any of the patterns requires; None if there are none."""
+    found = [_of_pattern(pattern) for pattern in patterns]
     if not found or None in found:
         return None
-    return reduce(RequiredLiterals.__or__, (clue for clue in found if clue is not None))
+    return reduce(RequiredLiterals.__or__, (literals for literals in found if literals is not None))
 
 
-def _of_one(pattern: re.Pattern[str]) -> RequiredLiterals | None:
+def _of_pattern(pattern: re.Pattern[str]) -> RequiredLiterals | None:
     tree = _parser.parse(pattern.pattern, pattern.flags)
     best = _required(_texts(tree))
     longest = _longest_run(tree)
     run = next((length for length in RUNS if length <= longest), None)
     words = _shortest(best or frozenset())
-    if run is not None and (_length(words) < _RARE_WORD or len(words) > _FEW_WORDS):
+    if run is not None and (_length(words) < _RARE_WORD_LENGTH or len(words) > _MAX_RARE_WORDS):
         return RequiredLiterals(runs=frozenset({run}))
     return RequiredLiterals(words=words) if words else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """What a part of a pattern matches: just the texts `exact`, or else one that holds `some`."""
+    """The texts that a part of a pattern matches.
+
+    Attributes:
+        exact: all texts that it matches; None if they are not known.
+        some: if `exact` is None, strings of which every match contains at least one; None if there
+            are none.
+    """
 
     exact: frozenset[str] | None
     some: frozenset[str] | None = None
@@ -99,7 +118,7 @@ _NOTHING = _Texts(frozenset({""}))
 
 
 def _shortest(found: frozenset[str]) -> frozenset[str]:
-    """Those that hold no other of them."""
+    """Return the words that contain no other of the words."""
     return frozenset(
         word for word in found if not any(other != word and other in word for other in found)
     )
@@ -119,7 +138,7 @@ def _required(texts: _Texts) -> frozenset[str] | None:
 
 
 def _texts(tree: Iterable[tuple[Any, Any]]) -> _Texts:
-    """Of a sequence: products of neighbours as long as they are few."""
+    """Return the texts of a sequence: products of neighbouring parts, up to `_MAX_WORDS`."""
     whole = True
     best: frozenset[str] | None = None
     here: frozenset[str] = frozenset({""})
@@ -127,7 +146,7 @@ def _texts(tree: Iterable[tuple[Any, Any]]) -> _Texts:
         part = _part(op, argument)
         if part.exact is None:
             best, here, whole = _better(_better(best, part.some), here), frozenset({""}), False
-        elif len(here) * len(part.exact) > _MOST_WORDS:
+        elif len(here) * len(part.exact) > _MAX_WORDS:
             best, here, whole = _better(best, here), part.exact, False
         else:
             here = frozenset(left + right for left in here for right in part.exact)
@@ -139,7 +158,7 @@ def _texts(tree: Iterable[tuple[Any, Any]]) -> _Texts:
 
 def _part(op: Any, argument: Any) -> _Texts:
     if op is ops.LITERAL:
-        # Case has more than two forms beyond ASCII.
+        # Outside ASCII, a letter can have more than two case variants.
         return _Texts(frozenset({chr(argument).lower()})) if argument < 128 else _ANYTHING
     if op is ops.IN:
         return _class(argument)
@@ -165,7 +184,7 @@ def _class(items: Sequence[tuple[Any, Any]]) -> _Texts:
 def _branches(branches: Sequence[_Texts]) -> _Texts:
     if all(branch.exact is not None for branch in branches):
         exact = frozenset().union(*(branch.exact or () for branch in branches))
-        if len(exact) <= _MOST_WORDS:
+        if len(exact) <= _MAX_WORDS:
             return _Texts(exact)
     required = [_required(branch) for branch in branches]
     if None in required:
@@ -173,34 +192,40 @@ def _branches(branches: Sequence[_Texts]) -> _Texts:
     return _Texts(None, frozenset().union(*(found or () for found in required)))
 
 
-def _repeated(least: int, most: Any, tree: Iterable[tuple[Any, Any]]) -> _Texts:
+def _repeated(minimum: int, maximum: Any, tree: Iterable[tuple[Any, Any]]) -> _Texts:
     part = _texts(tree)
-    if part.exact is not None and len(part.exact) ** min(int(most), 8) <= _MOST_WORDS and most <= 8:
+    # `maximum` may be the parser's MAXREPEAT, which is too large an exponent.
+    exponent = min(int(maximum), _MAX_REPEATS)
+    if (
+        part.exact is not None
+        and len(part.exact) ** exponent <= _MAX_WORDS
+        and maximum <= _MAX_REPEATS
+    ):
         powers = [frozenset({""})]
-        for _ in range(int(most)):
+        for _ in range(int(maximum)):
             powers.append(frozenset(a + b for a in powers[-1] for b in part.exact))
-        return _Texts(frozenset().union(*powers[least:]))
-    if least == 0:
+        return _Texts(frozenset().union(*powers[minimum:]))
+    if minimum == 0:
         return _ANYTHING
     return _Texts(None, _required(part))
 
 
 def _longest_run(tree: Iterable[tuple[Any, Any]]) -> int:
-    """Of the stretches that hold characters of tokens alone, the longest, by its least length."""
+    """Return the length of the longest run of token characters that every match contains."""
     longest = here = 0
     for op, argument in tree:
-        least = _run_of(op, argument)
-        if least is None:
+        length = _run_of(op, argument)
+        if length is None:
             here = 0
             longest = max(longest, _inner_run(op, argument))
         else:
-            here += least
+            here += length
             longest = max(longest, here)
     return longest
 
 
 def _run_of(op: Any, argument: Any) -> int | None:
-    """The least length of a part that holds characters of tokens alone; None: of any other."""
+    """Return the minimum length of a part if it matches only token characters, else None."""
     if op is ops.LITERAL:
         return 1 if argument >= 128 or chr(argument) in ASCII_IN_RUN else None
     if op is ops.IN:

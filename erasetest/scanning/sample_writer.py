@@ -1,4 +1,4 @@
-"""From pieces to the manifest: duplicates go, some are drawn, occurrences are written."""
+"""Writes the manifest: drops duplicates, draws samples up to the limit, adds occurrences."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from erasetest.scanning.near_duplicates import SIMILAR, similarity
+from erasetest.scanning.near_duplicates import MIN_SIMILARITY, similarity
 from erasetest.scanning.scan_job import Batch, CandidateSample
-from erasetest.scanning.scan_settings import ScanSettings, ScanSummary
+from erasetest.scanning.scan_settings import ScanSettings
+from erasetest.scanning.scan_summary import ScanSummary
 from erasetest.support.atomic_files import writing
 
-_COMPARED = 64
-"""Pieces with the same secrets that a new one is compared with, at most."""
+_MAX_COMPARED = 64
+"""Maximum number of samples with the same secrets that a new one is compared with."""
 
 
 def write_samples(
@@ -26,79 +27,85 @@ def write_samples(
     batches: Iterable[Batch],
     settings: ScanSettings,
     occurrences: Mapping[str, int],
-    result: ScanSummary,
+    summary: ScanSummary,
 ) -> None:
-    """Write the samples, and count them in the result.
+    """Write the samples and count them in the summary. Without samples, nothing is written.
 
-    Where there is a limit, the batches are gone through twice.
+    Args:
+        output: the manifest.
+        batches: iterated twice if there is a limit.
+        settings: of the scan.
+        occurrences: number of places of each secret in the corpus, by hash.
+        summary: updated.
     """
     chosen = None
     if settings.limit is not None:
-        kinds = [_kind(piece) for piece in _different(batches, settings, ScanSummary())]
+        kinds = [_kind(candidate) for candidate in _distinct(batches, settings, ScanSummary())]
         chosen = _chosen(kinds, settings.limit, settings.seed)
-    names: Counter[str] = Counter()
-    with contextlib.ExitStack() as held:
+    ids: Counter[str] = Counter()
+    with contextlib.ExitStack() as resources:
         write = None
-        for number, piece in enumerate(_different(batches, settings, result)):
-            row = piece.row
-            result.found += 1
-            result.places.update(row["secrets"][fresh]["kind"] for fresh in piece.fresh)
-            names[row["id"]] += 1
-            if chosen is not None and number not in chosen:
+        for index, candidate in enumerate(_distinct(batches, settings, summary)):
+            row = candidate.row
+            summary.found += 1
+            summary.places.update(row["secrets"][target]["kind"] for target in candidate.targets)
+            ids[row["id"]] += 1
+            if chosen is not None and index not in chosen:
                 continue
-            result.written += 1
-            if names[row["id"]] > 1:
-                # The same content under a name of another language can hold other secrets.
-                row["id"] = f"{row['id']}-{names[row['id']]}"
-            for secret, known in zip(row["secrets"], piece.hashes, strict=True):
+            summary.written += 1
+            if ids[row["id"]] > 1:
+                # Ids are hashes of the content, and the same content can contain other secrets in
+                # a file of another language.
+                row["id"] = f"{row['id']}-{ids[row['id']]}"
+            for secret, known in zip(row["secrets"], candidate.hashes, strict=True):
                 secret["occurrences"] = occurrences[known]
             if write is None:
-                write = held.enter_context(writing(output))
+                write = resources.enter_context(writing(output))
             line = json.dumps(row, ensure_ascii=False)
             write(line.encode(errors="backslashreplace").decode() + "\n")
 
 
-def _kind(piece: CandidateSample) -> str:
-    return str(piece.row["secrets"][piece.fresh[0]]["kind"])
+def _kind(candidate: CandidateSample) -> str:
+    return str(candidate.row["secrets"][candidate.targets[0]]["kind"])
 
 
-def _different(
-    batches: Iterable[Batch], settings: ScanSettings, result: ScanSummary
+def _distinct(
+    batches: Iterable[Batch], settings: ScanSettings, summary: ScanSummary
 ) -> Iterator[CandidateSample]:
-    """The pieces that are no duplicates of ones before them."""
+    """Yield the candidates that are not duplicates of earlier ones; count the others."""
     exact: set[bytes] = set()
     sketches: dict[bytes, list[array[int]]] = {}
     for batch in batches:
-        for piece in batch.pieces:
-            spans = [(s["start"], s["end"], s["kind"]) for s in piece.row["secrets"]]
-            name = _short(piece.row["id"], spans)
-            if name in exact:
-                result.duplicates += 1
+        for candidate in batch.candidates:
+            spans = [(s["start"], s["end"], s["kind"]) for s in candidate.row["secrets"]]
+            identity = _digest(candidate.row["id"], spans)
+            if identity in exact:
+                summary.duplicates += 1
                 continue
-            exact.add(name)
+            exact.add(identity)
             if not settings.near_duplicates:
-                alike = sketches.setdefault(_short(sorted(piece.hashes)), [])
-                if any(similarity(piece.sketch, other) >= SIMILAR for other in alike):
-                    result.near += 1
+                alike = sketches.setdefault(_digest(sorted(candidate.hashes)), [])
+                if any(similarity(candidate.sketch, other) >= MIN_SIMILARITY for other in alike):
+                    summary.near_duplicates += 1
                     continue
-                if len(alike) < _COMPARED:
-                    alike.append(array("I", piece.sketch))
-            yield piece
+                if len(alike) < _MAX_COMPARED:
+                    alike.append(array("I", candidate.sketch))
+            yield candidate
 
 
-def _short(*parts: Any) -> bytes:
+def _digest(*parts: Any) -> bytes:
     return hashlib.blake2b(repr(parts).encode(), digest_size=12).digest()
 
 
 def _chosen(kinds: Sequence[str], limit: int, seed: int) -> set[int] | None:
-    """The numbers of `limit` samples, as many of each kind as there can be; None: all."""
+    """Draw the indices of `limit` samples, as evenly over kinds as possible; None chooses all."""
     if len(kinds) <= limit:
         return None
     rng = random.Random(seed)
     by_kind: dict[str, list[int]] = {}
-    for number, kind in enumerate(kinds):
-        by_kind.setdefault(kind, []).append(number)
-    pools = [rng.sample(numbers, len(numbers)) for _, numbers in sorted(by_kind.items())]
+    for index, kind in enumerate(kinds):
+        by_kind.setdefault(kind, []).append(index)
+    pools = [rng.sample(indices, len(indices)) for _, indices in sorted(by_kind.items())]
     return set(_round_robin(pools, limit))
 
 

@@ -1,4 +1,4 @@
-"""What a process that scans tells the one that writes: pieces of texts, and what it left out."""
+"""Scans the texts of one job, in a worker process: candidate samples, and what was skipped."""
 
 from __future__ import annotations
 
@@ -10,56 +10,46 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from erasetest.samples import SensitiveSample, Source, make_sample, to_line
-from erasetest.scanning.detect_secrets_baseline import Baseline
+from erasetest.samples import SensitiveSample, Source, as_row, make_sample
 from erasetest.scanning.detection import find_secrets
-from erasetest.scanning.document import LONGEST_LINE, Confidence, Document, Finding
+from erasetest.scanning.document import CONFIDENCES, MAX_LINE_LENGTH, Document, Finding
 from erasetest.scanning.near_duplicates import sketch
-from erasetest.scanning.sample_windows import Window, cut
+from erasetest.scanning.sample_windows import Window, split_into_windows
+from erasetest.scanning.scan_settings import Rules
 from erasetest.scanning.sources import Job, Text
 from erasetest.scanning.walk import Skipped
 from erasetest.support.atomic_files import id_key
 
-CONFIDENCES: tuple[Confidence, ...] = ("low", "medium", "high")
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What counts as a finding."""
-
-    min_confidence: Confidence = "low"
-    baseline: Baseline | None = None
-
 
 @dataclass(frozen=True, slots=True)
 class CandidateSample:
-    """A sample to be, with keyed hashes of its secrets in place of anything that shows them.
+    """A sample before duplicates are removed, with keyed hashes to compare its secrets by.
 
     Attributes:
-        row: of the manifest.
-        hashes: of each secret of the row.
-        fresh: the numbers of those secrets that the piece is for; others stand before them and
-            belong to an earlier piece.
-        sketch: of the code without its secrets.
+        row: the row of the manifest.
+        hashes: a hash of each secret of the row.
+        targets: indices of the secrets that the sample was cut for. The other secrets are in its
+            context and are targets of earlier samples.
+        sketch: sketch of the code without its secrets (`near_duplicates`).
     """
 
     row: dict[str, Any] = field(repr=False)
     hashes: list[str]
-    fresh: list[int]
+    targets: list[int]
     sketch: list[int] = field(repr=False)
 
 
 @dataclass(slots=True)
 class Batch:
-    """What came of one job.
+    """The result of one job.
 
     Attributes:
-        job: its key.
-        texts: how many were scanned.
-        characters: in all of these.
+        job: key of the job.
+        texts: number of texts that were scanned.
+        characters: number of characters in them.
         guessed: names of texts whose encoding was guessed.
-        skipped: what was not scanned, or not wholly, and why.
-        pieces: in the order of the texts.
+        skipped: texts that were not scanned, or only in part, with the reasons.
+        candidates: candidate samples in the order of the texts.
     """
 
     job: str
@@ -67,105 +57,105 @@ class Batch:
     characters: int = 0
     guessed: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-    pieces: list[CandidateSample] = field(default_factory=list, repr=False)
+    candidates: list[CandidateSample] = field(default_factory=list, repr=False)
 
     def to_json(self) -> str:
-        """One line."""
+        """Return the batch as one line of JSON."""
         row = {name: getattr(self, name) for name in self.__slots__}
-        row["pieces"] = [
-            {name: getattr(piece, name) for name in piece.__slots__} for piece in self.pieces
+        row["candidates"] = [
+            {name: getattr(candidate, name) for name in candidate.__slots__}
+            for candidate in self.candidates
         ]
         return json.dumps(row)
 
-    def take(self, other: Batch) -> None:
-        """Add what came of a part of the same job."""
+    def extend(self, other: Batch) -> None:
+        """Append the result of another part of the same job."""
         self.texts += other.texts
         self.characters += other.characters
         self.guessed += other.guessed
         self.skipped += other.skipped
-        self.pieces += other.pieces
+        self.candidates += other.candidates
 
     def without_code(self) -> Batch:
-        """The batch with hashes alone in its pieces."""
-        pieces = [CandidateSample({}, piece.hashes, piece.fresh, []) for piece in self.pieces]
-        return dataclasses.replace(self, pieces=pieces)
+        """Return the batch with only the hashes and targets of its candidates."""
+        candidates = [
+            CandidateSample({}, candidate.hashes, candidate.targets, [])
+            for candidate in self.candidates
+        ]
+        return dataclasses.replace(self, candidates=candidates)
 
     @classmethod
     def from_json(cls, line: str | bytes) -> Batch:
-        """The batch of a line.
+        """Return the batch of a line of JSON.
 
         Raises:
-            ValueError, TypeError, KeyError: it is of another form.
+            ValueError, TypeError, KeyError: the line is not a batch.
         """
         row = json.loads(line)
         skipped = [Skipped(*given) for given in row.pop("skipped")]
-        pieces = [CandidateSample(**given) for given in row.pop("pieces")]
-        return cls(**row, skipped=skipped, pieces=pieces)
+        candidates = [CandidateSample(**given) for given in row.pop("candidates")]
+        return cls(**row, skipped=skipped, candidates=candidates)
 
 
 @dataclass(frozen=True, slots=True)
 class SerializedBatch:
-    """A batch as it is kept, and what is counted of it."""
+    """A batch as a line of JSON for the journal, and without code for counting."""
 
-    text: str = field(repr=False)
+    line: str = field(repr=False)
     batch: Batch
 
-
-_rules = Rules()
-
-
-def prepare(rules: Rules) -> None:
-    """Set what counts as a finding, in this process."""
-    global _rules
-    _rules = rules
+    @classmethod
+    def of(cls, batch: Batch) -> SerializedBatch:
+        """Serialize a batch."""
+        return cls(batch.to_json(), batch.without_code())
 
 
-def scan_job(job: Job, first: int = 0, last: int | None = None) -> Batch:
-    """Read and scan the texts of a job, or those from one number to before another, from 0."""
-    batch = Batch(job.key)
-    for text in islice(job.texts(), first, last):
-        _take_text(text, batch)
-    return batch
+@dataclass(frozen=True, slots=True)
+class JobScanner:
+    """Scans jobs by the same rules; sent to each worker process once."""
+
+    rules: Rules
+
+    def __call__(self, job: Job) -> SerializedBatch:
+        """Scan a job and serialize the result here, which unloads the parent process."""
+        return SerializedBatch.of(self.scan(job))
+
+    def scan(self, job: Job, first: int = 0, last: int | None = None) -> Batch:
+        """Read and scan the texts of a job, or only those with indices in `[first, last)`."""
+        batch = Batch(job.key)
+        for text in islice(job.texts(), first, last):
+            _add_text(text, batch, self.rules)
+        return batch
 
 
-def _take_text(text: Text | Skipped, batch: Batch) -> None:
-    if isinstance(text, Skipped):
-        batch.skipped.append(text)
-    else:
-        _scan(text, batch)
-
-
-def count(job: Job) -> int:
-    """How many texts a job has."""
+def text_count(job: Job) -> int:
+    """Return the number of texts of a job."""
     return sum(1 for _ in job.texts())
 
 
-def name_of(job: Job, number: int) -> str:
-    """The name of a text of a job."""
-    text = next(islice(job.texts(), number, None), None)
+def text_name(job: Job, index: int) -> str:
+    """Return the name of a text of a job."""
+    text = next(islice(job.texts(), index, None), None)
     return job.name if text is None else text.path if isinstance(text, Skipped) else text.name
 
 
-def scan_to_line(job: Job) -> SerializedBatch:
-    """As `scan_job`, ready to be kept: the process that collects has little left to do."""
-    batch = scan_job(job)
-    return SerializedBatch(batch.to_json(), batch.without_code())
-
-
 def windows_of(document: Document, rules: Rules) -> Iterator[Window]:
-    """The windows of a text that hold findings."""
-    least = CONFIDENCES.index(rules.min_confidence)
+    """Yield the windows of a document that contain findings."""
+    minimum = CONFIDENCES.index(rules.min_confidence)
     findings = [
         finding
         for finding in find_secrets(document)
-        if CONFIDENCES.index(finding.confidence) >= least
+        if CONFIDENCES.index(finding.confidence) >= minimum
     ]
     if rules.baseline is not None:
-        findings = rules.baseline.left(document, findings)
-    return cut(document, findings)
+        findings = rules.baseline.unlisted(document, findings)
+    return split_into_windows(document, findings)
 
 
-def _scan(text: Text, batch: Batch) -> None:
+def _add_text(text: Text | Skipped, batch: Batch, rules: Rules) -> None:
+    if isinstance(text, Skipped):
+        batch.skipped.append(text)
+        return
     batch.texts += 1
     batch.characters += len(text.text)
     if text.is_guessed:
@@ -174,28 +164,28 @@ def _scan(text: Text, batch: Batch) -> None:
     document = Document.of(text.name, text.text)
     if document.long_lines:
         batch.skipped.append(Skipped(text.name, _long_lines(document)))
-    batch.pieces += (_piece(document, window) for window in windows_of(document, _rules))
+    batch.candidates += (_candidate(document, window) for window in windows_of(document, rules))
 
 
 def _long_lines(document: Document) -> str:
     first, count = document.number_of(document.long_lines[0]), len(document.long_lines)
     lines = f"line {first}" if count == 1 else f"{count} lines, the first line {first},"
-    return f"{lines} longer than {LONGEST_LINE} characters: the rest was scanned"
+    return f"{lines} longer than {MAX_LINE_LENGTH} characters: the rest was scanned"
 
 
-def _piece(document: Document, window: Window) -> CandidateSample:
+def _candidate(document: Document, window: Window) -> CandidateSample:
     sample = _sample(document, window)
-    fresh = set(window.fresh)
+    targets = set(window.targets)
     return CandidateSample(
-        json.loads(to_line(sample)),
+        as_row(sample),
         [_hash(secret.text.reveal()) for secret in sample.secrets],
-        [number for number, finding in enumerate(window.secrets) if finding in fresh],
+        [index for index, finding in enumerate(window.secrets) if finding in targets],
         sketch(_between(document.text, window.start, window.secrets, window.end)),
     )
 
 
 def _sample(document: Document, window: Window) -> SensitiveSample:
-    start, first = window.start, window.fresh[0]
+    start, first = window.start, window.targets[0]
     line = document.line_at(first.start)
     sample = make_sample(
         document.text[start : window.end],

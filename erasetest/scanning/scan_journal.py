@@ -1,4 +1,4 @@
-"""Batches of a scan, kept until its manifest is whole: a killed scan goes on."""
+"""Journal of finished jobs, from which a scan that was stopped resumes."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ from erasetest.scanning.scan_job import Batch
 
 
 class ScanJournal:
-    """Batches in a file, a line each, after a line that says what they hang on.
+    """Batches in a file, one per line, after a line with the key of the scan.
 
     Args:
-        path: the file. It holds secrets, and only its owner can read it.
-        key: what the batches hang on; those of other work are dropped.
+        path: the file. It contains secrets, so only its owner can read it.
+        key: identifies the scan; batches of a scan with another key are dropped.
+
+    Raises:
+        BadInput: the path is something else than a journal, or cannot be written.
     """
 
     def __init__(self, path: Path, key: str) -> None:
         self.path = path
         if path.exists() and not path.is_file():
-            raise BadInput(f"{path}: is in the way: findings are kept there until all are known")
+            raise self._in_the_way()
         try:
-            # No link of a stranger's corpus leads what is written elsewhere.
+            # O_NOFOLLOW: a link in an untrusted corpus must not redirect what is written.
             handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
             self._file: IO[bytes] = os.fdopen(handle, "r+b")
             os.fchmod(handle, 0o600)
@@ -33,22 +36,20 @@ class ScanJournal:
             first = self._file.readline(1000)
             if first and not first.startswith(b'{"key": "'):
                 self._file.close()
-                raise BadInput(
-                    f"{path}: is in the way: findings are kept there until all are known"
-                )
+                raise self._in_the_way()
             self._end = 0
             if first != header:
                 self._file.truncate(0)
                 self._append(header)
                 self._file.seek(len(header))
-            self._first = self._end = len(header)
+            self._start = self._end = len(header)
         except OSError as error:
             raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
 
-    def known(self, job: str) -> Batch | None:
-        """The next batch that an earlier run left, if it is of this job; else none is known more.
+    def next_batch(self, job: str) -> Batch | None:
+        """Return the next saved batch if it belongs to `job`; otherwise drop all remaining ones.
 
-        Called for each job in order, until it gives None for the first time.
+        Call it for each job in order, until it returns None for the first time.
         """
         line = self._file.readline()
         try:
@@ -56,37 +57,37 @@ class ScanJournal:
         except (ValueError, TypeError, KeyError, RecursionError):
             batch = None
         if batch is None or batch.job != job:
-            self.cut()
+            self.drop_rest()
             return None
         self._end = self._file.tell()
         return batch
 
-    def cut(self) -> None:
-        """Drop what follows the last known batch: it is of another corpus, or was cut off."""
+    def drop_rest(self) -> None:
+        """Drop everything after the last accepted batch: a changed corpus or an incomplete line."""
         os.ftruncate(self._file.fileno(), self._end)
 
-    def keep(self, line: str) -> None:
-        """Add a batch, given as its line."""
+    def append(self, line: str) -> None:
+        """Append a batch that is given as its line."""
         try:
             self._append(line.encode() + b"\n")
         except OSError as error:
             raise BadInput(f"{self.path}: cannot be written: {error.strerror}") from None
 
     def __iter__(self) -> Iterator[Batch]:
-        """All batches, in order."""
-        # Another buffer: that of the first reader may hold what was cut off.
+        """Yield all batches in order."""
+        # A separate buffer: the one of `_file` may contain lines that have been dropped.
         with os.fdopen(os.dup(self._file.fileno()), "rb") as file:
-            file.seek(self._first)
+            file.seek(self._start)
             for line in file:
                 yield Batch.from_json(line)
 
     @property
     def size(self) -> int:
-        """How many bytes of batches there are."""
-        return os.fstat(self._file.fileno()).st_size - self._first
+        """Size of all batches in bytes."""
+        return os.fstat(self._file.fileno()).st_size - self._start
 
     def close(self) -> None:
-        """Keep the file for another run, if there is anything in it."""
+        """Close the file; keep it for a later run if it contains batches."""
         if self._file.closed:
             return
         is_empty = self.size <= 0
@@ -95,18 +96,24 @@ class ScanJournal:
             self.path.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """All is written: the file goes."""
+        """Close and delete the file, once the manifest is written."""
         self._file.close()
         self.path.unlink(missing_ok=True)
 
+    def _in_the_way(self) -> BadInput:
+        return BadInput(
+            f"{self.path}: exists and is not resume data of a scan: move it away, or name another "
+            "output"
+        )
+
     def _append(self, data: bytes) -> None:
-        """Write behind the last batch all of this, or nothing."""
-        # Not through a buffer, which would try again what failed once the disk is full.
+        """Write all of the data behind the last batch, or nothing."""
+        # Unbuffered: a buffer would retry the failed write when the file is closed.
         try:
             written = 0
             while written < len(data):
                 written += os.pwrite(self._file.fileno(), data[written:], self._end + written)
         except OSError:
-            self.cut()
+            self.drop_rest()
             raise
         self._end += len(data)

@@ -1,4 +1,4 @@
-"""Bytes of a file to text."""
+"""Decodes the bytes of a file to text."""
 
 from __future__ import annotations
 
@@ -9,41 +9,42 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-LARGEST_FILE = 5 * 2**20
-"""Bytes of a file that is scanned: larger ones are data, and code data sets leave them out too."""
+MAX_FILE_SIZE = 5 * 2**20
+"""Maximum number of bytes of a file that is scanned. Larger files are data; data sets of code leave
+them out too."""
 
-# The longer mark first: that of UTF-32 begins with that of UTF-16.
-_MARKS = (
+# UTF-32 first: its little-endian mark starts with that of UTF-16.
+_BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
-# As PEP 263 has it, and Emacs and Vim: in the first two lines.
+# An encoding declaration in the first two lines, as in PEP 263, Emacs and Vim.
 _DECLARED = re.compile(rb"\A(?:.*\n)?.*?coding[:=][ \t]*([-\w.]+)")
-# Codecs that unescape, or take time quadratic in a text's length: no file is stored in them.
-_NO_ENCODINGS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape"})
+# Codecs that unescape text, or take quadratic time. No file is stored in them.
+_REFUSED_CODECS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape"})
 
 
 class Unreadable(Exception):
-    """Why a file cannot be scanned; never quotes it."""
+    """The reason why a file cannot be scanned; never quotes the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A file's text, without byte order mark, and whether nothing told its encoding."""
+    """A file's text without byte order mark, and whether its encoding was guessed."""
 
     text: str = field(repr=False)
     is_guessed: bool = False
 
 
 def status(path: Path) -> os.stat_result:
-    """The status of a file that can be opened without waiting for its other end.
+    """Return the status of a regular file: opening a pipe would wait for its other end.
 
     Raises:
-        Unreadable: it is no regular file.
-        OSError: it cannot be looked at.
+        Unreadable: it is not a regular file.
+        OSError: its status cannot be read.
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
@@ -52,28 +53,28 @@ def status(path: Path) -> os.stat_result:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file.
+    """Read a file.
 
     Raises:
-        Unreadable: it is no regular file, too large, or cannot be opened.
+        Unreadable: it is not a regular file, is too large, or cannot be read.
     """
     try:
-        if status(path).st_size > LARGEST_FILE:
-            raise Unreadable(f"larger than {LARGEST_FILE // 2**20} MiB")
+        if status(path).st_size > MAX_FILE_SIZE:
+            raise Unreadable(f"larger than {MAX_FILE_SIZE // 2**20} MiB")
         with path.open("rb") as file:
-            # It may have grown since.
-            return file.read(LARGEST_FILE + 1)
+            # One byte more than allowed, since the file may have grown.
+            return file.read(MAX_FILE_SIZE + 1)
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror}") from None
 
 
 def decode(data: bytes) -> Decoded:
-    """The text of a file's bytes: UTF-8, or as its byte order mark or first lines say, or Latin-1.
+    """Decode a file: by its byte order mark, as UTF-8, by its declaration, or else as Latin-1.
 
     Raises:
-        Unreadable: they are no text.
+        Unreadable: the file is not text.
     """
-    for mark, encoding in _MARKS:
+    for mark, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
             text = _decode(data, encoding)
             if text is None:
@@ -102,7 +103,7 @@ def _decode_as_declared(data: bytes, encoding: str) -> str | None:
         known = codecs.lookup(encoding).name
     except (ValueError, LookupError):
         return None
-    return None if known in _NO_ENCODINGS else _decode(data, known)
+    return None if known in _REFUSED_CODECS else _decode(data, known)
 
 
 def _decode(data: bytes, encoding: str) -> str | None:

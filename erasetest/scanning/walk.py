@@ -1,4 +1,4 @@
-"""Which files are scanned, and why the others are not."""
+"""Walks folders: yields the files to scan, and what is skipped with the reason."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from erasetest.errors import BadInput
+from erasetest.support.sidecars import is_sidecar
 
 SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", ".venv", "__pycache__", "node_modules"})
-"""Folders that hold no code of the corpus itself. Named as a path of its own, one is scanned."""
-
-
-_COMPANIONS = (".erasetest-", ".lock", ".measures.jsonl", ".samples.jsonl", ".scan", ".store")
-"""What the names of files that stand beside an output, while it is made, go on with."""
+"""Folders without code of the corpus itself. One that is given as a path is scanned."""
 
 
 class Skipped(NamedTuple):
-    """A file or folder that was not scanned, or not wholly, and the reason."""
+    """A file, folder or record that was not scanned, or only in part, and the reason."""
 
     path: str
     reason: str
@@ -27,26 +24,27 @@ class Skipped(NamedTuple):
 
 def walk(
     paths: Sequence[Path],
-    is_whole: Callable[[Path], bool] = lambda folder: False,
+    is_unit: Callable[[Path], bool] = lambda folder: False,
     written: Collection[Path] = (),
 ) -> Iterator[Path | Skipped]:
-    """The files under the paths, each once and in a fixed order, and what is left out.
+    """Yield the files under the paths, each once and in a fixed order, and what is skipped.
 
     Args:
         paths: files and folders.
-        is_whole: says of a folder that it is one thing, which is given instead of its files.
-        written: what the one who asks writes itself, and hidden files beside that; left out.
+        is_unit: returns whether a folder is a unit (a data set), which is yielded instead of its
+            files.
+        written: files that the caller writes; these and their hidden sidecars are skipped.
 
     Raises:
         BadInput: a path does not exist.
     """
     folders = [path for path in paths if _is_folder(path)]
-    # Files that are given twice, or by two of the paths; a single folder holds none twice.
+    # Two paths may contain the same file; a single folder does not.
     seen: set[Path] | None = set() if len(paths) > 1 else None
     for path in paths:
-        for found in _walk(path, is_whole) if path in folders else [path]:
+        for found in _walk(path, is_unit) if path in folders else [path]:
             if not isinstance(found, Skipped) and _is_written(found, written):
-                # Of what is hidden beside it nobody needs to know.
+                # Hidden sidecars are not worth a report.
                 if not found.name.startswith("."):
                     yield Skipped(shown(found), "written by this command")
                 continue
@@ -59,23 +57,24 @@ def walk(
 
 
 def shown(path: Path) -> str:
-    """A path as text that can be written to a file or terminal, whatever its name is made of."""
+    """Return a path as text that is safe to write to a file or terminal, whatever its bytes are."""
     return printable(os.fsencode(path.as_posix()).decode(errors="replace"))
 
 
 def printable(name: str) -> str:
-    """A name without line breaks, colours and the like."""
+    """Replace line breaks, escape sequences and other unprintable characters of a name."""
     return (
         name
         if name.isprintable()
-        else "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name)
+        else "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in name)
     )
 
 
 def _is_written(path: Path, written: Collection[Path]) -> bool:
     for own in written:
-        hidden = path.name.removeprefix(f".{own.name}")
-        if path.name == own.name or (hidden != path.name and hidden.startswith(_COMPANIONS)):
+        if is_sidecar(path, own):
+            return True
+        if path.name == own.name:
             same = path.parent.resolve() == own.resolve().parent
             if same or path.resolve() == own.resolve():
                 return True
@@ -91,11 +90,11 @@ def _is_folder(path: Path) -> bool:
         ) from None
 
 
-def _walk(folder: Path, is_whole: Callable[[Path], bool]) -> Iterator[Path | Skipped]:
-    waiting = [folder]
-    while waiting:
-        path = waiting.pop()
-        if is_whole(path):
+def _walk(folder: Path, is_unit: Callable[[Path], bool]) -> Iterator[Path | Skipped]:
+    stack = [folder]
+    while stack:
+        path = stack.pop()
+        if is_unit(path):
             yield path
             continue
         try:
@@ -113,12 +112,12 @@ def _walk(folder: Path, is_whole: Callable[[Path], bool]) -> Iterator[Path | Ski
                 folders.append(Path(entry.path))
             else:
                 yield Path(entry.path)
-        waiting += reversed(folders)
+        stack += reversed(folders)
 
 
 def _reason_to_skip(entry: os.DirEntry[str]) -> str | None:
     if entry.is_symlink():
-        # Links may lead round in a circle, or out of the corpus into what is the user's own.
+        # Links may form a cycle, or lead out of the corpus to private files.
         return "a symbolic link, which is not followed"
     if entry.name in SKIPPED_FOLDERS and entry.is_dir():
         return "a folder that is never scanned"

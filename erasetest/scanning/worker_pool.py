@@ -1,4 +1,4 @@
-"""Many processes that each do a part of the work, in order, and whose death loses nothing."""
+"""Worker processes that return results in order and survive the death of one of them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from erasetest.errors import BadInput
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-_AHEAD = 3
-"""Jobs a process that are under way or waiting, so that memory stays small."""
+_JOBS_PER_PROCESS = 3
+"""Maximum number of unfinished jobs per process; it limits the memory that jobs and results
+take."""
 
 
 class Died(Exception):
-    """A process ended in the middle of what it was asked for."""
+    """A worker process ended during a call."""
 
 
 Ask = Callable[..., Any]
-"""Calls a function of a module in a process of its own; raises `Died` where that ends it."""
+"""Calls a function of a module in a separate process; raises `Died` if the process ends."""
 
 
 def in_order(
@@ -34,141 +35,145 @@ def in_order(
     jobs: Iterable[Job],
     processes: int,
     *,
-    dead: Callable[[Job, Ask], Result],
-    prepare: Callable[..., object] | None = None,
-    given: tuple[Any, ...] = (),
+    on_death: Callable[[Job, Ask], Result],
 ) -> Iterator[Result]:
-    """The results of all jobs, in their order.
+    """Yield the results of all jobs, in the order of the jobs.
 
     Args:
-        work: a function of a module, called in other processes.
-        jobs: what it is called with; taken as they are needed.
-        processes: how many; 1 is this one.
-        dead: makes the result of a job that ends the process which does it.
-        prepare: called once in each process, with `given`.
-        given: what `prepare` is called with.
+        work: a callable that can be pickled. It is sent to each process once, not with each job.
+        jobs: its arguments, consumed as they are needed.
+        processes: number of processes; 1 works in this one.
+        on_death: returns the result of a job that ends the process which works on it, twice.
 
     Raises:
         BadInput: the processes do not start.
     """
     if processes == 1:
-        if prepare is not None:
-            prepare(*given)
         yield from map(work, jobs)
         return
     others = set(multiprocessing.active_children())
-    crew = _Crew(work, processes, dead, (prepare, given))
+    pool = _WorkerPool(work, processes, on_death)
     try:
         for job in jobs:
-            crew.begin(job)
-            if len(crew.waiting) >= _AHEAD * processes:
-                yield crew.next()
-        while crew.waiting:
-            yield crew.next()
+            pool.submit(job)
+            if len(pool.waiting) >= _JOBS_PER_PROCESS * processes:
+                yield pool.next_result()
+        while pool.waiting:
+            yield pool.next_result()
     except BaseException:
-        # Nobody waits for what they are doing: what was kept stays, and the rest is done again.
+        # No one waits for the unfinished jobs any more.
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()
         raise
     finally:
-        crew.pool.shutdown(wait=True, cancel_futures=True)
+        pool.executor.shutdown(wait=True, cancel_futures=True)
 
 
-class _Crew(Generic[Job, Result]):
+class _WorkerPool(Generic[Job, Result]):
+    """Executes jobs in several processes and restarts them when one of them dies."""
+
     def __init__(
         self,
         work: Callable[[Job], Result],
         processes: int,
-        dead: Callable[[Job, Ask], Result],
-        beginning: tuple[Callable[..., object] | None, tuple[Any, ...]],
+        on_death: Callable[[Job, Ask], Result],
     ) -> None:
-        self.work, self.processes, self.dead = work, processes, dead
-        self.beginning = beginning
+        self.work, self.processes, self.on_death = work, processes, on_death
         self.waiting: deque[tuple[Job, Future[Result]]] = deque()
-        self.pool = self._started(processes)
+        self.executor = self._start(processes)
 
-    def _started(self, processes: int) -> ProcessPoolExecutor:
-        # Started afresh: a copy of this process could hold locks of its other threads.
+    def _start(self, processes: int) -> ProcessPoolExecutor:
+        # Not forked: a copy of this process could contain locks that its other threads hold.
         context = multiprocessing.get_context("spawn")
         try:
-            pool = ProcessPoolExecutor(processes, context, _begin, self.beginning)
-            pool.submit(os.getpid).result()
+            executor = ProcessPoolExecutor(processes, context, _initialize, (self.work,))
+            executor.submit(os.getpid).result()
         except BrokenProcessPool:
             raise BadInput(
-                "the processes that scan do not start: scan in one (--processes 1) if there is too "
-                "little memory; a script that asks for several must begin its work below "
+                "the worker processes do not start: use one process (--processes 1) if there is "
+                "too little memory; a script that uses several must start its work below "
                 "`if __name__ == '__main__':`"
             ) from None
         except OSError as error:
-            # Their locks are files in /dev/shm, and each process takes some descriptors.
+            # Their locks are files in /dev/shm, and each process takes some file descriptors.
             raise BadInput(
-                f"{processes} processes that scan cannot be started ({error.strerror}): scan in "
-                "one (--processes 1)"
+                f"{processes} worker processes cannot be started ({error.strerror}): use one "
+                "process (--processes 1)"
             ) from None
-        return pool
+        return executor
 
-    def begin(self, job: Job) -> None:
-        """Have a job done."""
-        self.waiting.append((job, self._submitted(job)))
+    def submit(self, job: Job) -> None:
+        """Add a job to the queue."""
+        self.waiting.append((job, self._future(job)))
 
-    def next(self) -> Result:
-        """What came of the job that was begun first."""
+    def next_result(self) -> Result:
+        """Wait for the result of the oldest job in the queue."""
         job, future = self.waiting.popleft()
         try:
             return future.result()
         except BrokenProcessPool:
-            self.pool.shutdown(wait=True, cancel_futures=True)
-        # Some job ended a process, and all that were under way fell with it: this one again, alone.
-        with _Alone(self._started) as alone:
+            self.executor.shutdown(wait=True, cancel_futures=True)
+        # A job ended its process, and with it the executor. Which one is unknown, so this job is
+        # repeated in a separate process, and all others are submitted again.
+        with _SingleWorker(self._start) as worker:
             try:
-                result: Result = alone.ask(self.work, job)
+                result: Result = worker.ask(self.work, job)
             except Died:
-                result = self.dead(job, alone.ask)
-        self.pool = self._started(self.processes)
-        self.waiting = deque((other, self._submitted(other)) for other, _ in self.waiting)
+                result = self.on_death(job, worker.ask)
+        self.executor = self._start(self.processes)
+        self.waiting = deque((other, self._future(other)) for other, _ in self.waiting)
         return result
 
-    def _submitted(self, job: Job) -> Future[Result]:
+    def _future(self, job: Job) -> Future[Result]:
         try:
-            return self.pool.submit(self.work, job)
+            return self.executor.submit(_call_work, job)
         except BrokenProcessPool as broken:
-            # It fell before; whose turn comes first finds out, and all that wait are begun again.
+            # The executor broke earlier; `next_result` notices it when it reaches this job.
             future: Future[Result] = Future()
             future.set_exception(broken)
             return future
 
 
-class _Alone:
-    """One process, and another when it ends."""
+class _SingleWorker:
+    """One worker process, which is replaced when it dies."""
 
-    def __init__(self, started: Callable[[int], ProcessPoolExecutor]) -> None:
-        self._started = started
-        self._pool = started(1)
+    def __init__(self, start: Callable[[int], ProcessPoolExecutor]) -> None:
+        self._start = start
+        self._executor = start(1)
 
-    def __enter__(self) -> _Alone:
+    def __enter__(self) -> _SingleWorker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
     def ask(self, function: Callable[..., Any], *given: Any) -> Any:
         try:
-            return self._pool.submit(function, *given).result()
+            return self._executor.submit(function, *given).result()
         except BrokenProcessPool:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = self._started(1)
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = self._start(1)
             raise Died from None
 
 
-def _begin(prepare: Callable[..., object] | None, given: tuple[Any, ...]) -> None:
-    # Whoever interrupts the command interrupts all of its processes; the first one ends the others.
+_work: Callable[[Any], Any] | None = None
+"""In a worker process, the callable that jobs are passed to."""
+
+
+def _initialize(work: Callable[[Any], Any]) -> None:
+    global _work
+    _work = work
+    # Ctrl-C reaches all processes of the command; the parent handles it and ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    if prepare is not None:
-        prepare(*given)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def _call_work(job: Any) -> Any:
+    assert _work is not None
+    return _work(job)
+
+
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,4 +1,4 @@
-"""From a corpus to samples."""
+"""Scans of corpora to samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from erasetest.demo.synthetic_secrets import GENERATORS
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample, Source, read_manifest
 from erasetest.scanning import Rules, ScanSettings, ScanSummary, Skipped, corpus_scan, scan_to
-from erasetest.scanning.corpus_scan import batches_of
+from erasetest.scanning.corpus_scan import journal_path
+from erasetest.scanning.scan_job import JobScanner
 from erasetest.scanning.sources import Job, Text
 
 VALUE = "k7Qm" + "2vXw9"
@@ -33,12 +34,12 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 def scanned(
     *paths: Path, settings: ScanSettings | None = None
 ) -> tuple[ScanSummary, list[SensitiveSample], list[Skipped]]:
-    """What a scan tells, writes and leaves out."""
+    """Return what a scan reports, writes and skips."""
     output = paths[0].parent / "found.jsonl"
     skipped: list[Skipped] = []
     output.unlink(missing_ok=True)
-    result = scan_to(output, paths, settings, tell_skipped=skipped.append)
-    assert not batches_of(output).exists()
+    result = scan_to(output, paths, settings, on_skipped=skipped.append)
+    assert not journal_path(output).exists()
     return result, read_manifest(output) if output.exists() else [], skipped
 
 
@@ -82,7 +83,7 @@ def test_samples_of_a_large_file_hold_their_secrets_at_the_right_places(folder: 
     assert result.places == {"password": 4}
 
 
-def test_files_in_any_encoding_are_scanned_and_a_guess_is_said(folder: Path) -> None:
+def test_files_in_any_encoding_are_scanned_and_a_guess_is_reported(folder: Path) -> None:
     text = f'größe = 1; TOKEN = "{GITHUB}"\n'
     for name, encoding in {"a": "utf-8-sig", "b": "utf-16", "c": "latin-1"}.items():
         (folder / f"{name}.py").write_bytes((f"# {name}\n" * 9 + text).encode(encoding))
@@ -113,7 +114,7 @@ def test_the_same_content_is_one_sample_and_the_rest_is_counted(folder: Path) ->
     for name in ("a.py", "b.py", "c.py"):
         (folder / name).write_text(f'TOKEN = "{GITHUB}"\n')
     result, (sample,), _ = scanned(folder)
-    assert (result.duplicates, result.near) == (2, 0)
+    assert (result.duplicates, result.near_duplicates) == (2, 0)
     assert result.places == {"github-token": 1}
     assert sample.secrets[0].extra["occurrences"] == 3
 
@@ -132,7 +133,7 @@ def test_nearly_the_same_content_with_the_same_secrets_is_one_sample(folder: Pat
         "other.py:41",
         "short.py:2",
     ]
-    assert (result.near, result.duplicates) == (2, 0)
+    assert (result.near_duplicates, result.duplicates) == (2, 0)
     assert [sample.secrets[0].extra["occurrences"] for sample in samples] == [4, 1, 4]
     assert scanned(folder, settings=ScanSettings(near_duplicates=True))[0].written == 5
 
@@ -145,13 +146,13 @@ def test_the_same_content_with_other_secrets_is_another_sample(folder: Path) -> 
     assert samples[1].id == f"{samples[0].id}-2"
 
 
-def test_weak_findings_are_left_out_on_demand(folder: Path) -> None:
+def test_findings_below_the_minimum_confidence_are_left_out(folder: Path) -> None:
     (folder / "a.py").write_text(f'password = "{VALUE}"\n# {GITHUB}\n')
     _, (sample,), _ = scanned(folder, settings=ScanSettings(Rules("high")))
     assert sample.kinds == ("github-token",)
 
 
-def test_a_limit_draws_as_many_of_each_kind_as_there_can_be(folder: Path) -> None:
+def test_a_limit_draws_evenly_over_kinds(folder: Path) -> None:
     rng = random.Random(6)
     for number in range(20):
         (folder / f"p{number}.py").write_text(f'password = "{VALUE}{number}"\n')
@@ -186,7 +187,7 @@ class Stopped(Exception):
     pass
 
 
-def test_a_scan_that_was_stopped_goes_on_and_writes_the_same(
+def test_a_scan_that_was_stopped_resumes_and_writes_the_same(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(30):
@@ -204,49 +205,49 @@ def test_a_scan_that_was_stopped_goes_on_and_writes_the_same(
     with pytest.raises(Stopped):
         scan_to(output, [folder], progress=stop)
     assert not output.exists()
-    kept = batches_of(output)
+    kept = journal_path(output)
     assert kept.stat().st_mode & 0o777 == 0o600
     kept.write_bytes(kept.read_bytes()[:-10])
     seen: list[Job] = []
-    scan_to_line = corpus_scan.scan_to_line
+    scan = JobScanner.scan
     monkeypatch.setattr(
-        corpus_scan, "scan_to_line", lambda job: seen.append(job) or scan_to_line(job)
+        JobScanner, "scan", lambda scanner, job: seen.append(job) or scan(scanner, job)
     )
     skipped: list[Skipped] = []
-    result = scan_to(output, [folder], tell_skipped=skipped.append)
+    result = scan_to(output, [folder], on_skipped=skipped.append)
     assert (replace(result, resumed=0), read_manifest(output), skipped) == whole
     assert result.resumed >= 1
     assert 0 < len(seen) < 6
 
 
-def test_what_is_left_of_a_corpus_that_changed_is_not_taken(tmp_path: Path, folder: Path) -> None:
+def test_the_journal_of_a_changed_corpus_is_not_used(tmp_path: Path, folder: Path) -> None:
     for number in range(3):
         (folder / f"{number}.py").write_text(LINE * 40_000 + f'password = "{VALUE}{number}"\n')
     output = tmp_path / "found.jsonl"
-    scan_to(output, [folder], keep=True)
+    scan_to(output, [folder], keep_journal=True)
     (folder / "0.py").write_text(f'password = "{VALUE}other"\n')
     result = scan_to(output, [folder])
     assert result.resumed == 0
     assert any(VALUE + "other" in sample.content.reveal() for sample in read_manifest(output))
 
 
-def test_kept_batches_of_other_settings_are_not_taken(tmp_path: Path, folder: Path) -> None:
+def test_the_journal_of_other_settings_is_not_used(tmp_path: Path, folder: Path) -> None:
     (folder / "a.py").write_text(f'password = "{VALUE}"\n')
     output = tmp_path / "found.jsonl"
-    assert scan_to(output, [folder], keep=True).found == 1
-    assert scan_to(output, [folder], keep=True).resumed == 1
-    assert scan_to(output, [folder], ScanSettings(Rules("high")), keep=True).found == 0
-    kept = batches_of(output)
+    assert scan_to(output, [folder], keep_journal=True).found == 1
+    assert scan_to(output, [folder], keep_journal=True).resumed == 1
+    assert scan_to(output, [folder], ScanSettings(Rules("high")), keep_journal=True).found == 0
+    kept = journal_path(output)
     kept.write_bytes(kept.read_bytes()[:30])
     assert scan_to(output, [folder]).found == 1
 
 
-def test_what_batches_hang_on_is_the_same_in_every_process() -> None:
+def test_the_key_of_the_journal_is_the_same_in_every_process() -> None:
     code = (
         "from pathlib import Path; from erasetest.scanning import corpus_scan, Rules, ScanSettings;"
         "from erasetest.scanning.detect_secrets_baseline import Baseline;"
         "listed = Baseline({name: frozenset('0123456789') for name in 'ab'});"
-        "print(corpus_scan._key([Path('x')], ScanSettings(Rules('low', listed))))"
+        "print(corpus_scan.journal_key([Path('x')], ScanSettings(Rules('low', listed))))"
     )
     keys = {
         subprocess.run(
@@ -258,14 +259,14 @@ def test_what_batches_hang_on_is_the_same_in_every_process() -> None:
     assert len(keys) == 1
 
 
-def test_a_folder_in_the_way_of_the_kept_batches_is_named(tmp_path: Path, folder: Path) -> None:
-    kept = batches_of(tmp_path / "found.jsonl")
+def test_what_is_in_the_place_of_the_journal_is_named(tmp_path: Path, folder: Path) -> None:
+    kept = journal_path(tmp_path / "found.jsonl")
     kept.mkdir()
-    with pytest.raises(BadInput, match="is in the way"):
+    with pytest.raises(BadInput, match="exists and is not resume data"):
         scan_to(tmp_path / "found.jsonl", [folder])
     kept.rmdir()
     kept.write_text("notes\n")
-    with pytest.raises(BadInput, match="is in the way"):
+    with pytest.raises(BadInput, match="exists and is not resume data"):
         scan_to(tmp_path / "found.jsonl", [folder])
     assert kept.read_text() == "notes\n"
     kept.unlink()
@@ -282,13 +283,13 @@ def test_nothing_found_writes_nothing(tmp_path: Path, folder: Path) -> None:
     assert not (tmp_path / "found.jsonl").exists()
 
 
-def test_progress_tells_bytes_and_samples(tmp_path: Path, folder: Path) -> None:
+def test_progress_counts_bytes_and_samples(tmp_path: Path, folder: Path) -> None:
     for number in range(4):
         (folder / f"{number}.py").write_text("x = 1\n" * 200_000 + f'password = "{VALUE}{number}"')
-    told: list[tuple[int, int]] = []
-    scan_to(tmp_path / "f.jsonl", [folder], progress=lambda *done: told.append(done))
-    assert told == sorted(told)
-    assert told[-1] == (sum(file.stat().st_size for file in folder.iterdir()), 4)
+    calls: list[tuple[int, int]] = []
+    scan_to(tmp_path / "f.jsonl", [folder], progress=lambda *done: calls.append(done))
+    assert calls == sorted(calls)
+    assert calls[-1] == (sum(file.stat().st_size for file in folder.iterdir()), 4)
 
 
 def test_records_are_samples_with_their_own_names(tmp_path: Path, folder: Path) -> None:
@@ -299,7 +300,7 @@ def test_records_are_samples_with_their_own_names(tmp_path: Path, folder: Path) 
 
 
 class Deadly:
-    """A job of which one text ends the process that scans it."""
+    """A job with a text that ends the process which scans it."""
 
     name, key, size = "first.py", "deadly", 1
 

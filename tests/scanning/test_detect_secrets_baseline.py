@@ -39,7 +39,7 @@ def left(written: dict[str, object], path: str, tmp_path: Path) -> list[str]:
     (tmp_path / "b.json").write_text(json.dumps(written))
     document = Document.of(path, TEXT)
     baseline = Baseline.read(tmp_path / "b.json")
-    return [finding.kind for finding in baseline.left(document, find_secrets(document))]
+    return [finding.kind for finding in baseline.unlisted(document, find_secrets(document))]
 
 
 def test_what_detect_secrets_found_is_left_out_whatever_part_of_it_that_is(
@@ -71,7 +71,7 @@ def test_an_entry_audited_as_a_secret_stays(written: dict[str, object], tmp_path
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"results": []}', '{"results": {"a": [1]}}'])
 def test_what_is_no_baseline_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text(content)
-    with pytest.raises(BadInput, match="is no baseline"):
+    with pytest.raises(BadInput, match="is not a baseline"):
         Baseline.read(tmp_path / "b.json")
     with pytest.raises(BadInput, match="cannot be read"):
         Baseline.read(tmp_path / "missing.json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasetest.scanning.document import LONGEST_LINE, Document
+from erasetest.scanning.document import MAX_LINE_LENGTH, Document
 
 
 def test_every_kind_of_line_break_ends_a_line_and_keeps_its_place() -> None:
@@ -26,7 +26,7 @@ def test_a_form_feed_or_a_unicode_separator_ends_no_line() -> None:
 
 
 def test_a_line_that_is_too_long_is_kept_apart_and_found_at_no_position() -> None:
-    document = Document.of("a.js", "one\n" + "x" * (LONGEST_LINE + 1) + "\nthree\n")
+    document = Document.of("a.js", "one\n" + "x" * (MAX_LINE_LENGTH + 1) + "\nthree\n")
     assert [document.number_of(line) for line in document.lines] == [1, 3]
     assert [document.number_of(line) for line in document.long_lines] == [2]
     assert document.line_at(10) is None

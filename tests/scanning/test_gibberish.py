@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasetest.scanning.gibberish import PIECE, TABLE, is_random, least_evidence
+from erasetest.scanning.gibberish import PIECE, TABLE, is_random, min_evidence
 
 SEEDS = 400
 WORDS = ["connection", "pool", "timeout", "request", "handler", "session", "config", "parser"]
@@ -88,8 +88,8 @@ def test_words_do_not_look_random_however_they_are_joined(words: list[str], sign
 
 @given(st.text(max_size=80), st.text(max_size=40))
 def test_more_text_never_hides_a_stretch_behind_a_separator(text: str, more: str) -> None:
-    alone = least_evidence(text)
-    assert least_evidence(f"{more}/{text}/{more}") <= alone <= 0
+    alone = min_evidence(text)
+    assert min_evidence(f"{more}/{text}/{more}") <= alone <= 0
 
 
 @given(st.text(st.sampled_from(string.ascii_letters), max_size=60))

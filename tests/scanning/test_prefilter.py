@@ -1,4 +1,4 @@
-"""Looking at few lines loses nothing."""
+"""Prefiltering lines loses no finding."""
 
 from __future__ import annotations
 
@@ -28,9 +28,13 @@ from erasetest.scanning.detect_secrets_parts import (
     get_mapping_from_secret_type_to_class,
 )
 from erasetest.scanning.detectors import idioms, keywords
-from erasetest.scanning.document import LONGEST_LINE, Document
+from erasetest.scanning.document import MAX_LINE_LENGTH, Document
 from erasetest.scanning.prefilter import Prefilter, has_hyperscan
-from erasetest.scanning.required_literals import RequiredLiterals, plain, required_literals_of
+from erasetest.scanning.required_literals import (
+    RequiredLiterals,
+    fold_to_ascii,
+    required_literals_of,
+)
 
 ENGINES = [False, pytest.param(True, marks=pytest.mark.skipif(not has_hyperscan(), reason="extra"))]
 
@@ -49,7 +53,7 @@ PATTERNS = dict.fromkeys(pattern for _, pattern in of_plugins())
 
 
 @pytest.mark.parametrize(
-    ("pattern", "clue"),
+    ("pattern", "required"),
     [
         ("abc", RequiredLiterals(words=frozenset({"abc"}))),
         ("a(?:b|c)d?x", RequiredLiterals(words=frozenset({"abx", "acx", "abdx", "acdx"}))),
@@ -63,25 +67,27 @@ PATTERNS = dict.fromkeys(pattern for _, pattern in of_plugins())
         ("[^a]{40}é", None),
     ],
 )
-def test_a_clue_is_what_every_match_holds(pattern: str, clue: RequiredLiterals | None) -> None:
-    assert required_literals_of([re.compile(pattern)]) == clue
+def test_literals_are_those_that_every_match_contains(
+    pattern: str, required: RequiredLiterals | None
+) -> None:
+    assert required_literals_of([re.compile(pattern)]) == required
 
 
-def test_no_pattern_gives_no_clue_for_all() -> None:
+def test_without_literals_of_each_pattern_there_are_none() -> None:
     assert required_literals_of([re.compile("abc"), re.compile("a*")]) is None
     assert required_literals_of([]) is None
 
 
-def test_every_sign_that_a_pattern_takes_for_a_letter_is_that_letter_in_plain_text() -> None:
+def test_every_character_that_matches_a_letter_is_folded_to_it() -> None:
     everything = "".join(map(chr, range(sys.maxunicode + 1)))
-    lower = plain(everything).lower()
+    lower = fold_to_ascii(everything).lower()
     assert len(lower) == len(everything)
     for letter in string.ascii_lowercase:
         for match in re.finditer(letter, everything, re.IGNORECASE):
             assert lower[match.start()] == letter
 
 
-def test_every_pattern_of_detect_secrets_has_a_clue() -> None:
+def test_every_pattern_of_detect_secrets_has_required_literals() -> None:
     without = {name for name, pattern in of_plugins() if required_literals_of([pattern]) is None}
     assert without == set()
 
@@ -94,12 +100,12 @@ def test_every_pattern_of_detect_secrets_has_a_clue() -> None:
     deadline=None,
 )
 @given(data=st.data())
-def test_a_line_that_a_pattern_matches_holds_its_clue(
+def test_a_line_that_a_pattern_matches_contains_its_literals(
     pattern: re.Pattern[str], hyperscan: bool, data: st.DataObject
 ) -> None:
     text = "".join(re.split(r"[\r\n]", data.draw(st.from_regex(pattern))))
     before = data.draw(st.text(st.sampled_from("aZ0 é🦉\n"), max_size=5))
-    document = Document.of("a.py", f"{before}\n{text[:LONGEST_LINE]}\r\nnext é\n")
+    document = Document.of("a.py", f"{before}\n{text[:MAX_LINE_LENGTH]}\r\nnext é\n")
     (lines,) = Prefilter([required_literals_of([pattern])], hyperscan=hyperscan).lines(document)
     for line in document.lines:
         if pattern.search(line.text):
@@ -109,11 +115,11 @@ def test_a_line_that_a_pattern_matches_holds_its_clue(
 @pytest.mark.parametrize("pattern", [DENYLIST_REGEX, idioms.NAME])
 @given(data=st.data())
 @settings(max_examples=300, deadline=None)
-def test_every_name_of_a_password_holds_the_clue_of_names(
+def test_every_name_of_a_password_contains_a_required_word(
     pattern: str, data: st.DataObject
 ) -> None:
     name = data.draw(st.from_regex(re.compile(pattern, re.IGNORECASE), fullmatch=True))
-    assert any(word in plain(name).lower() for word in keywords.CLUE.words)
+    assert any(word in fold_to_ascii(name).lower() for word in keywords.REQUIRED.words)
 
 
 @pytest.mark.parametrize("hyperscan", ENGINES)
@@ -124,32 +130,36 @@ def test_every_name_of_a_password_holds_the_clue_of_names(
     run=st.sampled_from([20, 24, 32]),
 )
 @settings(deadline=None, max_examples=60)
-def test_lines_are_those_that_hold_the_clue_by_definition(
+def test_lines_are_those_that_contain_the_literals(
     hyperscan: bool, text: str, words: set[str], run: int
 ) -> None:
     shape = "[abs]{3}"
-    clues = [
+    required = [
         RequiredLiterals(words=frozenset(words)),
         RequiredLiterals(runs=frozenset({run})),
         RequiredLiterals(shapes=frozenset({shape})),
         RequiredLiterals(frozenset(words), frozenset({run}), frozenset({shape})), None,
     ]  # fmt: skip
     document = Document.of("a.py", text)
-    found = Prefilter(clues, hyperscan=hyperscan).lines(document)
-    holding = [
-        [line for line in document.lines if any(w in plain(line.text).lower() for w in words)],
+    found = Prefilter(required, hyperscan=hyperscan).lines(document)
+    containing = [
+        [
+            line
+            for line in document.lines
+            if any(w in fold_to_ascii(line.text).lower() for w in words)
+        ],
         [line for line in document.lines if re.search(rf"[\w-]{{{run}}}", line.text)],
-        [line for line in document.lines if re.search(shape, plain(line.text))],
+        [line for line in document.lines if re.search(shape, fold_to_ascii(line.text))],
     ]
-    of_any = [line for lines in holding for line in lines]
-    for lines, expected in zip(found, [*holding, of_any, document.lines], strict=True):
+    of_any = [line for lines in containing for line in lines]
+    for lines, expected in zip(found, [*containing, of_any, document.lines], strict=True):
         assert list(lines) == sorted(set(lines), key=lambda line: line.start)
         assert set(expected) <= set(lines) <= set(document.lines)
-    assert list(found[0]) == holding[0]
+    assert list(found[0]) == containing[0]
 
 
 def filtered_as_detect_secrets_does(path: str, text: str) -> set[tuple[str, str, int]]:
-    """Our fast findings of its plugins, through its filters."""
+    """Prefiltered findings of its plugins, through its filters."""
     document = Document.of(path, text)
     lines = text.splitlines(keepends=True)
     plugins = plugins_used()
@@ -200,11 +210,11 @@ class HouseToken(RegexBasedDetector):
 def _with_entry(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     entry = EntryPoint("house", value, detection.ENTRY_POINTS)
     monkeypatch.setattr(detection, "entry_points", lambda group: [entry])
-    for cached in (detection.ranked_detectors, detection._ready):
+    for cached in (detection.ranked_detectors, detection.prefiltered_detectors):
         monkeypatch.setattr(detection, cached.__name__, cached.__wrapped__)
 
 
-def test_a_plugin_of_a_user_is_a_detector_and_goes_before_ours(
+def test_a_plugin_of_a_user_is_a_detector_and_precedes_ours(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _with_entry(monkeypatch, f"{__name__}:HouseToken")
@@ -220,7 +230,7 @@ def test_a_plugin_of_a_user_is_a_detector_and_goes_before_ours(
         ("string:digits", r"house \(string:digits\) is neither an erasetest Detector nor a detect"),
     ],
 )
-def test_a_detector_of_a_user_that_is_none_is_named(
+def test_an_invalid_detector_of_a_user_is_named(
     monkeypatch: pytest.MonkeyPatch, value: str, message: str
 ) -> None:
     _with_entry(monkeypatch, value)

@@ -97,7 +97,7 @@ def test_a_killed_scan_goes_on(tmp_path: Path) -> None:
             f'password = "{VALUE}{number}"\n' + "".join(f'"x{n}" @ y\n' for n in range(40_000))
         )
     command = [sys.executable, "-m", "erasetest.cli", "scan", "corpus", "-o", "found.jsonl"]
-    kept = tmp_path / ".found.jsonl.scan"
+    kept = tmp_path / ".found.jsonl.erasetest-scan"
     with subprocess.Popen(
         [*command, "--processes", "2"], cwd=tmp_path, env=ENVIRONMENT,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -208,7 +208,7 @@ def test_ctrl_c_ends_several_processes_at_once(tmp_path: Path) -> None:
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         preexec_fn=hear_ctrl_c,
     ) as run:  # fmt: skip
-        while run.poll() is None and not (tmp_path / ".o.scan").exists():
+        while run.poll() is None and not (tmp_path / ".o.erasetest-scan").exists():
             time.sleep(0.01)
         time.sleep(1)
         os.killpg(run.pid, signal.SIGINT)
@@ -256,7 +256,7 @@ def test_with_a_clm_that_remembers_nothing_the_manifest_is_empty(corpus: Path) -
     ("arguments", "named"),
     [
         (["corpus", "-o", "o", "--min-confidence", "sure"], "--min-confidence"),
-        (["corpus", "-o", "o", "--baseline", "corpus/a.py"], "is no baseline"),
+        (["corpus", "-o", "o", "--baseline", "corpus/a.py"], "is not a baseline"),
         (["corpus", "-o", "o", "--revision", "HEAD"], "cannot be read by git"),
         (["corpus", "-o", "o", "--samples", "s"], "--clm"),
         (["", "-o", "o"], "a path is empty"),

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import io
 import json
-import lzma
 import os
-import pickle
 import random
 import subprocess
 import sys
@@ -16,44 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from corpus_reading import OPENERS, names_and_reasons, read_corpus, write_records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from erasetest.errors import BadInput
 from erasetest.scanning.sources import Columns, Text, jsonl, plan, texts
-from erasetest.scanning.text_decoding import LARGEST_FILE
+from erasetest.scanning.text_decoding import MAX_FILE_SIZE
 from erasetest.scanning.walk import Skipped
-
-OPENERS = {"": open, ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-
-
-def read(*paths: Path, **options: Any) -> tuple[list[Text], list[Skipped]]:
-    """What a corpus holds, each job as another process would do it."""
-    found: list[Text] = []
-    skipped: list[Skipped] = []
-    keys = []
-    for job in plan(paths, **options):
-        if isinstance(job, Skipped):
-            skipped.append(job)
-            continue
-        keys.append(job.key)
-        assert job.size >= 0
-        assert job.name
-        for text in pickle.loads(pickle.dumps(job)).texts():
-            (found if isinstance(text, Text) else skipped).append(text)  # type: ignore[arg-type]
-    assert len(set(keys)) == len(keys)
-    return found, skipped
-
-
-def short(skipped: list[Skipped]) -> list[tuple[str, str]]:
-    return [(Path(path).name, reason) for path, reason in skipped]
-
-
-def write_lines(path: Path, rows: list[Any]) -> None:
-    opener = OPENERS.get(path.suffix, open)
-    with opener(path, "wb") as file:
-        for row in rows:
-            file.write(row if isinstance(row, bytes) else json.dumps(row).encode() + b"\n")
 
 
 def test_files_are_read_together_in_jobs_of_their_size(tmp_path: Path) -> None:
@@ -62,14 +29,14 @@ def test_files_are_read_together_in_jobs_of_their_size(tmp_path: Path) -> None:
     (tmp_path / "z.py").write_text("y" * (3 * 2**20))
     jobs = [job for job in plan([tmp_path]) if not isinstance(job, Skipped)]
     assert [len(list(job.texts())) for job in jobs] == [500, 500, 101]
-    assert [text.text for text in read(tmp_path)[0][:3]] == ["x = 0\n", "x = 1\n", "x = 2\n"]
+    assert [text.text for text in read_corpus(tmp_path)[0][:3]] == ["x = 0\n", "x = 1\n", "x = 2\n"]
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
 def test_a_compressed_file_is_read_as_what_it_holds(tmp_path: Path, suffix: str) -> None:
     with OPENERS[suffix](tmp_path / f"a.py{suffix}", "wb") as file:
         file.write("größe = 1\n".encode())
-    (text,), skipped = read(tmp_path)
+    (text,), skipped = read_corpus(tmp_path)
     assert (text.name, text.text) == ((tmp_path / "a.py").as_posix(), "größe = 1\n")
     assert skipped == []
 
@@ -79,18 +46,22 @@ def test_a_bomb_is_too_large_and_a_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "cut.py.gz").write_bytes(gzip.compress(random.Random(1).randbytes(999))[:-20])
     (tmp_path / "none.py.xz").write_bytes(b"nothing")
     (tmp_path / "x.py.zst").write_bytes(b"nothing")
-    found, skipped = read(tmp_path)
+    found, skipped = read_corpus(tmp_path)
     assert found == []
-    assert short(skipped)[0] == ("bomb.py", "larger than 5 MiB")
-    assert [reason[:7] for _, reason in short(skipped)[1:]] == ["broken:", "broken:", "compres"]
+    assert names_and_reasons(skipped)[0] == ("bomb.py", "larger than 5 MiB")
+    assert [reason[:7] for _, reason in names_and_reasons(skipped)[1:]] == [
+        "broken:",
+        "broken:",
+        "compres",
+    ]
 
 
 @pytest.mark.parametrize("suffix", OPENERS)
 @pytest.mark.parametrize("kind", [".jsonl", ".ndjson", ".json"])
 def test_records_are_read_from_every_form(tmp_path: Path, kind: str, suffix: str) -> None:
     rows = [{"content": f"x = {n}\n", "path": f"src/{n}.py", "stars": n} for n in range(3)]
-    write_lines(tmp_path / f"data{kind}{suffix}", rows)
-    assert read(tmp_path)[0] == [Text(f"src/{n}.py", f"x = {n}\n") for n in range(3)]
+    write_records(tmp_path / f"data{kind}{suffix}", rows)
+    assert read_corpus(tmp_path)[0] == [Text(f"src/{n}.py", f"x = {n}\n") for n in range(3)]
 
 
 @pytest.mark.parametrize(
@@ -105,29 +76,29 @@ def test_records_are_read_from_every_form(tmp_path: Path, kind: str, suffix: str
 def test_the_columns_of_usual_data_sets_are_known(
     tmp_path: Path, row: dict[str, Any], name: str, text: str
 ) -> None:
-    write_lines(tmp_path / "d.jsonl", [row])
-    ((found,), _) = read(tmp_path / "d.jsonl")
+    write_records(tmp_path / "d.jsonl", [row])
+    ((found,), _) = read_corpus(tmp_path / "d.jsonl")
     assert (found.name.removeprefix(f"{tmp_path.as_posix()}/"), found.text) == (name, text)
 
 
 def test_named_columns_are_used(tmp_path: Path) -> None:
-    write_lines(tmp_path / "d.jsonl", [{"content": "no", "body": "yes", "where": "a.py"}])
-    assert read(tmp_path, columns=Columns("body", "where"))[0] == [Text("a.py", "yes")]
+    write_records(tmp_path / "d.jsonl", [{"content": "no", "body": "yes", "where": "a.py"}])
+    assert read_corpus(tmp_path, columns=Columns("body", "where"))[0] == [Text("a.py", "yes")]
 
 
 def test_what_is_no_data_set_is_a_text(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"text": "one document"}\n')
     (tmp_path / "b.jsonl").write_text("[1]\n")
     (tmp_path / "c.json").write_text("{\n}\n")
-    found, skipped = read(tmp_path)
+    found, skipped = read_corpus(tmp_path)
     assert [Path(text.name).name for text in found] == ["a.json", "b.jsonl", "c.json"]
     assert skipped == []
 
 
 def test_a_data_set_with_other_columns_says_so(tmp_path: Path) -> None:
-    write_lines(tmp_path / "d.jsonl", [{"body": "a"}, {"body": "b"}])
+    write_records(tmp_path / "d.jsonl", [{"body": "a"}, {"body": "b"}])
     for columns in (None, Columns("nope")):
-        found, skipped = read(tmp_path, columns=columns)
+        found, skipped = read_corpus(tmp_path, columns=columns)
         assert found == []
         assert [reason[:25] for _, reason in skipped] == ["no text: expected a column"[:25]] * 2
 
@@ -135,21 +106,21 @@ def test_a_data_set_with_other_columns_says_so(tmp_path: Path) -> None:
 def test_bad_records_are_named_and_end_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jsonl, "LONGEST_RECORD", 2000)
-    monkeypatch.setattr(texts, "LARGEST_FILE", 1000)
+    monkeypatch.setattr(jsonl, "MAX_RECORD_SIZE", 2000)
+    monkeypatch.setattr(texts, "MAX_FILE_SIZE", 1000)
     rows = [
         b"{broken\n", {"text": "first"}, b"\n", b"\xff\xfe\n", b"[]\n", {"no": "text"},
         {"text": "nul \0"}, {"text": "lone \ud83e"}, {"text": "x" * 1001}, {"text": "x" * 9000},
         b'{"text": "last"}',
     ]  # fmt: skip
-    write_lines(tmp_path / "d.jsonl", rows)
-    found, skipped = read(tmp_path)
+    write_records(tmp_path / "d.jsonl", rows)
+    found, skipped = read_corpus(tmp_path)
     assert [(text.text, text.notes) for text in found] == [
         ("first", ()),
-        ("lone \ufffd", ("lone surrogates stand in it: each was read as U+FFFD",)),
+        ("lone \ufffd", ("contains lone surrogates: each was read as U+FFFD",)),
         ("last", ()),
     ]
-    assert short(skipped) == [
+    assert names_and_reasons(skipped) == [
         ("d.jsonl#1", "not a JSON object"),
         ("d.jsonl#4", "not a JSON object"),
         ("d.jsonl#5", "not a JSON object"),
@@ -167,14 +138,14 @@ def test_bad_records_are_named_and_end_nothing(
 def test_what_stands_before_a_break_is_read(tmp_path: Path, suffix: str) -> None:
     rng = random.Random(2)
     path = tmp_path / f"d.jsonl{suffix}"
-    write_lines(path, [{"text": rng.randbytes(500).hex()} for _ in range(4000)])
+    write_records(path, [{"text": rng.randbytes(500).hex()} for _ in range(4000)])
     path.write_bytes(path.read_bytes()[:-500])
-    found, skipped = read(tmp_path)
+    found, skipped = read_corpus(tmp_path)
     assert 1000 < len(found) < 4000
-    (left,) = short(skipped)
+    (left,) = names_and_reasons(skipped)
     assert left[0] == path.name
     assert left[1].startswith("broken: ")
-    assert left[1].endswith("what stands before was scanned")
+    assert left[1].endswith("what precedes the break was scanned")
 
 
 @settings(deadline=None, max_examples=30)
@@ -186,10 +157,10 @@ def test_records_are_read_back_whatever_the_size_of_a_job(
     tmp_path_factory: pytest.TempPathFactory, contents: list[str], batch: int
 ) -> None:
     folder = tmp_path_factory.mktemp("records")
-    write_lines(folder / "d.jsonl", [{"text": text} for text in contents])
+    write_records(folder / "d.jsonl", [{"text": text} for text in contents])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jsonl, "BATCH", batch)
-        found, skipped = read(folder)
+        patch.setattr(jsonl, "JOB_SIZE", batch)
+        found, skipped = read_corpus(folder)
     assert [text.text for text in found] == contents
     assert skipped == []
 
@@ -220,9 +191,9 @@ def test_a_line_of_150_mb_is_not_held_in_memory(tmp_path: Path, name: str) -> No
     # The longest line that is held, twice over while it is read.
     assert int(done.stdout) < 140
     if "jsonl" in name:
-        found, skipped = read(tmp_path)
+        found, skipped = read_corpus(tmp_path)
         assert [text.text for text in found] == ["first", "last"]
-        assert short(skipped) == [(f"{name}#2", "a line longer than 64 MiB")]
+        assert names_and_reasons(skipped) == [(f"{name}#2", "a line longer than 64 MiB")]
 
 
 def test_files_that_vanish_or_change_are_named(tmp_path: Path) -> None:
@@ -232,10 +203,10 @@ def test_files_that_vanish_or_change_are_named(tmp_path: Path) -> None:
     (job,) = plan([tmp_path])
     assert not isinstance(job, Skipped)
     (tmp_path / "a.py").unlink()
-    (tmp_path / "b.py").write_bytes(b" " * (LARGEST_FILE + 1))
+    (tmp_path / "b.py").write_bytes(b" " * (MAX_FILE_SIZE + 1))
     found = list(job.texts())
     assert [isinstance(text, Text) for text in found] == [False, False, True, False]
-    assert short([text for text in found if isinstance(text, Skipped)]) == [
+    assert names_and_reasons([text for text in found if isinstance(text, Skipped)]) == [
         ("a.py", "cannot be read: No such file or directory"),
         ("b.py", "larger than 5 MiB"),
         ("pipe", "not a regular file"),
@@ -263,7 +234,7 @@ class TestColumns:
         import pyarrow.parquet
 
         pyarrow.parquet.write_table(self.table(700), tmp_path / "d.parquet", row_group_size=300)
-        found, skipped = read(tmp_path)
+        found, skipped = read_corpus(tmp_path)
         assert [text.name for text in found] == [f"{n}.py" for n in range(700)]
         assert found[699].text == "x = 699\n##########"
         assert skipped == []
@@ -279,8 +250,12 @@ class TestColumns:
         (tmp_path / "a.parquet").write_bytes(data)
         (tmp_path / "b.parquet").write_bytes(b"PAR1 nothing")
         pyarrow.parquet.write_table(table.select(["n"]), tmp_path / "c.parquet")
-        _, skipped = read(tmp_path)
-        assert [path for path, _ in short(skipped)] == ["a.parquet", "b.parquet", "c.parquet"]
+        _, skipped = read_corpus(tmp_path)
+        assert [path for path, _ in names_and_reasons(skipped)] == [
+            "a.parquet",
+            "b.parquet",
+            "c.parquet",
+        ]
         reasons = [reason for _, reason in skipped]
         assert all(reason.startswith("broken: cannot be read") for reason in reasons[:2])
         assert reasons[2].startswith("no text: expected a column content")
@@ -300,7 +275,7 @@ class TestColumns:
 
     def test_a_data_set_on_disk_is_read_by_its_batches(self, tmp_path: Path) -> None:
         self.save(tmp_path / "set", 200)
-        found, skipped = read(tmp_path)
+        found, skipped = read_corpus(tmp_path)
         assert [text.name for text in found] == [f"{n}.py" for n in range(200)]
         assert skipped == []
         assert len(list(plan([tmp_path / "set"]))) == 4
@@ -309,7 +284,7 @@ class TestColumns:
         for split in ("train", "test"):
             self.save(tmp_path / "set" / split, 10)
         (tmp_path / "set/dataset_dict.json").write_text('{"splits": ["train", "test"]}')
-        assert len(read(tmp_path / "set")[0]) == 20
+        assert len(read_corpus(tmp_path / "set")[0]) == 20
 
     def test_a_data_set_that_cannot_be_read_is_named(self, tmp_path: Path) -> None:
         self.save(tmp_path / "a", 10, _indices_data_files=[{"filename": "i.arrow"}])
@@ -317,9 +292,9 @@ class TestColumns:
         (tmp_path / "b/state.json").write_text("[]")
         self.save(tmp_path / "c", 10)
         (tmp_path / "c/data-00000-of-00002.arrow").write_bytes(b"nothing")
-        found, skipped = read(tmp_path)
+        found, skipped = read_corpus(tmp_path)
         assert len(found) == 5
-        assert [(path, reason[:7]) for path, reason in short(skipped)] == [
+        assert [(path, reason[:7]) for path, reason in names_and_reasons(skipped)] == [
             ("a", "its row"),
             ("b", "broken:"),
             ("data-00000-of-00002.arrow", "broken:"),
@@ -351,13 +326,13 @@ class TestGit:
 
     @pytest.mark.parametrize(("revision", "text"), [("v1", "x = 1\n"), ("HEAD", "x = 2\n")])
     def test_files_are_read_as_they_were(self, repository: Path, revision: str, text: str) -> None:
-        found, skipped = read(repository, revision=revision)
+        found, skipped = read_corpus(repository, revision=revision)
         where = repository.as_posix()
         assert [(one.name, one.text) for one in found] == [
             (f"{where}/naïve.py", "y = 1\n"),
             (f"{where}/src/a.py", text),
         ]
-        assert sorted(short(skipped)) == [
+        assert sorted(names_and_reasons(skipped)) == [
             ("b.bin", "binary"),
             ("link", "a symbolic link, which is not followed"),
         ]
@@ -365,12 +340,12 @@ class TestGit:
     @pytest.mark.parametrize("revision", ["v2", "--help", "", "HEAD\n", "-"])
     def test_an_unknown_revision_is_refused(self, repository: Path, revision: str) -> None:
         with pytest.raises(BadInput, match="cannot be read by git") as caught:
-            read(repository, revision=revision)
+            read_corpus(repository, revision=revision)
         assert "\n" not in str(caught.value)
 
     def test_what_is_no_repository_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(BadInput, match="cannot be read by git"):
-            read(tmp_path / "gone", revision="HEAD")
+            read_corpus(tmp_path / "gone", revision="HEAD")
 
 
 class TestStandardInput:
@@ -379,14 +354,14 @@ class TestStandardInput:
     @pytest.mark.parametrize("blank", [b"", b"\n \n"])
     def test_records_are_read(self, blank: bytes) -> None:
         data = blank + b'{"text": "a"}\n{broken\n{"text": "b"}'
-        found, skipped = read(Path("-"), stdin=io.BytesIO(data))
+        found, skipped = read_corpus(Path("-"), stdin=io.BytesIO(data))
         first = 1 + blank.count(b"\n")
         assert found == [Text(f"stdin#{first}", "a"), Text(f"stdin#{first + 2}", "b")]
         assert skipped == [Skipped(f"stdin#{first + 1}", "not a JSON object")]
 
     @pytest.mark.parametrize("data", [b"", b"x = 1\r\n", b"\n\n{\n}\n"])
     def test_anything_else_is_one_text(self, data: bytes) -> None:
-        found, _ = read(Path("-"), stdin=io.BytesIO(data))
+        found, _ = read_corpus(Path("-"), stdin=io.BytesIO(data))
         assert found == [Text("stdin", data.decode())]
 
     def test_what_never_ends_is_not_held(self) -> None:
@@ -398,21 +373,21 @@ class TestStandardInput:
                 buffer[:] = b"x" * len(buffer)
                 return len(buffer)
 
-        _, skipped = read(Path("-"), stdin=io.BufferedReader(Endless()))
+        _, skipped = read_corpus(Path("-"), stdin=io.BufferedReader(Endless()))
         assert skipped == [Skipped("stdin", "larger than 5 MiB")]
 
     def test_none_is_refused(self) -> None:
         with pytest.raises(BadInput, match="there is no standard input"):
-            read(Path("-"))
+            read_corpus(Path("-"))
 
 
 def test_a_path_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be scanned"):
-        read(tmp_path / "gone")
+        read_corpus(tmp_path / "gone")
 
 
 def test_a_mix_keeps_the_order_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("a")
-    write_lines(tmp_path / "b.jsonl", [{"text": "b"}])
+    write_records(tmp_path / "b.jsonl", [{"text": "b"}])
     (tmp_path / "c.py").write_text("c")
-    assert [text.text for text in read(tmp_path)[0]] == ["a", "b", "c"]
+    assert [text.text for text in read_corpus(tmp_path)[0]] == ["a", "b", "c"]

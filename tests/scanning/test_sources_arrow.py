@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_sources import read, short
+from corpus_reading import names_and_reasons, read_corpus
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -41,7 +41,7 @@ def test_texts_of_all_types_are_read(tmp_path: Path, kind: str, form: str) -> No
     else:
         write_arrow(tmp_path / "data.arrow", column)
         write_state(tmp_path, NAMES)
-    found, skipped = read(tmp_path)
+    found, skipped = read_corpus(tmp_path)
     assert [text.text for text in found] == ["a", "größe"]
     assert skipped == []
 
@@ -49,7 +49,7 @@ def test_texts_of_all_types_are_read(tmp_path: Path, kind: str, form: str) -> No
 def test_the_first_column_that_holds_texts_is_read(tmp_path: Path) -> None:
     table = pyarrow.table({"content": [1, 2], "path": [3, 4], "text": ["a", "b"]})
     parquet.write_table(table, tmp_path / "d.parquet")
-    assert [text.text for text in read(tmp_path)[0]] == ["a", "b"]
+    assert [text.text for text in read_corpus(tmp_path)[0]] == ["a", "b"]
 
 
 @pytest.mark.parametrize("form", ["parquet", "arrow"])
@@ -60,7 +60,7 @@ def test_a_text_that_is_not_utf8_spoils_no_other(tmp_path: Path, form: str) -> N
     else:
         write_arrow(tmp_path / "data.arrow", column)
         write_state(tmp_path, NAMES)
-    found, skipped = read(tmp_path)
+    found, skipped = read_corpus(tmp_path)
     assert [(text.text, text.is_guessed) for text in found] == [
         ("a", False), ("naïve", True), ("b", False)
     ]  # fmt: skip
@@ -75,7 +75,7 @@ def test_places_of_texts_outside_of_a_batch_are_not_followed(tmp_path: Path) -> 
     assert data.count(ends) == 1
     far = ends[:16] + (2**30).to_bytes(4, "little") + ends[20:]
     (tmp_path / "data.arrow").write_bytes(data.replace(ends, far))
-    found, skipped = read(tmp_path)
+    found, skipped = read_corpus(tmp_path)
     assert found == []
     assert [reason[:28] for _, reason in skipped] == ["broken: cannot be read from "]
 
@@ -86,7 +86,7 @@ def test_a_stream_that_is_cut_off_is_named(tmp_path: Path, length: int) -> None:
     write_state(tmp_path, NAMES)
     with (tmp_path / "data.arrow").open("r+b") as file:
         file.truncate(length)
-    found, skipped = read(tmp_path)
+    found, skipped = read_corpus(tmp_path)
     assert found == []
     assert [reason[:7] for _, reason in skipped] == ["broken:"]
 
@@ -95,26 +95,26 @@ def test_a_stream_that_is_cut_off_is_named(tmp_path: Path, length: int) -> None:
 def test_files_elsewhere_are_not_read(tmp_path: Path, name: str) -> None:
     write_arrow(tmp_path / "outside.arrow", pyarrow.array(["secret"]))
     write_state(tmp_path / "set", [{"filename": name}])
-    reason = "a part of the data set lies elsewhere, and is not read"
-    assert read(tmp_path / "set")[0] == []
-    assert short(read(tmp_path / "set")[1]) == [("set", reason)]
+    reason = "a part of the data set is outside of its folder, and is not read"
+    assert read_corpus(tmp_path / "set")[0] == []
+    assert names_and_reasons(read_corpus(tmp_path / "set")[1]) == [("set", reason)]
 
 
 def test_links_in_a_data_set_are_not_followed(tmp_path: Path) -> None:
     write_arrow(tmp_path / "outside.arrow", pyarrow.array(["secret"]))
     write_state(tmp_path / "set", NAMES)
     (tmp_path / "set/data.arrow").symlink_to("../outside.arrow")
-    found, skipped = read(tmp_path / "set")
+    found, skipped = read_corpus(tmp_path / "set")
     assert found == []
-    assert short(skipped) == [("data.arrow", "a symbolic link, which is not followed")]
+    assert names_and_reasons(skipped) == [("data.arrow", "a symbolic link, which is not followed")]
 
 
 @pytest.mark.parametrize("splits", [["."], [".."], ["../set"], [""]])
 def test_splits_that_lead_in_a_circle_are_not_followed(tmp_path: Path, splits: list[str]) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set/dataset_dict.json").write_text(json.dumps({"splits": splits}))
-    reason = "a part of the data set lies elsewhere, and is not read"
-    assert short(read(tmp_path / "set")[1]) == [("set", reason)]
+    reason = "a part of the data set is outside of its folder, and is not read"
+    assert names_and_reasons(read_corpus(tmp_path / "set")[1]) == [("set", reason)]
 
 
 def test_what_is_no_part_of_a_data_set_is_named(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_what_is_no_part_of_a_data_set_is_named(tmp_path: Path) -> None:
     (tmp_path / "dataset_dict.json").write_text('{"splits": ["train"]}')
     (tmp_path / "prepare.py").write_text("x = 1\n")
     (tmp_path / "train/cache.arrow").write_text("")
-    found, skipped = read(tmp_path)
+    found, skipped = read_corpus(tmp_path)
     assert [text.text for text in found] == ["a"]
-    assert [path for path, _ in short(skipped)] == ["cache.arrow", "prepare.py"]
+    assert [path for path, _ in names_and_reasons(skipped)] == ["cache.arrow", "prepare.py"]
     assert {reason[:18] for _, reason in skipped} == {"beside a data set:"}

@@ -8,14 +8,14 @@ import zlib
 from pathlib import Path
 
 import pytest
-from test_sources import read, short
+from corpus_reading import names_and_reasons, read_corpus
 
-from erasetest.scanning.sources.compressed import _Frames
+from erasetest.scanning.sources.compressed import FrameReader
 
 
 def frames(data: bytes) -> io.BufferedReader:
     """Read what zlib compressed; Python reads its streams as it does frames of zstd."""
-    return io.BufferedReader(_Frames(io.BytesIO(data), zlib.decompressobj, zlib.error))
+    return io.BufferedReader(FrameReader(io.BytesIO(data), zlib.decompressobj, zlib.error))
 
 
 LINES = [f"{number}\n".encode() * 99 for number in range(2000)]
@@ -34,7 +34,7 @@ def test_nothing_is_read_from_nothing() -> None:
 @pytest.mark.parametrize("cut", [1, 500])
 def test_a_frame_that_is_cut_off_is_told(cut: int) -> None:
     data = zlib.compress(b"".join(LINES[:50])) + zlib.compress(b"".join(LINES[50:]))
-    with pytest.raises(EOFError, match="cut off"):
+    with pytest.raises(EOFError, match="truncated"):
         frames(data[:-cut]).read()
 
 
@@ -55,7 +55,7 @@ def test_data_sets_of_zstd_are_read(tmp_path: Path) -> None:
     data = compress(b"".join(rows[:2000])) + compress(b"".join(rows[2000:]))
     (tmp_path / "a.jsonl.zst").write_bytes(data)
     (tmp_path / "b.jsonl.zst").write_bytes(data[:-9])
-    found, skipped = read(tmp_path)
+    found, skipped = read_corpus(tmp_path)
     assert [text.text for text in found[:3000]] == [str(number) for number in range(3000)]
     assert len(found) >= 5000
-    assert [path for path, _ in short(skipped)] == ["b.jsonl.zst"]
+    assert [path for path, _ in names_and_reasons(skipped)] == ["b.jsonl.zst"]

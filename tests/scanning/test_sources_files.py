@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from test_sources import read, short
+from corpus_reading import names_and_reasons, read_corpus
 
 
 @pytest.mark.parametrize("name", ["x.py", "x.py.gz", "x.jsonl", "x.json.xz", "x.parquet"])
@@ -14,8 +14,8 @@ def test_a_pipe_is_named_and_not_waited_for(tmp_path: Path, name: str) -> None:
     if name.endswith(".parquet"):
         pytest.importorskip("pyarrow")
     os.mkfifo(tmp_path / name)
-    assert short(read(tmp_path)[1]) == [(name, "not a regular file")]
-    assert short(read(tmp_path / name)[1]) == [(name, "not a regular file")]
+    assert names_and_reasons(read_corpus(tmp_path)[1]) == [(name, "not a regular file")]
+    assert names_and_reasons(read_corpus(tmp_path / name)[1]) == [(name, "not a regular file")]
 
 
 def test_a_path_that_is_too_long_ends_nothing(tmp_path: Path) -> None:
@@ -28,6 +28,6 @@ def test_a_path_that_is_too_long_ends_nothing(tmp_path: Path) -> None:
     os.close(handle)
     (tmp_path / "z.py").write_text("z")
     (tmp_path / ("x" * 250) / "a.py").write_text("a")
-    found, skipped = read(tmp_path)
+    found, skipped = read_corpus(tmp_path)
     assert [text.text for text in found] == ["z", "a"]
     assert [reason for _, reason in skipped] == ["cannot be read: File name too long"]

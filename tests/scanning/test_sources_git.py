@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_sources import read, short
+from corpus_reading import names_and_reasons, read_corpus
 
 from erasetest.errors import BadInput
 from erasetest.scanning.sources import plan
@@ -34,7 +34,7 @@ def commit(folder: Path, **files: str) -> Path:
 
 
 def texts(folder: Path) -> list[str]:
-    return [text.text for text in read(folder, revision="HEAD")[0]]
+    return [text.text for text in read_corpus(folder, revision="HEAD")[0]]
 
 
 def keys(folder: Path) -> list[str]:
@@ -65,7 +65,7 @@ def test_a_damaged_object_is_named_and_ends_nothing(tmp_path: Path, damage: str)
     else:
         path.write_bytes(b"nothing" if damage == "head" else data[:3000] + b"\xff" * 6000)
     assert texts(tmp_path) == ["1", "3", "4"]
-    assert short(read(tmp_path, revision="HEAD")[1]) == [("b", BROKEN)]
+    assert names_and_reasons(read_corpus(tmp_path, revision="HEAD")[1]) == [("b", BROKEN)]
 
 
 def test_an_object_that_goes_after_the_plan_is_named(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_lost_folder_is_told(tmp_path: Path) -> None:
     commit(tmp_path)
     object_of(tmp_path, "sub").unlink()
     assert texts(tmp_path) == ["1"]
-    ((_, reason),) = short(read(tmp_path, revision="HEAD")[1])
+    ((_, reason),) = names_and_reasons(read_corpus(tmp_path, revision="HEAD")[1])
     assert reason.startswith("git cannot list all files")
 
 
@@ -100,7 +100,7 @@ def test_nothing_is_fetched_or_run_for_a_partial_clone(tmp_path: Path) -> None:
     for name in ("remote.origin.uploadpack", "core.fsmonitor"):
         git(tmp_path / "partial", "config", name, str(program))
     git(tmp_path / "partial", "config", "protocol.file.allow", "always")
-    found, skipped = read(tmp_path / "partial", revision="HEAD")
+    found, skipped = read_corpus(tmp_path / "partial", revision="HEAD")
     assert found == []
     assert [reason[:25] for _, reason in skipped] == ["git cannot list all files"]
     assert not (tmp_path / "ran").exists()
@@ -127,7 +127,7 @@ def test_a_folder_in_a_repository_is_refused(tmp_path: Path) -> None:
     commit(tmp_path, a="1")
     (tmp_path / "sub").mkdir()
     with pytest.raises(BadInput, match="sub: is a folder in a git repository: name the repos"):
-        read(tmp_path / "sub", revision="HEAD")
+        read_corpus(tmp_path / "sub", revision="HEAD")
 
 
 def test_bare_repositories_and_worktrees_are_read(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_submodule_and_a_large_file_are_named(tmp_path: Path) -> None:
     git(tmp_path, "update-index", "--add", "--cacheinfo", f"160000,{head},module")
     git(tmp_path, "commit", "-q", "-m", "x")
     assert texts(tmp_path) == ["1"]
-    assert short(read(tmp_path, revision="HEAD")[1]) == [
+    assert names_and_reasons(read_corpus(tmp_path, revision="HEAD")[1]) == [
         ("large", "larger than 5 MiB"),
         ("module", "a submodule, which is not scanned"),
     ]
@@ -154,9 +154,9 @@ def test_git_that_is_missing_is_told_in_one_line(
 ) -> None:
     monkeypatch.setenv("PATH", os.devnull)
     with pytest.raises(BadInput, match="git cannot be run: "):
-        read(tmp_path, revision="HEAD")
+        read_corpus(tmp_path, revision="HEAD")
 
 
 def test_a_repository_given_twice_is_read_once(tmp_path: Path) -> None:
     commit(tmp_path, a="1")
-    assert len(read(tmp_path, tmp_path, revision="HEAD")[0]) == 1
+    assert len(read_corpus(tmp_path, tmp_path, revision="HEAD")[0]) == 1

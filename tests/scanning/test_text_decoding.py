@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from erasetest.scanning.text_decoding import LARGEST_FILE, Decoded, Unreadable, decode, read_bytes
+from erasetest.scanning.text_decoding import MAX_FILE_SIZE, Decoded, Unreadable, decode, read_bytes
 
 TEXT = "naïve 🦉 = 1\r\n"
 
@@ -66,7 +66,7 @@ def test_broken_utf16_is_refused() -> None:
 def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
     file = tmp_path / "data.py"
     with file.open("wb") as sparse:
-        sparse.truncate(LARGEST_FILE + 1)
+        sparse.truncate(MAX_FILE_SIZE + 1)
     with pytest.raises(Unreadable, match="larger than 5 MiB"):
         read_bytes(file)
 

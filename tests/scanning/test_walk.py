@@ -106,3 +106,16 @@ def test_a_name_of_other_bytes_than_utf8_can_be_written(tmp_path: Path) -> None:
     Path(os.fsdecode(name)).write_text("x = 1\n")
     ((file,), _) = list_files([tmp_path])
     assert shown(file).encode().endswith("na\ufffdve.py".encode())
+
+
+def test_files_beside_an_output_are_not_a_part_of_the_corpus(tmp_path: Path) -> None:
+    """Only those of the outputs of this run: a corpus cannot hide a file by such a name."""
+    make(
+        tmp_path, "a.py", "out", ".out.erasetest-scan", ".out.erasetest-samples-store-wal",
+        ".other.erasetest-scan", ".out.scan", "b/.out.erasetest-scan",
+    )  # fmt: skip
+    found = list(walk([tmp_path], written=[tmp_path / "out"]))
+    skipped = [one for one in found if isinstance(one, Skipped)]
+    files = [one.relative_to(tmp_path).as_posix() for one in found if isinstance(one, Path)]
+    assert sorted(files) == [".other.erasetest-scan", ".out.scan", "a.py", "b/.out.erasetest-scan"]
+    assert skipped == [Skipped(shown(tmp_path / "out"), "written by this command")]

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,8 @@ import pytest
 from erasetest.errors import BadInput
 from erasetest.scanning.worker_pool import Ask, Died, in_order
 
-factor = 1
 
-
-def set_factor(given: int) -> None:
-    global factor
-    factor = given
-
-
-def work(number: int) -> int:
+def work(number: int, factor: int = 1) -> int:
     if number == 5:
         time.sleep(0.2)
     if number < 0:
@@ -31,7 +25,7 @@ def work(number: int) -> int:
     return factor * number
 
 
-def dead(number: int, ask: Ask) -> int:
+def on_death(number: int, ask: Ask) -> int:
     assert ask(abs, number) == abs(number)
     with pytest.raises(Died):
         ask(work, number)
@@ -41,14 +35,13 @@ def dead(number: int, ask: Ask) -> int:
 @pytest.mark.parametrize("processes", [1, 2])
 def test_results_come_in_the_order_of_the_jobs(processes: int) -> None:
     jobs = [5, *range(20)]
-    found = in_order(work, jobs, processes, dead=dead, prepare=set_factor, given=(3,))
+    found = in_order(partial(work, factor=3), jobs, processes, on_death=on_death)
     assert list(found) == [3 * job for job in jobs]
-    set_factor(1)
 
 
-def test_a_job_that_ends_its_process_is_told_and_no_other_is_lost() -> None:
+def test_a_job_that_ends_its_process_is_reported_and_no_other_is_lost() -> None:
     jobs = [1, 2, -7, 3, 4, -8, 5, 6]
-    assert list(in_order(work, jobs, 2, dead=dead)) == [1, 2, 993, 3, 4, 992, 5, 6]
+    assert list(in_order(work, jobs, 2, on_death=on_death)) == [1, 2, 993, 3, 4, 992, 5, 6]
 
 
 def test_jobs_are_taken_as_they_are_needed() -> None:
@@ -59,29 +52,39 @@ def test_jobs_are_taken_as_they_are_needed() -> None:
             taken.append(number)
             yield number
 
-    results = in_order(work, jobs(), 2, dead=dead)
+    results = in_order(work, jobs(), 2, on_death=on_death)
     assert next(results) == 0
     assert len(taken) <= 6
     results.close()  # type: ignore[attr-defined]
 
 
+class AbortsWhenLoaded:
+    """Work that ends each process that receives it."""
+
+    def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
+        return os.abort, ()
+
+    def __call__(self, number: int) -> int:
+        return number
+
+
 def test_processes_that_do_not_start_are_one_error_and_no_storm() -> None:
     with pytest.raises(BadInput, match="do not start"):
-        list(in_order(work, [1, 2, 3], 2, dead=dead, prepare=os.abort))
+        list(in_order(AbortsWhenLoaded(), [1, 2, 3], 2, on_death=on_death))
 
 
 def test_an_error_of_a_job_is_raised() -> None:
     with pytest.raises(TypeError):
-        list(in_order(work, ["x"], 2, dead=dead))  # type: ignore[list-item]
+        list(in_order(work, ["x"], 2, on_death=on_death))  # type: ignore[list-item]
 
 
-def test_processes_end_with_the_one_that_began_them(tmp_path: Path) -> None:
+def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from test_worker_pool import dead, pid\n"
+        "from test_worker_pool import on_death, pid\n"
         "from erasetest.scanning.worker_pool import in_order\n"
         "if __name__ == '__main__':\n"
-        "    for found in in_order(pid, iter(int, 1), 2, dead=dead):\n"
+        "    for found in in_order(pid, iter(int, 1), 2, on_death=on_death):\n"
         "        print(found, flush=True)\n"
     )
     (tmp_path / "run.py").write_text(code)

@@ -10,13 +10,13 @@ from erasetest.scanning.document import Document, Finding, Line
 from erasetest.scanning.placeholders import is_default, is_placeholder
 from erasetest.scanning.required_literals import required_literals_of
 
-# detect-secrets' pattern, but for a user, which Redis and others have none of.
-_SIGN = r"[^:/?#\[\]@!$&'()*+,;=\s]"
-_PASSWORD = re.compile(rf"://(?P<user>{_SIGN}*):(?P<password>{_SIGN}+)@")
+# detect-secrets' pattern, but with an optional user: Redis and others have none.
+_CHARACTER = r"[^:/?#\[\]@!$&'()*+,;=\s]"
+_PASSWORD = re.compile(rf"://(?P<user>{_CHARACTER}*):(?P<password>{_CHARACTER}+)@")
 
 
 def find(_document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
-    """The password alone; the user and the host are the code around it."""
+    """Find passwords; the user and the host are context."""
     for line in lines:
         for match in _PASSWORD.finditer(line.text):
             user, password = match["user"], match["password"]

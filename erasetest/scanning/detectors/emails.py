@@ -1,4 +1,4 @@
-"""E-mail addresses that could be somebody's."""
+"""E-mail addresses that may belong to a person."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _ADDRESS = re.compile(
     r"@(?P<domain>(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}(?P<top>[A-Za-z]{2,24}))"
     r"(?![A-Za-z0-9_(\[-])(?!\.[A-Za-z0-9])"
 )
-# Two letters are a country's. Of the rest a list is kept: `x@self.weight` multiplies matrices.
+# Any two letters may be a country. Longer top-level names need a list, since `x@self.weight` is a
+# matrix product.
 _TOP_LEVEL_NAMES = (
     "academy aero africa agency ai amsterdam app arpa art asia audio bank berlin best bike bio biz "
     "blog brussels build business cab cafe capital careers cat center chat church city cloud club "
@@ -30,21 +31,21 @@ _TOP_LEVEL_NAMES = (
     "solar solutions space store studio style support swiss systems team tech technology tel tips "
     "today tokyo tools top tours town toys training travel university vet vip vision wales watch "
     "website wien wiki win wine work works world wtf xyz yoga zone "
-    # Not in the public name system, but where people's work addresses are.
+    # Not in the public DNS, but used for internal addresses of people.
     "corp home intranet internal lan local"
 )
 _TOP_LEVEL = frozenset(_TOP_LEVEL_NAMES.split())
-# RFC 2606, and domains that documentation writes as if they were reserved too.
+# Reserved by RFC 2606, and domains that documentation uses in the same way.
 _EXAMPLE_TOPS = frozenset({"example", "invalid", "localhost", "test"})
 _EXAMPLE_NAMES = (
     "example.com example.edu example.net example.org domain.com domain.tld mydomain.com "
     "yourcompany.com yourdomain.com foo.com bar.com foo.bar test.com"
 )
 _EXAMPLE_DOMAINS = frozenset(_EXAMPLE_NAMES.split())
-# Two letters that end the names of files far more often than they name a country (or never do).
+# File suffixes that look like a country, and are far more frequent than addresses of it.
 _FILE_SUFFIXES = frozenset({"gz", "js", "py", "ts", "xz", "7z"})
-# The user of every forge, and words of languages in which `this@Outer.field` is an expression.
-_NO_PEOPLE = frozenset({"break", "continue", "git", "hg", "return", "super", "this"})
+# The shared user of code hosts, and keywords: Kotlin has expressions such as `this@Outer.field`.
+_NOT_PEOPLE = frozenset({"break", "continue", "git", "hg", "return", "super", "this"})
 _USER_OF_URL = re.compile(r"://[^\s/?#\"'<>@]*$")
 _USER_OF_COMMAND = re.compile(r"\b(?:rsync|scp|sftp|ssh)\s(?:[^|;&]*\s)?$")
 _REMOTE_PATH = re.compile(r":[~\w.-]*/")
@@ -52,7 +53,7 @@ _ESCAPED = "abfnrtv"
 
 
 def find(_document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
-    """Addresses in valid form, of a domain that can be real and not of a remote login."""
+    """Find well-formed addresses whose domain can exist, except those of remote logins."""
     for line in lines:
         for match in _ADDRESS.finditer(line.text):
             start = _without_escape(match)
@@ -61,7 +62,7 @@ def find(_document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
 
 
 def _without_escape(match: re.Match[str]) -> int:
-    # In the source text "…\njane@…" the n belongs to the line break.
+    # In the source text "…\njane@…", the n belongs to the escape sequence.
     start, line = match.start(), match.string
     return start + (line[max(0, start - 1) : start] == "\\" and line[start] in _ESCAPED)
 
@@ -70,7 +71,7 @@ def _is_address(match: re.Match[str]) -> bool:
     local, top = match["local"], match["top"].lower()
     if (
         local.endswith(".")
-        or local.lower() in _NO_PEOPLE
+        or local.lower() in _NOT_PEOPLE
         or "xxxx" in local.lower()
         or top in _FILE_SUFFIXES
     ):
@@ -86,7 +87,7 @@ def _is_example(domain: str) -> bool:
 
 
 def _is_login(match: re.Match[str]) -> bool:
-    # No further back: a hostile line would be searched once for each of its addresses.
+    # Limited, or a hostile line of many addresses would take quadratic time.
     before = match.string[max(0, match.start() - 200) : match.start()]
     return (
         _USER_OF_URL.search(before) is not None
@@ -96,7 +97,7 @@ def _is_login(match: re.Match[str]) -> bool:
 
 
 def _is_path(match: re.Match[str]) -> bool:
-    # `actions/checkout@v4.io`: a version of a package, named by its path.
+    # `actions/checkout@v4.io` is a version of a package.
     return re.search(r"\w/$", match.string[: match.start()]) is not None
 
 

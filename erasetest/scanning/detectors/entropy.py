@@ -1,9 +1,9 @@
-"""Quoted strings that look random: detect-secrets' two entropy plugins with their own limits.
+"""Quoted strings that look random: detect-secrets' two entropy plugins with their limits.
 
-This is the weakest evidence of all, and most random-looking strings in code are no secrets. So
-detect-secrets' heuristics apply, and two rules more: a hex string after a word for digests or
-commits is one of these, and a base 64 string that is made of words is a path or a name
-(`gibberish`; detect-secrets' own filter needs a package and a model that it does not install).
+Randomness is the weakest evidence, and most random-looking strings in code are not secrets.
+Therefore detect-secrets' heuristics apply, and two more rules: a string after a word for digests or
+commits is one of these, and a base 64 string made of words is a path or a name (`gibberish`;
+detect-secrets' filter for this needs a package and a model that it does not install).
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from erasetest.scanning.detect_secrets_parts import (
 from erasetest.scanning.detectors import Detector
 from erasetest.scanning.document import Document, Finding, Line
 from erasetest.scanning.gibberish import is_random
-from erasetest.scanning.heuristics import is_guessed_in, is_ruled_out, with_quotes
+from erasetest.scanning.heuristics import allows_guesses, is_rejected, with_quotes
 from erasetest.scanning.placeholders import is_filler
 from erasetest.scanning.required_literals import RequiredLiterals
 
-SIGNS = r"[A-Za-z0-9+/\\\-_=]"
-"""What base 64 is made of, in both alphabets, and as detect-secrets has it the backslash too."""
+BASE64_CHARACTER = r"[A-Za-z0-9+/\\\-_=]"
+"""A character of either base 64 alphabet, or a backslash, which detect-secrets' pattern allows."""
 
-# Shorter hex strings are colours and small numbers, and shorter base 64 strings cannot reach the
+# Shorter hex strings are colours and small numbers; shorter base 64 strings cannot exceed the
 # plugin's limit of 4.5 bits.
-_QUOTED = re.compile(rf"(\\?[\"'])(?:([0-9A-Fa-f]{{16,}})|({SIGNS}{{23,}}))\1")
+_QUOTED = re.compile(rf"(\\?[\"'])(?:([0-9A-Fa-f]{{16,}})|({BASE64_CHARACTER}{{23,}}))\1")
 _HEX, _BASE64 = HexHighEntropyString(), Base64HighEntropyString()
 _DIGEST = re.compile(
     r"sha-?\d|md5|crc\d|checksum|digest|integrity|fingerprint|commit|revision|(?<![a-z])(?:rev|etag"
@@ -40,8 +40,11 @@ _DIGIT = re.compile(r"[0-9]")
 
 
 def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
-    """Random-looking strings. None is of both kinds: hex digits cannot reach base 64's limit."""
-    if not is_guessed_in(document):
+    """Find random-looking strings.
+
+    No string is of both kinds, since hex digits cannot exceed the limit for base 64.
+    """
+    if not allows_guesses(document):
         return
     for line in lines:
         quoted = with_quotes(document, line)
@@ -60,11 +63,11 @@ def _is_secret(match: re.Match[str], plugin: HighEntropyStringsPlugin) -> bool:
         "\\" not in value
         and not is_filler(value)
         and not _OWN_DIGEST.match(value)
-        # Few hex digits are letters: a word of these alone has no digit.
+        # A word can consist of hex digits, but then it has no decimal digit.
         and (_DIGIT.search(value) is not None if match[2] else is_random(value))
         and not _DIGEST.search(line, 0, match.start())
         and plugin.calculate_shannon_entropy(value) > plugin.entropy_limit
-        and not is_ruled_out(value, line)
+        and not is_rejected(value, line)
     )
 
 
@@ -72,8 +75,8 @@ DETECTORS = (
     Detector(
         find,
         RequiredLiterals(
-            shapes=frozenset({rf"[\"'](?:[0-9A-Fa-f]{{16,}}\\?|{SIGNS}{{23,}})[\"']"})
+            shapes=frozenset({rf"[\"'](?:[0-9A-Fa-f]{{16,}}\\?|{BASE64_CHARACTER}{{23,}})[\"']"})
         ),
-        clue_in_settings=RequiredLiterals(shapes=frozenset({rf"{SIGNS}{{16}}"})),
+        required_in_settings=RequiredLiterals(shapes=frozenset({rf"{BASE64_CHARACTER}{{16}}"})),
     ),
 )

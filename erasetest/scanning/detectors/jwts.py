@@ -10,12 +10,12 @@ from erasetest.scanning.detectors import Detector
 from erasetest.scanning.document import Document, Finding, Line
 from erasetest.scanning.required_literals import required_literals_of
 
-# detect-secrets' own pattern ends before the signature, which is the part that gives access.
+# detect-secrets' pattern ends before the signature, which is the part that grants access.
 _JWT = re.compile(r"(eyJ[\w-]++=*+\.[\w-]++=*+)(?:\.[\w-]*=*)?", re.ASCII)
 
 
 def find(_document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
-    """Tokens whose header and payload are JSON, as detect-secrets checks it."""
+    """Find tokens whose header and payload are JSON, by detect-secrets' check."""
     for line in lines:
         for match in _JWT.finditer(line.text):
             if JwtTokenDetector.is_formally_valid(match.group(1)):

@@ -1,8 +1,8 @@
-"""Passwords by the name of what they are assigned to: detect-secrets' Secret Keyword.
+"""Passwords by the name that they are assigned to: detect-secrets' Secret Keyword plugin.
 
-Its patterns for the file's language are used, on every match of a line and not the first alone. Of
-its heuristics the one on calls ("the line assigns what a function returns") is used for values
-without quotes alone: `connect(password="…")` is a call as well.
+Its patterns for the file's language apply to every match in a line, not only to the first. Its
+heuristic for indirect references (the line assigns the result of a call) applies only to values
+without quotes, since `connect(password="…")` is a call too.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from erasetest.scanning.detect_secrets_parts import (
 )
 from erasetest.scanning.detectors import Detector
 from erasetest.scanning.document import Document, Finding, Line
-from erasetest.scanning.heuristics import is_guessed_in, is_ruled_out, with_quotes
+from erasetest.scanning.heuristics import allows_guesses, is_rejected, with_quotes
 from erasetest.scanning.placeholders import is_placeholder
 from erasetest.scanning.required_literals import RequiredLiterals
 
-# Every one of the patterns holds one of these words.
+# Every pattern of the plugin contains this alternation of words.
 _KEYWORD = re.compile(DENYLIST_REGEX, re.IGNORECASE)
-# What each of these names holds, and those of `idioms`: a few short words are found sooner than all
-# of them, and `key` or `pass` alone stand in too many lines.
-CLUE = RequiredLiterals(
+# Each name that the patterns of this module and `idioms` match contains one of these words. A few
+# short words are found faster than all names, but `key` or `pass` alone occur in too many lines.
+REQUIRED = RequiredLiterals(
     words=frozenset(
         {
             *("_key", "-key", *(f"{letter}key" for letter in "beghinstv")),
@@ -38,29 +38,34 @@ CLUE = RequiredLiterals(
         }
     )
 )
-# They take cubic time on many of these words in one run of letters, which is no name then.
+# The patterns take cubic time on a run of word characters that contains many of these words; a run
+# of this length is not a name.
 _LONG_RUN = re.compile(r"\w{300,}")
 _DATABASES = ("database", "db", "maria", "mongo", "mssql", "mysql", "pg", "postgres", "sqlserver")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _NAME_END = re.compile(r"[\w.\-]*\Z")
-# `secretName` names a secret, `password_hint` is about one.
-_ABOUT = re.compile(
+# The value of `secretName` or `password_hint` is not a secret.
+_DESCRIPTION = re.compile(
     r"(?:backend|field|file|format|hasher|header|hint|id|label|length|message|name|path|pattern|policy"
     r"|prompt|provider|ref|reference|regexp?|test|title|type|uri|url)s?\W*\Z",
     re.IGNORECASE,
 )
-_SENTENCE = 3
-_MOST_NAMES = 100
+_MIN_SENTENCE_WORDS = 3
+"""Minimum number of words of a value that is a sentence, not a password."""
+
+_MAX_NAMES = 100
+"""Maximum number of secret-sounding names in a line that is searched; the patterns take quadratic
+time in it."""
 
 
 def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
-    """Values of secret-sounding names: `database-password` where the name is of a database."""
-    if not is_guessed_in(document):
+    """Find values of secret-sounding names; `database-password` if the name mentions a database."""
+    if not allows_guesses(document):
         return
     file_type = determine_file_type(document.path)
     patterns = REGEX_BY_FILETYPE.get(file_type, QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP)
     for line in lines:
-        if not is_worth_it(line.text):
+        if not is_worth_scanning(line.text):
             continue
         quoted = with_quotes(document, line)
         text = _LONG_RUN.sub(_without_keywords, quoted.text)
@@ -70,12 +75,9 @@ def find(document: Document, lines: Iterable[Line]) -> Iterator[Finding]:
                     yield quoted.finding(match.span(group), kind_of(match, group), "medium")
 
 
-def is_worth_it(line: str, names: re.Pattern[str] = _KEYWORD) -> bool:
-    """Whether a line holds a name for a secret, and not more of them than any line of code.
-
-    More of them take quadratic time.
-    """
-    return 0 < sum(1 for _ in islice(names.finditer(line), _MOST_NAMES + 1)) <= _MOST_NAMES
+def is_worth_scanning(line: str, names: re.Pattern[str] = _KEYWORD) -> bool:
+    """Return whether a line contains a secret-sounding name, and at most `_MAX_NAMES` of them."""
+    return 0 < sum(1 for _ in islice(names.finditer(line), _MAX_NAMES + 1)) <= _MAX_NAMES
 
 
 def _without_keywords(run: re.Match[str]) -> str:
@@ -88,20 +90,20 @@ def _is_secret(match: re.Match[str], group: int, file_type: FileType) -> bool:
     if not quoted and (file_type is FileType.GO or heuristic.is_indirect_reference(line)):
         return False
     return (
-        not is_about(line[match.start() : match.start(group)])
-        and len(value.split()) < _SENTENCE
+        not describes_secret(line[match.start() : match.start(group)])
+        and len(value.split()) < _MIN_SENTENCE_WORDS
         and not is_placeholder(value)
-        and not is_ruled_out(value, line)
+        and not is_rejected(value, line)
     )
 
 
-def is_about(name: str) -> bool:
-    """Whether a name says that its value is something about a secret, such as its file."""
-    return _ABOUT.search(name) is not None
+def describes_secret(name: str) -> bool:
+    """Return whether a name denotes something about a secret, such as its file or its length."""
+    return _DESCRIPTION.search(name) is not None
 
 
 def kind_of(match: re.Match[str], group: int | str) -> str:
-    """The kind of a value that a match found by its name."""
+    """Return the kind of a value from the names in and before the match."""
     start, end = match.span(group)
     before = _NAME_END.search(match.string, 0, match.start())
     names = (
@@ -117,4 +119,4 @@ def _is_database(word: str) -> bool:
     return word.startswith(_DATABASES)
 
 
-DETECTORS = (Detector(find, CLUE),)
+DETECTORS = (Detector(find, REQUIRED),)

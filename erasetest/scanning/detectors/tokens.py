@@ -1,4 +1,4 @@
-"""Tokens whose format names their issuer: detect-secrets' plugins, and ours in the same form."""
+"""Tokens whose format identifies the issuer: detect-secrets' plugins, and ours in the same form."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ from erasetest.scanning.detect_secrets_parts import (
 )
 from erasetest.scanning.detectors import Detector
 from erasetest.scanning.document import Document, Finding, Line
-from erasetest.scanning.issuers import ISSUERS
+from erasetest.scanning.issuers import END, ISSUERS, START
 from erasetest.scanning.placeholders import is_filler
-from erasetest.scanning.required_literals import BEYOND, RequiredLiterals, required_literals_of
-from erasetest.scanning.token_edges import LEFT, RIGHT
+from erasetest.scanning.required_literals import NON_ASCII, RequiredLiterals, required_literals_of
 
-# These have a module of their own here.
-_ELSEWHERE = frozenset(
+# Secret types that have their own modules here.
+_OTHER_MODULES = frozenset(
     {"Basic Auth Credentials", "JSON Web Token", "Private Key", "Public IP (ipv4)"}
 )
-# Their groups are alternatives of the prefix, not the secret.
-_WHOLE = frozenset({"GitHub Token", "GitLab Token"})
-# Their matches reach beyond the secret.
+# Secret types whose patterns group alternatives of the prefix, not the secret.
+_WHOLE_MATCH = frozenset({"GitHub Token", "GitLab Token"})
+# The secret inside a match that extends beyond it.
 _CORES = {
     "Artifactory Credentials": re.compile(r"[A-Za-z0-9]+"),
     "Azure Storage Account access key": re.compile(r"(?<==)[A-Za-z0-9+/=]+"),
 }
-# Newer tokens are longer than their patterns know.
+# What follows the match in newer tokens, which are longer than the patterns allow.
 _TAILS = {
     "Discord Bot Token": re.compile(r"[\w-]*", re.ASCII),
     "Stripe Access Key": re.compile(r"[0-9A-Za-z]*"),
 }
-# The pattern for npm takes the rest of the line, and quadratic time to find its beginning.
-_OWN = {
+# Patterns that replace those of the plugin.
+_REPLACED = {
+    # The plugin's pattern matches the rest of the line, and takes quadratic time to find a start.
     "NPM tokens": [re.compile(r"/:_authToken=\s*(npm_\w+|[A-Fa-f0-9-]{36})")],
-    # Without edges it finds numbers of accounts in names of resources.
+    # Without boundaries it finds account numbers in names of resources.
     "Telegram Bot Token": [
         re.compile(r"(?:(?<!\w)|(?<=bot))[0-9]{8,10}:[0-9A-Za-z_-]{35}(?![\w-])")
     ],
 }
 _OF_FORTY = r"([0-9a-zA-Z/+]{40})(?![0-9a-zA-Z/+=])"
-# Where else the same secrets stand.
-_MORE = {
+# Patterns for other contexts of the same secrets.
+_ADDED = {
     "Artifactory Credentials": [
-        re.compile(rf"(?<![/+]){LEFT}AKC[a-zA-Z0-9]{{10,}}{RIGHT}(?![/+=])")
+        re.compile(rf"(?<![/+]){START}AKC[a-zA-Z0-9]{{10,}}{END}(?![/+=])")
     ],
     "AWS Access Key": [
         re.compile(
             r"(?i:aws.{0,20}?(?:key|secret)|secret_?access_?key)\w{0,20}[\"'\\]{0,2}\s?[=:]\s?"
             rf"[\"'\\]{{0,2}}{_OF_FORTY}"
         ),
-        # Beside the key's id.
+        # The secret access key next to the access key id.
         re.compile(rf"(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{{16}}\W.{{0,60}}?\W{_OF_FORTY}"),
     ],
     "Azure Storage Account access key": [
@@ -65,22 +65,21 @@ _MORE = {
 _KINDS = {"NPM tokens": "npm-token"}
 _AWS_ID = re.compile(r"(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{16}")
 
-
-CLUES = {
-    # No word of it is rarer than `ap`.
+REQUIRED = {
+    # The rarest word of its pattern would be `ap`.
     "Artifactory Credentials": RequiredLiterals(
         words=frozenset({"akc"}),
-        shapes=frozenset({rf"AP[0-9A-F{BEYOND}][A-Za-z0-9{BEYOND}]{{8}}"}),
+        shapes=frozenset({rf"AP[0-9A-F{NON_ASCII}][A-Za-z0-9{NON_ASCII}]{{8}}"}),
     ),
 }
 
 
 def of_plugin(plugin: type[RegexBasedDetector]) -> Detector:
-    """The detector of a plugin whose patterns are formats of tokens."""
+    """Return the detector of a plugin whose patterns are token formats."""
     name = str(plugin.secret_type)
-    patterns = _OWN.get(name) or [*plugin().denylist, *_MORE.get(name, [])]
+    patterns = _REPLACED.get(name) or [*plugin().denylist, *_ADDED.get(name, [])]
     return Detector(
-        partial(_find, name, patterns), CLUES.get(name) or required_literals_of(patterns)
+        partial(_find, name, patterns), REQUIRED.get(name) or required_literals_of(patterns)
     )
 
 
@@ -92,7 +91,7 @@ def _find(
 ) -> Iterator[Finding]:
     for line in lines:
         for pattern in patterns:
-            # A search that fails costs a third of an iterator over no matches.
+            # A failing search takes a third of the time of an empty `finditer`.
             if pattern.search(line.text) is None:
                 continue
             for match in pattern.finditer(line.text):
@@ -103,19 +102,19 @@ def _find(
 
 
 def kind_of(type_name: str) -> str:
-    """The kind for a name of detect-secrets: `Slack Token` is `slack-token`."""
+    """Return the kind for a secret type of detect-secrets: `Slack Token` is `slack-token`."""
     return _KINDS.get(type_name) or re.sub(r"[^a-z0-9]+", "-", type_name.lower()).strip("-")
 
 
 def _kind(type_name: str, token: str) -> str:
-    # One plugin finds both halves of an AWS key pair; the id alone is an access key.
+    # One plugin finds both halves of an AWS key pair; only the id has the kind `aws-access-key`.
     if type_name == "AWS Access Key" and not _AWS_ID.fullmatch(token):
         return "aws-secret-access-key"
     return kind_of(type_name)
 
 
 def _secret_span(type_name: str, match: re.Match[str]) -> tuple[int, int]:
-    groups = () if type_name in _WHOLE else range(1, (match.re.groups or 0) + 1)
+    groups = () if type_name in _WHOLE_MATCH else range(1, (match.re.groups or 0) + 1)
     group = next((group for group in groups if match.group(group)), 0)
     start, end = match.span(group)
     core = None if group else _CORES.get(type_name)
@@ -131,7 +130,7 @@ def _plugins() -> list[type[RegexBasedDetector]]:
     theirs = [
         plugin
         for name, plugin in sorted(known.items())
-        if name not in _ELSEWHERE and issubclass(plugin, RegexBasedDetector)
+        if name not in _OTHER_MODULES and issubclass(plugin, RegexBasedDetector)
     ]
     return [*theirs, *ISSUERS]
 

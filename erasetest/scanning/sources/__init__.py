@@ -1,4 +1,4 @@
-"""Readers of a training corpus: one module a format, each planning jobs that any process can do."""
+"""Readers of a training corpus, one module per format; each plans jobs for worker processes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import IO
 
 from erasetest.errors import BadInput
 from erasetest.scanning.sources.arrow import is_dataset, jobs_of_dataset, jobs_of_parquet
-from erasetest.scanning.sources.files import Gatherer
+from erasetest.scanning.sources.files import FileBatcher
 from erasetest.scanning.sources.git import jobs_of_revision
 from erasetest.scanning.sources.jsonl import (
-    LONGEST_RECORD,
+    MAX_RECORD_SIZE,
     has_records,
     is_record,
     jobs_of,
     jobs_of_file,
 )
 from erasetest.scanning.sources.texts import Columns, Job, Text, from_bytes
-from erasetest.scanning.text_decoding import LARGEST_FILE
+from erasetest.scanning.text_decoding import MAX_FILE_SIZE
 from erasetest.scanning.walk import Skipped, walk
 
 __all__ = ["Columns", "Job", "Text", "plan"]
@@ -36,17 +36,17 @@ def plan(
     columns: Columns | None = None,
     written: Collection[Path] = (),
 ) -> Iterator[Job | Skipped]:
-    """The jobs of a corpus, in a fixed order, and what is left out; nothing is held for long.
+    """Yield the jobs of a corpus, in a fixed order, and what is skipped.
 
     Args:
         paths: folders, files, data sets, repositories; `-` is standard input.
-        revision: read each path as a git repository, as it is at this revision.
+        revision: read each path as a git repository at this revision.
         stdin: read for `-`.
-        columns: of data sets.
-        written: files that the command writes itself, which are no part of the corpus.
+        columns: columns of data sets.
+        written: files that the command writes, which are excluded from the corpus.
 
     Raises:
-        BadInput: a path does not exist, or is not what the options take it for.
+        BadInput: a path does not exist, or the options do not apply to it.
         MissingExtra: a data set needs a package that is not installed.
     """
     columns = columns or Columns()
@@ -54,7 +54,7 @@ def plan(
         for path in dict.fromkeys(paths):
             yield from jobs_of_revision(path, revision)
         return
-    files = Gatherer()
+    files = FileBatcher()
     if _STANDARD_INPUT in paths:
         if stdin is None:
             raise BadInput("-: there is no standard input: name files or folders")
@@ -63,21 +63,21 @@ def plan(
         if isinstance(found, Skipped):
             yield found
             continue
-        special = _special(found, columns)
-        if special is None:
+        jobs = _jobs_of_dataset(found, columns)
+        if jobs is None:
             yield from files.add(found)
         else:
-            yield from files.rest()
-            yield from special
-    yield from files.rest()
+            yield from files.flush()
+            yield from jobs
+    yield from files.flush()
 
 
-def _special(path: Path, columns: Columns) -> Iterator[Job | Skipped] | None:
-    """The jobs of a data set; None for a file like any other."""
+def _jobs_of_dataset(path: Path, columns: Columns) -> Iterator[Job | Skipped] | None:
+    """Return the jobs of a data set; None for any other file."""
     try:
         is_folder = path.is_dir()
     except OSError:
-        # Its name is too long, say: reading it tells.
+        # Reading it reports the reason, such as a name that is too long.
         return None
     if is_folder:
         return jobs_of_dataset(path, columns)
@@ -89,7 +89,7 @@ def _special(path: Path, columns: Columns) -> Iterator[Job | Skipped] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Input:
+class _InputJob:
     """Standard input as one text."""
 
     data: bytes = field(repr=False)
@@ -108,15 +108,17 @@ class _Input:
 
 
 def _jobs_of_input(stdin: IO[bytes], columns: Columns) -> Iterator[Job | Skipped]:
-    before: list[tuple[int, bytes]] = []
+    # Lines that must be read to see whether the input is a data set.
+    first_line: list[tuple[int, bytes]] = []
     blank = 0
-    while line := stdin.readline(LONGEST_RECORD + 1):
+    while line := stdin.readline(MAX_RECORD_SIZE + 1):
         if line.strip():
-            before.append((blank + 1, line))
+            first_line.append((blank + 1, line))
             break
         blank += 1
-    if before and is_record(before[0][1], columns):
-        yield from jobs_of("stdin", stdin, columns, tuple(before))
+    if first_line and is_record(first_line[0][1], columns):
+        yield from jobs_of("stdin", stdin, columns, tuple(first_line))
         return
-    first = b"\n" * min(blank, LARGEST_FILE + 1) + (before[0][1] if before else b"")
-    yield _Input(first + stdin.read(max(0, LARGEST_FILE + 1 - len(first))))
+    head = b"\n" * min(blank, MAX_FILE_SIZE + 1) + (first_line[0][1] if first_line else b"")
+    # One byte more than allowed shows that the input is too large.
+    yield _InputJob(head + stdin.read(max(0, MAX_FILE_SIZE + 1 - len(head))))

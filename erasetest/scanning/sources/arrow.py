@@ -1,4 +1,4 @@
-"""Data sets in columns: Parquet files, and what Hugging Face's `save_to_disk` writes."""
+"""Reads columnar data sets: Parquet files and folders that Hugging Face's `save_to_disk` writes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from erasetest.errors import MissingExtra
-from erasetest.scanning.sources.texts import BATCH, Columns, Text
+from erasetest.scanning.sources.texts import JOB_SIZE, Columns, Text
 from erasetest.scanning.text_decoding import Unreadable, status
 from erasetest.scanning.walk import Skipped, shown
 
-_ROWS = 256
-_HELD = 16 * BATCH
-"""Rows, and bytes of rows of usual length, that are held at a time."""
+_MAX_ROWS = 256
+_MAX_BYTES = 16 * JOB_SIZE
+"""Maximum number of rows, and of bytes of rows of average length, that are in memory at once."""
 
-_BYTES_OF = {
+_BINARY_TYPES = {
     "string": "binary",
     "large_string": "large_binary",
     "string_view": "binary_view",
@@ -26,19 +26,19 @@ _BYTES_OF = {
     "large_binary": "large_binary",
     "binary_view": "binary_view",
 }
-"""Types of Arrow that hold texts, and how the bytes of each are seen."""
+"""Arrow types of texts, and the binary type that each is viewed as."""
 
 _BROKEN = (OSError, ValueError, TypeError, LookupError, NotImplementedError, MemoryError)
-"""What pyarrow's errors are."""
+"""Base classes of pyarrow's errors."""
 
-_SPLITS = "dataset_dict.json"
-_STATE = ("state.json", "dataset_info.json")
-"""Files that make a folder a data set, of splits or by itself."""
+_SPLITS_FILE = "dataset_dict.json"
+_STATE_FILES = ("state.json", "dataset_info.json")
+"""Files by which a folder is recognized as a data set with splits, or without."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    """Some rows of a file, numbered from `first`: one row group, or record batches from `start`."""
+class _RowsJob:
+    """Rows of a file, numbered from `first`: a row group, or record batches `[start, end)`."""
 
     path: Path
     start: int
@@ -50,19 +50,19 @@ class _Rows:
 
     @property
     def name(self) -> str:
-        """Of the first."""
+        """Name of the first row."""
         return f"{shown(self.path)}#{self.first}"
 
     def texts(self) -> Iterator[Text | Skipped]:
-        """Each row's text."""
+        """Yield the text of each row."""
         number = self.first
         try:
             for batch in self._batches():
                 names = self.columns.needed(_names(batch.schema))
-                seen = _as_bytes(batch, names)
-                step = _rows_at_a_time(seen.nbytes, seen.num_rows)
-                for start in range(0, seen.num_rows, step):
-                    for row in seen.slice(start, step).to_pylist():
+                view = _as_bytes(batch, names)
+                step = _rows_at_a_time(view.nbytes, view.num_rows)
+                for start in range(0, view.num_rows, step):
+                    for row in view.slice(start, step).to_pylist():
                         texts = {name: _text(value) for name, value in row.items()}
                         yield self.columns.read(texts, f"{shown(self.path)}#{number}")
                         number += 1
@@ -70,25 +70,25 @@ class _Rows:
             yield _broken(self.path, number, error)
 
     def _batches(self) -> Iterator[Any]:
-        """Record batches that hold the needed columns."""
+        """Yield record batches with the needed columns."""
         raise NotImplementedError
 
 
-class RowGroup(_Rows):
-    """Of a Parquet file."""
+class RowGroupJob(_RowsJob):
+    """A row group of a Parquet file."""
 
     __slots__ = ()
 
     def _batches(self) -> Iterator[Any]:
         with _parquet().ParquetFile(self.path) as file:
             names = self.columns.needed(_names(file.schema_arrow))
-            known = file.metadata.row_group(self.start)
-            rows = _rows_at_a_time(known.total_byte_size, known.num_rows)
+            group_info = file.metadata.row_group(self.start)
+            rows = _rows_at_a_time(group_info.total_byte_size, group_info.num_rows)
             yield from file.iter_batches(rows, row_groups=[self.start], columns=names)
 
 
-class RecordBatches(_Rows):
-    """Of an Arrow stream."""
+class RecordBatchesJob(_RowsJob):
+    """Several record batches of an Arrow stream."""
 
     __slots__ = ()
 
@@ -96,11 +96,11 @@ class RecordBatches(_Rows):
         return islice(_stream(self.path), self.start, self.end)
 
 
-def jobs_of_parquet(path: Path, columns: Columns) -> Iterator[RowGroup | Skipped]:
-    """The jobs of a Parquet file.
+def jobs_of_parquet(path: Path, columns: Columns) -> Iterator[RowGroupJob | Skipped]:
+    """Yield the jobs of a Parquet file.
 
     Raises:
-        MissingExtra: pyarrow is missing.
+        MissingExtra: pyarrow is not installed.
     """
     parquet = _parquet()
     name = shown(path)
@@ -112,10 +112,12 @@ def jobs_of_parquet(path: Path, columns: Columns) -> Iterator[RowGroup | Skipped
                 return
             first = 1
             for group in range(file.num_row_groups):
-                known = file.metadata.row_group(group)
-                key = f"parquet {name} {group} {known.num_rows} {changed}"
-                yield RowGroup(path, group, group + 1, first, columns, key, known.total_byte_size)
-                first += known.num_rows
+                group_info = file.metadata.row_group(group)
+                key = f"parquet {name} {group} {group_info.num_rows} {changed}"
+                yield RowGroupJob(
+                    path, group, group + 1, first, columns, key, group_info.total_byte_size
+                )
+                first += group_info.num_rows
     except Unreadable as reason:
         yield Skipped(name, str(reason))
     except _BROKEN as error:
@@ -123,25 +125,27 @@ def jobs_of_parquet(path: Path, columns: Columns) -> Iterator[RowGroup | Skipped
 
 
 def is_dataset(folder: Path) -> bool:
-    """Whether `save_to_disk` wrote this folder."""
+    """Return whether `save_to_disk` wrote this folder."""
     try:
-        return (folder / _SPLITS).is_file() or all((folder / name).is_file() for name in _STATE)
+        return (folder / _SPLITS_FILE).is_file() or all(
+            (folder / name).is_file() for name in _STATE_FILES
+        )
     except OSError:
-        # Not a folder that can be read: listing it tells why.
+        # The folder cannot be read; listing it later reports the reason.
         return False
 
 
-def jobs_of_dataset(folder: Path, columns: Columns) -> Iterator[RecordBatches | Skipped]:
-    """The jobs of a data set on disk, or of all its splits.
+def jobs_of_dataset(folder: Path, columns: Columns) -> Iterator[RecordBatchesJob | Skipped]:
+    """Yield the jobs of a data set on disk, or of all its splits.
 
     Raises:
-        MissingExtra: pyarrow is missing.
+        MissingExtra: pyarrow is not installed.
     """
     try:
-        if not (folder / _SPLITS).is_file():
+        if not (folder / _SPLITS_FILE).is_file():
             yield from _jobs_of_split(folder, columns)
             return
-        names = [str(name) for name in _read(folder / _SPLITS)["splits"]]
+        names = [str(name) for name in _read(folder / _SPLITS_FILE)["splits"]]
     except _BROKEN as error:
         yield _broken(folder, 1, error)
         return
@@ -150,10 +154,10 @@ def jobs_of_dataset(folder: Path, columns: Columns) -> Iterator[RecordBatches | 
             yield split
         else:
             yield from _jobs_of_split(split, columns)
-    yield from _beside(folder, {_SPLITS, *names})
+    yield from _beside(folder, {_SPLITS_FILE, *names})
 
 
-def _jobs_of_split(folder: Path, columns: Columns) -> Iterator[RecordBatches | Skipped]:
+def _jobs_of_split(folder: Path, columns: Columns) -> Iterator[RecordBatchesJob | Skipped]:
     try:
         state = _read(folder / "state.json")
         names = [str(file["filename"]) for file in state["_data_files"]]
@@ -161,7 +165,7 @@ def _jobs_of_split(folder: Path, columns: Columns) -> Iterator[RecordBatches | S
         yield _broken(folder, 1, error)
         return
     if state.get("_indices_data_files"):
-        reason = "its rows are chosen by indices: write it anew with flatten_indices()"
+        reason = "its rows are selected by indices: save it again after flatten_indices()"
         yield Skipped(shown(folder), reason)
         return
     for file in _parts(folder, names):
@@ -169,7 +173,7 @@ def _jobs_of_split(folder: Path, columns: Columns) -> Iterator[RecordBatches | S
             yield file
         else:
             yield from _jobs_of_stream(file, columns)
-    yield from _beside(folder, {*_STATE, *names})
+    yield from _beside(folder, {*_STATE_FILES, *names})
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -180,13 +184,15 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _parts(folder: Path, names: Sequence[str]) -> Iterator[Path | Skipped]:
-    """What a data set says that it is made of, where it lies in the data set's folder itself.
+    """Yield the parts that a data set names, if they are in its own folder.
 
-    Elsewhere may be what is the user's own, or the folder again.
+    A name that leads elsewhere could reach private files, or the folder itself again.
     """
     for name in dict.fromkeys(names):
         if name in {"", ".."} or PurePath(name).name != name or "\0" in name:
-            yield Skipped(shown(folder), "a part of the data set lies elsewhere, and is not read")
+            yield Skipped(
+                shown(folder), "a part of the data set is outside of its folder, and is not read"
+            )
         elif (folder / name).is_symlink():
             yield Skipped(shown(folder / name), "a symbolic link, which is not followed")
         else:
@@ -194,7 +200,7 @@ def _parts(folder: Path, names: Sequence[str]) -> Iterator[Path | Skipped]:
 
 
 def _beside(folder: Path, known: set[str]) -> Iterator[Skipped]:
-    """Files and folders that are no part of the data set in their folder."""
+    """Yield files and folders beside a data set that do not belong to it."""
     try:
         found = sorted(path.name for path in folder.iterdir())
     except OSError as error:
@@ -202,30 +208,30 @@ def _beside(folder: Path, known: set[str]) -> Iterator[Skipped]:
         return
     for name in found:
         if name not in known:
-            reason = "beside a data set: give it as a path of its own to have it scanned"
+            reason = "beside a data set: give it as a separate path to scan it"
             yield Skipped(shown(folder / name), reason)
 
 
-def _jobs_of_stream(path: Path, columns: Columns) -> Iterator[RecordBatches | Skipped]:
+def _jobs_of_stream(path: Path, columns: Columns) -> Iterator[RecordBatchesJob | Skipped]:
     name = shown(path)
     start = rows = size = 0
     first = 1
     try:
         changed = status(path).st_mtime_ns
-        at = -1
-        for at, batch in enumerate(_stream(path)):
+        index = -1
+        for index, batch in enumerate(_stream(path)):
             batch.validate()
             if columns.of_text(_names(batch.schema)) is None:
                 yield Skipped(name, f"no text: {columns.expected()}")
                 return
             rows, size = rows + batch.num_rows, size + batch.nbytes
-            if size >= BATCH:
-                key = f"arrow {name} {start} {at + 1} {rows} {changed}"
-                yield RecordBatches(path, start, at + 1, first, columns, key, size)
-                start, first, rows, size = at + 1, first + rows, 0, 0
+            if size >= JOB_SIZE:
+                key = f"arrow {name} {start} {index + 1} {rows} {changed}"
+                yield RecordBatchesJob(path, start, index + 1, first, columns, key, size)
+                start, first, rows, size = index + 1, first + rows, 0, 0
         if rows:
-            key = f"arrow {name} {start} {at + 1} {rows} {changed}"
-            yield RecordBatches(path, start, at + 1, first, columns, key, size)
+            key = f"arrow {name} {start} {index + 1} {rows} {changed}"
+            yield RecordBatchesJob(path, start, index + 1, first, columns, key, size)
     except Unreadable as reason:
         yield Skipped(name, str(reason))
     except _BROKEN as error:
@@ -239,32 +245,33 @@ def _broken(path: Path, number: int, error: Exception) -> Skipped:
 
 
 def _names(schema: Any) -> list[str]:
-    """The columns that hold texts."""
-    return [field.name for field in schema if str(_plain(field.type)) in _BYTES_OF]
+    """Return the names of the columns that contain texts."""
+    return [field.name for field in schema if str(_value_type(field.type)) in _BINARY_TYPES]
 
 
-def _plain(kind: Any) -> Any:
-    return getattr(kind, "value_type", kind) if str(kind).startswith("dictionary") else kind
+def _value_type(data_type: Any) -> Any:
+    is_dictionary = str(data_type).startswith("dictionary")
+    return getattr(data_type, "value_type", data_type) if is_dictionary else data_type
 
 
 def _as_bytes(batch: Any, names: Sequence[str]) -> Any:
-    """Columns of texts as bytes: a text that is not the UTF-8 it should be spoils no other.
+    """View text columns as bytes, so that one text of invalid UTF-8 does not affect the others.
 
     Raises:
-        ValueError: the batch is broken. Nobody checked that when it was read.
+        ValueError: the batch is broken, which pyarrow does not check when it reads it.
     """
     import pyarrow
 
-    seen = []
+    views = []
     for name in names:
         column = batch.column(batch.schema.names.index(name))
         column.validate()
-        if _plain(column.type) is not column.type:
+        if _value_type(column.type) is not column.type:
             column = column.dictionary_decode()
-        column = column.view(pyarrow.type_for_alias(_BYTES_OF[str(column.type)]))
+        column = column.view(pyarrow.type_for_alias(_BINARY_TYPES[str(column.type)]))
         column.validate(full=True)
-        seen.append(column)
-    return pyarrow.RecordBatch.from_arrays(seen, list(names))
+        views.append(column)
+    return pyarrow.RecordBatch.from_arrays(views, list(names))
 
 
 def _text(value: bytes | None) -> str | bytes | None:
@@ -275,7 +282,7 @@ def _text(value: bytes | None) -> str | bytes | None:
 
 
 def _rows_at_a_time(size: int, rows: int) -> int:
-    return max(1, min(_ROWS, _HELD * rows // max(1, size)))
+    return max(1, min(_MAX_ROWS, _MAX_BYTES * rows // max(1, size)))
 
 
 def _stream(path: Path) -> Iterator[Any]:

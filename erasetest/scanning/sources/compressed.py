@@ -1,4 +1,4 @@
-"""Compressed files, opened as what they hold."""
+"""Opens compressed files as their content."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from erasetest.scanning.text_decoding import Unreadable, status
 _SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 
 BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
-"""What reading raises where a file is broken or ends too soon (bz2: an `OSError` without errno)."""
+"""Errors of reading a broken or truncated file (bz2 raises an `OSError` without errno instead)."""
 
 
 def is_compressed(path: Path) -> bool:
-    """By its name."""
+    """Return whether a file is compressed, by its name."""
     return path.suffix.lower() in _SUFFIXES
 
 
 def without_suffix(name: str) -> str:
-    """The name of what is inside."""
+    """Return the name without the suffix of the compression."""
     return name.rpartition(".")[0]
 
 
 def opened(path: Path) -> IO[bytes]:
-    """Open a file, compressed or not, to be read as bytes.
+    """Open a file, compressed or not, for reading bytes.
 
     Raises:
-        Unreadable: it is no regular file, or nothing here reads its format.
+        Unreadable: it is not a regular file, or no installed package reads its format.
         OSError: it cannot be opened.
     """
     status(path)
@@ -56,7 +56,7 @@ def _opened_zstandard(path: Path) -> IO[bytes]:
             module = importlib.import_module(name)
         except ImportError:
             continue
-        frames = _Frames(path.open("rb"), _decompressor(module), module.ZstdError)
+        frames = FrameReader(path.open("rb"), _decompressor(module), module.ZstdError)
         return io.BufferedReader(frames, 2**16)
     raise Unreadable("compressed by zstd, which needs the package zstandard")
 
@@ -67,58 +67,60 @@ def _decompressor(module: Any) -> Callable[[], Any]:
     return cast("Callable[[], Any]", module.ZstdDecompressor)
 
 
-class _Frames(io.RawIOBase):
-    """All frames of a zstd file, one after another.
+class FrameReader(io.RawIOBase):
+    """Reads all frames of a zstd file, one after another.
 
-    What the package zstandard opens by itself ends at the first frame, and does not tell where a
-    file was cut off.
+    The reader of the package zstandard ends at the first frame, and does not report that a file is
+    truncated.
 
     Args:
-        file: compressed.
-        begin: makes what decompresses a frame.
-        error: what that raises where the file is broken.
+        file: the compressed file.
+        new_decompressor: returns a decompressor for one frame.
+        error: raised by the decompressor if the file is broken.
     """
 
     _STEP = 2**10
-    """Bytes read at a time: few, as each may stand for 32 KiB."""
+    """Number of bytes read at once. It is small since each may expand to 32 KiB."""
 
-    def __init__(self, file: IO[bytes], begin: Callable[[], Any], error: type[Exception]) -> None:
-        self._file, self._begin, self._error = file, begin, error
-        self._frame: Any = None
-        self._given = b""
-        self._ready = memoryview(b"")
+    def __init__(
+        self, file: IO[bytes], new_decompressor: Callable[[], Any], error: type[Exception]
+    ) -> None:
+        self._file, self._new_decompressor, self._error = file, new_decompressor, error
+        self._decompressor: Any = None
+        self._compressed = b""
+        self._decompressed = memoryview(b"")
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer, or what is left fills; 0 at the end.
+        """Read into a buffer and return the number of bytes, 0 at the end of the file.
 
         Raises:
-            EOFError: the file is broken or ends too soon.
+            EOFError: the file is broken or truncated.
         """
-        while not self._ready:
-            if not self._given:
-                self._given = self._file.read(self._STEP)
-            if not self._given:
-                if self._frame is not None:
-                    raise EOFError("the last frame is cut off")
+        while not self._decompressed:
+            if not self._compressed:
+                self._compressed = self._file.read(self._STEP)
+            if not self._compressed:
+                if self._decompressor is not None:
+                    raise EOFError("the last frame is truncated")
                 return 0
-            self._ready = memoryview(self._next())
-        count = min(len(buffer), len(self._ready))
-        buffer[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
+            self._decompressed = memoryview(self._decompress())
+        count = min(len(buffer), len(self._decompressed))
+        buffer[:count] = self._decompressed[:count]
+        self._decompressed = self._decompressed[count:]
         return count
 
-    def _next(self) -> bytes:
-        frame = self._frame or self._begin()
+    def _decompress(self) -> bytes:
+        decompressor = self._decompressor or self._new_decompressor()
         try:
-            found = cast("bytes", frame.decompress(self._given))
+            found = cast("bytes", decompressor.decompress(self._compressed))
         except self._error:
             raise EOFError("a frame is broken") from None
-        self._given = frame.unused_data if frame.eof else b""
-        self._frame = None if frame.eof else frame
+        self._compressed = decompressor.unused_data if decompressor.eof else b""
+        self._decompressor = None if decompressor.eof else decompressor
         return found
 
     def close(self) -> None:

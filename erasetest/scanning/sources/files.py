@@ -1,4 +1,4 @@
-"""Files of source code."""
+"""Reads files of source code."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from erasetest.scanning.sources.compressed import BROKEN, is_compressed, opened, without_suffix
-from erasetest.scanning.sources.texts import BATCH, MOST_FILES, Text, from_bytes
-from erasetest.scanning.text_decoding import LARGEST_FILE, Unreadable, read_bytes
+from erasetest.scanning.sources.texts import JOB_SIZE, MAX_FILES_PER_JOB, Text, from_bytes
+from erasetest.scanning.text_decoding import MAX_FILE_SIZE, Unreadable, read_bytes
 from erasetest.scanning.walk import Skipped, shown
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
-    """Some files, read one after another."""
+class FilesJob:
+    """Several files, read one after another."""
 
     paths: tuple[Path, ...]
     key: str
@@ -23,11 +23,11 @@ class Files:
 
     @property
     def name(self) -> str:
-        """Of the first."""
+        """Name of the first file."""
         return shown(self.paths[0])
 
     def texts(self) -> Iterator[Text | Skipped]:
-        """Each file's text."""
+        """Yield the text of each file."""
         for path in self.paths:
             yield _read(path)
 
@@ -38,7 +38,7 @@ def _read(path: Path) -> Text | Skipped:
         if not is_compressed(path):
             return from_bytes(name, read_bytes(path))
         with opened(path) as file:
-            return from_bytes(without_suffix(name), file.read(LARGEST_FILE + 1))
+            return from_bytes(without_suffix(name), file.read(MAX_FILE_SIZE + 1))
     except Unreadable as reason:
         return Skipped(name, str(reason))
     except BROKEN as error:
@@ -47,29 +47,29 @@ def _read(path: Path) -> Text | Skipped:
         return Skipped(name, f"cannot be read: {error.strerror or type(error).__name__}")
 
 
-class Gatherer:
-    """Makes jobs of files, as many together as are worth it."""
+class FileBatcher:
+    """Groups files into jobs of about `JOB_SIZE` bytes."""
 
     def __init__(self) -> None:
         self._paths: list[Path] = []
         self._size = self._crc = 0
 
-    def add(self, path: Path) -> Iterator[Files]:
-        """Take a file; a job, if there are enough."""
+    def add(self, path: Path) -> Iterator[FilesJob]:
+        """Add a file; yield a job if it is large enough."""
         try:
             found = path.stat()
-            size, changed = min(found.st_size, LARGEST_FILE), found.st_mtime_ns
+            size, changed = min(found.st_size, MAX_FILE_SIZE), found.st_mtime_ns
         except OSError:
             size = changed = 0
         self._paths.append(path)
         self._size += size
         self._crc = zlib.crc32(f"{shown(path)}\0{size}\0{changed}".encode(), self._crc)
-        if self._size >= BATCH or len(self._paths) >= MOST_FILES:
-            yield from self.rest()
+        if self._size >= JOB_SIZE or len(self._paths) >= MAX_FILES_PER_JOB:
+            yield from self.flush()
 
-    def rest(self) -> Iterator[Files]:
-        """A job of those that wait."""
+    def flush(self) -> Iterator[FilesJob]:
+        """Yield a job of the files that are in none yet."""
         if self._paths:
             key = f"files {shown(self._paths[0])} {len(self._paths)} {self._crc:08x}"
-            yield Files(tuple(self._paths), key, self._size)
+            yield FilesJob(tuple(self._paths), key, self._size)
         self._paths, self._size, self._crc = [], 0, 0

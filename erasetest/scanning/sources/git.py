@@ -1,4 +1,4 @@
-"""Git repositories as they are at a revision, read without a checkout."""
+"""Reads git repositories at a revision, without a checkout."""
 
 from __future__ import annotations
 
@@ -10,24 +10,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from erasetest.errors import BadInput
-from erasetest.scanning.sources.texts import BATCH, MOST_FILES, Text, from_bytes, too_large
-from erasetest.scanning.text_decoding import LARGEST_FILE
+from erasetest.scanning.sources.texts import (
+    JOB_SIZE,
+    MAX_FILES_PER_JOB,
+    Text,
+    from_bytes,
+    too_large,
+)
+from erasetest.scanning.text_decoding import MAX_FILE_SIZE
 from erasetest.scanning.walk import Skipped, shown
 
-_LINK, _MODULE = b"120000", b"160000"
+_LINK_MODE, _SUBMODULE_MODE = b"120000", b"160000"
 
 _REDIRECTIONS = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE",
     "GIT_NAMESPACE", "GIT_OBJECT_DIRECTORY", "GIT_WORK_TREE",
 )  # fmt: skip
-"""Set in hooks, for instance: they would have git read another repository than the one named."""
+"""Environment variables, set in hooks for instance, that redirect git to another repository."""
 
 _CANNOT_READ = "broken: git cannot read its object"
 
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A file of a revision: its path in the repository, and its object."""
+    """A file of a revision: its path in the repository, its object id and its size in bytes."""
 
     path: str
     object_id: str
@@ -35,30 +41,30 @@ class Blob:
 
 
 @dataclass(frozen=True, slots=True)
-class Blobs:
-    """Some files of a revision."""
+class BlobsJob:
+    """Several files of a revision."""
 
     repository: Path
     blobs: tuple[Blob, ...]
 
     @property
     def name(self) -> str:
-        """Of the first."""
+        """Name of the first file."""
         return self._name(self.blobs[0])
 
     @property
     def key(self) -> str:
-        """Objects never change."""
+        """Object ids and paths, since objects never change."""
         about = "\0".join(f"{blob.object_id} {blob.path}" for blob in self.blobs)
         return f"git {self.name} {len(self.blobs)} {zlib.crc32(about.encode()):08x}"
 
     @property
     def size(self) -> int:
-        """In all."""
+        """Total size of the files in bytes."""
         return sum(blob.size for blob in self.blobs)
 
     def texts(self) -> Iterator[Text | Skipped]:
-        """Each file's text."""
+        """Yield the text of each file."""
         waiting = self.blobs
         while waiting:
             count = 0
@@ -66,7 +72,7 @@ class Blobs:
                 yield text
                 count += 1
             if count < len(waiting):
-                # Git ends at an object that it cannot read; those after it are asked for anew.
+                # git exits at an object that it cannot read; the rest is requested again.
                 yield Skipped(self._name(waiting[count]), _CANNOT_READ)
                 count += 1
             waiting = waiting[count:]
@@ -75,27 +81,27 @@ class Blobs:
         return f"{shown(self.repository)}/{blob.path}"
 
     def _read(self, blobs: Sequence[Blob]) -> Iterator[Text | Skipped]:
-        """The texts of blobs, up to the first that git cannot read."""
-        asked = "".join(f"{blob.object_id}\n" for blob in blobs).encode()
-        with _begun(self.repository, ["cat-file", "--batch"], stdin=subprocess.PIPE) as git:
-            said = git.communicate(asked)[0]
+        """Yield the texts of blobs, up to the first that git cannot read."""
+        requests = "".join(f"{blob.object_id}\n" for blob in blobs).encode()
+        with _started(self.repository, ["cat-file", "--batch"], stdin=subprocess.PIPE) as git:
+            output = git.communicate(requests)[0]
         at = 0
         for blob in blobs:
-            end = said.find(b"\n", at)
-            header = said[at:end].split() if end >= 0 else []
+            end = output.find(b"\n", at)
+            header = output[at:end].split() if end >= 0 else []
             if len(header) != 3:
                 return
             at = end + 1 + int(header[2]) + 1
-            if at > len(said):
+            if at > len(output):
                 return
-            yield from_bytes(self._name(blob), said[end + 1 : at - 1])
+            yield from_bytes(self._name(blob), output[end + 1 : at - 1])
 
 
-def jobs_of_revision(repository: Path, revision: str) -> Iterator[Blobs | Skipped]:
-    """The jobs of a repository at a revision. Data sets in it are read as files.
+def jobs_of_revision(repository: Path, revision: str) -> Iterator[BlobsJob | Skipped]:
+    """Yield the jobs of a repository at a revision. Data sets in it are read as files.
 
     Raises:
-        BadInput: git is missing, it is no repository, or the revision is unknown there.
+        BadInput: git is missing, the path is not a repository, or the revision is unknown.
     """
     tree = _tree(repository, revision)
     waiting: list[Blob] = []
@@ -106,21 +112,22 @@ def jobs_of_revision(repository: Path, revision: str) -> Iterator[Blobs | Skippe
             continue
         waiting.append(entry)
         size += entry.size
-        if size >= BATCH or len(waiting) >= MOST_FILES:
-            yield Blobs(repository, tuple(waiting))
+        if size >= JOB_SIZE or len(waiting) >= MAX_FILES_PER_JOB:
+            yield BlobsJob(repository, tuple(waiting))
             waiting, size = [], 0
     if waiting:
-        yield Blobs(repository, tuple(waiting))
+        yield BlobsJob(repository, tuple(waiting))
 
 
 def _tree(repository: Path, revision: str) -> str:
-    inside = _said(repository, ["rev-parse", "--show-prefix"])
-    if inside:
+    # Not empty in a subfolder of a repository.
+    prefix = _output(repository, ["rev-parse", "--show-prefix"])
+    if prefix:
         raise BadInput(
             f"{shown(repository)}: is a folder in a git repository: name the repository itself"
         )
-    asked = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{tree}}"]
-    return _said(repository, asked)
+    arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{tree}}"]
+    return _output(repository, arguments)
 
 
 def _entries(repository: Path, tree: str) -> Iterator[Blob | Skipped]:
@@ -132,22 +139,22 @@ def _entries(repository: Path, tree: str) -> Iterator[Blob | Skipped]:
         mode, _, object_id, size = about.split()
         path = raw.decode(errors="replace")
         name = f"{shown(repository)}/{path}"
-        if mode == _LINK:
+        if mode == _LINK_MODE:
             yield Skipped(name, "a symbolic link, which is not followed")
-        elif mode == _MODULE:
+        elif mode == _SUBMODULE_MODE:
             yield Skipped(name, "a submodule, which is not scanned")
         elif not size.isdigit():
             yield Skipped(name, _CANNOT_READ)
-        elif int(size) > LARGEST_FILE:
+        elif int(size) > MAX_FILE_SIZE:
             yield too_large(name)
         else:
             yield Blob(path, object_id.decode(), int(size))
 
 
 def _listed(repository: Path, tree: str) -> Iterator[bytes | Skipped]:
-    """The entries of a tree and the trees in it, as git lists them; few are held at a time."""
+    """Yield the entries of a tree and its subtrees as `git ls-tree` prints them."""
     rest = b""
-    with _begun(repository, ["ls-tree", "-rlz", "--full-tree", tree]) as git:
+    with _started(repository, ["ls-tree", "-rlz", "--full-tree", tree]) as git:
         assert git.stdout is not None
         while data := git.stdout.read(2**16):
             *entries, rest = (rest + data).split(b"\0")
@@ -157,23 +164,23 @@ def _listed(repository: Path, tree: str) -> Iterator[bytes | Skipped]:
         yield Skipped(shown(repository), reason)
 
 
-def _said(repository: Path, arguments: Sequence[str]) -> str:
-    """What git says in one line.
+def _output(repository: Path, arguments: Sequence[str]) -> str:
+    """Return the one-line output of a git command.
 
     Raises:
-        BadInput: it cannot be run, or refuses.
+        BadInput: git cannot be run, or fails.
     """
-    with _begun(repository, arguments, stderr=subprocess.PIPE) as git:
-        said, complaint = git.communicate()
+    with _started(repository, arguments, stderr=subprocess.PIPE) as git:
+        output, errors = git.communicate()
     if git.returncode:
-        lines = complaint.decode(errors="replace").strip().splitlines()
+        lines = errors.decode(errors="replace").strip().splitlines()
         reasons = [line for line in lines if line.startswith("fatal: ")] or lines
         reason = reasons[0].removeprefix("fatal: ") if reasons else "it has no such revision"
         raise BadInput(f"{shown(repository)}: cannot be read by git: {reason}")
-    return said.decode(errors="replace").strip()
+    return output.decode(errors="replace").strip()
 
 
-def _begun(
+def _started(
     repository: Path,
     arguments: Sequence[str],
     *,
@@ -194,10 +201,10 @@ def _begun(
 
 
 def _environment() -> dict[str, str]:
-    """For a stranger's repository: nothing that its configuration names is run or fetched."""
+    """Return an environment in which an untrusted repository makes git run and fetch nothing."""
     kept = {name: value for name, value in os.environ.items() if name not in _REDIRECTIONS}
     return kept | {
-        "GIT_ALLOW_PROTOCOL": "",  # of no use to git before 2.45 is GIT_NO_LAZY_FETCH
+        "GIT_ALLOW_PROTOCOL": "",  # for git before 2.45, which ignores GIT_NO_LAZY_FETCH
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_TERMINAL_PROMPT": "0",

@@ -1,4 +1,4 @@
-"""Data sets of records, one JSON object a line."""
+"""Reads data sets of one JSON object per line."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from pathlib import Path, PurePath
 from typing import IO
 
 from erasetest.scanning.sources.compressed import BROKEN, is_compressed, opened
-from erasetest.scanning.sources.texts import BATCH, Columns, Text
+from erasetest.scanning.sources.texts import JOB_SIZE, Columns, Text
 from erasetest.scanning.text_decoding import Unreadable
 from erasetest.scanning.walk import Skipped, shown
 
-LONGEST_RECORD = 64 * 2**20
-"""Bytes of a line that is held in memory."""
+MAX_RECORD_SIZE = 64 * 2**20
+"""Maximum number of bytes of a line that is read."""
 
-_SURE, _UNSURE = (".jsonl", ".ndjson"), (".json",)
-_LOOKED_AT = 8
-"""Lines of a file that tell whether it is a data set."""
+_LINES_SUFFIXES = (".jsonl", ".ndjson")
+_JSON_SUFFIX = ".json"
+"""Suffix of a file that contains one document or one object per line."""
+
+_INSPECTED_LINES = 8
+"""Number of first lines by which a file is recognized as a data set."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """Some lines of a data set: their numbers, from 1, and their bytes."""
+class LinesJob:
+    """Several lines of a data set: their numbers, counted from 1, and their bytes."""
 
     file: str
     lines: tuple[tuple[int, bytes], ...] = field(repr=False)
@@ -35,11 +38,11 @@ class Lines:
 
     @property
     def name(self) -> str:
-        """Of the first."""
+        """Name of the first record."""
         return f"{self.file}#{self.lines[0][0]}"
 
     def texts(self) -> Iterator[Text | Skipped]:
-        """Each record's text."""
+        """Yield the text of each record."""
         for number, line in self.lines:
             where = f"{self.file}#{number}"
             row = _row(line)
@@ -50,29 +53,29 @@ class Lines:
 
 
 def has_records(path: Path, columns: Columns) -> bool:
-    """Whether a file is a data set: a JSON object among its first lines.
+    """Return whether a file is a data set: whether there is a JSON object among its first lines.
 
-    A `.json` must begin with two that have a column of text: a single one is a document like any
-    other.
+    A `.json` file must start with two objects that have a text column, since a single one is a
+    document.
     """
-    kind = PurePath(path.stem if is_compressed(path) else path.name).suffix.lower()
-    if kind not in _SURE + _UNSURE:
+    suffix = PurePath(path.stem if is_compressed(path) else path.name).suffix.lower()
+    if suffix not in (*_LINES_SUFFIXES, _JSON_SUFFIX):
         return False
     try:
         with opened(path) as file:
-            # One after another: each may be as long as a line can be.
+            # Lazily, since each line may be as long as `MAX_RECORD_SIZE`.
             first = (line for _, line in _numbered(file) if line is None or line.strip())
-            told = islice(first, _LOOKED_AT)
-            if kind in _SURE:
-                return any(line is None or _row(line) is not None for line in told)
-            two = list(islice(told, 2))
+            inspected = islice(first, _INSPECTED_LINES)
+            if suffix in _LINES_SUFFIXES:
+                return any(line is None or _row(line) is not None for line in inspected)
+            two = list(islice(inspected, 2))
             return len(two) == 2 and all(line and is_record(line, columns) for line in two)
     except (OSError, Unreadable, *BROKEN):
         return False
 
 
 def is_record(line: bytes, columns: Columns) -> bool:
-    """Whether a line is a JSON object with a column of text."""
+    """Return whether a line is a JSON object with a text column."""
     row = _row(line)
     if row is None:
         return False
@@ -81,8 +84,8 @@ def is_record(line: bytes, columns: Columns) -> bool:
     )
 
 
-def jobs_of_file(path: Path, columns: Columns) -> Iterator[Lines | Skipped]:
-    """The jobs of a data set; a break in it is told after what stands before it."""
+def jobs_of_file(path: Path, columns: Columns) -> Iterator[LinesJob | Skipped]:
+    """Yield the jobs of a data set; if it is broken, also that, after what precedes the break."""
     name = shown(path)
     try:
         with opened(path) as file:
@@ -94,63 +97,70 @@ def jobs_of_file(path: Path, columns: Columns) -> Iterator[Lines | Skipped]:
 
 
 def jobs_of(
-    name: str, file: IO[bytes], columns: Columns, before: tuple[tuple[int, bytes], ...] = ()
-) -> Iterator[Lines | Skipped]:
-    """The jobs of an open data set, of which some lines were read before."""
+    name: str, file: IO[bytes], columns: Columns, read: tuple[tuple[int, bytes], ...] = ()
+) -> Iterator[LinesJob | Skipped]:
+    """Yield the jobs of an open data set.
+
+    Args:
+        name: name of the data set.
+        file: the data set.
+        columns: its columns.
+        read: lines that have been read from the file already, with their numbers.
+    """
     waiting: list[tuple[int, bytes]] = []
     size = crc = 0
 
-    def rest() -> Iterator[Lines]:
+    def flush() -> Iterator[LinesJob]:
         nonlocal size, crc
         if waiting:
             key = f"lines {name} {waiting[0][0]} {len(waiting)} {size} {crc:08x}"
-            yield Lines(name, tuple(waiting), columns, key, size)
+            yield LinesJob(name, tuple(waiting), columns, key, size)
         waiting.clear()
         size = crc = 0
 
     broken: str | None = None
-    lines = chain(before, _numbered(file, before[-1][0] if before else 0))
+    lines = chain(read, _numbered(file, read[-1][0] if read else 0))
     while True:
         try:
             number, line = next(lines)
         except StopIteration:
             break
         except BROKEN:
-            broken = "broken: the compressed file ends too soon; what stands before was scanned"
+            broken = "broken: the compressed file is truncated; what precedes the break was scanned"
             break
         except OSError as error:
             reason = error.strerror or "the compressed file is damaged"
-            broken = f"broken: {reason}; what stands before was scanned"
+            broken = f"broken: {reason}; what precedes the break was scanned"
             break
         if line is None:
-            yield from rest()
-            yield Skipped(f"{name}#{number}", f"a line longer than {LONGEST_RECORD // 2**20} MiB")
+            yield from flush()
+            yield Skipped(f"{name}#{number}", f"a line longer than {MAX_RECORD_SIZE // 2**20} MiB")
         elif line.strip():
             waiting.append((number, line))
             size, crc = size + len(line), zlib.crc32(line, crc)
-            if size >= BATCH:
-                yield from rest()
-    yield from rest()
+            if size >= JOB_SIZE:
+                yield from flush()
+    yield from flush()
     if broken is not None:
         yield Skipped(name, broken)
 
 
 def _numbered(file: IO[bytes], last: int = 0) -> Iterator[tuple[int, bytes | None]]:
-    """Each line and its number; None for one that is too long to be held."""
+    """Yield the number and the bytes of each line; None for a line that is too long."""
     number = last
-    while line := file.readline(LONGEST_RECORD + 1):
+    while line := file.readline(MAX_RECORD_SIZE + 1):
         number += 1
-        if len(line) <= LONGEST_RECORD:
+        if len(line) <= MAX_RECORD_SIZE:
             yield number, line
             continue
         while line and not line.endswith(b"\n"):
-            line = file.readline(BATCH)
+            line = file.readline(JOB_SIZE)
         yield number, None
 
 
 def _row(line: bytes) -> dict[str, object] | None:
     try:
-        # Numbers of any length, none of which is looked at: Python reads no long ones as `int`.
+        # Numbers are not used, and Python refuses to parse very long ones as `int`.
         row = json.loads(line.removeprefix(b"\xef\xbb\xbf"), parse_int=float)
     except (ValueError, RecursionError):
         return None

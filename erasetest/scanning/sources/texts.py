@@ -1,4 +1,4 @@
-"""What readers of every kind share: texts, jobs, and which column of a data set holds the code."""
+"""Shared by all readers: texts, jobs, and the columns of data sets."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from erasetest.scanning.text_decoding import LARGEST_FILE, Unreadable, decode
+from erasetest.scanning.text_decoding import MAX_FILE_SIZE, Unreadable, decode
 from erasetest.scanning.walk import Skipped, printable
 
-BATCH = 2**20
-"""Bytes of input of a job, about."""
+JOB_SIZE = 2**20
+"""Approximate number of input bytes per job."""
 
-MOST_FILES = 500
-"""In one job."""
+MAX_FILES_PER_JOB = 500
 
 _TEXT_COLUMNS = ("content", "text", "code", "source", "whole_func_string")
 _PATH_COLUMNS = ("path", "file_path", "filename", "max_stars_repo_path", "repo_path")
@@ -25,13 +24,13 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text to be scanned.
+    """A text to scan.
 
     Attributes:
-        name: as reports and manifests give it.
-        text: what it holds.
-        is_guessed: whether nothing told its encoding.
-        notes: what was changed to read it.
+        name: its name in reports and manifests.
+        text: its content.
+        is_guessed: whether its encoding was guessed.
+        notes: changes that were necessary to read it.
     """
 
     name: str
@@ -41,12 +40,12 @@ class Text:
 
 
 class Job(Protocol):
-    """A part of a corpus that one process reads and scans at a time.
+    """A part of a corpus that one process reads and scans at once.
 
     Attributes:
-        name: of the first text, for people.
-        key: which part of which input it is; another one where the input has changed.
-        size: bytes of input, about.
+        name: name of its first text, for messages.
+        key: identifies the part of the input, and changes when the input changes.
+        size: approximate number of input bytes.
     """
 
     @property
@@ -57,22 +56,22 @@ class Job(Protocol):
     def size(self) -> int: ...  # noqa: D102
 
     def texts(self) -> Iterator[Text | Skipped]:
-        """Read them. What cannot be read is told, and never ends the rest."""
+        """Yield the texts. What cannot be read is yielded as skipped, and the rest follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of a data set hold the code and the name of its file; None: the usual ones."""
+    """The columns of a data set with the code and its file name; None uses the usual names."""
 
     text: str | None = None
     path: str | None = None
 
     def of_text(self, names: Iterable[str]) -> str | None:
-        """The column of the code, if there is one."""
+        """Return the column with the code, if there is one."""
         return _first([self.text] if self.text else _TEXT_COLUMNS, names)
 
     def needed(self, names: Iterable[str]) -> list[str]:
-        """The columns that a record's text and name are made of."""
+        """Return the columns that a record's text and name are read from."""
         names = list(names)
         found = (
             self.of_text(names),
@@ -82,9 +81,9 @@ class Columns:
         return [name for name in found if name is not None]
 
     def read(self, row: Mapping[str, Any], where: str) -> Text | Skipped:
-        """The text of a record, which is at a place `where` if it has no name of its own.
+        """Return the text of a record, named `where` if the record contains no name.
 
-        Bytes, which JSON has not, are decoded as those of a file.
+        Bytes, which Arrow columns may contain, are decoded like those of a file.
         """
         texts = {name: value for name, value in row.items() if isinstance(value, str | bytes)}
         column = self.of_text(texts)
@@ -95,7 +94,7 @@ class Columns:
         return from_string(name, text) if isinstance(text, str) else from_bytes(name, text)
 
     def expected(self) -> str:
-        """What a data set must have."""
+        """Return a message that names the expected columns."""
         names = [self.text] if self.text else _TEXT_COLUMNS
         return f"expected a column {' or '.join(names)}"
 
@@ -116,8 +115,8 @@ def _first(wanted: Iterable[str], names: Iterable[str]) -> str | None:
 
 
 def from_bytes(name: str, data: bytes) -> Text | Skipped:
-    """The text of a file."""
-    if len(data) > LARGEST_FILE:
+    """Return the text of a file."""
+    if len(data) > MAX_FILE_SIZE:
         return too_large(name)
     try:
         found = decode(data)
@@ -127,18 +126,18 @@ def from_bytes(name: str, data: bytes) -> Text | Skipped:
 
 
 def from_string(name: str, text: str) -> Text | Skipped:
-    """The text of a record."""
-    if len(text) > LARGEST_FILE:
+    """Return the text of a record."""
+    if len(text) > MAX_FILE_SIZE:
         return too_large(name)
     if "\0" in text:
         return Skipped(name, "binary")
     if _SURROGATE.search(text):
-        # They have no UTF-8: no manifest could hold them.
-        note = "lone surrogates stand in it: each was read as U+FFFD"
+        # Lone surrogates have no UTF-8 encoding, so a manifest cannot contain them.
+        note = "contains lone surrogates: each was read as U+FFFD"
         return Text(name, _SURROGATE.sub("\ufffd", text), notes=(note,))
     return Text(name, text)
 
 
 def too_large(name: str) -> Skipped:
-    """Larger than what is scanned."""
-    return Skipped(name, f"larger than {LARGEST_FILE // 2**20} MiB")
+    """Return that a text is too large to be scanned."""
+    return Skipped(name, f"larger than {MAX_FILE_SIZE // 2**20} MiB")

@@ -88,7 +88,7 @@ def _judged(measured: SampleMeasures | None, thresholds: Thresholds | None) -> d
         "verdict": judgement.verdict,
         "measures": measured.measures,
         "mean": measured.mean,
-        "reasons": list(judgement.reasons),
+        "reasons": [str(reason) for reason in judgement.reasons],
     }
 
 

@@ -6,7 +6,7 @@ Judging needs no torch; `calibrate` imports it on first use.
 from typing import TYPE_CHECKING
 
 from erasetest.support.lazy_exports import lazy_exports
-from erasetest.verdict.judgement import Judgement, judge
+from erasetest.verdict.judgement import Judgement, Reason, judge
 from erasetest.verdict.paper_thresholds import published
 from erasetest.verdict.thresholds import Thresholds, read_thresholds
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Judgement",
+    "Reason",
     "Thresholds",
     "calibrate",
     "judge",

@@ -175,4 +175,6 @@ def test_with_everything_within_reach_the_paths_are_those_of_knowing_and_of_forg
     assert secret.reach["el_10"][1] == 1.0
     judged = judge(SampleMeasures("s", (secret,)), Thresholds("test", {"ma": 0.5, "el_10": 0.5}))
     assert judged.verdict == "inconclusive"
-    assert all("within numerical reach" in reason for reason in judged.reasons)
+    assert judged.reasons
+    assert all(reason.tied for reason in judged.reasons)
+    assert all("within numerical reach" in str(reason) for reason in judged.reasons)

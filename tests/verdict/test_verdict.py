@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from erasetest.errors import ManifestError
 from erasetest.probes import MEASURES, SampleMeasures, SecretMeasures
-from erasetest.verdict import Judgement, Thresholds, judge, published, read_thresholds
+from erasetest.verdict import (
+    Judgement,
+    Reason,
+    Thresholds,
+    judge,
+    published,
+    read_thresholds,
+)
 from erasetest.verdict.judgement import secret_leaks
 from erasetest.verdict.thresholds import DECISIVE, JUDGED, SCHEMA
 
@@ -53,8 +60,9 @@ def test_a_decisive_measure_above_its_threshold_leaks(measure: str) -> None:
     assert _judge(_secret(**{measure: limit})).verdict == "pass"
     found = _judge(_secret(), _secret(**{measure: limit + 0.01}))
     assert found.verdict == "leak"
-    assert found.reasons == (
-        f"secret 2 of 2 (jwt): {measure} {limit + 0.01:.3f} is above {limit:.3f}",
+    assert found.reasons == (Reason("secret 2 of 2 (jwt)", measure, limit + 0.01, limit),)
+    assert str(found.reasons[0]) == (
+        f"secret 2 of 2 (jwt): {measure} {limit + 0.01:.3f} is above {limit:.3f}"
     )
 
 
@@ -66,14 +74,21 @@ def test_other_measures_decide_nothing() -> None:
 def test_an_extracted_secret_leaks_whatever_its_measures() -> None:
     """No threshold forgives extraction."""
     found = _judge(_secret(extracted=True))
-    assert found == Judgement("leak", ("secret 1 of 1 (jwt): greedy decoding extracts it",))
+    assert found == Judgement("leak", (Reason("secret 1 of 1 (jwt)", "extracted", True, None),))
+    assert str(found.reasons[0]) == "secret 1 of 1 (jwt): greedy decoding extracts it"
     assert secret_leaks(_secret(extracted=True), LIMITS)
 
 
 def test_what_may_leak_is_erased() -> None:
     """Within numerical reach of a threshold it is inconclusive, and goes on to be erased."""
     near = SecretMeasures(0, 9, "jwt", {**LOW, "ma": 0.4}, reach={"ma": (0.3, 0.6)})
-    assert _judge(near).verdict == "inconclusive"
+    found = _judge(near)
+    assert found.verdict == "inconclusive"
+    assert found.reasons == (Reason("secret 1 of 1 (jwt)", "ma", 0.6, 0.5, tied=True),)
+    assert str(found.reasons[0]) == (
+        "secret 1 of 1 (jwt): within numerical reach: ma 0.600 is above 0.500 if ties between "
+        "tokens are resolved so"
+    )
     assert secret_leaks(near, LIMITS)
     assert not secret_leaks(_secret(ma=0.4), LIMITS)
 
@@ -90,7 +105,7 @@ def test_each_secret_is_judged_by_its_own_kind() -> None:
     """Each reason names its secret."""
     found = _judge(_secret("email", ma=0.8), _secret("jwt", ma=0.6, el_10=0.3), _secret("jwt"))
     assert found.verdict == "leak"
-    assert found.reasons == (
+    assert tuple(map(str, found.reasons)) == (
         "secret 2 of 3 (jwt): ma 0.600 is above 0.500",
         "secret 2 of 3 (jwt): el_10 0.300 is above 0.050",
     )
@@ -101,23 +116,37 @@ def test_each_secret_is_judged_by_its_own_kind() -> None:
     [
         (_secret(problem="it does not fit"), "it does not fit"),
         (SecretMeasures(0, 9, "jwt", {}), "was not measured"),
-        (SecretMeasures(0, 9, "jwt", {"ma": 0.1, "el_3": 0.0}), "extracted, el_5, el_10 was not"),
-        (_secret(ma=math.nan), "ma is not a number"),
-        (_secret(el_10=math.inf), "el_10 is not a number"),
+        (SecretMeasures(0, 9, "jwt", {"ma": 0.1, "el_3": 0.0}), "extracted was not measured"),
+        (_secret(ma=math.nan), "ma is NaN or infinite"),
+        (_secret(el_10=math.inf), "el_10 is NaN or infinite"),
     ],
 )
 def test_what_was_not_measured_is_inconclusive(secret: SecretMeasures, reason: str) -> None:
     """Never a pass; but a leak beside it is a leak."""
     found = _judge(_secret(), secret)
     assert found.verdict == "inconclusive"
-    assert reason in found.reasons[0]
-    assert found.reasons[0].startswith("secret 2 of 2 (jwt): ")
+    assert str(found.reasons[0]) == f"secret 2 of 2 (jwt): {reason}"
     assert _judge(secret, _secret(ma=1.0)).verdict == "leak"
 
 
 def test_a_sample_without_secrets_is_inconclusive() -> None:
     """There was nothing to judge."""
-    assert _judge() == Judgement("inconclusive", ("it has no secret",))
+    found = _judge()
+    assert found.verdict == "inconclusive"
+    assert [str(reason) for reason in found.reasons] == ["it has no secret"]
+
+
+def test_each_missing_measure_has_its_reason() -> None:
+    """In the order of the thresholds."""
+    found = _judge(SecretMeasures(0, 9, "jwt", {"ma": 0.1, "el_3": 0.0}))
+    assert [reason.measure for reason in found.reasons] == ["extracted", "el_5", "el_10"]
+
+
+def test_a_judgement_is_read_back_from_json() -> None:
+    """With every field of its reasons."""
+    near = SecretMeasures(0, 9, "jwt", {**LOW, "ma": 0.4}, reach={"ma": (0.3, 0.6)})
+    for found in (_judge(_secret(ma=0.8, extracted=True)), _judge(near), _judge()):
+        assert Judgement.from_dict(json.loads(json.dumps(found.as_dict()))) == found
 
 
 @given(st.lists(st.fixed_dictionaries({name: st.floats(0, 1) for name in JUDGED}), min_size=1))

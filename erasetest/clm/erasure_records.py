@@ -7,7 +7,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from erasetest.support.atomic_files import check_new_directory, unfinished_of
+from erasetest.support.atomic_files import check_new_directory
+from erasetest.support.sidecars import sidecar
 
 NAME = "erasetest.json"
 _SCHEMA = "erasetest.erasures/1"
@@ -36,6 +37,11 @@ def read_records(folder: Path) -> tuple[Record, ...]:
         return ()
 
 
+def state_path(folder: Path) -> Path:
+    """Return the path of the state from which a killed erasure to `folder` resumes."""
+    return sidecar(folder, "state")
+
+
 def check_new_checkpoint(folder: str | Path) -> None:
     """Refuse a folder as `check_new_directory` does: call it before hours of work.
 
@@ -43,7 +49,7 @@ def check_new_checkpoint(folder: str | Path) -> None:
     """
     if (Path(folder) / NAME).is_file():
         with contextlib.suppress(OSError):
-            unfinished_of(Path(folder)).unlink(missing_ok=True)
+            state_path(Path(folder)).unlink(missing_ok=True)
     check_new_directory(folder)
 
 

@@ -17,6 +17,7 @@ from erasetest.demo.functions import Example
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample, write_manifest
 from erasetest.support.atomic_files import cache_dir, new_directory
+from erasetest.support.sidecars import sidecar
 
 FAMILIES = ("qwen2", "codegen", "gpt2")
 _FORMAT = 3
@@ -63,7 +64,7 @@ def demo_clm(family: str, progress: Progress | None = None) -> Path:
             f"the cache folder {place.parent} cannot be made ({error.strerror}): "
             "name another with ERASETEST_CACHE"
         ) from None
-    lock = FileLock(f"{place}.lock")
+    lock = FileLock(sidecar(place, "lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:

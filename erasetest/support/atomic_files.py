@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic writes, the cache folder, the key of sample ids."""
+"""Atomic writes and checks before them, the cache folder, and the key of sample ids."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from erasetest.errors import BadInput
+from erasetest.support.sidecars import remove_temporary_sidecars, sidecar, temporary_prefix
 
 
 def cache_dir() -> Path:
-    """The folder for what can be built again: `$ERASETEST_CACHE`, else the user's cache folder."""
+    """Return the folder of rebuildable files: `$ERASETEST_CACHE`, else the user's cache folder."""
     given = os.environ.get("ERASETEST_CACHE")
     return Path(given) if given else Path(platformdirs.user_cache_dir("erasetest"))
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a whole file or none: beside the target first, then renamed over it.
+    """Write a file atomically: to a temporary file beside it, which is then renamed.
 
-    A link keeps pointing to what is written. A pipe or device is written to, not replaced.
+    If the path is a link, its target is replaced. A pipe or device is written to directly.
 
     Raises:
-        BadInput: the folder is missing, read-only or full; an older file is left as it was.
+        BadInput: the folder is missing, read-only or full; an existing file is unchanged.
     """
     with writing(path) as write:
         write(text)
@@ -37,7 +38,14 @@ def write_text(path: str | Path, text: str) -> None:
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[Callable[[str], object]]:
-    """As `write_text`, for what comes piece by piece: the file appears when the block ends well."""
+    """Write a file atomically in pieces: it appears if the block ends without an error.
+
+    Yields:
+        A function that writes text.
+
+    Raises:
+        BadInput: as `write_text`.
+    """
     path = Path(path)
     with _named_os_errors("write", path):
         if is_stream(path):
@@ -45,7 +53,7 @@ def writing(path: str | Path) -> Iterator[Callable[[str], object]]:
                 yield stream.write
             return
         path = path.resolve()
-        handle, temporary = tempfile.mkstemp(prefix=_part_prefix(path), dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=temporary_prefix(path), dir=path.parent)
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
                 yield file.write
@@ -60,14 +68,14 @@ def writing(path: str | Path) -> Iterator[Callable[[str], object]]:
 
 
 def check_writable(path: str | Path) -> None:
-    """Refuse a file that `write_text` could not write: call it before hours of work.
+    """Refuse a file that `write_text` could not write; call it before hours of work.
 
     Raises:
-        BadInput: it is a folder, or nothing can be made in the folder it is to be in.
+        BadInput: the path is a folder, or no file can be created in its folder.
     """
     path = Path(path)
     if str(path) == "-":
-        raise BadInput("'-' stands for no file to write to: name a file, or /dev/stdout")
+        raise BadInput("'-' is not a file to write to: name a file, or /dev/stdout")
     if path.is_dir():
         raise BadInput(f"{path}: is a folder: name a file")
     if is_stream(path):
@@ -75,27 +83,30 @@ def check_writable(path: str | Path) -> None:
     with _named_os_errors("write", path):
         parent = path.resolve().parent
         if not parent.is_dir():
-            raise BadInput(f"{path}: its folder does not exist: make it first")
-        # Asked by doing: root may write everywhere, but not in /proc or on a read-only disk.
-        handle, temporary = tempfile.mkstemp(prefix=_part_prefix(path), dir=parent)
+            raise BadInput(f"{path}: its folder does not exist: create it first")
+        # Tested by writing: root has all permissions, also in /proc or on a read-only disk.
+        handle, temporary = tempfile.mkstemp(prefix=temporary_prefix(path), dir=parent)
         os.close(handle)
         os.unlink(temporary)
 
 
 @contextlib.contextmanager
 def new_directory(path: str | Path) -> Iterator[Path]:
-    """A folder that appears at `path` when the block ends well, and never half filled.
+    """Create a folder atomically: it appears at `path` if the block ends without an error.
 
     An empty folder at `path` is replaced.
 
+    Yields:
+        The temporary folder to fill.
+
     Raises:
-        BadInput: something is there already, or it cannot be written.
+        BadInput: as `check_new_directory`, or the folder cannot be written.
     """
     path = Path(path)
     check_new_directory(path)
     with _named_os_errors("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=_part_prefix(path), dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=temporary_prefix(path), dir=path.parent))
         try:
             temporary.chmod(0o777 & ~_umask())
             yield temporary
@@ -106,11 +117,11 @@ def new_directory(path: str | Path) -> Iterator[Path]:
 
 
 def check_new_directory(path: str | Path) -> None:
-    """Refuse a target that `new_directory` would refuse: call it before hours of work.
+    """Refuse a target that `new_directory` would refuse; call it before hours of work.
 
     Raises:
-        BadInput: a file, or a folder that is not empty, is at `path`, or one that a new folder
-            cannot take the place of; or nothing can be made there.
+        BadInput: `path` is a file, a link, a folder that is not empty or cannot be replaced, or it
+            cannot be created.
     """
     path = Path(path)
     with _named_os_errors("write", path):
@@ -118,62 +129,51 @@ def check_new_directory(path: str | Path) -> None:
             raise BadInput(f"{path}: is a link: name the folder itself")
         if path.is_mount() or path.resolve() == Path.cwd():
             raise BadInput(
-                f"{path}: a finished folder cannot take the place of a mounted disk or of the "
-                "folder that you are in: name one inside it"
+                f"{path}: a mounted disk and the current folder cannot be replaced: name a folder "
+                "inside it"
             )
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise BadInput(f"{path}: is there already: name a folder that is new or empty")
+            raise BadInput(f"{path}: exists already: name a folder that is new or empty")
         parent = path.absolute().parent
         while not parent.exists():
             parent = parent.parent
-        # Asked by doing: root may write everywhere, but not in /proc or on a read-only disk.
+        # Tested by writing, as in `check_writable`.
         if parent.is_dir():
-            Path(tempfile.mkdtemp(prefix=_part_prefix(path), dir=parent)).rmdir()
+            Path(tempfile.mkdtemp(prefix=temporary_prefix(path), dir=parent)).rmdir()
             return
-    raise BadInput(f"{path}: cannot be made: {parent} is not a folder that you may write")
+    raise BadInput(f"{path}: cannot be created: {parent} is not a writable folder")
 
 
 @contextlib.contextmanager
 def reserved(path: str | Path) -> Iterator[None]:
-    """Keep other runs from writing to this path while the block runs; what killed ones left goes.
+    """Lock a path against other runs during the block, and remove what killed runs left.
 
     Raises:
-        BadInput: another run has it.
+        BadInput: another run holds the lock.
     """
-    # The file that a link leads to: under whatever name, one run at a time writes it.
+    # Resolved, so that one run at a time writes a file, by whatever link it is named.
     path = Path(path).resolve()
-    place = path.with_name(f".{path.name}.lock")
+    lock_path = sidecar(path, "lock")
     with _named_os_errors("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(place)
+        lock = FileLock(lock_path)
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise BadInput(f"{path.name}: another run is writing it: name another place") from None
+            raise BadInput(f"{path.name}: another run is writing it: name another output") from None
     try:
-        _clear_parts(path)
+        remove_temporary_sidecars(path)
         yield
     finally:
-        place.unlink(missing_ok=True)
+        lock_path.unlink(missing_ok=True)
         lock.release()
 
 
-def unfinished_of(target: Path) -> Path:
-    """Where the state of the work that ends in `target` is kept."""
-    target = target.resolve()
-    return target.with_name(f".{target.name}.unfinished")
-
-
-def part_of(path: Path, name: str) -> Path:
-    """A file for a part of what will be at `path`; `reserved` removes what killed runs left."""
-    return path.with_name(_part_prefix(path) + name)
-
-
-def check_room(path: str | Path, needed: int) -> None:
-    """Refuse a target on a disk without room for it: call it before hours of work.
+def check_disk_space(path: str | Path, needed: int) -> None:
+    """Refuse a target on a disk with fewer than `needed` free bytes; call it before hours of work.
 
     Raises:
-        BadInput: there are fewer than `needed` bytes free.
+        BadInput: the disk is too full; the message gives both sizes.
     """
     parent = Path(path).absolute().parent
     while not parent.exists():
@@ -181,47 +181,28 @@ def check_room(path: str | Path, needed: int) -> None:
     free = shutil.disk_usage(parent).free
     if free < needed:
         raise BadInput(
-            f"{path}: needs {needed / 1e6:,.0f} MB, and its disk has {free / 1e6:,.0f} MB left: "
-            "make room, or name another place"
+            f"{path}: needs {needed / 1e6:,.0f} MB, but its disk has {free / 1e6:,.0f} MB free: "
+            "free some space, or name a path on another disk"
         )
 
 
-def _part_prefix(path: Path) -> str:
-    """What the names of parts of a file or folder begin with, and no one else's names do."""
-    return f".{path.name}.erasetest-"
-
-
-def _clear_parts(path: Path) -> None:
-    """Remove what runs that were killed left of this path: nobody else is writing it now."""
-    with contextlib.suppress(OSError):
-        for part in path.parent.iterdir():
-            if not part.name.startswith(_part_prefix(path)):
-                continue
-            with contextlib.suppress(OSError):
-                if part.is_dir() and not part.is_symlink():
-                    shutil.rmtree(part)
-                else:
-                    part.unlink()
-
-
 def id_key() -> bytes:
-    """The key of the hash that names samples without an id.
+    """Return the key of the hash that names samples without an id.
 
-    `$ERASETEST_ID_KEY` where it is set (the same in every CI run, so that ids stay the same), else
-    a random key kept in the user's data folder. Without the key nobody can confirm a guessed secret
-    from an id.
+    It is `$ERASETEST_ID_KEY`, which gives the same ids in every CI run, else a random key in the
+    user's data folder. Without the key nobody can confirm a guessed secret from an id.
     """
     given = os.environ.get("ERASETEST_ID_KEY")
     if given:
         return given.encode()
     path = Path(platformdirs.user_data_dir("erasetest")) / "id.key"
-    with _named_os_errors("keep the key of sample ids in", path, "set ERASETEST_ID_KEY instead"):
+    with _named_os_errors("store the key of sample ids in", path, "set ERASETEST_ID_KEY instead"):
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(prefix=".id.", dir=path.parent)
             with os.fdopen(handle, "wb") as file:
                 file.write(secrets.token_hex(32).encode())
-            # link, not rename: of two processes that start together the first one's key stays.
+            # Not rename: of two processes that start together, the first one's key must stay.
             with contextlib.suppress(FileExistsError):
                 os.link(temporary, path)
             os.unlink(temporary)
@@ -229,12 +210,12 @@ def id_key() -> bytes:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether others hold what is there open: a pipe, a device, a file by the name of its handle.
+    """Return whether a path is a pipe, a device or an open file, which must not be replaced.
 
-    `/dev/stdout` leads to a regular file where a shell redirects it.
+    `/dev/stdout` counts also if a shell redirects it to a regular file.
     """
-    place = os.path.normpath(path.absolute())
-    if place.startswith(("/dev/std", "/dev/fd/", "/proc/")) and path.exists():
+    absolute = os.path.normpath(path.absolute())
+    if absolute.startswith(("/dev/std", "/dev/fd/", "/proc/")) and path.exists():
         return True
     return path.exists() and not path.is_file() and not path.is_dir()
 
@@ -250,7 +231,7 @@ def _named_os_errors(verb: str, path: Path, advice: str = "") -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        raise  # a reader that wants no more: nothing to mend
+        raise  # the reader of a pipe ended early, which the user need not fix
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
         tail = f": {advice}" if advice else ""

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 from command_line import ENVIRONMENT
 
+from erasetest.commands.machine_errors import explain
 from erasetest.errors import BadInput
 from erasetest.samples import read_manifest
 from erasetest.scanning.worker_pool import in_order
-from erasetest.commands.machine_errors import explain
 
 SECRET = 'TOKEN = "ghp_x81Lq0ZtYvB3ndx81Lq0ZtYvB3ndx81Lq0Zt"\n'  # pragma: allowlist secret
 
@@ -99,7 +99,7 @@ def test_too_few_open_files(corpus: Path) -> None:
     done = _scan(corpus, "", "--processes", "2", before=_few_files)
     assert done.returncode == 2
     assert done.stderr == (
-        "erasetest: 2 processes that scan cannot be started (Too many open files): scan in one "
+        "erasetest: 2 worker processes cannot be started (Too many open files): use one process "
         "(--processes 1)\n"
     )
     assert sorted(path.name for path in corpus.iterdir()) == ["src"]
@@ -112,8 +112,10 @@ def test_locks_of_processes_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch)
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr("erasetest.scanning.worker_pool.ProcessPoolExecutor", refused)
-    with pytest.raises(BadInput, match=r"Read-only file system\): scan in one \(--processes 1\)"):
-        list(in_order(abs, [1], 2, dead=lambda job, ask: 0))
+    with pytest.raises(
+        BadInput, match=r"Read-only file system\): use one process \(--processes 1\)"
+    ):
+        list(in_order(abs, [1], 2, on_death=lambda job, ask: 0))
 
 
 def _little_memory() -> None:
@@ -140,7 +142,10 @@ def test_too_little_memory(place: Path, tmp_path: Path) -> None:
     ("error", "reason"),
     [
         (MemoryError(), "out of memory"),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "out of memory"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+            "out of memory",
+        ),
         (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "out of memory"),
         (RuntimeError("can't start new thread"), "ulimit -u"),
         (OSError(errno.EMFILE, "x"), "ulimit -n"),
@@ -174,7 +179,7 @@ def test_a_scan_that_runs_out_of_space_says_what_stays(tmp_path: Path) -> None:
         line = SECRET.replace("x81L", f"a{number}bC")
         (tmp_path / "src" / f"f{number}.py").write_text(line * 12 + filler + line)
     done = _scan(tmp_path, before=_file_size)
-    kept = tmp_path / ".s.jsonl.scan"
+    kept = tmp_path / ".s.jsonl.erasetest-scan"
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert f"kept in {kept}" in done.stderr

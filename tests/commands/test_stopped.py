@@ -72,7 +72,7 @@ def test_ctrl_c_while_probing(place: Path, tmp_path: Path) -> None:
     assert "erasetest: stopped" in shown.splitlines()[-1]
     assert "Traceback" not in shown
     assert (tmp_path / "out.jsonl").read_text() == "older"
-    assert {p.name for p in tmp_path.iterdir()} - {".out.jsonl.store"} == {
+    assert {p.name for p in tmp_path.iterdir()} - {".out.jsonl.erasetest-store"} == {
         "many.jsonl",
         "out.jsonl",
     }

@@ -285,7 +285,7 @@ def test_a_folder_that_holds_something_is_refused_before_training(
 ) -> None:
     """And left as it was."""
     (tmp_path / "notes.txt").write_text("mine")
-    with _refused(str(tmp_path), "is there already"):
+    with _refused(str(tmp_path), "exists already"):
         write_demo(tmp_path, "gpt2")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     assert trainings == []

@@ -115,7 +115,7 @@ except BadInput as error:
 def test_a_checkpoint_replaces_nothing(tmp_path: Path) -> None:
     """A folder that holds something is refused."""
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(BadInput, match="is there already"):
+    with pytest.raises(BadInput, match="exists already"):
         save_checkpoint(tiny.reciting("gpt2"), tmp_path, _erasure(), FORGET)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 

@@ -223,7 +223,7 @@ def test_a_probe_that_was_killed_goes_on_and_writes_the_same_file(tmp_path: Path
         [sys.executable, "-m", "erasetest.cli", *command, "-o", "out.jsonl"],
         cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    store = tmp_path / ".out.jsonl.store"
+    store = tmp_path / ".out.jsonl.erasetest-store"
     deadline = time.monotonic() + 60
     while _rows(store) < 64 and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -232,7 +232,7 @@ def test_a_probe_that_was_killed_goes_on_and_writes_the_same_file(tmp_path: Path
     kept = _rows(store)
     assert 64 <= kept < len(samples)
     assert not (tmp_path / "out.jsonl").exists()
-    assert len(list(tmp_path.glob(".out.jsonl.erasetest-*"))) == 1
+    assert len(list(tmp_path.glob(".out.jsonl.erasetest-tmp-*"))) == 1
     for output in ("out.jsonl", "whole.jsonl"):
         done = erasetest(*command, "-o", output, cwd=tmp_path)
         assert done.returncode == 0, done.stderr

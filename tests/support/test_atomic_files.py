@@ -150,9 +150,9 @@ def test_new_directory_refuses_what_is_there(tmp_path: Path) -> None:
     full.mkdir()
     (full / "x").write_text("x")
     for path in (full, full / "x"):
-        with pytest.raises(BadInput, match=f"^{path}: is there already"):
+        with pytest.raises(BadInput, match=f"^{path}: exists already"):
             check_new_directory(path)
-        with pytest.raises(BadInput, match="is there already"), new_directory(path):
+        with pytest.raises(BadInput, match="exists already"), new_directory(path):
             raise AssertionError("the block must not run")
     assert (full / "x").read_text() == "x"
 
@@ -172,11 +172,11 @@ def test_what_cannot_be_replaced_is_no_place_for_a_folder(
 ) -> None:
     """The folder that one is in, and one that a disk is mounted on."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BadInput, match=r"^\.: a finished folder cannot take the place of"):
+    with pytest.raises(BadInput, match=r"^\.: a mounted disk and the current folder cannot"):
         check_new_directory(".")
     (tmp_path / "disk").mkdir()
     monkeypatch.setattr(Path, "is_mount", lambda self: self.name == "disk")
-    with pytest.raises(BadInput, match="disk: a finished folder cannot take the place of"):
+    with pytest.raises(BadInput, match="disk: a mounted disk and the current folder cannot"):
         check_new_directory(tmp_path / "disk")
     check_new_directory(tmp_path / "disk" / "new")
 
@@ -189,7 +189,7 @@ def test_check_new_directory_looks_up_the_tree(
     monkeypatch.chdir(tmp_path)
     check_new_directory("relative")
     (tmp_path / "file").write_text("x")
-    with pytest.raises(BadInput, match=r"file is not a folder that you may write"):
+    with pytest.raises(BadInput, match=r"file is not a writable folder"):
         check_new_directory(tmp_path / "file" / "c")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 
@@ -309,17 +309,18 @@ def test_standard_output_is_written_to(tmp_path: Path, redirected: bool) -> None
 
 def test_what_killed_runs_left_goes_and_nothing_else(tmp_path: Path) -> None:
     """Files of the user's own beside it stay, whatever their names; links are not followed."""
-    kept = [tmp_path / name for name in (".env.template", ".env.store", ".envs.erasetest-12345678")]
+    names = (".env.template", ".env.erasetest-store", ".envs.erasetest-tmp-1", ".env.erasetest-tmp")
+    kept = [tmp_path / name for name in names]
     for path in kept:
         path.touch()
     folder = tmp_path / ".env.original"
     (folder / "inner").mkdir(parents=True)
-    left = [tmp_path / f".env.erasetest-{n}abcdefg" for n in range(3)]
+    left = [tmp_path / f".env.erasetest-tmp-{n}abcdefg" for n in range(3)]
     left[0].touch()
     (left[1] / "deep").mkdir(parents=True)
     left[2].symlink_to(folder)
     with reserved(tmp_path / "env"):
-        assert (tmp_path / ".env.lock").exists()
+        assert (tmp_path / ".env.erasetest-lock").exists()
         assert not any(path.is_symlink() or path.exists() for path in left)
     assert all(path.exists() for path in (*kept, folder / "inner"))
 

@@ -1,7 +1,7 @@
 """The `python` blocks of the documentation run.
 
 The blocks of a page run in order and share their names, in a folder with what they name:
-`path/to/clm` (a tiny CLM that recites some of `samples.jsonl`), `samples.jsonl`,
+`path/to/clm` and `erased` (a tiny CLM that recites some of `samples.jsonl`), `samples.jsonl`,
 `retained.jsonl`, `unseen.jsonl`, `problems.jsonl`, `leakage.json` and a folder `src`. Functions
 named `test_…` are only defined; their arguments must be fixtures.
 """
@@ -26,15 +26,15 @@ WITH_CODE = [page for page, blocks in BLOCKS.items() if blocks]
 
 
 @pytest.fixture
-def folder(
-    place: Path, document: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def folder(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that blocks run in."""
     shutil.copytree(place / "clm", tmp_path / "path" / "to" / "clm")
+    shutil.copytree(place / "clm", tmp_path / "erased")
     shutil.copytree(place / "src", tmp_path / "src")
     for name in ("samples.jsonl", "retained.jsonl", "unseen.jsonl", "problems.jsonl"):
         shutil.copy(place / name, tmp_path / name)
-    (tmp_path / "leakage.json").write_text(json.dumps(document))
+    report = {"samples": [{"id": "planted-0", "verdict": "leak"}]}
+    (tmp_path / "leakage.json").write_text(json.dumps(report))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ERASETEST_ID_KEY", "tests")
     return tmp_path

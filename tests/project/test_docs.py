@@ -143,3 +143,11 @@ def test_lines_are_wrapped(page: Path) -> None:
     for number, line in enumerate(without_blocks(page).splitlines(), 1):
         if not line.startswith("|") and "](" not in line:
             assert len(line) <= 100, f"{page.name}:{number}"
+
+
+def test_pages_that_code_names_exist() -> None:
+    """In docstrings, comments and messages."""
+    for folder in ("erasetest", "plugins", "suites", "benchmarks"):
+        for file in (ROOT / folder).rglob("*.py"):
+            for page in re.findall(r"docs/[\w/-]+\.md", file.read_text(encoding="utf-8")):
+                assert (ROOT / page).is_file(), f"{file}: {page}"

@@ -1,4 +1,4 @@
-"""Decoys: random strings of a secret's own format."""
+"""Decoys: random strings in the format of a secret."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _class(character: str) -> str:
 
 @given(st.text(min_size=1, max_size=60), st.sampled_from(["password", "email"]), st.integers())
 def test_a_decoy_has_its_secrets_format(text: str, kind: str, seed: int) -> None:
-    """Length, separators and the class of each character stay, but in long hexadecimal numbers."""
+    """Length, separators and the class of each character stay, except in long hex numbers."""
     made = decoy(text, kind, random.Random(seed))
     assert len(made) == len(text)
     if len(text) >= 8 and not set(text) - set(string.hexdigits + "-:"):
@@ -33,13 +33,13 @@ def test_a_decoy_has_its_secrets_format(text: str, kind: str, seed: int) -> None
 
 @given(st.text("0123456789", min_size=8, max_size=30), st.integers())
 def test_digits_become_digits(text: str, seed: int) -> None:
-    """A number is not taken for hexadecimal, however long."""
+    """A long decimal number is not treated as hexadecimal."""
     assert decoy(text, "token", random.Random(seed)).isdecimal()
 
 
 @given(st.text("0123456789ABCDEF", min_size=8, max_size=30), st.integers())
 def test_hexadecimal_keeps_its_case(text: str, seed: int) -> None:
-    """Capitals or small letters, one of them."""
+    """All upper case or all lower case."""
     rng = random.Random(seed)
     assert not set(decoy(text, "token", rng)) - set("0123456789ABCDEF")
     assert not set(decoy(text.lower(), "token", rng)) - set("0123456789abcdef")
@@ -47,7 +47,7 @@ def test_hexadecimal_keeps_its_case(text: str, seed: int) -> None:
 
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_decoys_of_known_kinds_differ_from_their_secrets_and_each_other(kind: str) -> None:
-    """Most characters of a secret are drawn anew each time."""
+    """Most characters of a secret are redrawn each time."""
     rng = random.Random(1)
     secret = GENERATORS[kind](rng)
     made = [decoy(secret, kind, rng) for _ in range(20)]
@@ -73,14 +73,14 @@ def test_decoys_of_known_kinds_differ_from_their_secrets_and_each_other(kind: st
     ],
 )
 def test_fixed_parts_of_known_formats_stay(text: str, fixed: str) -> None:
-    """They say nothing about the one secret."""
+    """They carry no information about the individual secret."""
     made = decoy(text, "token", random.Random(0))
     assert made.startswith(fixed)
     assert made[len(fixed) :] != text[len(fixed) :]
 
 
 def test_the_frame_of_a_private_key_stays() -> None:
-    """BEGIN and END lines are the format; line breaks stay where they are."""
+    """BEGIN and END lines are part of the format; line breaks stay."""
     secret = GENERATORS["private-key"](random.Random(2))
     made = decoy(secret, "private-key", random.Random(0))
     lines, wanted = made.split("\n"), secret.split("\n")
@@ -99,7 +99,7 @@ def test_an_email_stays_pronounceable_and_keeps_its_top_level_domain() -> None:
     assert made[5].isupper()
 
 
-def test_letters_of_other_scripts_are_drawn_too() -> None:
+def test_letters_of_other_scripts_are_redrawn_too() -> None:
     """A password in Cyrillic has decoys in Cyrillic: unchanged it would be the secret itself."""
     made = decoy("пароль密码ÄÖ", "password", random.Random(0))
     assert made != "пароль密码ÄÖ"
@@ -108,13 +108,13 @@ def test_letters_of_other_scripts_are_drawn_too() -> None:
 
 
 def test_what_leaves_no_choice_is_its_own_decoy() -> None:
-    """Separators and symbols alone; calibration knows that this is no reference."""
+    """Separators and symbols only; calibration does not use it as a reference."""
     for text in ("", "---", "→→", "://"):
         assert decoy(text, "password", random.Random(0)) == text
 
 
 def test_decoys_come_from_the_generator_given() -> None:
-    """The same generator, the same decoy; the global one is left alone."""
+    """The same generator gives the same decoy; the global one is not used."""
     before = random.getstate()
     made = decoy("x81Lq0Zt", "token", random.Random(5))
     assert made == decoy("x81Lq0Zt", "token", random.Random(5))

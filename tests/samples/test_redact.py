@@ -1,4 +1,4 @@
-"""Masked text shows itself to nobody, and the redactor masks what slipped through."""
+"""Masked text is never shown, and the redactor masks the rest of the output."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from erasetest.samples import Masked, make_sample
 from erasetest.samples.redactor import MIN_LENGTH, WINDOW, Redactor, StreamRedactor
 
 TEXT = "hunter2-hunter2"
-# Without the brackets of "[masked]", which would be a secret of their own.
+# Without the brackets of "[masked]", which would become a part of a secret.
 ALPHABET = st.sampled_from("abcAB019 =\"'\\\n\t/+-_.éß→漢😀")
 SECRETS = st.text(ALPHABET, min_size=MIN_LENGTH, max_size=40)
 NOISE = st.text(ALPHABET, max_size=30)
@@ -59,12 +59,12 @@ NOISE = st.text(ALPHABET, max_size=30)
     ],
 )
 def test_no_way_of_showing_shows_the_text(show: Callable[[Masked], str]) -> None:
-    """Whatever formats, logs, copies or pickles it gets its length at most."""
+    """Formatting, logging, copying and pickling show its length at most."""
     assert "hunter" not in show(Masked(TEXT))
 
 
-def test_masked_text_is_there_for_who_asks() -> None:
-    """`reveal`, equality and length work; it is no string and has no parts."""
+def test_masked_text_can_be_revealed() -> None:
+    """`reveal`, equality and length work; it is not a string and not iterable."""
     masked = Masked(TEXT)
     assert masked.reveal() == TEXT
     assert copy.deepcopy(masked) is masked
@@ -84,7 +84,7 @@ def test_masked_text_is_there_for_who_asks() -> None:
 
 
 def test_an_unpickled_copy_has_lost_the_text() -> None:
-    """It keeps its length, and says what to do."""
+    """It keeps its length, and the error gives a remedy."""
     masked = pickle.loads(pickle.dumps(Masked(TEXT)))
     assert len(masked) == 15
     assert repr(masked) == "<masked, 15 characters>"
@@ -93,7 +93,7 @@ def test_an_unpickled_copy_has_lost_the_text() -> None:
 
 
 def test_assertions_do_not_show_masked_text(pytester: pytest.Pytester) -> None:
-    """pytest's rewritten assertions and locals show its length alone."""
+    """pytest's rewritten assertions and locals show its length only."""
     pytester.makepyfile(
         """
         from erasetest.samples import Masked
@@ -115,7 +115,7 @@ def test_assertions_do_not_show_masked_text(pytester: pytest.Pytester) -> None:
 def test_no_part_of_a_secret_survives(
     secrets: list[str], before: str, after: str, data: st.DataObject
 ) -> None:
-    """No run of `WINDOW` characters of a secret is left, whole or cut, nor a whole short one."""
+    """No `WINDOW` characters of a whole or cut secret remain, nor a short secret."""
     redactor = Redactor(Masked(secret) for secret in secrets)
     secret = data.draw(st.sampled_from(secrets))
     start = data.draw(st.integers(0, max(0, len(secret) - WINDOW)))
@@ -134,7 +134,7 @@ def test_no_part_of_a_secret_survives(
 @settings(deadline=None)  # other processes share the cores
 @given(st.text(), SECRETS, NOISE)
 def test_text_without_secrets_is_unchanged(text: str, secret: str, noise: str) -> None:
-    """Not a character is touched where no part of a secret stands."""
+    """No character changes if the text contains no part of a secret."""
     assert Redactor([])(text) == text
     redactor = Redactor([Masked(secret)])
     text = noise + text
@@ -160,8 +160,8 @@ def test_text_without_secrets_is_unchanged(text: str, secret: str, noise: str) -
 )
 @settings(deadline=None)  # other processes share the cores
 @given(st.text(ALPHABET, min_size=WINDOW, max_size=40))
-def test_a_secret_is_known_in_escaped_form(escape: Callable[[str], str], secret: str) -> None:
-    """As repr and JSON write it, with quotes, line breaks and letters escaped."""
+def test_an_escaped_secret_is_masked(escape: Callable[[str], str], secret: str) -> None:
+    """As written by repr and JSON, with escaped quotes, line breaks and letters."""
     redactor = Redactor([Masked(secret)])
     shown = redactor(escape(secret))
     whole = escape(secret)
@@ -174,14 +174,14 @@ def test_a_secret_is_known_in_escaped_form(escape: Callable[[str], str], secret:
 
 
 def test_short_secrets() -> None:
-    """Below `WINDOW` characters the whole must stand there; below `MIN_LENGTH` chance decides."""
+    """Below `WINDOW` characters it must occur whole; below `MIN_LENGTH` it is not masked."""
     redactor = Redactor([Masked("pw42"), Masked("abc")])
     assert redactor("x = pw42pw42; abc; pw4 2") == "x = [masked]; abc; pw4 2"
     assert redactor("pw42") == "[masked]"
 
 
 def test_a_run_is_masked_once_and_the_rest_is_kept() -> None:
-    """Neighbouring and overlapping finds make one mark."""
+    """Adjacent and overlapping finds get one mark."""
     redactor = Redactor([Masked("0123456789"), Masked("56789abcde")])
     assert redactor("<0123456789abcde>") == "<[masked]>"
     assert redactor("0123456789 and 0123456") == "[masked] and 0123456"
@@ -213,15 +213,15 @@ CODES = "\x1b[39;49;00m\x1b[33m"
         "base64", "base64-1", "base64-2", "hex", "hex-odd",
     ],
 )  # fmt: skip
-def test_a_secret_is_known_however_it_is_cut_or_encoded(shown: str, masked: str) -> None:
-    """The mark covers what cuts it, ends its colours, and leaves what stands around it."""
+def test_an_interrupted_or_encoded_secret_is_masked(shown: str, masked: str) -> None:
+    """The mark covers interruptions, resets colours, and leaves the surrounding text."""
     assert Redactor([Masked(KEY)])(shown) == masked
 
 
 @settings(deadline=None)  # other processes share the cores
 @given(st.text(ALPHABET, min_size=WINDOW, max_size=30), st.lists(st.integers(1, 30)))
 def test_a_secret_that_comes_in_pieces(secret: str, cuts: list[int]) -> None:
-    """Seven characters of it are shown at most, however it is cut."""
+    """At most seven of its characters are shown, however it is cut."""
     stream, redactor = StreamRedactor(), Redactor([Masked(secret)])
     places = sorted({0, len(secret), *(cut for cut in cuts if cut < len(secret))})
     out = "".join(stream(redactor, secret[start:end]) for start, end in itertools.pairwise(places))
@@ -230,8 +230,8 @@ def test_a_secret_that_comes_in_pieces(secret: str, cuts: list[int]) -> None:
     assert stream(redactor, " and more") == " and more"
 
 
-def test_the_other_case_is_the_same_where_it_is_asked_for() -> None:
-    """Letters that have two capitals as well; what is masked is found in its place."""
+def test_any_case_ignores_the_case_of_letters() -> None:
+    """Also of letters that fold to two; the mark is at the right position."""
     redactor = Redactor([Masked("straße-Q7xV")], any_case=True)
     assert redactor("an STRASSE-q7XV end") == "an [masked] end"
     assert redactor("ßß straße-q7xv") == "ßß [masked]"
@@ -239,7 +239,7 @@ def test_the_other_case_is_the_same_where_it_is_asked_for() -> None:
 
 
 def test_long_texts_are_masked_in_blocks() -> None:
-    """A secret at every border of the blocks that numpy searches, and many secrets at once."""
+    """Secrets at the borders of the blocks that numpy searches, and many secrets at once."""
     secrets = [f"{number:04d}-Zq7xV" for number in range(2000)]
     redactor = Redactor(Masked(secret) for secret in [*secrets, "pw42"])
     for at in ((1 << 20) - 10, (1 << 20) - 3, 1 << 20):

@@ -12,8 +12,8 @@ TEXTS = st.text("ab1", max_size=24)
 
 
 @given(st.lists(st.text("ab1", min_size=5, max_size=14), min_size=1, max_size=4), TEXTS, TEXTS)
-def test_a_text_holds_a_secret_that_stands_in_it(secrets: list[str], one: str, two: str) -> None:
-    """By definition, of eight characters or more; of parts, six characters in a row."""
+def test_secrets_are_found_in_a_text(secrets: list[str], one: str, two: str) -> None:
+    """Whole ones of eight characters or more; parts from six consecutive characters."""
     samples = [make_sample(s, [(0, len(s), "k")], id=str(n)) for n, s in enumerate(secrets)]
     looked_for = [s for s in secrets if len(s) >= 8]
     whole, part = secret_owner(samples), secret_owner(samples, 6)
@@ -29,7 +29,7 @@ def test_a_text_holds_a_secret_that_stands_in_it(secrets: list[str], one: str, t
             assert any(mine[i : i + 6] in text for i in range(len(mine) - 5))
 
 
-def test_no_samples_hold_nothing() -> None:
-    """Nor do samples without secrets."""
+def test_without_samples_nothing_is_found() -> None:
+    """Nor with samples that have no secrets."""
     assert secret_owner(())("x = 1") is None
     assert secret_owner([make_sample("x = 1", id="s")], 6)("x = 1") is None

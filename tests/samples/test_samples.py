@@ -51,7 +51,7 @@ def _refused(path: Path, **options: bool) -> str:
 
 
 def _same(one: SensitiveSample, other: SensitiveSample) -> None:
-    """Equal in all that they hold, masked text included."""
+    """Assert that two samples are equal in all attributes, including masked text."""
     assert one == other
     assert one.content.reveal() == other.content.reveal()
     assert [s.text.reveal() for s in one.secrets] == [s.text.reveal() for s in other.secrets]
@@ -86,7 +86,7 @@ def _rows(draw: st.DrawFn) -> dict[str, Any]:
 def test_a_manifest_is_written_as_it_was_read(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
 ) -> None:
-    """Content, spans, kinds, source and unknown keys; ids from the first reading on."""
+    """Content, spans, kinds, source and unknown keys; ids after the first reading."""
     folder = tmp_path_factory.mktemp("manifest")
     for number, row in enumerate(rows):
         row["id"] = f"s{number}"
@@ -104,7 +104,7 @@ def test_a_manifest_is_written_as_it_was_read(
 
 
 def test_a_sample_as_read(tmp_path: Path) -> None:
-    """All its parts; unknown keys are kept at both levels."""
+    """All attributes; unknown keys are kept at both levels."""
     row = {
         "id": "a-1",
         "content": CONTENT,
@@ -126,7 +126,7 @@ def test_a_sample_as_read(tmp_path: Path) -> None:
 
 
 def test_kinds_are_named_once() -> None:
-    """In order of first appearance."""
+    """In order of first occurrence."""
     sample = make_sample("abcdef", [(4, 5, "b"), (0, 1, "a"), (2, 3, "b")])
     assert sample.kinds == ("b", "a")
 
@@ -195,7 +195,7 @@ def test_kinds_are_named_once() -> None:
 def test_a_bad_line_is_refused_with_file_and_line(
     tmp_path: Path, line: dict[str, Any] | str, reason: str
 ) -> None:
-    """The reason is said, and never by showing content."""
+    """With the reason, which never quotes content."""
     path = _write(tmp_path / "a.jsonl", ROW, "", line)
     message = _refused(path)
     assert message.startswith(f"{path}:3: ")
@@ -226,17 +226,17 @@ def test_samples_without_secrets_where_they_are_allowed(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_file_that_holds_nothing_to_read(
+def test_a_file_that_is_not_a_manifest(
     tmp_path: Path, name: str, content: bytes, reason: str
 ) -> None:
-    """It is named."""
+    """The message names the file and the reason."""
     path = tmp_path / name
     path.write_bytes(content)
     assert _refused(path).startswith(f"{path}: {reason}")
 
 
 def test_a_gzip_file_with_damage_inside(tmp_path: Path) -> None:
-    """zlib has an error of its own for that."""
+    """zlib raises its own error for it."""
     path = tmp_path / "a.jsonl.gz"
     whole = bytearray(gzip.compress(json.dumps(ROW).encode() * 50))
     whole[12:20] = b"\xff" * 8
@@ -244,8 +244,8 @@ def test_a_gzip_file_with_damage_inside(tmp_path: Path) -> None:
     assert "is a truncated or damaged gzip file" in _refused(path)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    """Missing, or a folder."""
+def test_a_path_that_cannot_be_opened(tmp_path: Path) -> None:
+    """A missing file, or a folder."""
     assert _refused(tmp_path / "a.jsonl").endswith("cannot be read: No such file or directory")
     assert _refused(tmp_path).endswith("cannot be read: Is a directory")
 
@@ -261,15 +261,15 @@ def test_gzip_byte_order_mark_and_other_line_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::erasetest.errors.ShortSecretWarning")
-def test_line_breaks_of_unicode_are_no_line_breaks(tmp_path: Path) -> None:
-    """U+2028, U+0085 and form feed stand inside content as they are."""
+def test_unicode_line_breaks_do_not_end_a_line(tmp_path: Path) -> None:
+    """U+2028, U+0085 and form feed stay inside content."""
     sample = make_sample("a\u2028b\u0085c\x0cd", [(0, 1, "k")], id="s")
     write_manifest(tmp_path / "a.jsonl", [sample])
     _same(read_manifest(tmp_path / "a.jsonl")[0], sample)
 
 
 def test_a_duplicate_id_is_refused(tmp_path: Path) -> None:
-    """Both lines are named; in another file, the other file."""
+    """The message names both lines, or the other file."""
     path = _write(tmp_path / "a.jsonl", {**ROW, "id": "x"}, "", {**ROW, "id": "x"})
     assert _refused(path) == f"{path}:3: its 'id' is already used in line 1"
     one = _write(tmp_path / "b.jsonl", {**ROW, "id": "x"})
@@ -280,14 +280,14 @@ def test_a_duplicate_id_is_refused(tmp_path: Path) -> None:
 
 
 def test_several_manifests_in_order(tmp_path: Path) -> None:
-    """As they were named."""
+    """In the order of the paths."""
     one = _write(tmp_path / "a.jsonl", {**ROW, "id": "b"}, {**ROW, "id": "a"})
     two = _write(tmp_path / "b.jsonl", {**ROW, "id": "c"})
     assert [sample.id for sample in read_manifests([two, one])] == ["c", "b", "a"]
 
 
 def test_a_missing_id_is_a_keyed_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same for the same key and content; another key, or other content, another id."""
+    """It depends on the key and the content, and on nothing else."""
     path = _write(tmp_path / "a.jsonl", ROW, {**ROW, "content": CONTENT + "#"})
     monkeypatch.setenv("ERASETEST_ID_KEY", "one")
     first, other = (sample.id for sample in read_manifest(path))
@@ -302,14 +302,14 @@ def test_a_missing_id_is_a_keyed_hash(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_same_content_twice_gets_two_ids(tmp_path: Path) -> None:
-    """Counted on, and not refused: nobody chose these ids."""
+    """Numbered, not refused: the user did not choose these ids."""
     path = _write(tmp_path / "a.jsonl", ROW, ROW, ROW)
     first, *others = (sample.id for sample in read_manifest(path))
     assert others == [f"{first}-2", f"{first}-3"]
 
 
 def test_nothing_shows_content(tmp_path: Path) -> None:
-    """repr, str, format, copies and pickles of a sample hold no part of a secret."""
+    """repr, str, format, copies and pickles of a sample contain no part of a secret."""
     sample = read_manifest(_write(tmp_path / "a.jsonl", {**ROW, "note": SECRET}))[0]
     lost = pickle.loads(pickle.dumps(sample.content))
     for shown in (
@@ -327,7 +327,7 @@ def test_nothing_shows_content(tmp_path: Path) -> None:
 
 
 def test_unknown_keys_show_no_secret(tmp_path: Path) -> None:
-    """A value that holds a part of one, its own or another's, is masked, and written back."""
+    """A value with a part of any sample's secret is masked, and written back unmasked."""
     other = "q7Xv2Lm9Rt4"
     rows = [
         {**ROW, "id": "1", "note": f"it is {SECRET}", "more": {"a": [1, SECRET[1:10]]}, "n": 3},
@@ -355,7 +355,7 @@ def test_unknown_keys_show_no_secret(tmp_path: Path) -> None:
 def test_an_id_or_kind_in_another_case_is_refused(
     tmp_path: Path, change: Callable[[str], str]
 ) -> None:
-    """As it is in the same case, in the secret's own sample and in another one."""
+    """As in the same case, both in the sample of the secret and in another one."""
     secret = "q7Xv2Lm9Rt4"
     other = {"content": f"k = {secret}", "secrets": [{"start": 4, "end": 15, "kind": "k"}]}
     part = change(secret[1:10])
@@ -373,8 +373,8 @@ def test_an_id_or_kind_in_another_case_is_refused(
             assert part not in str(caught.value)
 
 
-def test_secrets_too_short_to_mask_are_named(tmp_path: Path) -> None:
-    """By sample and place: the first five, and how many more."""
+def test_a_warning_names_secrets_too_short_to_mask(tmp_path: Path) -> None:
+    """By sample and span: the first five, and the number of the others."""
     rows = [
         {"id": f"s{n}", "content": f"pin = {n}77", "secrets": [{"start": 6, "end": 9, "kind": "k"}]}
         for n in range(1, 8)
@@ -389,8 +389,8 @@ def test_secrets_too_short_to_mask_are_named(tmp_path: Path) -> None:
     assert "177" not in text
 
 
-def test_a_source_is_fit_to_be_shown(tmp_path: Path) -> None:
-    """A path that holds the secret is masked; control characters and surrogates are escaped."""
+def test_a_source_can_be_shown(tmp_path: Path) -> None:
+    """A secret in a path is masked; control characters and surrogates are escaped."""
     rows = [
         {**ROW, "id": "1", "source": {"path": f"dump/{SECRET}/a.py"}},
         {**ROW, "id": "2", "source": {"path": "a\x1b[31m\nb\udcff.py", "line": 2}},
@@ -404,13 +404,13 @@ def test_a_source_is_fit_to_be_shown(tmp_path: Path) -> None:
 
 
 def test_a_password_that_is_its_kind(tmp_path: Path) -> None:
-    """The word "password" as a password gives nothing away that its kind did not."""
+    """The kind reveals no more than the word "password", which is the secret."""
     row = {"content": "password", "secrets": [{"start": 0, "end": 8, "kind": "database-password"}]}
     assert read_manifest(_write(tmp_path / "a.jsonl", row))[0].kinds == ("database-password",)
 
 
 def test_a_parquet_manifest(tmp_path: Path) -> None:
-    """The same rows, the same samples; the row is named where one is wrong."""
+    """It gives the same samples as JSONL; errors name the row."""
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
@@ -430,8 +430,8 @@ def test_a_parquet_manifest(tmp_path: Path) -> None:
     assert _refused(tmp_path / "b.parquet").startswith(f"{tmp_path / 'b.parquet'}:2: 'content'")
 
 
-def test_a_parquet_manifest_that_is_none(tmp_path: Path) -> None:
-    """It is named without a traceback."""
+def test_a_file_that_is_not_parquet(tmp_path: Path) -> None:
+    """The message names the file."""
     pytest.importorskip("pyarrow")
     (tmp_path / "a.parquet").write_bytes(b"PAR1 nothing")
     assert "cannot be read as Parquet" in _refused(tmp_path / "a.parquet")
@@ -439,7 +439,7 @@ def test_a_parquet_manifest_that_is_none(tmp_path: Path) -> None:
 
 
 def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra to install is named."""
+    """The message names the extra to install."""
     import sys
 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -449,7 +449,7 @@ def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_errors_survive_pickling() -> None:
-    """They travel between processes."""
+    """They are passed between processes."""
     for error in (ManifestError("a.jsonl", 3, "why"), MissingExtra("peft", "lora", "it")):
         other = pickle.loads(pickle.dumps(error))
         assert type(other) is type(error)
@@ -458,7 +458,7 @@ def test_errors_survive_pickling() -> None:
 
 
 def test_a_manifest_is_read_one_by_one(tmp_path: Path) -> None:
-    """As `read_manifest` reads it, but for paths that show another sample's secret."""
+    """As by `read_manifest`, except that paths may show another sample's secret."""
     rows = [{**ROW, "content": ROW["content"] + str(n % 3)} for n in range(7)]
     path = _write(tmp_path / "a.jsonl", *rows)
     assert [s.id for s in iter_manifest(path)] == [s.id for s in read_manifest(path)]
@@ -466,8 +466,8 @@ def test_a_manifest_is_read_one_by_one(tmp_path: Path) -> None:
     assert check_manifest(path) == 7
 
 
-def test_a_check_refuses_what_reading_refuses(tmp_path: Path) -> None:
-    """A bad line, a second id, and an id or kind that shows another sample's secret."""
+def test_check_manifest_refuses_what_read_manifest_refuses(tmp_path: Path) -> None:
+    """An invalid line, a duplicate id, an id or kind with another sample's secret."""
     secret = "q7Xv2Lm9Rt4"
     other = {"content": f"k = {secret}", "secrets": [{"start": 4, "end": 15, "kind": "k"}]}
     for rows in (
@@ -487,7 +487,7 @@ def test_a_check_refuses_what_reading_refuses(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_manifest(tmp_path: Path) -> None:
-    """Ten times the samples, hardly more memory: what is kept of each is some bytes."""
+    """Ten times the samples need hardly more memory: a few bytes per sample."""
     peaks = []
     for count in (300, 3000):
         path = tmp_path / f"{count}.jsonl"

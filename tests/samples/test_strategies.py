@@ -1,4 +1,4 @@
-"""The strategies for users: of every kind, of its form, found by the scanner, and nobody's."""
+"""The strategies for users draw secrets of every kind that the scanner finds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from erasetest.samples import SensitiveSample
 from erasetest.scanning import Document, find_secrets
 from erasetest.strategies import KINDS, like, samples, secrets
 
-# What the scanner knows by the words around it, and not by its own form.
+# Kinds that the scanner recognizes by the surrounding words, not by their format.
 IN_CONTEXT = {
     "aws-secret-access-key": 'aws_secret_key = "{}"',
     "azure-storage-account-access-key": "AccountKey={}",
@@ -32,9 +32,9 @@ IN_CONTEXT = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_scanner_knows_every_kind(kind: str) -> None:
-    """Where it stands as in code, what is drawn is found whole and by its kind, nine times in ten.
+    """In code, 90 % of the drawn secrets are found, with the exact span and kind.
 
-    The scanner leaves out what looks like a placeholder, and a random string may.
+    The scanner ignores placeholders, and a random string may look like one.
     """
     found = 0
     drawn: list[str] = []
@@ -45,8 +45,8 @@ def test_the_scanner_knows_every_kind(kind: str) -> None:
         drawn.append(secret)
 
     collect()
-    # Hypothesis begins with the plainest string of the form, all of one character; eight of one in
-    # a row are a filler, which it likes to draw.
+    # Hypothesis starts with the simplest string of the pattern, one repeated character; eight
+    # equal characters in a row count as a placeholder.
     distinct = 28 if kind == "high-entropy-base64" else 11
     likely = [
         secret
@@ -63,7 +63,7 @@ def test_the_scanner_knows_every_kind(kind: str) -> None:
 
 @given(samples())
 def test_samples_are_exact(sample: SensitiveSample) -> None:
-    """Every span holds a secret of a known kind, and they do not overlap."""
+    """Spans contain secrets of known kinds and do not overlap."""
     ends = 0
     for secret in sample.secrets:
         assert secret.kind in KINDS
@@ -74,8 +74,8 @@ def test_samples_are_exact(sample: SensitiveSample) -> None:
 
 
 @given(st.sampled_from(sorted(GENERATORS)), st.integers(0, 10**6), st.data())
-def test_like_keeps_the_form(kind: str, seed: int, data: st.DataObject) -> None:
-    """Length and classes of characters."""
+def test_like_keeps_the_format(kind: str, seed: int, data: st.DataObject) -> None:
+    """Length and character classes."""
     secret = GENERATORS[kind](random.Random(seed))
     decoy = data.draw(like(secret, kind))
     assert len(decoy) == len(secret)
@@ -84,7 +84,7 @@ def test_like_keeps_the_form(kind: str, seed: int, data: st.DataObject) -> None:
     )
 
 
-def test_an_unknown_kind_is_named() -> None:
-    """With those that there are."""
+def test_an_unknown_kind_is_refused() -> None:
+    """The message lists the known kinds."""
     with pytest.raises(BadInput, match="'password': expected one of"):
         secrets("password")

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writes, reservations and the key of sample ids."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ needs_permissions = pytest.mark.skipif(os.geteuid() == 0, reason="root may write
 
 
 def test_write_text_replaces_a_file(tmp_path: Path) -> None:
-    """As given, in UTF-8, without a byte changed; nothing is left beside it."""
+    """In UTF-8, byte for byte; no temporary file remains."""
     path = tmp_path / "a.txt"
     path.write_text("old")
     write_text(path, "grüße\r\n→\n")
@@ -35,8 +35,8 @@ def test_write_text_replaces_a_file(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_write_text_gives_the_usual_rights(tmp_path: Path) -> None:
-    """Not those of a temporary file, which is private."""
+def test_write_text_gives_the_default_permissions(tmp_path: Path) -> None:
+    """Not those of the temporary file, which is private."""
     mask = os.umask(0o027)
     try:
         write_text(tmp_path / "a.txt", "x")
@@ -49,7 +49,7 @@ def test_write_text_gives_the_usual_rights(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
-    """A full disk is named; the older file stays, and no half file lies beside it."""
+    """The message says that the disk is full; the old file stays, no temporary file remains."""
     path = tmp_path / "a.txt"
     path.write_text("old")
 
@@ -67,7 +67,7 @@ def test_a_failed_write_leaves_the_old_file(
 def test_an_interrupted_write_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C between two bytes is no reason to keep half a file."""
+    """Ctrl-C leaves no partial file."""
 
     def interrupt(*args: object) -> None:
         raise KeyboardInterrupt
@@ -78,15 +78,15 @@ def test_an_interrupted_write_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_text_that_is_no_utf_8_leaves_nothing(tmp_path: Path) -> None:
-    """An error of any kind cleans up."""
+def test_text_that_cannot_be_encoded_leaves_nothing(tmp_path: Path) -> None:
+    """Any error removes the temporary file."""
     with pytest.raises(UnicodeEncodeError):
         write_text(tmp_path / "a.txt", "\ud800")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_write_text_names_what_is_in_its_way(tmp_path: Path) -> None:
-    """A missing folder, a folder in the file's place, a file in the folder's place."""
+def test_write_text_to_an_impossible_path(tmp_path: Path) -> None:
+    """Its folder is missing, it is a folder, its folder is a file: the message names the path."""
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / "missing" / "a.txt", tmp_path, tmp_path / "file" / "a.txt"):
         with pytest.raises(BadInput, match=f"^cannot write {path}: "):
@@ -95,7 +95,7 @@ def test_write_text_names_what_is_in_its_way(tmp_path: Path) -> None:
 
 @needs_permissions
 def test_write_text_in_a_read_only_folder(tmp_path: Path) -> None:
-    """It is named."""
+    """The message gives the reason."""
     tmp_path.chmod(0o555)
     try:
         with pytest.raises(BadInput, match="Permission denied"):
@@ -105,7 +105,7 @@ def test_write_text_in_a_read_only_folder(tmp_path: Path) -> None:
 
 
 def test_new_directory_appears_whole(tmp_path: Path) -> None:
-    """Until the block ends, nothing is at its place; its parents are made."""
+    """The path does not exist until the block ends; its parents are created."""
     target = tmp_path / "a" / "b"
     with new_directory(target) as place:
         assert not target.exists()
@@ -114,8 +114,8 @@ def test_new_directory_appears_whole(tmp_path: Path) -> None:
     assert [p.name for p in target.parent.iterdir()] == ["b"]
 
 
-def test_new_directory_takes_the_place_of_an_empty_one(tmp_path: Path) -> None:
-    """Users make the folder first."""
+def test_new_directory_replaces_an_empty_one(tmp_path: Path) -> None:
+    """Users often create the folder first."""
     target = tmp_path / "out"
     target.mkdir()
     with new_directory(target) as place:
@@ -125,7 +125,7 @@ def test_new_directory_takes_the_place_of_an_empty_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, BadInput])
 def test_a_failed_block_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
-    """The error goes on; the half filled folder does not stay."""
+    """The error propagates, and the partial folder is removed."""
 
     def fill() -> None:
         with new_directory(tmp_path / "out") as place:
@@ -138,14 +138,14 @@ def test_a_failed_block_leaves_nothing(tmp_path: Path, error: type[BaseException
 
 
 def test_a_full_disk_while_filling(tmp_path: Path) -> None:
-    """Errors of the disk are named like those of `write_text`."""
+    """Disk errors are reported as by `write_text`."""
     with pytest.raises(BadInput, match="the disk is full"), new_directory(tmp_path / "out"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_new_directory_refuses_what_is_there(tmp_path: Path) -> None:
-    """A file, or a folder that holds something: nothing of it is touched."""
+def test_new_directory_refuses_existing_files(tmp_path: Path) -> None:
+    """A file, or a folder that is not empty; both stay unchanged."""
     full = tmp_path / "full"
     full.mkdir()
     (full / "x").write_text("x")
@@ -157,8 +157,8 @@ def test_new_directory_refuses_what_is_there(tmp_path: Path) -> None:
     assert (full / "x").read_text() == "x"
 
 
-def test_a_link_is_no_place_for_a_folder(tmp_path: Path) -> None:
-    """Whether it leads to an empty folder or nowhere: `os.replace` would fail in the end."""
+def test_new_directory_refuses_links(tmp_path: Path) -> None:
+    """To an empty folder or dangling: `os.replace` would fail after hours of work."""
     (tmp_path / "empty").mkdir()
     for name, target in (("link", tmp_path / "empty"), ("dangling", tmp_path / "no" / "x")):
         (tmp_path / name).symlink_to(target)
@@ -167,10 +167,10 @@ def test_a_link_is_no_place_for_a_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "no").exists()
 
 
-def test_what_cannot_be_replaced_is_no_place_for_a_folder(
+def test_new_directory_refuses_folders_that_cannot_be_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folder that one is in, and one that a disk is mounted on."""
+    """The current folder, and a mount point."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput, match=r"^\.: a mounted disk and the current folder cannot"):
         check_new_directory(".")
@@ -184,7 +184,7 @@ def test_what_cannot_be_replaced_is_no_place_for_a_folder(
 def test_check_new_directory_looks_up_the_tree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Parents may be missing, but must be makeable."""
+    """Parents may be missing, if they can be created."""
     check_new_directory(tmp_path / "a" / "b" / "c")
     monkeypatch.chdir(tmp_path)
     check_new_directory("relative")
@@ -201,16 +201,14 @@ def test_check_new_directory_looks_up_the_tree(
         check_new_directory(tmp_path / "c")
 
 
-def test_a_place_where_not_even_root_may_write_is_refused() -> None:
-    """Before the work, and not as if another run were writing there."""
+def test_a_folder_that_not_even_root_may_write_is_refused() -> None:
+    """Before the work, and not as a path that another run has reserved."""
     with pytest.raises(BadInput, match="cannot write /proc/x: "):
         check_new_directory("/proc/x")
 
 
-def test_a_folder_that_cannot_be_looked_into(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is named, without a traceback."""
+def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message gives the reason."""
 
     def closed(self: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
@@ -221,21 +219,21 @@ def test_a_folder_that_cannot_be_looked_into(
 
 
 def test_cache_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As set, else the user's."""
+    """The environment variable, else the user's cache folder."""
     monkeypatch.setenv("ERASETEST_CACHE", str(tmp_path))
     assert cache_dir() == tmp_path
     monkeypatch.setenv("ERASETEST_CACHE", "")
     assert cache_dir() == Path(platformdirs.user_cache_dir("erasetest"))
 
 
-def test_id_key_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_id_key_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same in every CI run."""
     monkeypatch.setenv("ERASETEST_ID_KEY", "schlüssel")
     assert id_key() == "schlüssel".encode()
 
 
-def test_id_key_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Random, private, and the same from then on."""
+def test_id_key_is_created_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is random, readable by its owner only, and does not change."""
     monkeypatch.delenv("ERASETEST_ID_KEY", raising=False)
     monkeypatch.setattr(platformdirs, "user_data_dir", lambda name: str(tmp_path / name))
     key = id_key()
@@ -251,7 +249,7 @@ def test_id_key_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def test_of_two_processes_the_first_key_stays(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A key that another process made in between is taken, and not replaced."""
+    """A key that another process has created meanwhile is used, not replaced."""
     monkeypatch.delenv("ERASETEST_ID_KEY", raising=False)
     monkeypatch.setattr(platformdirs, "user_data_dir", lambda name: str(tmp_path / name))
     link = os.link
@@ -265,8 +263,8 @@ def test_of_two_processes_the_first_key_stays(
     assert [p.name for p in (tmp_path / "erasetest").iterdir()] == ["id.key"]
 
 
-def test_an_id_key_that_cannot_be_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The way out is named."""
+def test_an_id_key_that_cannot_be_stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The message names the environment variable."""
     monkeypatch.delenv("ERASETEST_ID_KEY", raising=False)
     (tmp_path / "file").write_text("x")
     monkeypatch.setattr(platformdirs, "user_data_dir", lambda name: str(tmp_path / "file" / name))
@@ -275,13 +273,13 @@ def test_an_id_key_that_cannot_be_kept(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_files_and_samples_need_no_torch() -> None:
-    """Scanning and reporting start in a moment."""
+    """So that scanning and reporting start fast."""
     code = "import sys, erasetest.samples; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_link_stays_one(tmp_path: Path) -> None:
-    """What it points to is replaced, as by any program that opens it for writing."""
+    """Its target is replaced, as by any program that opens the link for writing."""
     (tmp_path / "real.txt").write_text("old")
     (tmp_path / "link.txt").symlink_to("real.txt")
     write_text(tmp_path / "link.txt", "new")
@@ -291,7 +289,7 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("redirected", [True, False])
 def test_standard_output_is_written_to(tmp_path: Path, redirected: bool) -> None:
-    """A file that a shell redirects to, or a pipe; what is printed after it follows it."""
+    """A pipe, or a file to which the shell redirects; later output follows."""
     code = (
         "from erasetest.support.atomic_files import write_text\n"
         "write_text('/dev/stdout', 'one\\n')\n"
@@ -307,8 +305,8 @@ def test_standard_output_is_written_to(tmp_path: Path, redirected: bool) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_what_killed_runs_left_goes_and_nothing_else(tmp_path: Path) -> None:
-    """Files of the user's own beside it stay, whatever their names; links are not followed."""
+def test_only_temporary_files_of_killed_runs_are_removed(tmp_path: Path) -> None:
+    """Files of the user and saved states stay; links are not followed."""
     names = (".env.template", ".env.erasetest-store", ".envs.erasetest-tmp-1", ".env.erasetest-tmp")
     kept = [tmp_path / name for name in names]
     for path in kept:
@@ -325,8 +323,8 @@ def test_what_killed_runs_left_goes_and_nothing_else(tmp_path: Path) -> None:
     assert all(path.exists() for path in (*kept, folder / "inner"))
 
 
-def test_a_link_is_reserved_with_what_it_leads_to(tmp_path: Path) -> None:
-    """Two names of one file are one place."""
+def test_a_link_is_reserved_with_its_target(tmp_path: Path) -> None:
+    """Two names of one file share one lock."""
     (tmp_path / "link").symlink_to(tmp_path / "real")
     for one, other in (("link", "real"), ("real", "link")):
         with (

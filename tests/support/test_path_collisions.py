@@ -1,4 +1,4 @@
-"""Inputs and outputs of one run that are the same file: refused before anything is written."""
+"""Inputs and outputs that are the same file are refused before anything is written."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", ["a", "./a", "soft", "hard", "away/a", "clm/../a"])
 def test_an_output_that_is_an_input_is_refused(folder: Path, name: str) -> None:
-    """By whatever name or link it is reached, relative or absolute; both options are named."""
+    """By any name or link, relative or absolute; the message names both options."""
     for path in (Path(name), folder / name):
         with pytest.raises(BadInput) as caught:
             check_collisions([*reads("--in", "a"), *writes("--out", path)])
@@ -44,7 +44,7 @@ def test_an_output_that_is_an_input_is_refused(folder: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["new", "away/new"])
 def test_two_outputs_that_are_the_same_new_file_are_refused(folder: Path, name: str) -> None:
-    """Neither exists yet; also where one option names both."""
+    """Neither exists yet; also if one option names both."""
     with pytest.raises(BadInput, match=r"--one.*--two.*same file"):
         check_collisions([*writes("--one", "new"), *writes("--two", name)])
     with pytest.raises(BadInput, match="--one names the same file twice"):
@@ -62,7 +62,7 @@ def test_a_file_inside_a_checkpoint_is_refused(folder: Path, name: str) -> None:
         check_collisions([*reads_checkpoint("--clm", "clm"), *writes_folder("--new", "clm/new")])
 
 
-def test_what_is_no_collision_is_accepted(folder: Path) -> None:
+def test_runs_without_a_collision_are_accepted(folder: Path) -> None:
     """Inputs may be shared, a checkpoint may be a hub id, and devices take any number of writers.
 
     A file beside a folder whose name begins alike is not inside it.
@@ -120,7 +120,7 @@ COMMANDS: dict[str, tuple[Sequence[str], str, str]] = {
 def test_no_command_overwrites_its_own_files(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Status 2 and one line that names both options; every file is as it was."""
+    """Status 2 and one line that names both options; no file changes."""
     from erasetest.cli import main
 
     (tmp_path / "s.jsonl").write_text("kept")
@@ -144,7 +144,7 @@ def test_no_command_overwrites_its_own_files(
 
 
 def test_a_command_ends_with_one_line(tmp_path: Path) -> None:
-    """As users run it, in a process of its own."""
+    """In a separate process, as users run it."""
     (tmp_path / "a.json").write_text("{}")
     done = erasetest("report", "a.json", "-o", "./a.json", cwd=tmp_path)
     assert done.returncode == 2

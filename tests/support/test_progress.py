@@ -22,19 +22,19 @@ EVERY = 10.0
 
 
 class Clock:
-    """The time that `progress` sees."""
+    """The clock that `progress` reads."""
 
     def __init__(self) -> None:
         self.now = 1000.0
 
     def monotonic(self) -> float:
-        """Seconds since some moment."""
+        """Return the seconds since an arbitrary moment."""
         return self.now
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock that a test sets."""
+    """A clock that the test controls."""
     made = Clock()
     monkeypatch.setattr(module, "time", made)
     return made
@@ -43,8 +43,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 # No terminal
 
 
-def test_work_of_an_instant_says_nothing(clock: Clock) -> None:
-    """Neither a step nor an end, until ten seconds have passed."""
+def test_short_work_prints_nothing(clock: Clock) -> None:
+    """Neither its progress nor its end, if it takes less than ten seconds."""
     stream = io.StringIO()
     with progress("probing", stream) as task:
         for done in range(100):
@@ -54,7 +54,7 @@ def test_work_of_an_instant_says_nothing(clock: Clock) -> None:
 
 
 def test_a_line_each_ten_seconds_and_one_at_the_end(clock: Clock) -> None:
-    """With the title, what is done, the whole and the note; the end says how long it took."""
+    """With title, units done, total and note; the last line gives the duration."""
     stream = io.StringIO()
     with progress("erasing", stream) as task:
         for step in range(1, 31):
@@ -70,7 +70,7 @@ def test_a_line_each_ten_seconds_and_one_at_the_end(clock: Clock) -> None:
 
 @given(st.lists(st.floats(0, 25, allow_nan=False), max_size=30))
 def test_lines_are_never_closer_than_ten_seconds(waits: list[float]) -> None:
-    """And none is left out that was due, whenever work has something to say."""
+    """And every line that is due is printed, whenever updates come."""
     stream, clock = io.StringIO(), Clock()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "time", clock)
@@ -99,12 +99,12 @@ def test_lines_are_never_closer_than_ten_seconds(waits: list[float]) -> None:
     ],
 )
 def test_the_pace(done: int, total: int, seconds: float, said: str) -> None:
-    """Rate and time left, in the unit that people would say; nothing where nothing is known."""
+    """Rate and remaining time in a readable unit; empty if unknown."""
     assert module._pace(done, done, total, seconds) == said
 
 
-def test_the_pace_is_that_of_now(clock: Clock) -> None:
-    """Neither what a killed run had done counts, nor how fast another phase went."""
+def test_the_pace_is_that_of_the_last_minute(clock: Clock) -> None:
+    """Work of a killed run and the speed of earlier phases do not count."""
     stream = io.StringIO()
     with progress("erasing", stream) as task:
         for step in range(100, 131):
@@ -118,8 +118,8 @@ def test_the_pace_is_that_of_now(clock: Clock) -> None:
     assert paces[-1][1] == "2.5"
 
 
-def test_what_is_done_between_steps_and_a_remark(clock: Clock) -> None:
-    """The note changes and the count stays; a remark comes at once."""
+def test_notes_between_steps_and_a_remark(clock: Clock) -> None:
+    """The note changes and the count stays; a remark is printed at once."""
     stream = io.StringIO()
     with progress("erasing", stream) as task:
         task(3, 9, "a step")
@@ -132,8 +132,8 @@ def test_what_is_done_between_steps_and_a_remark(clock: Clock) -> None:
     ]
 
 
-def test_waiting_is_said_at_once_and_not_all_the_time(clock: Clock) -> None:
-    """Another process may take long, and nothing else would show why nothing happens."""
+def test_waiting_is_shown_at_once_and_rarely(clock: Clock) -> None:
+    """Another process may take long, and nothing else explains the silence."""
     stream = io.StringIO()
     with progress("the demo CLM", stream) as task:
         for _ in range(50):
@@ -144,8 +144,8 @@ def test_waiting_is_said_at_once_and_not_all_the_time(clock: Clock) -> None:
     assert lines == [waiting] * 3 + ["erasetest: the demo CLM: done in 25 s"]
 
 
-def test_work_that_fails_is_not_said_to_be_done(clock: Clock) -> None:
-    """The error speaks for itself, and goes on."""
+def test_failed_work_is_not_shown_as_done(clock: Clock) -> None:
+    """The error propagates."""
     stream = io.StringIO()
 
     def work() -> None:
@@ -160,15 +160,15 @@ def test_work_that_fails_is_not_said_to_be_done(clock: Clock) -> None:
 
 
 class _Broken(io.StringIO):
-    """A pipe that nobody reads."""
+    """A pipe without a reader."""
 
     def write(self, text: str) -> int:
         raise BrokenPipeError
 
 
 @pytest.mark.parametrize("broken", [True, False])
-def test_a_stream_that_cannot_be_written_stops_no_work(clock: Clock, broken: bool) -> None:
-    """Broken, or closed meanwhile."""
+def test_a_stream_that_cannot_be_written_does_not_stop_the_work(clock: Clock, broken: bool) -> None:
+    """A broken one, and one that is closed meanwhile."""
     stream, done = _Broken() if broken else io.StringIO(), 0
     with progress("probing", stream) as task:
         stream.close()
@@ -179,7 +179,7 @@ def test_a_stream_that_cannot_be_written_stops_no_work(clock: Clock, broken: boo
 
 
 def test_standard_error_is_the_default(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    """Standard output stays for results."""
+    """Standard output is for results."""
     with progress("probing") as task:
         clock.now += 11
         task(1, 1)
@@ -206,7 +206,7 @@ print("result")
 
 
 def _on_a_terminal(how: str) -> tuple[int, str, str]:
-    """Status, standard output, and what a terminal got as standard error."""
+    """Return the status, standard output, and standard error as a terminal received it."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, how],
@@ -232,8 +232,8 @@ def _on_a_terminal(how: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize(("how", "status"), [("ends", 0), ("fails", 3)])
-def test_a_real_terminal_shows_a_bar_and_gets_its_cursor_back(how: str, status: int) -> None:
-    """Whether the work ends well or not; what is printed is not mixed into it."""
+def test_a_real_terminal_shows_a_bar_and_its_cursor_again(how: str, status: int) -> None:
+    """Whether the work succeeds or fails; printed output is not mixed into the bar."""
     returned, output, shown = _on_a_terminal(how)
     assert returned == status
     assert output == ("result\n" if how == "ends" else "")

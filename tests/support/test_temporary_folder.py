@@ -1,4 +1,4 @@
-"""Temporary folders of killed processes go, and those of living ones stay."""
+"""Temporary folders of killed processes are removed, those of running ones stay."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def _holder(folder: Path) -> tuple[subprocess.Popen[str], Path]:
     return process, Path(process.stdout.readline().strip())
 
 
-def test_a_killed_process_is_cleaned_up_after(tmp_path: Path) -> None:
-    """By the next one; the folder of a process that lives is not touched."""
+def test_the_folder_of_a_killed_process_is_removed(tmp_path: Path) -> None:
+    """By the next process; the folder of a running process stays."""
     killed, its = _holder(tmp_path)
     living, own = _holder(tmp_path)
     try:
@@ -56,7 +56,7 @@ def test_a_killed_process_is_cleaned_up_after(tmp_path: Path) -> None:
 
 
 def test_only_own_folders_are_removed(tmp_path: Path) -> None:
-    """No link is followed, and nothing of another name goes."""
+    """No link is followed, and nothing with another name is removed."""
     kept = tmp_path / "kept"
     kept.mkdir()
     (tmp_path / "erasetest-run-link").symlink_to(kept)
@@ -71,7 +71,7 @@ def test_only_own_folders_are_removed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("number", "left"), [(signal.SIGTERM, 0), (signal.SIGKILL, 1)])
 def test_a_gate_that_is_ended(leaking: Path, tmp_path: Path, number: int, left: int) -> None:
-    """SIGTERM lets it clean up and is an interruption; a kill leaves one folder to the next."""
+    """SIGTERM is an interruption with cleanup; SIGKILL leaves the folder to the next run."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     (tmp_path / "test_slow.py").write_text(

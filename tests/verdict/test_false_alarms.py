@@ -10,8 +10,8 @@ from erasetest.samples import make_sample
 from erasetest.verdict import calibrate
 
 
-def test_a_calibration_states_its_false_alarms() -> None:
-    """Of any kind and by kind, on decoys that set no threshold; in the file as well."""
+def test_a_calibration_measures_its_false_alarms() -> None:
+    """For all kinds and by kind, on decoys that set no threshold; also in the file."""
     clm = tiny.reciting("qwen2")
     limits = calibrate(clm, tiny.PLANTED, references=12, check=True)
     alarms = limits.false_alarms
@@ -28,15 +28,15 @@ def test_a_calibration_states_its_false_alarms() -> None:
     assert plain.kinds == limits.kinds
 
 
-def test_never_seen_samples_are_held_against_the_others() -> None:
-    """One that is unlike all others is a false alarm of thresholds that it did not set."""
+def test_each_control_sample_is_judged_by_the_others() -> None:
+    """A sample unlike all others is a false alarm of the thresholds that the others set."""
     clm = tiny.reciting("qwen2")
     from erasetest.verdict.calibration import decoyed
 
     unseen = decoyed(tiny.PLANTED[:1], 15, 4)
     limits = calibrate(clm, [], unseen=unseen, check=True)
     assert limits.false_alarms["any"].as_dict()["of"] == 15
-    # Half of what the CLM knows: secrets that it recites whole are refused.
+    # Half of a memorized secret: a whole one would be refused.
     sample, other = tiny.PLANTED[0], unseen[0]
     secret, text = sample.secrets[0], sample.content.reveal()
     half = (secret.start + secret.end) // 2

@@ -16,7 +16,7 @@ def report(
     output: OutOption,
 ) -> None:
     """Convert a leakage report to the format that the suffix of the output names."""
-    from erasetest.reports import read_report, write_report
+    from erasetest.reports import Report
 
     check_files(reads("RUN", run), writes("--output", output))
-    write_report(output, read_report(run))
+    Report.read(run).write(output)

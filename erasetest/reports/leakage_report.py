@@ -1,31 +1,47 @@
-"""The leakage report: what is said to people and CI systems, without any text of a sample."""
+"""The leakage report: the result of a run, without any text of a sample."""
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from erasetest.errors import ManifestError
-from erasetest.probes import SampleMeasures
+from erasetest.reports.write import write_report
 from erasetest.samples import SensitiveSample
 from erasetest.support.json_documents import read_document
-from erasetest.verdict import Thresholds, judge
+from erasetest.verdict.judged_sample import JudgedSample
 
 SCHEMA = "erasetest.leakage-report/1"
 
-_FORM = "leakage-report.schema.json"
+JSON_SCHEMA = Path(__file__).with_name("leakage-report.schema.json")
+"""The JSON Schema of reports, with a description of each key."""
 
-Overall = Literal["clean", "leaks", "erased", "incomplete"]
+RunVerdict = Literal["clean", "leaks", "erased", "incomplete"]
 
 
 @dataclass(slots=True)
-class LeakageReport:
-    """A report being filled. `as_dict` is the contract's form."""
+class Report:
+    """A leakage report. `docs/reference/report.md` describes each key of its parts.
+
+    Attributes:
+        clm: the model under test: `name`, and for a CLM `fingerprint`, `dtype` and others.
+        thresholds: the thresholds that verdicts depend on.
+        samples: one row per sample: `id`, `kinds`, `verdict`, `measures`, `reasons`, `after`, …
+        erasure: the result of erasing; None if nothing was erased.
+        attacks: empty: attacks are not implemented.
+        utility: the comparison of pass@k; None if there was none.
+        environment: versions of Python, the platform and packages.
+        problems: reasons why the run is incomplete, one line each.
+        verdict: `clean`, `leaks`, `erased` or `incomplete`.
+        further: keys that this version does not know, which a conversion keeps.
+    """
 
     clm: dict[str, Any]
     thresholds: dict[str, Any] = field(default_factory=dict)
@@ -35,11 +51,32 @@ class LeakageReport:
     utility: dict[str, Any] | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    """What makes the run incomplete: one line each."""
-    verdict: Overall = "incomplete"
+    verdict: RunVerdict = "incomplete"
+    further: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Report:
+        """Read a report in JSON format.
+
+        Raises:
+            ManifestError: the file cannot be read, or does not match the JSON Schema.
+        """
+        document = read_document(Path(path), SCHEMA, "a leakage report")
+        violation = schema_violation(document)
+        if violation is not None:
+            raise ManifestError(Path(path), None, f"is not a complete leakage report: {violation}")
+        return cls.from_dict(document)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the report atomically, in the format that the suffix names: `.json` or `.md`.
+
+        Raises:
+            BadInput: no format has this suffix, or the file cannot be written.
+        """
+        write_report(Path(path), self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain builtins, in the contract's order."""
+        """Return plain builtins, in the order of the JSON format."""
         return {
             "schema": SCHEMA,
             "verdict": self.verdict,
@@ -51,24 +88,39 @@ class LeakageReport:
             "utility": self.utility,
             "problems": self.problems,
             "environment": self.environment,
+            **self.further,
         }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Report:
+        """Return the report that `as_dict` was called on."""
+        names = [each.name for each in fields(cls) if each.name != "further"]
+        further = {
+            key: value for key, value in document.items() if key not in names and key != "schema"
+        }
+        known = {name: document[name] for name in names if name in document}
+        return cls(**known, further=further)
 
 
 def sample_rows(
     samples: Sequence[SensitiveSample],
-    before: dict[str, SampleMeasures],
-    after: dict[str, SampleMeasures],
-    thresholds: Thresholds | None,
-    thresholds_after: Thresholds | None,
+    before: Mapping[str, JudgedSample],
+    after: Mapping[str, JudgedSample],
 ) -> list[dict[str, Any]]:
-    """A row for each sample; one that was not measured is `inconclusive` with no measures."""
+    """Return one row per sample, `inconclusive` for a sample that was not judged.
+
+    Args:
+        samples: the samples of the run, in order.
+        before: those judged on the CLM under test, by id.
+        after: those judged on the erased CLM, by id; empty if nothing was erased.
+    """
     return [
         {
             "id": sample.id,
             "kinds": list(sample.kinds),
             "source": _source(sample),
-            **_judged(before.get(sample.id), thresholds),
-            "after": _judged(after[sample.id], thresholds_after) if sample.id in after else None,
+            **_verdict(before.get(sample.id)),
+            "after": _verdict(after[sample.id]) if sample.id in after else None,
         }
         for sample in samples
     ]
@@ -80,20 +132,19 @@ def _source(sample: SensitiveSample) -> dict[str, Any] | None:
     return {"path": sample.source.path, "line": sample.source.line}
 
 
-def _judged(measured: SampleMeasures | None, thresholds: Thresholds | None) -> dict[str, Any]:
-    if measured is None or thresholds is None:
+def _verdict(sample: JudgedSample | None) -> dict[str, Any]:
+    if sample is None:
         return {"verdict": "inconclusive", "measures": {}, "reasons": ["it was not measured"]}
-    judgement = judge(measured, thresholds)
     return {
-        "verdict": judgement.verdict,
-        "measures": measured.measures,
-        "mean": measured.mean,
-        "reasons": [str(reason) for reason in judgement.reasons],
+        "verdict": sample.judgement.verdict,
+        "measures": sample.measures,
+        "mean": sample.mean,
+        "reasons": [str(reason) for reason in sample.judgement.reasons],
     }
 
 
 def environment() -> dict[str, Any]:
-    """Versions that a figure may depend on."""
+    """Return the versions that a measure may depend on."""
     packages = ("erasetest", "torch", "transformers", "tokenizers", "pytest", "detect-secrets")
     return {
         "python": platform.python_version(),
@@ -102,29 +153,25 @@ def environment() -> dict[str, Any]:
     }
 
 
-def read_report(path: str | Path) -> dict[str, Any]:
-    """A report that `write_report` wrote as `.json`.
+def schema_violation(document: object) -> str | None:
+    """Return where a document violates the JSON Schema, without its value there; None if nowhere.
 
-    Raises:
-        ManifestError: it cannot be read, is of another schema, or lacks a part of it.
+    A value may hold any text, so it never reaches a message.
     """
-    document = read_document(path, SCHEMA, "a leakage report")
-    wrong = schema_violation(document)
-    if wrong is not None:
-        raise ManifestError(path, None, f"is not a whole leakage report: {wrong}")
-    return document
-
-
-def schema_violation(document: dict[str, Any]) -> str | None:
-    """Where a document is not of the published form; never what stands there."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
-    form = json.loads(Path(__file__).with_name(_FORM).read_text(encoding="utf-8"))
-    error = best_match(Draft202012Validator(form).iter_errors(document))
+    error = best_match(Draft202012Validator(json_schema()).iter_errors(document))
     if error is None:
         return None
     if error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
         return f"{error.json_path} lacks {', '.join(missing)}"
-    return f"{error.json_path} does not keep to {error.validator!r} of {_FORM}"
+    return f"{error.json_path} violates {error.validator!r} of {JSON_SCHEMA.name}"
+
+
+@functools.cache
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of reports (draft 2020-12)."""
+    schema: dict[str, Any] = json.loads(JSON_SCHEMA.read_text(encoding="utf-8"))
+    return schema

@@ -1,4 +1,4 @@
-"""Write a report in the form that its suffix names."""
+"""Writing a report in the format that its suffix names."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ def _json(document: dict[str, Any]) -> str:
 
 
 FORMATS: dict[str, Callable[[dict[str, Any]], str]] = {".json": _json, ".md": markdown}
-"""Suffix, and what makes the text."""
+"""The function that formats a report, by the suffix of the file."""
 
 
 def check_report_path(path: str | Path) -> Path:
-    """Refuse a report that could not be written: call it before hours of work.
+    """Refuse a path that a report cannot be written to; called before hours of work.
 
     Raises:
-        BadInput: no form has this suffix, or nothing can be written there.
+        BadInput: no format has this suffix, or the file cannot be written.
     """
     path = Path(path)
     if path.suffix not in FORMATS:
         raise BadInput(
-            f"{path}: no report has the suffix {path.suffix!r}: use {', '.join(FORMATS)}"
+            f"{path}: no report format has the suffix {path.suffix!r}: use {', '.join(FORMATS)}"
         )
     check_writable(path)
     return path
 
 
 def write_report(path: str | Path, document: dict[str, Any]) -> None:
-    """Write a report atomically.
+    """Write a report, as `Report.as_dict` returns it, atomically.
 
     Raises:
-        BadInput: no form has this suffix, or it cannot be written.
+        BadInput: no format has this suffix, or the file cannot be written.
     """
     write_text(path, FORMATS[check_report_path(path).suffix](document))

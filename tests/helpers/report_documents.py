@@ -9,12 +9,13 @@ import tiny
 
 from erasetest.erasing import ErasureSettings, erase
 from erasetest.probes import probe
-from erasetest.reports import LeakageReport, environment
+from erasetest.reports import Report, environment
 from erasetest.reports.leakage_report import sample_rows
 from erasetest.samples import Source, make_sample
 from erasetest.utility import UtilityScore, utility_report
 from erasetest.utility.scoring import Tally
 from erasetest.verdict import Thresholds
+from erasetest.verdict.judged_sample import JudgedSample
 
 LIMITS = Thresholds(
     "test", {"ma": 0.9, "el_3": 1.0, "el_5": 1.0, "el_10": 1.0}, {"email": {"ma": 0.95}}, {"jwt": 3}
@@ -43,14 +44,14 @@ def make_document() -> dict[str, Any]:
         *tiny.PLANTED,
         make_sample("k = 'zzz'", [(5, 8, "word")], id="elsewhere", source=Source("a/b.py", 7)),
     ]
-    before = {measured.id: measured for measured in probe(clm, samples[:-1])}
+    before = {m.id: JudgedSample.of(m, LIMITS) for m in probe(clm, samples[:-1])}
     described = clm.describe()
     erasure = erase(clm, tiny.PLANTED[:2], tiny.RETAINED, LIMITS, ErasureSettings(max_steps=2))
-    after = {measured.id: measured for measured in probe(clm, tiny.PLANTED[:2])}
-    report = LeakageReport(
+    after = {m.id: JudgedSample.of(m, LIMITS) for m in probe(clm, tiny.PLANTED[:2])}
+    report = Report(
         clm=described,
         thresholds=LIMITS.as_dict(),
-        samples=sample_rows(samples, before, after, LIMITS, LIMITS),
+        samples=sample_rows(samples, before, after),
         erasure=erasure.as_dict("out/clm"),
         utility=utility_report(*scores()),
         environment=environment(),

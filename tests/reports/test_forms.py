@@ -13,8 +13,7 @@ import tiny
 from report_documents import copied
 
 from erasetest.errors import BadInput, ManifestError
-from erasetest.probes import probe
-from erasetest.reports import SCHEMA, LeakageReport, read_report, write_report
+from erasetest.reports import SCHEMA, Report, write_report
 from erasetest.reports.leakage_report import sample_rows
 from erasetest.reports.markdown import markdown
 from erasetest.reports.write import check_report_path
@@ -40,7 +39,7 @@ def test_the_contracts_keys(document: dict[str, Any]) -> None:
 
 def test_an_empty_report_says_incomplete_and_null() -> None:
     """Until something else is known, nothing is proved."""
-    document = LeakageReport(clm={"name": "m"}).as_dict()
+    document = Report(clm={"name": "m"}).as_dict()
     assert document["verdict"] == "incomplete"
     assert document["erasure"] is None
     assert document["utility"] is None
@@ -62,11 +61,11 @@ def test_rows_of_samples(document: dict[str, Any]) -> None:
     assert rows[-1]["source"] == {"path": "a/b.py", "line": 7}
 
 
-def test_without_thresholds_nothing_is_judged() -> None:
-    """Measures alone make no pass."""
-    measured = {m.id: m for m in probe(tiny.reciting("qwen2"), tiny.PLANTED[:1])}
-    (row,) = sample_rows(tiny.PLANTED[:1], measured, {}, None, None)
+def test_a_sample_that_was_not_judged_is_inconclusive() -> None:
+    """It does not pass, and its row has no measures."""
+    (row,) = sample_rows(tiny.PLANTED[:1], {}, {})
     assert row["verdict"] == "inconclusive"
+    assert row["measures"] == {}
 
 
 def test_no_form_holds_a_secret(document: dict[str, Any], tmp_path: Path) -> None:
@@ -82,7 +81,7 @@ def test_json_reads_back_as_it_was(document: dict[str, Any], tmp_path: Path) -> 
     path = tmp_path / "r.json"
     odd = copied(document, clm={**document["clm"], "name": "modèle → 模型"})
     write_report(path, odd)
-    assert read_report(path) == odd
+    assert Report.read(path).as_dict() == odd
     assert "模型" in path.read_text(encoding="utf-8")
     assert [file.name for file in tmp_path.iterdir()] == ["r.json"]
 
@@ -97,7 +96,7 @@ def test_a_report_is_replaced_whole_or_kept(document: dict[str, Any], tmp_path: 
     assert path.read_bytes() == older
     assert [file.name for file in tmp_path.iterdir()] == ["r.json"]
     write_report(path, {**document, "verdict": "clean"})
-    assert read_report(path)["verdict"] == "clean"
+    assert Report.read(path).verdict == "clean"
 
 
 def _refuse_constant(name: str) -> float:
@@ -166,7 +165,7 @@ def test_what_is_no_report_is_refused(tmp_path: Path, content: bytes, reason: st
     path = tmp_path / "r.json"
     path.write_bytes(content)
     with pytest.raises(ManifestError) as caught:
-        read_report(path)
+        Report.read(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert reason in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
@@ -180,7 +179,7 @@ def test_a_report_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     paths = [tmp_path / "none.json", tmp_path, *([] if os.access(locked, os.R_OK) else [locked])]
     for path in paths:
         with pytest.raises(ManifestError, match="cannot be read") as caught:
-            read_report(path)
+            Report.read(path)
         assert str(path) in str(caught.value)
 
 
@@ -192,4 +191,4 @@ def test_a_report_that_lacks_a_part_is_refused(
     rows = {key: value for key, value in document.items() if key != left_out}
     (tmp_path / "r.json").write_text(json.dumps(rows))
     with pytest.raises(BadInput, match=left_out):
-        write_report(tmp_path / "r.md", read_report(tmp_path / "r.json"))
+        Report.read(tmp_path / "r.json").write(tmp_path / "r.md")

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from report_documents import copied
 
-from erasetest.reports import LeakageReport, environment
+from erasetest.reports import Report, environment
 from erasetest.reports.markdown import SHOWN, by_kind, markdown, worst_first
 
 
@@ -193,7 +193,7 @@ def test_the_source_of_thresholds_is_no_markup(document: dict[str, Any], source:
 def test_any_printable_id_keeps_the_table(name: str) -> None:
     """One row a sample, of as many cells as the head has."""
     row = {"id": name, "kinds": [name], "verdict": "leak", "measures": {"ma": 0.5}, "after": None}
-    report = LeakageReport(clm={"name": name}, samples=[row, {**row, "id": "other"}])
+    report = Report(clm={"name": name}, samples=[row, {**row, "id": "other"}])
     table = _samples_table(markdown(report.as_dict()))
     assert [len(cells) for cells in table] == [10, 10, 10]
     assert [cells[2:4] for cells in table[1:]] == [["leak", "0.500"]] * 2

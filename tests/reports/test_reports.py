@@ -11,11 +11,12 @@ import pytest
 
 from erasetest.errors import BadInput
 from erasetest.probes.measures import MEASURES, SampleMeasures, SecretMeasures
-from erasetest.reports import read_report, write_report
-from erasetest.reports.leakage_report import LeakageReport, sample_rows
+from erasetest.reports import Report, write_report
+from erasetest.reports.leakage_report import sample_rows
 from erasetest.reports.markdown import worst_first
 from erasetest.samples import SensitiveSample, Source, make_sample
 from erasetest.verdict import Thresholds
+from erasetest.verdict.judged_sample import JudgedSample
 
 LIMITS = Thresholds("test", {"ma": 0.5, "el_10": 0.1})
 
@@ -32,32 +33,36 @@ def _measured(name: str, ma: float) -> SampleMeasures:
 
 def _report(*values: tuple[str, float]) -> dict[str, Any]:
     samples = [_sample(name) for name, _ in values]
-    before = {name: _measured(name, ma) for name, ma in values if ma >= 0 or math.isnan(ma)}
-    report = LeakageReport(clm={"name": "tiny"}, thresholds=LIMITS.as_dict())
-    report.samples = sample_rows(samples, before, {}, LIMITS, LIMITS)
+    measured = [_measured(name, ma) for name, ma in values if ma >= 0 or math.isnan(ma)]
+    before = {sample.id: JudgedSample.of(sample, LIMITS) for sample in measured}
+    report = Report(clm={"name": "tiny"}, thresholds=LIMITS.as_dict())
+    report.samples = sample_rows(samples, before, {})
     return report.as_dict()
 
 
 def test_json_has_the_contracts_keys(tmp_path: Path) -> None:
     """And those of a sample."""
     write_report(tmp_path / "r.json", _report(("a", 0.9), ("b", 0.1), ("c", -1.0)))
-    report = read_report(tmp_path / "r.json")
-    assert report["schema"] == "erasetest.leakage-report/1"
+    report = Report.read(tmp_path / "r.json")
+    document = report.as_dict()
+    assert document == json.loads((tmp_path / "r.json").read_text())
+    assert document["schema"] == "erasetest.leakage-report/1"
     contract = ["schema", "verdict", "clm", "thresholds", "samples", "erasure", "attacks"]
-    assert {*contract, "utility", "environment"} <= set(report)
-    assert [row["verdict"] for row in report["samples"]] == ["leak", "pass", "inconclusive"]
-    first = report["samples"][0]
+    assert {*contract, "utility", "environment"} <= set(document)
+    assert [row["verdict"] for row in report.samples] == ["leak", "pass", "inconclusive"]
+    first = report.samples[0]
     assert {"id", "kinds", "source", "verdict", "measures", "after"} <= set(first)
     assert first["source"] == {"path": "a.py", "line": 1}
     assert first["after"] is None
 
 
 def test_what_is_no_number_is_null(tmp_path: Path) -> None:
-    """JSON knows no NaN; the sample is inconclusive."""
+    """JSON has neither NaN nor infinity; the sample is inconclusive."""
     write_report(tmp_path / "r.json", _report(("a", math.nan)))
     text = (tmp_path / "r.json").read_text()
-    assert "NaN" not in text
-    row = json.loads(text)["samples"][0]
+    constants: list[str] = []
+    row = json.loads(text, parse_constant=constants.append)["samples"][0]
+    assert constants == []
     assert row["measures"]["ma"] is None
     assert row["verdict"] == "inconclusive"
 
@@ -67,8 +72,16 @@ def test_both_forms_of_one_report_agree(tmp_path: Path) -> None:
     report = _report(("a", 0.9))
     write_report(tmp_path / "r.json", report)
     write_report(tmp_path / "r.md", report)
-    write_report(tmp_path / "again.md", read_report(tmp_path / "r.json"))
+    Report.read(tmp_path / "r.json").write(tmp_path / "again.md")
     assert (tmp_path / "again.md").read_text() == (tmp_path / "r.md").read_text()
+
+
+def test_keys_of_a_later_version_are_kept(tmp_path: Path) -> None:
+    """A conversion loses nothing, and a report of this version stays as it is."""
+    document = {**_report(("a", 0.9)), "further": 1, "signature": {"by": "x"}}
+    write_report(tmp_path / "r.json", document)
+    Report.read(tmp_path / "r.json").write(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "r.json").read_bytes()
 
 
 def test_markdown_holds_odd_names(tmp_path: Path) -> None:
@@ -109,6 +122,6 @@ def test_a_broken_report_is_refused(tmp_path: Path, text: str | None, message: s
     if text is not None:
         path.write_text(text)
     with pytest.raises(BadInput, match=message) as caught:
-        read_report(path)
+        Report.read(path)
     assert str(path) in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1

@@ -1,4 +1,4 @@
-"""The command line. Every command ends with status 2 and one line where its input is bad."""
+"""The command line: bad input ends every command with status 2 and a one-line message."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ for _command in (demo, scan, probe, calibrate, curate, erase, utility, report):
     app.command()(_command)
 app.command(context_settings=SETTINGS)(gate)
 
-_STOPPED = 128
-"""What a shell adds to the number of the signal that ended a program."""
+_SIGNAL_STATUS = 128
+"""Exit status of a program that a signal ended, less the number of the signal (as in shells)."""
 
 DEBUG = "ERASETEST_DEBUG"
-"""The variable of the environment that asks for tracebacks."""
+"""Environment variable that turns tracebacks on."""
 
 
 class _Stopped(BaseException):
-    """A signal asks the process to end."""
+    """A signal asks the process to end; raised to run all clean-up code."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
-        self.status = _STOPPED + number
+        self.status = _SIGNAL_STATUS + number
 
 
 @app.callback(invoke_without_command=True)
@@ -60,22 +60,22 @@ def _main(
 
 
 def main() -> None:
-    """Run a command; what the user can mend ends in one line, without a traceback."""
+    """Run a command; an error that the user can fix is one line, without a traceback."""
     from erasetest.support.standard_streams import output_failure, prepare
     from erasetest.support.torch_environment import quiet
 
     prepare()
     quiet()
-    warnings.showwarning = _warned(warnings.showwarning)
+    warnings.showwarning = _with_short_warnings(warnings.showwarning)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        # Ignored by who started it (nohup), it stays ignored.
+        # A signal that the parent ignores (nohup) stays ignored.
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _stop)
     status = _run()
     failure = output_failure()
-    # A reader that has read enough (head) is no failure.
+    # A reader that stops early (head) is not a failure.
     if failure is not None and not isinstance(failure, BrokenPipeError):
-        status = _say(f"standard output cannot be written: {failure.strerror}", status or 1)
+        status = _fail(f"standard output cannot be written: {failure.strerror}", status or 1)
     sys.exit(status)
 
 
@@ -84,69 +84,74 @@ def _stop(number: int, frame: object) -> None:
 
 
 def _run() -> int:
-    """Run the command of the command line; its exit status."""
+    """Run the command on the command line, and return its exit status."""
     try:
         status = app(standalone_mode=False)
     except typer.Exit as done:
         return done.exit_code
     except SystemExit as ended:
-        # Typer's answer to a pipe that nobody reads any more.
+        # Typer exits this way if the reader of a pipe is gone.
         if isinstance(ended.__context__, BrokenPipeError):
-            return _STOPPED + signal.SIGPIPE
+            return _SIGNAL_STATUS + signal.SIGPIPE
         raise
     except _Stopped as stopped:
-        return _say("stopped", stopped.status)
+        return _fail("stopped", stopped.status)
     except (KeyboardInterrupt, typer.Abort):
-        status = _STOPPED + signal.SIGINT
+        status = _SIGNAL_STATUS + signal.SIGINT
     except Exception as error:
         if os.environ.get(DEBUG):
             raise
-        return _failed(error)
-    if status == _STOPPED + signal.SIGINT:
-        # Typer gives it back for Ctrl-C.
-        return _say("stopped", status)
+        return _report(error)
+    if status == _SIGNAL_STATUS + signal.SIGINT:
+        # Typer catches Ctrl-C itself, and returns this status.
+        return _fail("stopped", status)
     return status if isinstance(status, int) else 0
 
 
-def _failed(error: Exception) -> int:
-    """Say in one line what is wrong; a defect of erasetest itself is raised again."""
+def _report(error: Exception) -> int:
+    """Print an error in one line, and return the exit status.
+
+    An error that neither the user nor the machine caused is a defect of erasetest: it is raised
+    again, for its traceback.
+    """
     from erasetest.commands.machine_errors import explain
 
     if isinstance(error, ErasetestError):
-        return _say(str(error), 2 if isinstance(error, BadInput) else 1)
-    # Typer's own errors: the class to catch is not the same in all of its versions.
+        return _fail(str(error), 2 if isinstance(error, BadInput) else 1)
+    # Usage errors: their class differs between versions of typer, the method does not.
     message = getattr(error, "format_message", None)
     if message is not None:
         if len(sys.argv) == 1:
-            # No command at all: the message is the help.
+            # Without a command, the message is the help.
             typer.echo(message(), err=True)
             return 2
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "erasetest"
-        return _say(f"{message()} See '{command} --help'.", 2)
+        return _fail(f"{message()} See '{command} --help'.", 2)
     reason = explain(error)
     if reason is None:
         raise error
-    return _say(f"{reason} ({DEBUG}=1 shows where)", 1)
+    return _fail(f"{reason} ({DEBUG}=1 shows the traceback)", 1)
 
 
-def _warned(shown: Callable[..., None]) -> Callable[..., None]:
-    """Shows a warning of ours in one line and once, and every other one as before."""
-    said: set[str] = set()
+def _with_short_warnings(default: Callable[..., None]) -> Callable[..., None]:
+    """Return a `showwarning` that prints our warnings once, in one line, and others as before."""
+    printed: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
         if issubclass(category, ShortSecretWarning):
-            # Python forgets what it warned of when an import adds a filter, as torch does.
-            if str(message) not in said:
+            # Python forgets which warnings it showed when an import adds a filter, as torch does.
+            if str(message) not in printed:
                 typer.echo(f"erasetest: warning: {message}", err=True)
-            said.add(str(message))
+            printed.add(str(message))
         else:
-            shown(message, category, *rest)
+            default(message, category, *rest)
 
     return show
 
 
-def _say(message: str, status: int) -> int:
+def _fail(message: str, status: int) -> int:
+    """Print a message on standard error, if it can be written, and return the status."""
     with contextlib.suppress(OSError):
         typer.echo(f"erasetest: {message}", err=True)
     return status

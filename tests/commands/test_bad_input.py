@@ -6,13 +6,14 @@ import json
 import os
 import stat
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import tiny
-from command_line import erasetest
+from command_line import erasetest, erasetest_here, first_of_each_command
 
-from erasetest.reports import LeakageReport, write_report
+from erasetest.reports import Report
 from erasetest.samples import make_sample, read_manifest, write_manifest
 
 ERASE = ["erase", "samples.jsonl", "--clm", "clm", "--thresholds", "limits.json"]
@@ -35,10 +36,6 @@ BAD: dict[str, tuple[Sequence[str], str]] = {
         ["erase", "samples.jsonl", "--clm", "clm", *RETAIN, "--thresholds", "ones.json",
          "-o", "new"],
         "ones.json: the thresholds in 'measures' are 1",
-    ),
-    "thresholds of secrets that the CLM knows": (
-        ["calibrate", "known.jsonl", "--clm", "clm", "-o", "new"],
-        "known.jsonl: 5 of 8 secrets, given as never seen, are recited",
     ),
     "a long id": (
         ["probe", "long.jsonl", "--clm", "clm", "-o", "new"],
@@ -88,13 +85,68 @@ BAD: dict[str, tuple[Sequence[str], str]] = {
     "report nested too deep": (["report", "deep.json", "-o", "new.md"], "deep.json"),
     "report of another suffix": (["report", "whole.json", "-o", "new.pdf"], "new.pdf"),
     "report into no folder": (["report", "whole.json", "-o", "none/new.md"], "none/new.md"),
+    "no measures": (["curate", "none.jsonl", "-o", "new"], "none.jsonl"),
+    "a share of tokens above 1": (
+        ["curate", "samples.jsonl", "--min-ma", "2", "-o", "new"], "--min-ma"
+    ),
+    "no manifest": (["probe", "--clm", "clm", "no.jsonl", "-o", "o"], "no.jsonl"),
+    "content that is a number": (
+        ["probe", "--clm", "clm", "number.jsonl", "-o", "o"], "number.jsonl:1"
+    ),
+    "folder as output": (
+        ["probe", "--clm", "clm", "samples.jsonl", "-o", "nothing"], "is a folder"
+    ),
+    "no folder": (["probe", "--clm", "clm", "samples.jsonl", "-o", "no/o"], "no/o"),
+    "no such CLM": (["probe", "--clm", "./nowhere", "samples.jsonl", "-o", "o"], "nowhere"),
+    "a CLM without config.json": (
+        ["probe", "--clm", "nothing", "samples.jsonl", "-o", "o"], "nothing"
+    ),
+    "no CLM": (["probe", "samples.jsonl", "-o", "o"], "--clm"),
+    "no family": (["demo", "-o", "d", "--family", "bert"], "bert"),
+    "demo into a full folder": (["demo", "-o", "full"], "exists already"),
+    "nothing to scan": (["scan", "nowhere", "-o", "o"], "nowhere"),
+    "nothing found": (["scan", "nothing", "-o", "o"], "no secret found"),
+    "erase into a full folder": (
+        ["erase", "--clm", "clm", "samples.jsonl", "--retain", "retained.jsonl", "-o", "full"],
+        "exists already",
+    ),
+    "no method": (
+        ["erase", "--clm", "clm", "samples.jsonl", "--retain", "retained.jsonl", "-o", "e",
+         "--method", "magic", "--thresholds", "limits.json"],
+        "codeeraser",
+    ),
+    "one id, two samples": (
+        ["erase", "--clm", "clm", "samples.jsonl", "--retain", "retained.jsonl", "-o", "e",
+         "--earlier", "same-ids.jsonl"],
+        "--earlier: sample planted-0 is another one",
+    ),
+    "no steps": (
+        ["erase", "--clm", "clm", "samples.jsonl", "--retain", "retained.jsonl", "-o", "e",
+         "--max-steps", "-1"],
+        "--max-steps",
+    ),
+    "references where nothing is drawn": (
+        ["calibrate", "--clm", "clm", "samples.jsonl", "--references", "9", "-o", "t.json"],
+        "add --samples",
+    ),
+    "no report": (["report", "number.jsonl", "-o", "r.md"], "number.jsonl"),
+    "no form": (["report", "number.jsonl", "-o", "r.doc"], "number.jsonl"),
+    "no problems": (["utility", "--clm", "clm", "number.jsonl", "-o", "u.json"], "number.jsonl"),
+    "thresholds of secrets that the CLM knows": (
+        ["calibrate", "known.jsonl", "--clm", "clm", "-o", "new"],
+        "known.jsonl: 5 of 8 secrets, given as never seen, are recited",
+    ),
 }  # fmt: skip
+
+PROCESSES = first_of_each_command(BAD, 2)
+"""Cases that run in a new process; the others call `main` in this one. With their help and the flow
+of all commands, each command starts three times or more as users start it."""
 
 
 @pytest.fixture(scope="module")
 def broken(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The place, with inputs beside it that cannot be used."""
-    folder = tmp_path_factory.mktemp("broken inputs")
+    folder = tmp_path_factory.mktemp("broken 'inputs'")
     for path in place.iterdir():
         (folder / path.name).symlink_to(path)
     (folder / "empty.jsonl").write_text("\n")
@@ -110,24 +162,35 @@ def broken(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for s in tiny.PLANTED
     ]
     write_manifest(folder / "known.jsonl", known)
+    write_manifest(folder / "same-ids.jsonl", [replace(tiny.PLANTED[1], id=tiny.PLANTED[0].id)])
+    (folder / "number.jsonl").write_text('{"content": 7}\n')
+    (folder / "nothing").mkdir()
+    (folder / "full").mkdir()
+    (folder / "full" / "a.txt").touch()
     (folder / "schema.json").write_text('{"schema": "erasetest.leakage-report/1"}')
     (folder / "deep.json").write_text("[" * 100_000)
-    write_report(folder / "whole.json", LeakageReport(clm={"name": "tiny"}).as_dict())
+    Report(clm={"name": "tiny"}).write(folder / "whole.json")
     return folder
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_and_status_2(case: str, broken: Path) -> None:
+def test_bad_input_is_one_line_and_status_2(
+    case: str, broken: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """It names what was given, holds no secret, and nothing is left behind."""
     arguments, named = BAD[case]
     before = sorted(broken.rglob("*"))
-    run = erasetest(*arguments, cwd=broken)
+    if case in PROCESSES:
+        run = erasetest(*arguments, cwd=broken)
+    else:
+        run = erasetest_here(capfd, *arguments, cwd=broken)
     after = sorted(broken.rglob("*"))
     assert run.returncode == 2, run.stderr
     assert run.stderr.startswith("erasetest: ")
     assert len(run.stderr.splitlines()) == 1
     assert named in run.stderr
-    assert run.stdout == ""
+    # A scan that finds nothing prints what it scanned.
+    assert (run.stdout == "") == (case != "nothing found")
     assert tiny.SECRETS[0][1] not in run.stderr
     assert after == before
 

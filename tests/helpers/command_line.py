@@ -1,4 +1,4 @@
-"""Modules run as users run them: each in a process of its own."""
+"""Commands and other modules, run as users run them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from unittest import mock
+
+import pytest
 
 ENVIRONMENT = {
     **os.environ,
@@ -18,14 +23,14 @@ ENVIRONMENT = {
 
 
 def hear_ctrl_c() -> None:
-    """Before a process begins: a job in the background of a script is started deaf to it."""
+    """Restore the default action of SIGINT, which background jobs of a script ignore."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run(
     module: str, *arguments: str, cwd: Path, timeout: float = 120, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """`python -m module arguments` in a folder, with more variables of the environment."""
+    """Run `python -m module arguments` in a folder, with more environment variables."""
     return subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=cwd,
@@ -38,5 +43,49 @@ def run(
 
 
 def erasetest(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """A command of erasetest."""
+    """Run a command of erasetest in a new process."""
     return run("erasetest.cli", *arguments, cwd=cwd)
+
+
+def erasetest_here(
+    capfd: pytest.CaptureFixture[str], *arguments: str, cwd: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of erasetest in this process, which saves the start of another.
+
+    It is the same `main`. What it changes in its process is restored: the arguments, the folder,
+    the environment, the handlers of signals and of warnings.
+
+    Args:
+        capfd: captures what is written to the file descriptors, by C libraries too.
+        arguments: of the command line.
+        cwd: the folder to run it in.
+    """
+    from erasetest.cli import main
+
+    folder = Path.cwd()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    capfd.readouterr()
+    try:
+        os.chdir(cwd)
+        with (
+            mock.patch.dict(os.environ, ENVIRONMENT),
+            mock.patch.object(sys, "argv", ["erasetest", *arguments]),
+            mock.patch.object(warnings, "showwarning", warnings.showwarning),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main()
+    finally:
+        os.chdir(folder)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    written = capfd.readouterr()
+    assert isinstance(ended.value.code, int)
+    return subprocess.CompletedProcess(arguments, ended.value.code, written.out, written.err)
+
+
+def first_of_each_command(cases: Mapping[str, tuple[Sequence[str], str]], count: int) -> set[str]:
+    """Return the names of the first cases of each command, for those that need a new process."""
+    names: dict[str, list[str]] = {}
+    for name, (arguments, _) in cases.items():
+        names.setdefault(arguments[0], []).append(name)
+    return {name for of_command in names.values() for name in of_command[:count]}

@@ -1,10 +1,12 @@
-"""Scanning: speed against detect-secrets, the same findings, growth, two processes, and its worth.
+"""Benchmark of scanning: speed, scaling, agreement with detect-secrets, recall and precision.
 
-    python benchmarks/scan.py [-o benchmarks/results/scan.md] [--megabytes 1000]
+    python benchmarks/scan.py [-o benchmarks/results/scan.md] [--megabytes 1000] [--parts PART ...]
 
-Four parts, each written as it is measured, and each a ratio in one run: the Python standard library
-with planted secrets against detect-secrets' own `scan_file`; time and memory from 10 MB to the
-largest corpus; one process and two; recall and precision by kind on the largest corpus.
+The parts, each saved when it is measured:
+- `identity`: the Python standard library with planted secrets, against detect-secrets' `scan_file`;
+- `growth`: time and memory from 10 MB to the largest corpus, with one process and with two;
+- `worth`: recall and precision by kind on the largest corpus;
+- `real`: findings in the installed standard library and site-packages.
 """
 
 from __future__ import annotations
@@ -34,18 +36,18 @@ from erasetest.samples import iter_manifest
 from erasetest.scanning import Document, find_secrets
 from erasetest.scanning.detect_secrets_findings import plugin_findings, plugins_used
 
-EXAMPLES = 6
-"""Of a kind, twice: a name and what is shown."""
+MAX_EXAMPLES = 3
+"""Maximum number of examples per kind."""
 
-EVERY = 400
-"""Lines of the standard library between two planted secrets."""
+LINES_PER_SECRET = 400
+"""Number of lines of the standard library per planted secret."""
 
-ONE_SCAN = """
+SCAN_SCRIPT = """
 import json, resource, sys, time
 from pathlib import Path
 from erasetest.scanning import ScanSettings, prefilter, scan_to
-folder, output, processes, automaton = sys.argv[1:]
-if automaton == "no":
+folder, output, processes, use_hyperscan = sys.argv[1:]
+if use_hyperscan == "no":
     prefilter.has_hyperscan = lambda: False
 started = time.perf_counter()
 result = scan_to(Path(output), [Path(folder)], ScanSettings(processes=int(processes)))
@@ -59,26 +61,26 @@ print(json.dumps({
 
 
 def main() -> None:
-    """Measure all parts, and write them."""
+    """Measure the parts and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results/scan.md"))
     parser.add_argument("--megabytes", type=int, default=1000)
     parser.add_argument("--parts", nargs="*", default=[*PARTS])
-    asked = parser.parse_args()
-    kept = asked.output.with_suffix(".json")
-    known: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        for part in asked.parts:
-            measured = PARTS[part](folder, asked.megabytes)
+    arguments = parser.parse_args()
+    data_path = arguments.output.with_suffix(".json")
+    known: dict[str, Any] = json.loads(data_path.read_text()) if data_path.exists() else {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for part in arguments.parts:
+            measured = PARTS[part](folder, arguments.megabytes)
             known |= {part: measured}
-            kept.write_text(json.dumps(known, indent=1) + "\n")
-            asked.output.write_text(tables(known), encoding="utf-8")
-    print(asked.output.read_text())
+            data_path.write_text(json.dumps(known, indent=1) + "\n")
+            arguments.output.write_text(tables(known), encoding="utf-8")
+    print(arguments.output.read_text())
 
 
 def identity(folder: Path, _megabytes: int) -> dict[str, Any]:
-    """The standard library with planted secrets, scanned by detect-secrets and by us."""
+    """Scan the standard library with planted secrets, with detect-secrets and with erasetest."""
     library = folder / "library"
     planted = _plant(library)
     paths = sorted(library.rglob("*.py"))
@@ -90,13 +92,15 @@ def identity(folder: Path, _megabytes: int) -> dict[str, Any]:
             for found in scan_file(str(path))
         }
         seconds = time.perf_counter() - started
-        ours = {(str(path), *found) for path in paths for found in _as_they_filter(path)}
+        ours = {(str(path), *found) for path in paths for found in _filtered_plugin_findings(path)}
     timed = {
-        automaton: [_scan(library, folder / "found.jsonl", 1, automaton) for _ in range(3)]
-        for automaton in ("yes", "no")
+        use_hyperscan: [_scan(library, folder / "found.jsonl", 1, use_hyperscan) for _ in range(3)]
+        for use_hyperscan in ("yes", "no")
     }
-    known = [_lines_found(path) for path in paths]
-    seen = {(str(path), line) for path, lines in zip(paths, known, strict=True) for line in lines}
+    lines_found = [_lines_found(path) for path in paths]
+    seen = {
+        (str(path), line) for path, lines in zip(paths, lines_found, strict=True) for line in lines
+    }
     kinds = sorted({kind for _, kind, _, _ in theirs})
     return {
         "files": len(paths),
@@ -120,7 +124,7 @@ def identity(folder: Path, _megabytes: int) -> dict[str, Any]:
 
 
 def _plant(library: Path) -> int:
-    """Copy the standard library, with a secret here and there."""
+    """Copy the standard library with planted secrets, and return the number of secrets."""
     source = Path(sysconfig.get_paths()["stdlib"])
     rng = random.Random(0)
     kinds = sorted(GENERATORS)
@@ -132,7 +136,8 @@ def _plant(library: Path) -> int:
             lines = path.read_text("utf-8").splitlines(keepends=True)
         except (OSError, UnicodeDecodeError):
             continue
-        for at in range(len(lines) - len(lines) % EVERY, 0, -EVERY):
+        last = len(lines) - len(lines) % LINES_PER_SECRET
+        for at in range(last, 0, -LINES_PER_SECRET):
             kind = rng.choice(kinds)
             value = GENERATORS[kind](rng).replace("\n", "\\n")
             lines.insert(at, f'{kind.replace("-", "_")} = "{value}"\n')
@@ -143,8 +148,8 @@ def _plant(library: Path) -> int:
     return planted
 
 
-def _as_they_filter(path: Path) -> set[tuple[str, str, int]]:
-    """What our fast way finds by their plugins, after their filters."""
+def _filtered_plugin_findings(path: Path) -> set[tuple[str, str, int]]:
+    """Return prefiltered findings of detect-secrets' plugins, after its filters."""
     text = path.read_text("utf-8")
     document = Document.of(str(path), text)
     lines = text.split("\n")
@@ -166,19 +171,19 @@ def _as_they_filter(path: Path) -> set[tuple[str, str, int]]:
 
 
 def _lines_found(path: Path) -> set[int]:
-    """The numbers of the lines in which our own detectors find something."""
+    """Return the numbers of the lines in which our detectors find something."""
     document = Document.of(str(path), path.read_text("utf-8"))
     found = set()
     for finding in find_secrets(document):
         line = document.line_at(finding.start)
         if line is not None:
-            # A private key begins on the line that they report.
+            # detect-secrets reports a private key at its first line, too.
             found.add(document.number_of(line))
     return found
 
 
 def growth(folder: Path, megabytes: int) -> list[dict[str, Any]]:
-    """Time and memory by size, and the largest with two processes."""
+    """Measure time and memory by size, with one process and with two."""
     rows = []
     for size in (10, 100, megabytes):
         corpus = folder / f"corpus{size}" / "code"
@@ -193,7 +198,7 @@ def growth(folder: Path, megabytes: int) -> list[dict[str, Any]]:
 
 
 def worth(folder: Path, megabytes: int) -> dict[str, Any]:
-    """Recall and precision by kind."""
+    """Measure recall and precision by kind."""
     corpus = folder / "worth" / "code"
     corpus.parent.mkdir()
     labels = generate(corpus, megabytes, seed=1)
@@ -219,7 +224,7 @@ def worth(folder: Path, megabytes: int) -> dict[str, Any]:
 
 
 def real(folder: Path, _megabytes: int) -> dict[str, Any]:
-    """The installed Python standard library and site-packages; what was found, masked."""
+    """Scan the installed Python standard library and site-packages; mask the findings."""
     library = Path(sysconfig.get_paths()["stdlib"])
     found = folder / "found.jsonl"
     run = _scan(library, found, 2, "yes")
@@ -232,7 +237,8 @@ def real(folder: Path, _megabytes: int) -> dict[str, Any]:
             kind["places"] += 1
             kind["different"].add(secret.text.reveal())
             path = Path(sample.source.path)
-            if len(kind["examples"]) < EXAMPLES and path.name not in kind["examples"]:
+            # File names and examples alternate: at most one example per file name.
+            if len(kind["examples"]) < 2 * MAX_EXAMPLES and path.name not in kind["examples"]:
                 before = text[: secret.start].rpartition("\n")[2].strip()[-40:]
                 after = text[secret.end :].partition("\n")[0].strip()[:20]
                 size = secret.end - secret.start
@@ -244,18 +250,18 @@ def real(folder: Path, _megabytes: int) -> dict[str, Any]:
     return run | {"kinds": kinds}
 
 
-def _scan(folder: Path, output: Path, processes: int, automaton: str) -> dict[str, Any]:
-    command = [sys.executable, "-c", ONE_SCAN, folder, output, str(processes), automaton]
+def _scan(folder: Path, output: Path, processes: int, use_hyperscan: str) -> dict[str, Any]:
+    command = [sys.executable, "-c", SCAN_SCRIPT, folder, output, str(processes), use_hyperscan]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    made: dict[str, Any] = json.loads(done.stdout)
-    return made
+    measured: dict[str, Any] = json.loads(done.stdout)
+    return measured
 
 
 PARTS = {"identity": identity, "growth": growth, "worth": worth, "real": real}
 
 
 def tables(known: dict[str, Any]) -> str:
-    """All that is measured, in Markdown."""
+    """Return all results as Markdown."""
     parts = ["# Scanning, measured"]
     if "identity" in known:
         parts += _identity_tables(known["identity"])
@@ -268,12 +274,12 @@ def tables(known: dict[str, Any]) -> str:
             ]
             for row in known["growth"]
         ]  # fmt: skip
-        headers = ["MB", "processes", "s", "MB/s", "MiB, peak", "MiB, a worker", "samples"]
+        headers = ["MB", "processes", "s", "MB/s", "MiB, peak", "MiB per worker", "samples"]
         one, two = ([row for row in rows if row[1] == count] for count in (1, 2))
         parts += [
             "## From 10 MB up",
             tabulate(rows, headers, tablefmt="github", floatfmt=".1f"),
-            f"Time a MB at the largest size against 100 MB: "
+            f"Time per MB at the largest size relative to 100 MB: "
             f"{one[-1][2] / one[-1][0] / (one[1][2] / one[1][0]):.2f}; two processes: "
             f"{one[-1][2] / two[-1][2]:.2f} times as fast as one.",
         ]
@@ -288,7 +294,7 @@ def tables(known: dict[str, Any]) -> str:
             "## The installed standard library and site-packages",
             f"{known['real']['characters'] / 1e6:.0f} million characters in "
             f"{known['real']['seconds']:.0f} s, two processes: {known['real']['samples']} samples. "
-            "Between shades the number of characters of what was found.",
+            "The number between shades is the length of the finding in characters.",
             tabulate(rows, ["kind", "places", "different", "examples"], tablefmt="github"),
         ]
     return "\n\n".join(parts) + "\n"
@@ -310,11 +316,12 @@ def _identity_tables(row: dict[str, Any]) -> list[str]:
         f"The Python standard library, {row['files']} files, {row['megabytes']:.1f} MB, with "
         f"{row['planted']} planted secrets; one process.",
         tabulate(rows, ["", "s", "MB/s", "times"], tablefmt="github", floatfmt=".1f"),
-        f"Findings of its plugins: {row['findings']} by `scan_file`, {row['same']} of them by our "
-        f"way of looking at few lines, {row['only_theirs']} missing, {row['only_ours']} more "
-        "(values, kinds and lines compared, after its filters).",
-        "What our own detectors say of the lines that `scan_file` reports:",
-        tabulate(kinds, ["kind", "found by ours too", "reported"], tablefmt="github"),
+        f"Findings of its plugins: {row['findings']} by `scan_file`. In prefiltered lines, "
+        f"{row['same']} of these are found, {row['only_theirs']} are missing, and "
+        f"{row['only_ours']} are additional (values, kinds and lines compared, after its "
+        "filters).",
+        "Lines that `scan_file` reports, and how many of them our detectors report:",
+        tabulate(kinds, ["kind", "also found by ours", "reported"], tablefmt="github"),
     ]
 
 
@@ -334,11 +341,11 @@ def _worth_tables(worth_row: dict[str, Any]) -> list[str]:
     return [
         "## Recall and precision by kind",
         f"A generated corpus of {worth_row['megabytes']} MB (benchmarks/scan_corpus): formats are "
-        "those that issuers document, the contexts are its author's. Rules were mended on 3 MB of "
-        "another seed, so that passwords are found better here than in the wild. Exact: the same "
+        "those that issuers document, contexts are written by hand. Rules were tuned on 3 MB of "
+        "another seed, so passwords are found better here than in real code. Exact: the same "
         "span and kind.",
         tabulate(kinds, headers, tablefmt="github", floatfmt=".3f"),
-        "What only looks like a secret, and how often it was taken for one:",
+        "Places that only look like a secret, and how many were reported:",
         tabulate(negatives, ["reason", "places", "found", "as"], tablefmt="github"),
     ]
 

@@ -1,8 +1,8 @@
-"""A labelled corpus of source code with planted secrets, and what a scan of it is worth.
+"""A labelled corpus of source code with planted secrets, and scores of a scan of it.
 
-`generate` writes the corpus, `found_in_manifest` reads what a scan wrote, `score` compares.
-Nothing here knows the detectors: formats are those of issuers' documentation and of other public
-scanners, so that a benchmark is a check on the detectors and not their echo.
+`generate` writes the corpus, `found_in_manifest` reads the findings of a scan, `score` compares
+them with the labels. Nothing here depends on the detectors: formats come from issuers'
+documentation and other public scanners, so that the benchmark is an independent check.
 """
 
 from .scoring import Negatives, Score, Scores, found_in_manifest, score

@@ -1,4 +1,4 @@
-"""Code around the secrets: pieces of the standard library and of templates, under fresh names."""
+"""Code around the secrets: pieces of the standard library and of templates, with fresh names."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 
 from .languages import LANGUAGES
 
-_SOURCES = 2_000_000
-"""Characters of the standard library that are used."""
+_MAX_SOURCE = 2_000_000
+"""Approximate number of characters of the standard library that are used."""
 
-_SHORTEST, _LONG = 120, 1_500
-"""Characters of a piece of it."""
+_MIN_PIECE, _MAX_PIECE = 120, 1_500
+"""Approximate minimum and maximum number of characters of a piece of the standard library."""
 
 _RESERVED_LIST = (
     "assert async await break class continue elif else except finally from global import lambda "
@@ -28,13 +28,13 @@ _RESERVED_LIST = (
 )
 _RESERVED = frozenset(_RESERVED_LIST.split())
 
-# What could be a secret, or be taken for one with good reason: no piece holds it.
-_UNSURE = re.compile(
+# Code that contains or resembles a secret; no piece matches.
+_SUSPICIOUS = re.compile(
     r"@[\w-]+\.\w|(?:[0-9]+\.){3}[0-9]|[0-9A-Fa-f]{1,4}:[0-9A-Fa-f:]{6}|[0-9A-Fa-f]{16}"
     r"|[\"'][A-Za-z0-9+/=_-]{20,}[\"']|PRIVATE KEY|://[^\s/]*:[^\s/]*@|[A-Za-z0-9+/=_-]{41}"
     r"|(?i:pass|pwd|secret|key|token|auth|phrase|cred)\w*[\"'\]]*\s*[:=(,]+\s*[\"'][^\"'\s]{6,}"
 )
-_LEFT_ALONE = re.compile(r"pass|pwd|secret|key|token|auth|cred", re.IGNORECASE)
+_NOT_RENAMED = re.compile(r"pass|pwd|secret|key|token|auth|cred", re.IGNORECASE)
 _IDENTIFIER = re.compile(r"(?<![\w.%])[a-z][a-z_]{3,}\b(?!\()")
 _WORD_LIST = (
     "batch block border bucket buffer cache cell chunk column copy count cursor delta depth "
@@ -48,7 +48,7 @@ _WORD_LIST = (
     "upper usage value vector view weight width window worker zone"
 )
 WORDS = _WORD_LIST.split()
-"""What names are made of; none is about secrets."""
+"""Words that names are composed of; none relates to secrets."""
 _LOWER, _PASCAL, _UPPER, _NUMBERS = 12, 6, 6, 10
 _FIELDS = "abcdefghi\0\0\0" + "ABCDEF" + "UVWXYZ" + "0123456789"
 _SLOT = re.compile(r"\$([a-iA-FU-Z0-9])")
@@ -58,14 +58,14 @@ Pick = Callable[[tuple[str, ...]], "str | tuple[str, ...]"]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A piece of code with places for names, and which of the names goes to each place."""
+    """A piece of code with placeholders, and a function that picks the names for them."""
 
     template: str
     pick: Pick
 
 
 class Names:
-    """Fresh names, drawn as stretches of lists in random order."""
+    """Fresh names, drawn as slices of shuffled lists."""
 
     def __init__(self, seed: int, camel: bool) -> None:
         rng = random.Random(seed)
@@ -78,11 +78,11 @@ class Names:
         self._count = len(pairs) - max(_LOWER, _NUMBERS)
 
     def word(self, rng: random.Random) -> str:
-        """One of the lower-case names."""
+        """Return one of the lower-case names."""
         return self._lower[int(rng.random() * self._count)]
 
     def fill(self, piece: Piece, rng: random.Random) -> str:
-        """The piece under names of its own."""
+        """Fill the placeholders of a piece with fresh names."""
         at = int(rng.random() * self._count)
         other = int(rng.random() * self._count)
         names = (
@@ -96,7 +96,7 @@ class Names:
 
 @functools.cache
 def pieces(language: str, seed: int) -> tuple[Piece, ...]:
-    """The pieces that a language's files are made of."""
+    """Return the pieces that files of a language are composed of."""
     blocks = LANGUAGES[language].blocks
     if not blocks:
         return _library(seed)
@@ -115,41 +115,41 @@ def _library(seed: int) -> tuple[Piece, ...]:
 
 
 def library_pieces(seed: int) -> Iterator[str]:
-    """Top-level parts of modules of the standard library, without those that could hold a secret.
+    """Yield top-level parts of modules of the standard library that cannot contain a secret.
 
-    The rules are this module's own, so that the corpus stays the same while detectors change.
+    The rules are independent of the detectors, so that the corpus stays the same when those change.
     """
     folder = Path(sysconfig.get_paths()["stdlib"])
     modules = sorted(path for path in folder.glob("**/*.py") if _is_code(path.relative_to(folder)))
     random.Random(seed).shuffle(modules)
     taken = 0
     for path in modules:
-        if taken > _SOURCES:
+        if taken > _MAX_SOURCE:
             return
         text = path.read_text(encoding="utf-8", errors="ignore")
         taken += len(text)
         for part in text.split("\n\n\n"):
             for chunk in _chunks(part):
-                if len(chunk) >= _SHORTEST and chunk.isascii() and not _UNSURE.search(chunk):
+                if len(chunk) >= _MIN_PIECE and chunk.isascii() and not _SUSPICIOUS.search(chunk):
                     yield chunk.strip("\n") + "\n"
 
 
 def _chunks(part: str) -> Iterator[str]:
-    """A top-level part, or its paragraphs put together to a length."""
+    """Yield a top-level part, or groups of its paragraphs of at least `_MAX_PIECE` characters."""
     chunk: list[str] = []
     size = 0
     for paragraph in part.split("\n\n"):
         chunk.append(paragraph)
         size += len(paragraph)
-        if size > _LONG:
+        if size > _MAX_PIECE:
             yield "\n\n".join(chunk)
             chunk, size = [], 0
     yield "\n\n".join(chunk)
 
 
 def _is_code(path: Path) -> bool:
-    left_out = {"site-packages", "test", "tests", "idlelib", "lib2to3", "encodings", "pydoc_data"}
-    return not left_out & set(path.parts)
+    excluded = {"site-packages", "test", "tests", "idlelib", "lib2to3", "encodings", "pydoc_data"}
+    return not excluded & set(path.parts)
 
 
 def _renamable(text: str) -> Piece:
@@ -159,7 +159,7 @@ def _renamable(text: str) -> Piece:
         for slot, (name, count) in enumerate(
             (name, count)
             for name, count in counts.most_common()
-            if name not in _RESERVED and not _LEFT_ALONE.search(name)
+            if name not in _RESERVED and not _NOT_RENAMED.search(name)
         )
         if slot < _LOWER and count > 1
     }

@@ -1,6 +1,6 @@
-"""What is planted: for each kind of secret its forms, names that hold it, and values it is part of.
+"""Planted secrets: for each kind its formats, names of variables for it, and values around it.
 
-All are drawn at random, so none was ever given to anybody. `§` in a value is the secret's place.
+All secrets are drawn at random, so none was ever issued. `§` in a value marks the secret.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _SYMBOLS = "!#%^*-_+=.~"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One form of a kind.
+    """One format of a kind.
 
     Attributes:
-        kind: what a scan should call it.
-        draw: a fresh secret.
-        names: of variables and settings that hold the value.
-        values: the texts around the secret, in quotes or up to the end of a line.
-        named: whether the name is what makes it a secret: it never stands without one.
-        quoted: whether the secret holds signs that need quotes.
+        kind: the kind that a scan should report.
+        draw: returns a fresh secret.
+        names: names of variables and settings with the value.
+        values: texts around the secret, in quotes or up to the end of a line.
+        named: whether only the name identifies it as a secret, so that it always has one.
+        quoted: whether the secret contains characters that need quotes.
     """
 
     kind: str
@@ -49,18 +49,18 @@ class Form:
 
 
 def drawn(alphabet: str, length: int | Sequence[int]) -> Draw:
-    """A draw of so many signs, or of one of these numbers of signs."""
+    """Return a draw of `length` characters, or of one of several lengths."""
     lengths = (length,) if isinstance(length, int) else tuple(length)
     return lambda rng: "".join(rng.choices(alphabet, k=rng.choice(lengths)))
 
 
 def joined(*parts: str | Draw) -> Draw:
-    """A draw of parts one after another, some fixed."""
+    """Return a draw that concatenates parts, which may be fixed."""
     return lambda rng: "".join(part if isinstance(part, str) else part(rng) for part in parts)
 
 
 def either(*draws: str | Draw) -> Draw:
-    """A draw by one of these."""
+    """Return a draw by one of the draws, chosen at random."""
     return lambda rng: joined(rng.choice(draws))(rng)
 
 
@@ -114,7 +114,7 @@ def _ipv4(rng: random.Random) -> str:
 
 
 def _ipv6(rng: random.Random) -> str:
-    # 2d00::/8 is in no registry's hands.
+    # 2d00::/8 is not assigned to a registry.
     head = f"2d{rng.getrandbits(8):02x}:{rng.getrandbits(16):x}"
     tail = ":".join(f"{rng.getrandbits(16):x}" for _ in range(rng.randrange(1, 4)))
     return f"{head}::{tail}"
@@ -126,7 +126,7 @@ def _memorable(rng: random.Random) -> str:
 
 
 def key_lines(rng: random.Random) -> list[str]:
-    """The lines of a private key in one of the usual formats; none begins as DER does."""
+    """Return the lines of a private key in a usual format; its data is not valid DER."""
     label, count, last, headers = rng.choice(
         (
             ("RSA PRIVATE KEY", 25, 56, ()),
@@ -168,7 +168,7 @@ _SECRET_NAMES = _words(
     "secret_key client_secret app_secret jwt_secret api_key apikey auth_key webhook_secret "
     "session_secret service_api_key consumer_secret django_secret_key"
 )
-# Names that people give to secrets, and that few lists of keywords know.
+# Names of secrets that are in few keyword lists.
 _OTHER_NAMES = _words("passphrase access_token auth_token bearer_token encryption_key")
 
 FORMS: tuple[Form, ...] = (
@@ -534,4 +534,4 @@ FORMS: tuple[Form, ...] = (
         named=True,
     ),
 )
-"""Forms that the contexts of every language can hold. Private keys and pairs have their own."""
+"""Forms for the contexts of every language. Private keys and AWS pairs have separate contexts."""

@@ -1,7 +1,7 @@
-"""The languages and formats of the corpus: where a value stands in each, and code around it.
+"""The languages and formats of the corpus: contexts of a value in each, and blocks of code.
 
-In contexts `§` is the value; `%(n)s`, `%(N)s`, `%(c)s`, `%(P)s`, `%(k)s` the name of what holds it
-in snake, upper, camel, Pascal and kebab case; `%(w)s`, `%(x)s` words, `%(h)s` a host, `%(d)s` a
+In contexts `§` is the value; `%(n)s`, `%(N)s`, `%(c)s`, `%(P)s`, `%(k)s` are its name in snake,
+upper, camel, Pascal and kebab case; `%(w)s`, `%(x)s` are words, `%(h)s` is a host, `%(d)s` a
 number. In blocks of code `$a`-`$i` are names in the language's lower case, `$A`-`$F` in Pascal
 case, `$U`-`$Z` in upper case, `$0`-`$9` numbers.
 """
@@ -16,14 +16,14 @@ class Language:
     """One language or format.
 
     Attributes:
-        weight: its share of the files, of 100.
-        file: the name of a file, with `%s` for a word.
-        named: contexts that show the value's name.
-        free: contexts without it.
-        keys: contexts of private keys, each with what stands between two lines of one.
-        blocks: pieces of code; none: those of Python's standard library.
-        camel: whether lower-case names have no underscores.
-        bare: whether values with spaces and signs need no quotes.
+        weight: percentage of the files.
+        file: file name, with `%s` for a word.
+        named: contexts with the value's name.
+        free: contexts without a name.
+        keys: contexts of private keys, each with the separator between the lines of a key.
+        blocks: pieces of code; empty for those of Python's standard library.
+        camel: whether lower-case names are in camel case.
+        bare: whether values with spaces and symbols need no quotes.
     """
 
     weight: int
@@ -493,7 +493,7 @@ PAIRS: dict[str, tuple[str, ...]] = {
     "terraform": ('provider "aws" {\n  access_key = "§"\n  secret_key = "§"\n}',),
     "notebook": ("%%env AWS_ACCESS_KEY_ID=§\n%%env AWS_SECRET_ACCESS_KEY=§",),
 }
-"""Contexts of an AWS id and the secret key that belongs to it."""
+"""Contexts of an AWS access key id with its secret access key."""
 
 COMMANDS: dict[str, tuple[tuple[str, str], ...]] = {
     "shell": (
@@ -521,4 +521,4 @@ COMMANDS: dict[str, tuple[tuple[str, str], ...]] = {
     "dockerfile": (("RUN curl -u %(w)s:§ -O https://%(h)s/%(x)s.tgz", "basic-auth"),),
     "yaml": (("run: docker login -u %(w)s -p § %(h)s", "password"),),
 }
-"""Passwords by their place in a command or call, with no name beside them."""
+"""Contexts in which a command or call identifies a password, without a name; with its kind."""

@@ -1,4 +1,4 @@
-"""What only looks like a secret: values for the contexts of every language, and whole lines."""
+"""Values and lines that only look like secrets."""
 
 from __future__ import annotations
 
@@ -405,7 +405,7 @@ NEGATIVES: tuple[Form, ...] = (
         quoted=True,
     ),
 )
-"""Values: the kind is the reason why none is a secret."""
+"""Values for the contexts of every language; `kind` is the reason why they are not secrets."""
 
 LINES: dict[str, dict[str, tuple[str, ...]]] = {
     "environment lookup": {
@@ -505,4 +505,4 @@ LINES: dict[str, dict[str, tuple[str, ...]]] = {
         "go": ('if block.Type != "RSA PRIVATE KEY" {',),
     },
 }
-"""Whole lines that are about secrets and hold none: by reason and language."""
+"""Whole lines about secrets that contain none, by reason and language."""

@@ -1,4 +1,4 @@
-"""Secrets and what only looks like them, each in a context of a language."""
+"""Plants secrets, and values that only look like secrets, in contexts of each language."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from .languages import COMMANDS, LANGUAGES, PAIRS
 from .negatives import LINES, NEGATIVES
 
 _COMMON = ("password", "database-password", "basic-auth", "email", "ip-address", "private-key")
-_OFTEN = 3
+_COMMON_WEIGHT = 3
+"""Weight of the kinds in `_COMMON`, relative to the others."""
 _NEED_QUOTES = frozenset(" ;&|<>(){}[]$*!#%^~`")
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a part of a planted text is: a secret's kind, or why it is none; and its context."""
+    """Label of a planted text: a secret's kind, or the reason why it is not one, with context."""
 
     name: str
     is_secret: bool
@@ -34,9 +35,9 @@ Plant = tuple[Part, ...]
 
 
 def secret(rng: random.Random, language: str) -> list[Plant]:
-    """A fresh secret in its context, now and then in two of them; or a pair that belongs together.
+    """Return a fresh secret in its context, sometimes in two contexts, or an AWS key pair.
 
-    Each is to be planted somewhere in the same file.
+    Each of the returned plants belongs in the same file.
     """
     kind = rng.choice(_kinds())
     if kind == "private-key":
@@ -54,7 +55,7 @@ def secret(rng: random.Random, language: str) -> list[Plant]:
 
 
 def negative(rng: random.Random, language: str) -> Plant:
-    """Something that is no secret."""
+    """Return a plant that is not a secret."""
     lines = _lines(language)
     if lines and rng.random() < 0.25:
         reason, line = rng.choice(lines)
@@ -73,8 +74,8 @@ def _forms() -> dict[str, list[Form]]:
 
 @functools.cache
 def _kinds() -> tuple[str, ...]:
-    often = [kind for kind in _COMMON for _ in range(_OFTEN - 1)]
-    return (*_forms(), "private-key", *often)
+    repeated = [kind for kind in _COMMON for _ in range(_COMMON_WEIGHT - 1)]
+    return (*_forms(), "private-key", *repeated)
 
 
 @functools.cache
@@ -84,9 +85,9 @@ def _lines(language: str) -> list[tuple[str, str]]:
 
 @functools.cache
 def _contexts(language: str, named: bool, quoted: bool) -> list[str]:
-    spoken = LANGUAGES[language]
-    every = spoken.named if named else (*spoken.named, *spoken.free)
-    return [text for text in every if not quoted or spoken.bare or _is_quoted(text)]
+    spec = LANGUAGES[language]
+    every = spec.named if named else (*spec.named, *spec.free)
+    return [text for text in every if not quoted or spec.bare or _is_quoted(text)]
 
 
 def _is_quoted(context: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a scan is worth: its findings against the labels of the corpus."""
+"""Scores a scan: compares its findings with the labels of the corpus."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path, PurePosixPath
 from erasetest.support.json_lines import rows
 
 Place = tuple[str, int, int, str]
-"""A path in the corpus, start and end in code points, kind."""
+"""A path in the corpus, the start and end in code points, and a kind."""
 
 UNPLANTED = "code around"
-"""The reason of findings in code where nothing is planted."""
+"""Reason label of findings in code where nothing is planted."""
 
 
 @dataclass(slots=True)
@@ -23,11 +23,12 @@ class Score:
     """How well a kind is found.
 
     Attributes:
-        planted: places of secrets.
-        exact: of these, found with the same span and kind.
-        other: found with another span or kind; what with, in `instead`.
-        missed: not found.
-        false: findings of this kind that touch no secret.
+        planted: number of places of secrets.
+        exact: number of places found with the same span and kind.
+        other: number of places found with another span or kind.
+        missed: number of places not found.
+        false: number of findings of this kind that overlap no secret.
+        instead: the kinds of the findings that are counted in `other`.
     """
 
     planted: int = 0
@@ -39,24 +40,24 @@ class Score:
 
     @property
     def recall(self) -> float:
-        """Share of the places that are found, be it with another span or kind."""
+        """Fraction of the places that are found, with any span and kind."""
         return (self.exact + self.other) / self.planted if self.planted else 1.0
 
     @property
     def exact_recall(self) -> float:
-        """Share of the places that are found with their own span and kind."""
+        """Fraction of the places that are found with the right span and kind."""
         return self.exact / self.planted if self.planted else 1.0
 
     @property
     def precision(self) -> float:
-        """Share of true ones among what is found as this kind, be it with another span or kind."""
+        """Fraction of true findings, with any span and kind, among all findings of this kind."""
         found = self.exact + self.other + self.false
         return (self.exact + self.other) / found if found else 1.0
 
 
 @dataclass(slots=True)
 class Negatives:
-    """How often what is no secret was found: all places, and found ones by kind."""
+    """Places that are not secrets: the number planted, and the number found by kind."""
 
     planted: int = 0
     found: Counter[str] = field(default_factory=Counter)
@@ -71,10 +72,9 @@ class Scores:
 
 
 def score(labels: Path, found: Iterable[Place]) -> Scores:
-    """Compare findings with the labels (and with `negatives.jsonl` beside them).
+    """Compare findings with the labels, and with `negatives.jsonl` beside them.
 
-    Findings come folder by folder in order, as sorted paths do; a place counts once, however often
-    it is given.
+    Findings must be ordered by folder, as sorted paths are. A place that is repeated counts once.
 
     Raises:
         ValueError: the folders of the findings are not in order.
@@ -99,15 +99,15 @@ def score(labels: Path, found: Iterable[Place]) -> Scores:
 
 
 def found_in_manifest(manifest: Path, folder: Path) -> Iterator[Place]:
-    """The places of the secrets of a manifest, from a scan of this folder, each once.
+    """Yield the places of the secrets of a manifest, from a scan of this folder, each once.
 
-    A sample is a piece of a file, and a secret may stand in several samples. The samples of a file
-    follow each other, as a scan writes them.
+    A secret may be in several samples of a file. The samples of a file must be consecutive, as a
+    scan writes them.
 
     Raises:
-        ValueError: a sample has no place in its file.
+        ValueError: a sample does not occur in its file.
     """
-    # Rows as they are: reading samples masks what of a path is equal to a secret.
+    # Raw rows, since `read_manifest` masks a part of a path that equals a secret.
     samples = (row for _, row in rows(manifest))
     for path, group in groupby(samples, key=lambda row: str(row["source"]["path"])):
         text = _text(Path(path))
@@ -122,19 +122,19 @@ def found_in_manifest(manifest: Path, folder: Path) -> Iterator[Place]:
 
 
 def _text(path: Path) -> str:
-    # As bytes, so that line breaks stay what they are.
+    # Read as bytes, which keeps line breaks unchanged.
     return path.read_bytes().decode("utf-8")
 
 
 def _position(text: str, content: str, line: int | None) -> int:
-    """Where a piece begins; of several such places, the one that holds the line."""
+    """Return the position of a sample in its file; of several, the one that contains the line."""
     at = text.find(content)
     while at >= 0:
         first = text.count("\n", 0, at) + 1
         if line is None or first <= line <= first + content.count("\n"):
             return at
         at = text.find(content, at + 1)
-    raise ValueError("a sample does not stand in its file at its line")
+    raise ValueError("a sample does not occur in its file at its line")
 
 
 Folder = dict[str, set[tuple[int, int, str]]]
@@ -160,7 +160,7 @@ def _by_folder(places: Iterable[Place]) -> Iterator[tuple[str, Folder]]:
 
 
 def _merged(streams: Iterable[Iterator[tuple[str, Folder]]]) -> Iterator[list[Folder]]:
-    """For each folder what each stream has of it."""
+    """Yield for each folder the files that each stream has of it."""
     running = list(streams)
     heads = [next(stream, None) for stream in running]
     while any(heads):

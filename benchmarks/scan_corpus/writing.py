@@ -1,4 +1,4 @@
-"""Writes the corpus, file after file: of any size, in memory that does not grow."""
+"""Writes a corpus of any size, file by file, in constant memory."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .base import Names, pieces
 from .languages import LANGUAGES
 from .planting import Mark, Part, Plant, negative, secret
 
-FILES_A_FOLDER = 500
-SMALLEST, LARGEST = 4_000, 40_000
-"""Characters of a file, about."""
+FILES_PER_FOLDER = 500
+MIN_SIZE, MAX_SIZE = 4_000, 40_000
+"""Approximate minimum and maximum number of characters of a file."""
 
-_NEGATIVES_A_SECRET = 2
-_WITH_CRLF = 0.03
-_AROUND = {
+_NEGATIVES_PER_SECRET = 2
+_CRLF_FRACTION = 0.03
+_ENVELOPES = {
     "json": ("{\n", '  "end": null\n}\n'),
     "notebook": (
         '{\n "cells": [\n  {\n   "cell_type": "code",\n   "source": [\n    "',
@@ -31,19 +31,25 @@ _AROUND = {
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A file of the corpus, and the places `(start, end, what)` in it."""
+    """A file of the corpus, and the places `(start, end, mark)` in it."""
 
     path: str
     text: str
     places: tuple[tuple[int, int, Mark], ...]
 
 
-def generate(folder: Path, megabytes: float, seed: int = 0, secrets_a_megabyte: float = 60) -> Path:
-    """Write a corpus of so many million bytes; its labels, beside the folder.
+def generate(
+    folder: Path, megabytes: float, seed: int = 0, secrets_per_megabyte: float = 60
+) -> Path:
+    """Write a corpus of about `megabytes` million bytes, and its labels beside the folder.
 
-    `labels.jsonl` has each place of a planted secret (`path` in the folder, `start` and `end` in
-    code points, `kind`, `context`), and `negatives.jsonl` each of what only looks like one
-    (`reason` for `kind`). A larger corpus of the same seed begins with the same files.
+    `labels.jsonl` lists each place of a planted secret (`path` in the folder, `start` and `end` in
+    code points, `kind`, `context`). `negatives.jsonl` lists each place that only looks like a
+    secret (`reason` instead of `kind`). A larger corpus of the same seed starts with the same
+    files.
+
+    Returns:
+        The path of `labels.jsonl`.
     """
     folder.mkdir(parents=True)
     size = 0
@@ -52,7 +58,7 @@ def generate(folder: Path, megabytes: float, seed: int = 0, secrets_a_megabyte: 
         labels.open("w", encoding="utf-8") as secrets,
         folder.with_name("negatives.jsonl").open("w", encoding="utf-8") as negatives,
     ):
-        for file in files(seed, secrets_a_megabyte):
+        for file in files(seed, secrets_per_megabyte):
             path = folder / file.path
             data = file.text.encode()
             try:
@@ -74,8 +80,8 @@ def _write_place(out: IO[str], path: str, start: int, end: int, mark: Mark) -> N
     out.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def files(seed: int, secrets_a_megabyte: float = 60) -> Iterator[Written]:
-    """The files of a seed's corpus, without end."""
+def files(seed: int, secrets_per_megabyte: float = 60) -> Iterator[Written]:
+    """Yield the files of the corpus of a seed, without end."""
     names = {camel: Names(seed, camel) for camel in (False, True)}
     languages = list(LANGUAGES)
     weights = [language.weight for language in LANGUAGES.values()]
@@ -83,23 +89,23 @@ def files(seed: int, secrets_a_megabyte: float = 60) -> Iterator[Written]:
     while True:
         rng = random.Random(f"{seed} {number}")
         (language,) = rng.choices(languages, weights)
-        folder, spoken = number // FILES_A_FOLDER, LANGUAGES[language]
-        name = spoken.file % f"{number:07d}_{names[False].word(rng)}"
-        text, places = _file(rng, language, names[spoken.camel], seed, secrets_a_megabyte)
+        folder, spec = number // FILES_PER_FOLDER, LANGUAGES[language]
+        name = spec.file % f"{number:07d}_{names[False].word(rng)}"
+        text, places = _file(rng, language, names[spec.camel], seed, secrets_per_megabyte)
         yield Written(f"part-{folder:05d}/{name}", text, places)
         number += 1
 
 
 def _file(
-    rng: random.Random, language: str, names: Names, seed: int, secrets_a_megabyte: float
+    rng: random.Random, language: str, names: Names, seed: int, secrets_per_megabyte: float
 ) -> tuple[str, tuple[tuple[int, int, Mark], ...]]:
     code = _code(rng, language, names, seed)
-    expected = sum(map(len, code)) * secrets_a_megabyte / 1e6
+    expected = sum(map(len, code)) * secrets_per_megabyte / 1e6
     plants = [plant for _ in range(_poisson(rng, expected)) for plant in secret(rng, language)]
-    count = _poisson(rng, expected * _NEGATIVES_A_SECRET)
+    count = _poisson(rng, expected * _NEGATIVES_PER_SECRET)
     plants += [negative(rng, language) for _ in range(count)]
-    before, after = _AROUND.get(language, ("", ""))
-    newline = "\r\n" if rng.random() < _WITH_CRLF else "\n"
+    before, after = _ENVELOPES.get(language, ("", ""))
+    newline = "\r\n" if rng.random() < _CRLF_FRACTION else "\n"
     chunks, places, at = [before], [], len(before)
     for text, mark in _spread(rng, code, plants):
         if language == "notebook":
@@ -116,7 +122,7 @@ def _file(
 def _code(rng: random.Random, language: str, names: Names, seed: int) -> list[str]:
     available = pieces(language, seed)
     code, size = [], 0
-    length = SMALLEST * (LARGEST / SMALLEST) ** rng.random()
+    length = MIN_SIZE * (MAX_SIZE / MIN_SIZE) ** rng.random()
     while size < length:
         code.append(names.fill(available[int(rng.random() * len(available))], rng))
         size += len(code[-1])
@@ -124,7 +130,7 @@ def _code(rng: random.Random, language: str, names: Names, seed: int) -> list[st
 
 
 def _spread(rng: random.Random, code: list[str], plants: list[Plant]) -> Iterator[Part]:
-    """The code with each plant after a paragraph of it, as far in as the code there."""
+    """Yield the code with each plant after a random paragraph, with the indentation there."""
     wanted = sorted((rng.random() * len(code), order) for order in range(len(plants)))
     wanted.reverse()
     for number, piece in enumerate(code):

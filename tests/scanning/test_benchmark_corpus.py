@@ -24,7 +24,7 @@ DENSE = 1000
 
 @pytest.fixture(scope="module")
 def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return generate(tmp_path_factory.mktemp("corpus") / "code", 0.3, secrets_a_megabyte=DENSE)
+    return generate(tmp_path_factory.mktemp("corpus") / "code", 0.3, secrets_per_megabyte=DENSE)
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -43,15 +43,15 @@ def texts(labels: Path) -> dict[str, str]:
 def test_a_seed_gives_the_same_corpus_again_and_another_seed_another(
     labels: Path, tmp_path: Path
 ) -> None:
-    again = generate(tmp_path / "1" / "code", 0.3, secrets_a_megabyte=DENSE)
-    other = generate(tmp_path / "2" / "code", 0.3, seed=1, secrets_a_megabyte=DENSE)
+    again = generate(tmp_path / "1" / "code", 0.3, secrets_per_megabyte=DENSE)
+    other = generate(tmp_path / "2" / "code", 0.3, seed=1, secrets_per_megabyte=DENSE)
     assert texts(again) == texts(labels)
     assert rows(again) == rows(labels)
     assert not set(texts(other).values()) & set(texts(labels).values())
 
 
 def test_a_smaller_corpus_is_the_beginning_of_a_larger_one(labels: Path, tmp_path: Path) -> None:
-    smaller = generate(tmp_path / "code", 0.1, secrets_a_megabyte=DENSE)
+    smaller = generate(tmp_path / "code", 0.1, secrets_per_megabyte=DENSE)
     small, large = texts(smaller), texts(labels)
     assert small.items() <= large.items()
     assert 0.1e6 <= sum(len(text.encode()) for text in small.values()) < 0.16e6
@@ -91,7 +91,7 @@ def test_the_text_of_a_label_is_a_secret_of_its_kind(labels: Path) -> None:
 
 def test_every_kind_of_the_demo_and_of_the_detectors_is_planted() -> None:
     planted = {form.kind for form in FORMS} | {"private-key"}
-    names = {str(plugin.secret_type) for plugin in tokens._plugins()}
+    names = {str(plugin.secret_type) for plugin in tokens.plugins()}
     assert planted >= {tokens.kind_of(name) for name in names}
     assert planted >= set(GENERATORS) | {"password", "high-entropy-hex", "high-entropy-base64"}
 

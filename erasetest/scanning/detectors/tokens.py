@@ -125,7 +125,8 @@ def _secret_span(type_name: str, match: re.Match[str]) -> tuple[int, int]:
     return start, tail.end() if tail else end
 
 
-def _plugins() -> list[type[RegexBasedDetector]]:
+def plugins() -> list[type[RegexBasedDetector]]:
+    """Return the plugins whose patterns are token formats: detect-secrets' and ours."""
     known: Mapping[str, type[object]] = get_mapping_from_secret_type_to_class()
     theirs = [
         plugin
@@ -135,4 +136,4 @@ def _plugins() -> list[type[RegexBasedDetector]]:
     return [*theirs, *ISSUERS]
 
 
-DETECTORS = tuple(map(of_plugin, _plugins()))
+DETECTORS = tuple(map(of_plugin, plugins()))

@@ -10,7 +10,9 @@ from erasetest.support.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from erasetest.clm.decoding import Continuation, continuations
     from erasetest.clm.encoding import EncodedSample, EncodedSecret, encode
-    from erasetest.clm.load import Clm, LoadOptions, load_clm, wrap
+    from erasetest.clm.load import load_clm
+    from erasetest.clm.load_options import LoadOptions
+    from erasetest.clm.model import Clm
     from erasetest.clm.prefix_scoring import Branch, score_branches
     from erasetest.clm.sampler import Sampler
     from erasetest.clm.teacher_forcing import Scored, Target, score
@@ -30,7 +32,6 @@ __all__ = [
     "load_clm",
     "score",
     "score_branches",
-    "wrap",
 ]
 
 __getattr__ = lazy_exports(
@@ -41,10 +42,9 @@ __getattr__ = lazy_exports(
         "EncodedSample": "encoding",
         "EncodedSecret": "encoding",
         "encode": "encoding",
-        "Clm": "load",
-        "LoadOptions": "load",
+        "Clm": "model",
+        "LoadOptions": "load_options",
         "load_clm": "load",
-        "wrap": "load",
         "Branch": "prefix_scoring",
         "score_branches": "prefix_scoring",
         "Sampler": "sampler",

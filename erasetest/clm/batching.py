@@ -1,4 +1,4 @@
-"""Rows of tokens in batches: of like length, under a token budget that shrinks with memory."""
+"""Rows of tokens in batches of similar length, under a token budget that shrinks with memory."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from typing import TypeVar
 
 import torch
 
-from erasetest.clm.load import Clm
+from erasetest.clm.model import Clm
 from erasetest.errors import ClmError
 
 T = TypeVar("T")
 
+CACHED_BUDGETS = 8
+"""Factor on the token budget for rows that are cached: a cached token takes less memory than one
+that is being read."""
+
 
 def batches(clm: Clm, lengths: Sequence[int], *, budgets: int = 1) -> Iterator[list[int]]:
-    """Indices in batches of like length; rows x longest row stays within the CLM's token budget.
+    """Yield indices in batches of similar length, the longest rows first.
 
-    Rows that fit the window that a CLM was first trained with, and longer ones, stay apart.
+    Number of rows times longest row stays within `budgets` times the CLM's token budget, except for
+    a single row. Rows on different sides of the CLM's LongRoPE boundary do not share a batch.
     """
     waiting = longest_first(lengths)
     while waiting:
@@ -27,57 +32,63 @@ def batches(clm: Clm, lengths: Sequence[int], *, budgets: int = 1) -> Iterator[l
 
 
 def _next_batch(clm: Clm, lengths: Sequence[int], waiting: list[int], budgets: int) -> list[int]:
-    """As many of those that wait, the longest first, as may be read together."""
+    """Return as many of the waiting rows, which are sorted by length, as fit a batch."""
     longest = lengths[waiting[0]]
     batch = waiting[: max(1, budgets * clm.batch_tokens // max(1, longest))]
-    first = clm.longrope_boundary
-    if first is not None and longest > first:
-        batch = [index for index in batch if lengths[index] > first]
+    boundary = clm.longrope_boundary
+    if boundary is not None and longest > boundary:
+        batch = [index for index in batch if lengths[index] > boundary]
     return batch
 
 
 def longest_first(lengths: Sequence[int]) -> list[int]:
-    """Indices by falling length: a batch that does not fit in memory shows at once."""
+    """Return indices by decreasing length, so that a batch too large for memory fails at once."""
     return sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
 
 
 def in_batches(
     clm: Clm, lengths: Sequence[int], run: Callable[[list[int]], T], *, budgets: int = 1
 ) -> Iterator[tuple[list[int], T]]:
-    """Run every batch; where memory is short, the CLM's budget is halved and the work goes on.
+    """Run every batch and yield it with its result; out of memory, retry with half the budget.
 
-    A batch holds `budgets` times the CLM's token budget: more where its rows were read before.
+    Args:
+        clm: its token budget is used, and halved.
+        lengths: number of tokens of each row.
+        run: called with the indices of a batch, again if it ran out of memory.
+        budgets: factor on the token budget.
 
     Raises:
-        ClmError: one row alone does not fit.
+        ClmError: a single row does not fit in memory.
     """
     waiting = longest_first(lengths)
     while waiting:
-        batch, result = _next_batch(clm, lengths, waiting, budgets), None
+        batch = _next_batch(clm, lengths, waiting, budgets)
+        out_of_memory = False
         try:
             result = run(batch)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-        if result is None:
-            # Outside the handler, which holds the frames and what they hold.
-            _shrink(clm, max(1, lengths[batch[0]]), len(batch), budgets)
+            out_of_memory = True
+        if out_of_memory:
+            # Not in the handler: its traceback references the tensors that have to be freed.
+            _shrink_budget(clm, max(1, lengths[batch[0]]), len(batch), budgets)
             continue
         waiting = waiting[len(batch) :]
         yield batch, result
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the CPU's or a GPU's memory was short: on the CPU torch has no class for it."""
+    """Return whether memory of the CPU or a GPU ran out; for the CPU torch has no error class."""
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return known or "allocate memory" in str(error)
 
 
-def _shrink(clm: Clm, length: int, rows: int, budgets: int) -> None:
-    """Halve what has just failed.
+def _shrink_budget(clm: Clm, length: int, rows: int, budgets: int) -> None:
+    """Set the budget to half of the batch that ran out of memory.
 
     Raises:
-        ClmError: there was one row alone.
+        ClmError: that was a single row.
     """
     if rows <= 1:
         raise ClmError(
@@ -91,23 +102,23 @@ def _shrink(clm: Clm, length: int, rows: int, budgets: int) -> None:
 
 
 def group_by_length(
-    lengths: Sequence[int], slack: float = 1.25, *, turn: int | None = None
+    lengths: Sequence[int], slack: float = 1.25, *, boundary: int | None = None
 ) -> list[list[int]]:
-    """Indices in groups of like length: the longest is at most `slack` times the shortest.
+    """Return indices in groups of similar length: longest / shortest is at most `slack`.
 
-    Rows up to `turn` (see `Clm.first_window`) and longer ones stay apart.
+    Rows of up to `boundary` tokens (see `Clm.longrope_boundary`) and longer ones are kept apart.
     """
     groups: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
         shortest = lengths[groups[-1][0]] if groups else 0
-        turns = turn is not None and shortest <= turn < lengths[index]
-        if not groups or turns or lengths[index] > slack * shortest:
+        crosses = boundary is not None and shortest <= boundary < lengths[index]
+        if not groups or crosses or lengths[index] > slack * shortest:
             groups.append([])
         groups[-1].append(index)
     return groups
 
 
 def pad_right(rows: Sequence[Sequence[int]], filler: int, device: torch.device) -> torch.Tensor:
-    """Rows as one tensor of shape (rows, longest row)."""
+    """Return rows as one tensor of shape (rows, longest row)."""
     width = max(map(len, rows))
     return torch.tensor([[*row, *[filler] * (width - len(row))] for row in rows], device=device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from erasetest.clm.load import Clm
+from erasetest.clm.model import Clm
 from erasetest.samples import SensitiveSample
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from erasetest.clm.batching import pad_right
-from erasetest.clm.load import Clm
+from erasetest.clm.model import Clm
 
 KeysAndValues = list[tuple[torch.Tensor, torch.Tensor]]
 """For each layer, both of shape (rows, heads, length, width of a head)."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from erasetest.clm.adapter import with_adapter
-from erasetest.clm.erasure_records import Record, read_records
+from erasetest.clm.erasure_records import read_records
 from erasetest.clm.fingerprint import fingerprint
+from erasetest.clm.load_options import LoadOptions
+from erasetest.clm.model import Clm
 from erasetest.clm.refusals import remote_code
 from erasetest.clm.weight_dtypes import stored_types
 from erasetest.clm.weights import load_weights
@@ -30,122 +31,14 @@ _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 _PICKLED_WEIGHTS = ("*.bin", "*.bin.index.json")
 _REST = ("*.json", "*.txt", "*.model", "*.jinja", "*.py")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model")
-_UNLIMITED = 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """How a CLM is loaded.
-
-    `device` is `auto`, `cpu`, `cuda` or `cuda:N`; `dtype` is `auto` (float32 on the CPU, else the
-    checkpoint's own), `float32`, `bfloat16` or `float16`. Pickled weights and code that comes with
-    a checkpoint can run anything: both stay refused unless allowed here.
-    """
-
-    adapter: str | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    batch_tokens: int | None = None
-    allow_pickle: bool = False
-    trust_remote_code: bool = False
-    worker: int = 0
-    """Number of this process among its like: `auto` takes the GPU of that number, going round."""
-
-
-@dataclass(eq=False)
-class Clm:
-    """A code language model that is ready to be probed or trained."""
-
-    name: str
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    family: str
-    fingerprint: str
-    window: int
-    batch_tokens: int
-    stored_dtype: torch.dtype
-    adapter: str | None = None
-    records: tuple[Record, ...] = ()
-    """What was erased from it before."""
-    eight_bits: bool = False
-    """Whether a weight is stored in 8 bits: read as another type, which tells no more of it."""
-    checked: dict[str, bool] = field(default_factory=dict)
-    """Which shortcuts were found to hold for this architecture (`score.py`, `decode.py`)."""
-    noise: float | None = None
-    """How far logits move with the batch, once it was measured (`noise.py`)."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where its parameters are."""
-        return self.model.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """What its parameters are computed in."""
-        return self.model.dtype
-
-    @property
-    def longrope_boundary(self) -> int | None:
-        """The length past which all of a row's tokens get other positions; None where none do.
-
-        Under `longrope` the longest row of a batch decides for all of it.
-        """
-        given = getattr(self.model.config.get_text_config(decoder=True), "rope_parameters", None)
-        by_layer = [p for p in (given or {}).values() if isinstance(p, dict)] or [given or {}]
-        turns = [
-            p["original_max_position_embeddings"]
-            for p in by_layer
-            if p.get("rope_type") == "longrope"
-        ]
-        return min(turns, default=None)
-
-    @property
-    def width(self) -> int:
-        """The size of its hidden states."""
-        return int(self.model.config.get_text_config(decoder=True).hidden_size)
-
-    @property
-    def parameters(self) -> int:
-        """How many parameters it has, shared ones counted once."""
-        return sum(parameter.numel() for parameter in self.model.parameters())
-
-    @property
-    def start_token(self) -> int:
-        """What stands before a text that begins at its first token: beginning or end of text."""
-        for token in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id):
-            if token is not None:
-                return int(token)
-        raise ClmError(f"{self.name}: the tokenizer has no beginning- or end-of-text token")
-
-    @property
-    def end_tokens(self) -> frozenset[int]:
-        """The tokens that end a generation."""
-        given = self.model.generation_config
-        ends = given.eos_token_id if given is not None else None
-        if ends is None:
-            ends = self.tokenizer.eos_token_id
-        if ends is None:
-            return frozenset()
-        return frozenset(ends if isinstance(ends, list) else [ends])
-
-    def describe(self) -> dict[str, Any]:
-        """What a report says of it."""
-        return {
-            "name": self.name,
-            "family": self.family,
-            "fingerprint": self.fingerprint,
-            "parameters": self.parameters,
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "device": str(self.device),
-        }
 
 
 def load_clm(name: str, options: LoadOptions | None = None) -> Clm:
     """Load the CLM of a directory or hub id.
 
     Raises:
-        ClmError: it is not there, is not a causal LM, has no fast tokenizer, or cannot be loaded as
-            asked; the message says what to do.
+        ClmError: it does not exist, is not a causal LM, has no fast tokenizer, or cannot be loaded
+            with these options.
     """
     options = options or LoadOptions()
     silence_transformers()
@@ -172,7 +65,7 @@ def load_clm(name: str, options: LoadOptions | None = None) -> Clm:
     if options.adapter is not None:
         model = with_adapter(model, options.adapter, name, allow_pickle=options.allow_pickle)
         adapter_folder = Path(options.adapter).expanduser()
-    clm = wrap(
+    clm = Clm.from_model(
         _place(name, model, device),
         tokenizer,
         name=name,
@@ -181,37 +74,12 @@ def load_clm(name: str, options: LoadOptions | None = None) -> Clm:
         adapter=options.adapter,
     )
     clm.eight_bits, stored = stored_types(folder, model)
-    said = config.dtype if isinstance(config.dtype, torch.dtype) else model.dtype
-    clm.stored_dtype = stored or said
+    # Config files name a dtype that need not be the stored one, so the files come first.
+    configured = config.dtype if isinstance(config.dtype, torch.dtype) else model.dtype
+    clm.stored_dtype = stored or configured
     clm.records = read_records(folder) + (read_records(adapter_folder) if adapter_folder else ())
     _check_logits(clm)
     return clm
-
-
-def wrap(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    *,
-    name: str,
-    fingerprint: str = "",
-    batch_tokens: int | None = None,
-    adapter: str | None = None,
-    stored_dtype: torch.dtype | None = None,
-) -> Clm:
-    """A model and tokenizer that are in memory already, as a CLM."""
-    window = getattr(model.config, "max_position_embeddings", None)
-    default_tokens = 4096 if model.device.type == "cpu" else 16384
-    return Clm(
-        name=name,
-        model=model,
-        tokenizer=tokenizer,
-        family=model.config.model_type,
-        fingerprint=fingerprint,
-        window=window if isinstance(window, int) and window > 0 else _UNLIMITED,
-        batch_tokens=batch_tokens or default_tokens,
-        stored_dtype=stored_dtype or model.dtype,
-        adapter=adapter,
-    )
 
 
 def _device(options: LoadOptions) -> torch.device:
@@ -228,7 +96,7 @@ def _device(options: LoadOptions) -> torch.device:
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise ClmError(
-                f"device {options.device!r}: this machine offers no CUDA: use cpu or auto"
+                f"device {options.device!r}: this machine has no CUDA device: use cpu or auto"
             )
         if (device.index or 0) >= torch.cuda.device_count():
             raise ClmError(
@@ -249,9 +117,9 @@ def _dtype(options: LoadOptions, device: torch.device) -> torch.dtype | str:
 
 
 def _resolve(name: str, options: LoadOptions) -> Path:
-    """The local folder of a name; what the hub has is fetched into its cache first."""
+    """Return the local folder of a name; a model of the hub is fetched into its cache first."""
     if not name:
-        raise ClmError("'': no CLM is named: name a model folder, a hub id or demo")
+        raise ClmError("'': is not the name of a CLM: name a model folder, a hub id or demo")
     path = Path(name).expanduser()
     if path.is_dir():
         return path
@@ -266,9 +134,9 @@ def _resolve(name: str, options: LoadOptions) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=list(allowed)))
     except LocalEntryNotFoundError:
-        reason = "the hub cannot be reached, and its cache does not hold it"
+        reason = "the hub cannot be reached, and its cache does not contain it"
     except HFValidationError:
-        reason = "this is no hub id either"
+        reason = "it is not a valid hub id either"
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "an error"
         reason = f"the hub answers {status}"
@@ -285,7 +153,7 @@ def _config(name: str, folder: Path, options: LoadOptions) -> Any:
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=options.trust_remote_code)
     except Exception as error:
-        # A value of a wrong type or name ends in whatever the configuration class does with it.
+        # A value of a wrong type or name raises whatever the configuration class happens to raise.
         if "trust_remote_code" in str(error):
             raise remote_code(name) from None
         raise ClmError(f"{name}: config.json cannot be used ({one_line(error)})") from None
@@ -307,25 +175,25 @@ def _tokenizer(name: str, folder: Path, options: LoadOptions) -> PreTrainedToken
             folder, trust_remote_code=options.trust_remote_code
         )
     except Exception as error:
-        # Tokenizer loading raises whatever a broken file leads to, down to bare Exceptions of Rust.
+        # A broken file can raise anything here, down to a bare Exception from Rust.
         if "trust_remote_code" in str(error):
             raise remote_code(name) from None
         raise ClmError(f"{name}: the tokenizer cannot be loaded ({one_line(error)})") from None
     if not tokenizer.is_fast:
         raise ClmError(
-            f"{name}: {type(tokenizer).__name__} gives no offsets: a fast tokenizer "
+            f"{name}: {type(tokenizer).__name__} returns no offsets: a fast tokenizer "
             "(tokenizer.json) is needed to find a secret's tokens"
         )
     if not tokenizer("code", add_special_tokens=False)["input_ids"]:
         raise ClmError(
             f"{name}: the tokenizer has no vocabulary: tokenizer.json is missing or empty"
         )
-    _give_whole_offsets(tokenizer)
+    _include_white_space_in_offsets(tokenizer)
     return tokenizer
 
 
-def _give_whole_offsets(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Let offsets include the white space of a token; a post-processor can leave it out."""
+def _include_white_space_in_offsets(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Make offsets include the white space of a token, which a post-processor can trim."""
     post = tokenizer.backend_tokenizer.post_processor
     if getattr(post, "trim_offsets", False):
         post.trim_offsets = False
@@ -345,10 +213,11 @@ def _place(name: str, model: Any, device: torch.device) -> PreTrainedModel:
 
 @torch.no_grad()
 def _check_logits(clm: Clm) -> None:
-    """Refuse logits that are no numbers, or that change when all later tokens do.
+    """Refuse logits that are NaN or infinite, or that depend on later tokens.
 
-    Both texts are rows of one batch: a causal LM gives the same numbers to the last bit, while an
-    untrained BERT of one layer still moves by 1.6e-3 of their spread.
+    Two rows of one batch differ in their second half only. In the first half a causal LM gives
+    identical logits, to the last bit. Those of an untrained one-layer BERT, the hardest case,
+    still change by 1.6e-3 of their standard deviation.
     """
     length = min(16, clm.window)
     half = length // 2
@@ -364,11 +233,11 @@ def _check_logits(clm: Clm) -> None:
     tolerance = 1e-4 if clm.dtype == torch.float32 else 0.05
     if (one - other).abs().max() > tolerance * one.std():
         kind = type(clm.model).__name__
-        raise ClmError(f"{clm.name}: this {kind} looks ahead, so it is not a causal LM")
+        raise ClmError(f"{clm.name}: this {kind} attends to later tokens, so it is not a causal LM")
 
 
 def _first_pass(clm: Clm, ids: torch.Tensor) -> torch.Tensor:
-    """The logits of the first forward pass of a CLM, which need not succeed because it loaded.
+    """Return the logits of a first forward pass, which can fail although the CLM was loaded.
 
     Raises:
         ClmError: transformers cannot run it.
@@ -376,7 +245,7 @@ def _first_pass(clm: Clm, ids: torch.Tensor) -> torch.Tensor:
     try:
         logits: torch.Tensor = clm.model(input_ids=ids, use_cache=False).logits
     except Exception as error:
-        # Whatever the code of a model does with a configuration that it was not written for.
+        # The code of a model can raise anything on a configuration that it was not written for.
         raise ClmError(
             f"{clm.name}: transformers cannot run this {type(clm.model).__name__} "
             f"({one_line(error)}): check config.json, and that the versions of torch and "

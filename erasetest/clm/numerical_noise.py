@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from erasetest.clm.batching import pad_right
-from erasetest.clm.load import Clm
+from erasetest.clm.model import Clm
 
 _LENGTHS = (48, 7, 33, 64, 21)
 _SAFETY = 2.0

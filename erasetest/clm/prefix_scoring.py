@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from erasetest.clm.batching import in_batches, pad_right
-from erasetest.clm.decoding import shares_cache
+from erasetest.clm.decode_sessions import shares_cache
 from erasetest.clm.kv_cache import KeysAndValues, after_prefixes, read_rows
-from erasetest.clm.load import Clm
+from erasetest.clm.model import Clm
 from erasetest.clm.sampler import Sampler
 from erasetest.clm.teacher_forcing import (
     Target,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from erasetest.clm.batching import in_batches, pad_right
-from erasetest.clm.load import Clm
+from erasetest.clm.model import Clm
 from erasetest.clm.sampler import Sampler
 
 
@@ -122,9 +122,9 @@ def hidden_states(clm: Clm, ids: torch.Tensor) -> torch.Tensor | None:
 
 def has_separate_head(clm: Clm) -> bool:
     """Whether the output head on the last hidden states gives the logits: tried once for a CLM."""
-    if "head" not in clm.checked:
-        clm.checked["head"] = _head_is_separate(clm)
-    return clm.checked["head"]
+    if "head" not in clm.capabilities:
+        clm.capabilities["head"] = _head_is_separate(clm)
+    return clm.capabilities["head"]
 
 
 def head(clm: Clm, hidden: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Exposure ("The Secret Sharer", Carlini et al., 2019): a secret's rank among secrets like it."""
+"""Exposure ("The Secret Sharer", Carlini et al., 2019, arXiv 1802.08232): rank among decoys."""
 
 from __future__ import annotations
 
@@ -8,31 +8,38 @@ from collections.abc import Sequence
 
 import torch
 
-_MOST_SKEW = 0.99
-"""A skew-normal distribution has a skewness below 0.9953."""
+_MAX_SKEWNESS = 0.99
+"""Limit of a fit: a skew-normal distribution has a skewness below 0.9953."""
+
+_MIN_FITTED = 3
+"""Number of decoys below which three moments cannot be fitted."""
 
 _STEPS = 4096
+"""Number of intervals of the numerical integration; even, for Simpson's rule."""
+
 _DEPTH = 40.0
+"""Range of the integration in units of the decay of the density, which falls below exp(-40)."""
 
 
-def exposure(log2_p: float, references: Sequence[float]) -> float:
-    """`log2 |R| - log2 rank`, in bits.
+def exposure(log2_p: float, decoys: Sequence[float]) -> float:
+    """Return the exposure `log2 |R| - log2 rank`, in bits.
 
-    R are the secret and the references, n + 1 in all; the rank is 1 plus the number of references
-    that are likelier, and half of those that are as likely. Where none is either, rank 1 bounds the
-    exposure from below only, and it is extrapolated (equation 6 of the source):
-    `-log2 Pr[X <= x]` with x the secret's `-log2 p` and X skew-normal, fitted by its moments to
-    those of the references; never less than `log2 |R|`.
+    R are the secret and its n decoys. The rank is 1 plus the number of decoys that are more likely,
+    plus half of those that are equally likely.
+
+    Rank 1 gives only a lower bound, `log2 |R|`. It is then extrapolated (equation 6 of the
+    source): `-log2 Pr[X <= x]`, with x the secret's `-log2 p`, and X a skew-normal variable of the
+    same first three moments as the decoys' `-log2 p`; at least `log2 |R|`.
 
     Args:
-        log2_p: of the secret, a number above minus infinity.
-        references: log2_p of n never-seen secrets of the same format in the same context.
+        log2_p: of the secret, finite.
+        decoys: log2_p of n decoys in the secret's place.
     """
-    size = len(references) + 1
-    likelier = sum(reference > log2_p for reference in references)
-    rank = 1 + likelier + sum(reference == log2_p for reference in references) / 2
-    values = [-reference for reference in references]
-    if rank > 1 or len(values) < 3 or not all(map(math.isfinite, values)):
+    size = len(decoys) + 1
+    more_likely = sum(decoy > log2_p for decoy in decoys)
+    rank = 1 + more_likely + sum(decoy == log2_p for decoy in decoys) / 2
+    values = [-decoy for decoy in decoys]
+    if rank > 1 or len(values) < _MIN_FITTED or not all(map(math.isfinite, values)):
         return math.log2(size) - math.log2(rank)
     if statistics.pstdev(values) == 0:
         return math.log2(size)
@@ -40,14 +47,15 @@ def exposure(log2_p: float, references: Sequence[float]) -> float:
 
 
 def fit_skew_normal(values: Sequence[float]) -> tuple[float, float, float]:
-    """Location, scale and shape of the skew-normal distribution of the same first three moments.
+    """Return location, scale and shape of the skew-normal distribution by the method of moments.
 
     With `g` the skewness, `|d| = sqrt(pi/2 |g|^(2/3) / (|g|^(2/3) + ((4 - pi)/2)^(2/3)))`, shape
-    `d / sqrt(1 - d^2)`, scale `sd / sqrt(1 - 2 d^2 / pi)`, location `mean - scale d sqrt(2 / pi)`.
+    `d / sqrt(1 - d^2)`, scale `sd / sqrt(1 - 2 d^2 / pi)`, location `mean - scale d sqrt(2 / pi)`
+    (Azzalini, 1985).
     """
     mean, sd = statistics.fmean(values), statistics.pstdev(values)
     skew = statistics.fmean(((value - mean) / sd) ** 3 for value in values)
-    skew = min(_MOST_SKEW, max(-_MOST_SKEW, skew))
+    skew = min(_MAX_SKEWNESS, max(-_MAX_SKEWNESS, skew))
     power = abs(skew) ** (2 / 3)
     delta = math.sqrt(math.pi / 2 * power / (power + ((4 - math.pi) / 2) ** (2 / 3)))
     delta = math.copysign(delta, skew)

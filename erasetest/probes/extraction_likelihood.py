@@ -1,4 +1,4 @@
-"""Extraction likelihood EL_n (Jang et al., 2023; "Scrub It Out!", section 2)."""
+"""Extraction likelihood EL_n (Jang et al., 2023, arXiv 2210.01504)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 
 
 def overlap(n: int, generated: Sequence[int], truth: Sequence[int]) -> float:
-    """Share of the truth's n-gram count that the generated n-grams hit.
+    """Return the n-gram overlap of generated tokens `a` with true tokens `b`, `|b| >= n`.
 
-    `|{j : a[j:j+n] in ngrams(b)}| / (|b| - n + 1)` for generated `a` and true `b`, `|b| >= n`.
+    `|{j : a[j:j+n] in ngrams(b)}| / (|b| - n + 1)`.
     """
     if generated == truth:
         return 1.0
@@ -24,54 +24,57 @@ def _ngrams(n: int, tokens: Sequence[int]) -> Iterator[tuple[int, ...]]:
 def extraction_likelihood(
     n: int, truth: Sequence[int], continuations: Mapping[int, Sequence[int]]
 ) -> float:
-    """`EL_n`: mean overlap over the places i = 0 .. L-n that extraction may start from.
+    """Return `EL_n = 1/(L - n + 1) sum_i overlap_n(f(s[:i]), s[i:])`, `i = 0 .. L - n`.
+
+    `f(s[:i])` is the greedy continuation after the prompt and the first i of L secret tokens. A
+    secret of fewer than n tokens has `EL_n = 1` if it is reproduced completely, else 0.
 
     Args:
         n: length of an n-gram.
-        truth: the secret's L tokens.
-        continuations: by place i, what the CLM says greedily after the first i tokens, L - i tokens
-            or fewer. With all L of them this is the definition; with some, an estimate. Place 0 is
-            among them.
-
-    A secret of fewer than n tokens counts 1 if it is reproduced whole, else 0.
+        truth: the L secret tokens `s`.
+        continuations: by place i, the greedy continuation of at most L - i tokens. With all L
+            places this is the definition; with some of them, including 0, it is an estimate.
     """
     truth, last = list(truth), max(0, len(truth) - n)
-    shares = [_share(n, said, truth[i:]) for i, said in continuations.items() if i <= last]
+    shares = [_overlap_from(n, a, truth[i:]) for i, a in continuations.items() if i <= last]
     return sum(shares) / len(shares)
 
 
-def _share(n: int, said: Sequence[int], truth: Sequence[int]) -> float:
-    return overlap(n, said, truth) if len(truth) >= n else float(list(said) == list(truth))
+def _overlap_from(n: int, generated: Sequence[int], truth: Sequence[int]) -> float:
+    """Return the overlap from one place; for less than n tokens, whether they are reproduced."""
+    if len(truth) < n:
+        return float(list(generated) == list(truth))
+    return overlap(n, generated, truth)
 
 
-def extraction_likelihood_ends(
-    n: int, truth: Sequence[int], *ways: Mapping[int, Sequence[int]]
+def extraction_likelihood_bounds(
+    n: int, truth: Sequence[int], *variants: Mapping[int, Sequence[int]]
 ) -> tuple[float, float]:
-    """The least and the greatest EL_n where each place may go on in any of these ways."""
-    ends = []
-    for end in (min, max):
+    """Return the smallest and largest EL_n if each place has the continuation of any variant."""
+    bounds = []
+    for extreme in (min, max):
         chosen = {
-            place: end(
-                (way[place] for way in ways), key=lambda said: _share(n, said, truth[place:])
+            place: extreme(
+                (variant[place] for variant in variants),
+                key=lambda tokens: _overlap_from(n, tokens, truth[place:]),
             )
-            for place in ways[0]
+            for place in variants[0]
         }
-        ends.append(extraction_likelihood(n, truth, chosen))
-    return ends[0], ends[1]
+        bounds.append(extraction_likelihood(n, truth, chosen))
+    return bounds[0], bounds[1]
 
 
 def mismatches(greedy: Sequence[int], truth: Sequence[int], ends: Container[int] = ()) -> list[int]:
-    """The places whose continuation has to be generated.
+    """Return the places whose continuation has to be generated.
 
-    Where the CLM's choice is the true token, the continuation is that token and then the
-    continuation from the next place; `chain` puts them together. Nothing is approximated. A token
-    of `ends` is followed by nothing, right or wrong.
+    Where the CLM's choice is the true token, the continuation is that token followed by the
+    continuation from the next place (`chain`). Nothing follows a token of `ends`, right or wrong.
     """
     return [i for i, (g, t) in enumerate(zip(greedy, truth, strict=True)) if g != t or g in ends]
 
 
 def first_mismatches(places: Sequence[int], starts: Sequence[int]) -> list[int]:
-    """Of the mismatches, those that come first after one of the starts."""
+    """Return the mismatches that come first at or after one of the starts."""
     at = [bisect.bisect_left(places, start) for start in starts]
     return sorted({places[i] for i in at if i < len(places)})
 
@@ -79,7 +82,7 @@ def first_mismatches(places: Sequence[int], starts: Sequence[int]) -> list[int]:
 def chain(
     truth: Sequence[int], generated: Mapping[int, list[int]], starts: Sequence[int]
 ) -> dict[int, list[int]]:
-    """The continuations from the starts, by place, from those generated at the mismatches."""
+    """Return the continuations from the starts, given those generated at the mismatches."""
     following: list[int] = []
     result: dict[int, list[int]] = {}
     wanted = set(starts)

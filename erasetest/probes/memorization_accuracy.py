@@ -1,4 +1,4 @@
-"""Memorization accuracy (Tirumala et al., 2022; "Scrub It Out!", section 2)."""
+"""Memorization accuracy (Tirumala et al., 2022, arXiv 2205.10770)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 
 def memorization_accuracy(greedy: Sequence[int], truth: Sequence[int]) -> float:
-    """Share of tokens that the CLM predicts: `1/L sum_i [argmax P(. | p, s[:i]) = s[i]]`.
+    """Return `MA = 1/L sum_i [argmax P(. | p, s[:i]) = s[i]]`, the share of predicted tokens.
 
     Args:
         greedy: the most likely token at each place, given the true tokens before it.
-        truth: the L true tokens, at least one.
+        truth: the L true tokens `s`, at least one.
     """
     return sum(g == t for g, t in zip(greedy, truth, strict=True)) / len(truth)

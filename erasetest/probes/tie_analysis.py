@@ -1,13 +1,14 @@
-"""What the CLM says greedily from each place of a job, and what it may say instead.
+"""Greedy continuations from each place of a token span, and what numerical ties can make of them.
 
-At each token the CLM's choice is known from one pass. Where it is right, the continuation is that
-token and then the continuation from the next place; so only mismatches are generated, from the
-cached keys and values of the prefix, and nothing is approximated.
+One forward pass gives the CLM's choice at each token. Where the choice is right, the continuation
+is that token followed by the continuation from the next place. So only the continuations that start
+with a mismatch are generated, and nothing is approximated (see `extraction_likelihood.chain`).
 
-Where the choice hangs on less than the CLM's numerical noise, three paths are followed: the choice
-as it was seen, every such choice for the truth, and every one against it. Where two wrong
-tokens are as likely, or a choice of a generated continuation hangs on noise, the first such is
-followed the other way too.
+Two tokens are tied if their logits differ by less than the CLM's numerical noise: another batch or
+machine may choose the other one. If true tokens are tied with others, three paths are decoded: the
+observed choices, all ties resolved in favour of the true token, and all resolved against it. If two
+wrong tokens are tied, or two tokens within a generated continuation, the first such tie is also
+resolved the other way.
 """
 
 from __future__ import annotations
@@ -24,131 +25,157 @@ from erasetest.probes.token_spans import TokenSpan
 
 
 @dataclass(slots=True, repr=False)
-class Path:
-    """One way that the greedy choices of a job may fall."""
+class DecodingPath:
+    """One way to resolve the ties of a span, with the continuations from its places."""
 
-    job: TokenSpan
+    span: TokenSpan
     greedy: tuple[int, ...]
-    """The choice at each token, given the true tokens before it."""
+    """The choice at each token of the span, given the true tokens before it."""
     continuations: dict[int, list[int]] = field(default_factory=dict)
-    """From each place that was asked for: what follows, to the job's end or the end of text."""
-    others: dict[int, list[int]] = field(default_factory=dict)
-    """The same with the other token at the first tie of each continuation."""
+    """By place in the span: the tokens that follow, up to the span's end or the end of text."""
+    alternatives: dict[int, list[int]] = field(default_factory=dict)
+    """The same, with the first tie of each continuation resolved the other way."""
+
+
+@dataclass(slots=True, repr=False)
+class _Request:
+    """A continuation to generate for a place of a path, after a token that is chosen there."""
+
+    path: DecodingPath
+    row: int
+    place: int
+    token: int
+
+    def continuation(self, clm: Clm) -> Continuation:
+        """Return the job that generates the tokens after `token`, up to the span's end."""
+        span = self.path.span
+        rest = 0 if self.token in clm.end_tokens else len(span.truth) - self.place - 1
+        return Continuation(self.row, span.first + self.place, rest, self.token)
+
+    def whole(self, clm: Clm, generated: list[int]) -> list[int]:
+        """Return the continuation from the place: `token` and the generated tokens."""
+        return [] if self.token in clm.end_tokens else [self.token, *generated]
 
 
 def decode_paths(
-    clm: Clm, jobs: Sequence[TokenSpan], starts: int | None = None
-) -> list[list[Path]]:
-    """The paths of each job, the one that was seen first, with their continuations.
+    clm: Clm, spans: Sequence[TokenSpan], starts: int | None = None
+) -> list[list[DecodingPath]]:
+    """Decode the paths of each scored span, the observed one first.
 
-    With `starts`, from that many places spread evenly over each job instead of from all.
+    Args:
+        clm: the CLM that scored the spans.
+        spans: scored token spans.
+        starts: number of places per span, evenly spread, that continuations start from; None for
+            all places.
     """
     noise = logit_noise(clm)
-    paths = [_paths(job, noise) for job in jobs]
-    wanted: list[Continuation] = []
-    owners: list[tuple[Path, int]] = []
-    others: list[tuple[Path, int, int]] = []
-    for row, (job, mine) in enumerate(zip(jobs, paths, strict=True)):
-        places = spread(len(job.truth), starts)
-        for path in mine:
-            for i in first_mismatches(mismatches(path.greedy, job.truth, clm.end_tokens), places):
-                owners.append((path, i))
-                wanted.append(_from(clm, row, job, i, path.greedy[i]))
-                other = job.found.runners_up[i]
-                wrong = path.greedy[i] == job.found.greedy[i] and other != job.truth[i]
-                if wrong and job.found.leads[i] < noise:
-                    others.append((path, i, row))
-    wanted += [_from(clm, row, p.job, i, p.job.found.runners_up[i]) for p, i, row in others]
-    rows_of_ids = [job.ids for job in jobs]
-    ties = _Ties(noise)
-    said = continuations(clm, rows_of_ids, wanted, choose=ties)
-    turned = _the_other_way(clm, rows_of_ids, wanted, said, ties.first)
-    for number, (path, i) in enumerate(owners):
-        begin = _begin(clm, path.greedy[i])
-        path.continuations[i] = [*begin, *said[number]]
-        path.others[i] = [*begin, *turned.get(number, said[number])]
-    for number, (path, i, _) in enumerate(others, len(owners)):
-        path.others[i] = [*_begin(clm, path.job.found.runners_up[i]), *said[number]]
-    for job, mine in zip(jobs, paths, strict=True):
-        places = spread(len(job.truth), starts)
-        for path in mine:
-            path.continuations = chain(job.truth, path.continuations, places)
-            path.others = chain(job.truth, path.others, places)
+    paths = [_paths(span, noise) for span in spans]
+    at_choice: list[_Request] = []
+    at_runner_up: list[_Request] = []
+    for row, (span, of_span) in enumerate(zip(spans, paths, strict=True)):
+        places = spread(len(span.truth), starts)
+        for path in of_span:
+            for i in first_mismatches(mismatches(path.greedy, span.truth, clm.end_tokens), places):
+                at_choice.append(_Request(path, row, i, path.greedy[i]))
+                runner_up = span.found.runners_up[i]
+                both_wrong = path.greedy[i] == span.found.greedy[i] and runner_up != span.truth[i]
+                if both_wrong and span.found.leads[i] < noise:
+                    at_runner_up.append(_Request(path, row, i, runner_up))
+    requests = at_choice + at_runner_up
+    rows = [span.ids for span in spans]
+    jobs = [request.continuation(clm) for request in requests]
+    first_ties = _FirstTies(noise)
+    generated = continuations(clm, rows, jobs, choose=first_ties)
+    alternatives = resolve_first_ties_otherwise(clm, rows, jobs, generated, first_ties.found)
+    for number, (request, tokens) in enumerate(zip(requests, generated, strict=True)):
+        path, place = request.path, request.place
+        if number < len(at_choice):
+            path.continuations[place] = request.whole(clm, tokens)
+            path.alternatives[place] = request.whole(clm, alternatives.get(number, tokens))
+        else:
+            # A tie at the place itself comes before any tie within the continuation.
+            path.alternatives[place] = request.whole(clm, tokens)
+    for span, of_span in zip(spans, paths, strict=True):
+        places = spread(len(span.truth), starts)
+        for path in of_span:
+            path.continuations = chain(span.truth, path.continuations, places)
+            path.alternatives = chain(span.truth, path.alternatives, places)
     return paths
 
 
-def _begin(clm: Clm, token: int) -> list[int]:
-    return [] if token in clm.end_tokens else [token]
-
-
-def _from(clm: Clm, row: int, job: TokenSpan, place: int, token: int) -> Continuation:
-    """What follows a token at a place of a job, to the job's end."""
-    rest = len(job.truth) - place - 1 if _begin(clm, token) else 0
-    return Continuation(row, job.first + place, rest, token)
-
-
 def spread(length: int, count: int | None) -> list[int]:
-    """`count` of the places 0 .. length - 1, spread evenly, the first and last among them."""
+    """Return `count` of the places 0 .. length - 1, evenly spread, including first and last."""
     if count is None or count >= length:
         return list(range(length))
     return sorted({round(i * (length - 1) / max(1, count - 1)) for i in range(count)})
 
 
-class _Ties:
-    """Chooses greedily, and remembers of each job the first choice that hangs on noise."""
+def _paths(span: TokenSpan, noise: float) -> list[DecodingPath]:
+    """Return the observed path; if there are ties, also those for and against the truth."""
+    observed = DecodingPath(span, span.found.greedy)
+    ties = [i for i, margin in enumerate(span.found.margins) if abs(margin) < noise]
+    if not ties:
+        return [observed]
+    in_favour, against = list(observed.greedy), list(observed.greedy)
+    for i in ties:
+        in_favour[i] = span.truth[i]
+        if observed.greedy[i] == span.truth[i]:
+            against[i] = span.found.runners_up[i]
+    return [observed, DecodingPath(span, tuple(in_favour)), DecodingPath(span, tuple(against))]
+
+
+class _FirstTies:
+    """Greedy choice of tokens that records the first tie of each job."""
 
     def __init__(self, noise: float) -> None:
         self._noise = noise
-        self.first: dict[int, tuple[int, int]] = {}
-        """By job: the step, and the token that was as likely."""
+        self.found: dict[int, tuple[int, int]] = {}
+        """By index of a job: the step, and the runner-up there."""
 
     def __call__(self, logits: torch.Tensor, jobs: list[int], step: int) -> torch.Tensor:
         best = logits.topk(2)
         chosen: torch.Tensor = best.indices[:, 0]
-        close = best.values[:, 0] - best.values[:, 1] < self._noise
-        for place in close.nonzero().flatten().tolist():
-            self.first.setdefault(jobs[place], (step, int(best.indices[place, 1])))
+        is_tie = best.values[:, 0] - best.values[:, 1] < self._noise
+        for place in is_tie.nonzero().flatten().tolist():
+            self.found.setdefault(jobs[place], (step, int(best.indices[place, 1])))
         return chosen
 
 
-def _the_other_way(
+def resolve_first_ties_otherwise(
     clm: Clm,
     rows: Sequence[tuple[int, ...]],
     jobs: Sequence[Continuation],
-    said: Sequence[list[int]],
+    generated: Sequence[list[int]],
     ties: dict[int, tuple[int, int]],
 ) -> dict[int, list[int]]:
-    """By number of a job with a tie: its continuation with the other token there."""
-    turned: dict[int, list[int]] = {}
+    """Return the continuations of jobs with a tie, with the other token chosen there.
+
+    Args:
+        clm: the CLM that generated them.
+        rows: the rows of the jobs.
+        jobs: all jobs.
+        generated: the continuation of each job.
+        ties: by index of a job, the step of its first tie and the other token.
+
+    Returns:
+        Continuations by index of the job.
+    """
+    resolved: dict[int, list[int]] = {}
     prefixes: list[list[int]] = []
-    owners: list[int] = []
-    for number, (step, other) in ties.items():
-        job, tokens = jobs[number], said[number]
-        # A job that is over may sit in its batch for some steps more.
+    rest: list[Continuation] = []
+    unfinished: list[list[int]] = []
+    for index, (step, other) in ties.items():
+        job, tokens = jobs[index], generated[index]
+        # A job that has ended may stay in its batch for some steps, whose ties do not count.
         if step > len(tokens) or step >= job.tokens:
             continue
-        turned[number] = tokens[:step]
+        resolved[index] = tokens[:step]
         if other not in clm.end_tokens:
-            turned[number].append(other)
-            prefixes.append([*job.read(rows[job.row]), *turned[number]])
-            owners.append(number)
-    rest = [
-        Continuation(place, len(prefix), jobs[number].tokens - len(turned[number]))
-        for place, (prefix, number) in enumerate(zip(prefixes, owners, strict=True))
-    ]
-    for number, tokens in zip(owners, continuations(clm, prefixes, rest), strict=True):
-        turned[number] += tokens
-    return turned
-
-
-def _paths(job: TokenSpan, noise: float) -> list[Path]:
-    seen = Path(job, job.found.greedy)
-    doubtful = [i for i, margin in enumerate(job.found.margins) if abs(margin) < noise]
-    if not doubtful:
-        return [seen]
-    knows, forgets = list(seen.greedy), list(seen.greedy)
-    for i in doubtful:
-        knows[i] = job.truth[i]
-        if seen.greedy[i] == job.truth[i]:
-            forgets[i] = job.found.runners_up[i]
-    return [seen, Path(job, tuple(knows)), Path(job, tuple(forgets))]
+            resolved[index].append(other)
+            prefix = [*job.read(rows[job.row]), *resolved[index]]
+            rest.append(Continuation(len(prefixes), len(prefix), job.tokens - step - 1))
+            prefixes.append(prefix)
+            unfinished.append(resolved[index])
+    for begun, tokens in zip(unfinished, continuations(clm, prefixes, rest), strict=True):
+        begun.extend(tokens)
+    return resolved

@@ -1,4 +1,4 @@
-"""Jobs: tokens to be predicted, and those before them, for secrets and for whole texts."""
+"""Spans of tokens to predict, with the tokens before them: for secrets and for whole texts."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ from erasetest.samples import SensitiveSample
 
 @dataclass(slots=True, repr=False)
 class TokenSpan:
-    """Tokens of one sample: `ids` ends with those to be predicted, which begin at `first`."""
+    """Consecutive tokens of one sample that the CLM is to predict."""
 
     sample: int
+    """Index of the sample."""
     secret: int
+    """Index of the secret in the sample."""
     ids: tuple[int, ...]
+    """Tokens before the span, then those of the span; they fit the CLM's window."""
     first: int
+    """Index in `ids` of the first token of the span."""
     wanted: str
-    """The text from where the first of these tokens begins."""
+    """Text from the beginning of the first token of the span to the end of the secret."""
     scored: Scored | None = None
 
     @property
     def truth(self) -> tuple[int, ...]:
-        """The tokens to be predicted."""
+        """Tokens of the span."""
         return self.ids[self.first :]
 
     @property
     def found(self) -> Scored:
-        """What one pass told of each of them."""
+        """Scores of the span's tokens; `score_spans` sets them."""
         assert self.scored is not None
         return self.scored
 
@@ -37,54 +41,54 @@ class TokenSpan:
 def secret_spans(
     clm: Clm, samples: Sequence[SensitiveSample], encoded: Sequence[EncodedSample]
 ) -> list[TokenSpan]:
-    """A job for each secret that has tokens, and that fits the window with one token before it."""
-    jobs = []
+    """Return a span for each secret that has tokens and fits the window after one token."""
+    spans = []
     for number, (sample, tokens) in enumerate(zip(samples, encoded, strict=True)):
         content = sample.content.reveal()
         for place, (secret, at) in enumerate(zip(sample.secrets, tokens.secrets, strict=True)):
             begin = max(0, at.last - clm.window)
-            # At is past the window's edge where the window cuts all of p off.
+            # `begin` reaches `at.first` if the window leaves no token before the secret.
             if len(at) == 0 or begin >= at.first or has_unknown(clm, tokens, place):
                 continue
             wanted = content[at.text_start : secret.end]
-            jobs.append(
+            spans.append(
                 TokenSpan(number, place, tokens.ids[begin : at.last], at.first - begin, wanted)
             )
-    return jobs
+    return spans
 
 
 def has_unknown(clm: Clm, encoded: EncodedSample, place: int) -> bool:
-    """Whether the tokenizer knows no token for a part of a secret: no text is told from another."""
+    """Return whether a token of a secret is the unknown token, which stands for different texts."""
     unknown, at = clm.tokenizer.unk_token_id, encoded.secrets[place]
-    # GPT-2's tokenizers call the end of text unknown, and know every byte.
+    # GPT-2's tokenizers use the end-of-text token as unknown token, but encode every byte.
     return unknown not in (None, *clm.end_tokens) and unknown in encoded.ids[at.first : at.last]
 
 
 def text_spans(clm: Clm, encoded: Sequence[EncodedSample], length: int) -> list[TokenSpan]:
-    """A job for each text of two tokens or more: its first token given, `length` tokens in all."""
+    """Return a span for each text of two or more tokens: all but the first of `length` tokens."""
     rows = [tokens.ids[: min(length, clm.window)] for tokens in encoded]
     return [TokenSpan(number, 0, ids, 1, "") for number, ids in enumerate(rows) if len(ids) > 1]
 
 
 def score_spans(
-    clm: Clm, jobs: Sequence[TokenSpan], sampler: Sampler | None = None
+    clm: Clm, spans: Sequence[TokenSpan], sampler: Sampler | None = None
 ) -> list[TokenSpan]:
-    """Fill in what one pass tells; the jobs whose scores are numbers.
+    """Score spans in place with one forward pass; return those whose scores are not NaN.
 
-    Secrets of one row are read in one pass.
+    Spans of the same row share one reading of it.
     """
     rows: dict[tuple[int, int], list[TokenSpan]] = {}
-    for index, job in enumerate(jobs):
-        # Only a row cut at the left, to fit the window, cannot be shared.
-        whole = len(job.ids) < clm.window
-        rows.setdefault((job.sample, -1 if whole else index), []).append(job)
+    for index, span in enumerate(spans):
+        # A row that fills the window may be truncated at the left, so it starts elsewhere.
+        is_whole = len(span.ids) < clm.window
+        rows.setdefault((span.sample, -1 if is_whole else index), []).append(span)
     groups = list(rows.values())
     targets = []
     for group in groups:
-        longest = max(group, key=lambda job: len(job.ids))
-        targets.append(Target(longest.ids, min(job.first for job in group), len(longest.ids)))
-    found = score(clm, targets, sampler=sampler)
-    for group, target, scored in zip(groups, targets, found, strict=True):
-        for job in group:
-            job.scored = scored.part(job.first - target.first, len(job.ids) - target.first)
-    return [job for job in jobs if not any(map(math.isnan, job.found.log_probs))]
+        longest = max(group, key=lambda span: len(span.ids))
+        targets.append(Target(longest.ids, min(span.first for span in group), len(longest.ids)))
+    scores = score(clm, targets, sampler=sampler)
+    for group, target, scored in zip(groups, targets, scores, strict=True):
+        for span in group:
+            span.scored = scored.part(span.first - target.first, len(span.ids) - target.first)
+    return [span for span in spans if not any(map(math.isnan, span.found.log_probs))]

@@ -18,6 +18,16 @@ earlier phase of another speed, would distort the remaining time.
 """
 
 
+class Progress(Protocol):
+    """Function that long work calls whenever more of it is done. A `Task` is one."""
+
+    def __call__(self, done: int, total: int, /) -> None:
+        """Receive the units done and the number of all; a total of 0 means waiting for a process.
+
+        Both count from the start of the work, so no call depends on an earlier one.
+        """
+
+
 class Task:
     """Progress of one piece of long work. Call it with the units done, the total and a note."""
 

@@ -19,7 +19,6 @@ from erasetest.clm import (
     decoding,
     score,
     score_branches,
-    wrap,
 )
 
 
@@ -51,11 +50,11 @@ def test_continuations_are_greedy_decoding(family: str, cache: bool) -> None:
     """Jobs of any prefix and length, several to a row, get what one-by-one decoding gives."""
     clm = tiny.reciting(family)
     if not cache:
-        clm.checked["cache"] = False
+        clm.capabilities["cache"] = False
     rows = _rows(clm)
     jobs = _jobs(rows, 20, seed=1)
     assert continuations(clm, rows, jobs) == _naive(clm, rows, jobs)
-    assert clm.checked["cache"] is cache
+    assert clm.capabilities["cache"] is cache
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
@@ -96,14 +95,14 @@ def test_tokens_to_come_take_their_part_of_the_budget(
     clm = tiny.untrained("qwen2")
     clm.batch_tokens = 100
     most: list[int] = []
-    part_of = decoding._run_part
+    decode = decoding._Decoder._decode
 
-    def seen(*given: Any) -> list[list[int]]:
-        jobs, part = given[2], given[5]
-        most.append(len(part) * max(jobs[n].given + jobs[n].tokens for n in part))
-        return part_of(*given)
+    def seen(decoder: Any, jobs: list[Any], session: Any) -> None:
+        longest = max(job.request.given + job.request.tokens for job in jobs)
+        most.append(len(jobs) * longest)
+        decode(decoder, jobs, session)
 
-    monkeypatch.setattr(decoding, "_run_part", seen)
+    monkeypatch.setattr(decoding._Decoder, "_decode", seen)
     continuations(clm, [list(range(20, 20 + prefix))], [Continuation(0, prefix, 50)] * 60)
     assert max(most) <= 8 * 100
     assert max(most) > 4 * 100
@@ -125,7 +124,7 @@ def test_end_of_text_ends_and_is_left_out(cache: bool) -> None:
     free = continuations(clm, rows, jobs)
     end = free[0][6]
     clm.model.generation_config.eos_token_id = [0, end]
-    clm.checked["cache"] = cache
+    clm.capabilities["cache"] = cache
     wanted = [tokens[: tokens.index(end)] if end in tokens else tokens for tokens in free]
     assert len(wanted[0]) <= 6
     assert continuations(clm, rows, jobs) == wanted
@@ -135,7 +134,7 @@ def test_end_of_text_ends_and_is_left_out(cache: bool) -> None:
 def test_stop_ends_a_job_at_the_next_question(cache: bool) -> None:
     """`stop` is asked every few tokens, by job number, with all tokens so far."""
     clm = tiny.reciting("qwen2")
-    clm.checked["cache"] = cache
+    clm.capabilities["cache"] = cache
     rows = _rows(clm)
     jobs = [Continuation(n, 10, 30) for n in (0, 1, 2, 3, 0, 1)]
     free = continuations(clm, rows, jobs)
@@ -169,15 +168,17 @@ def test_choose_sees_the_jobs_by_number() -> None:
 
 
 def test_progress_counts_jobs() -> None:
-    """The numbers told add up to the jobs."""
+    """Up to the number of all, those without a token to write among them."""
     clm = tiny.untrained("gpt2")
     rows = _rows(clm)
-    jobs = [Continuation(n % 7, 3, 2) for n in range(40)]
+    jobs = [Continuation(n % 7, 3, 2) for n in range(40)] + [Continuation(0, 3, 0)]
     clm.batch_tokens = 10
-    told: list[int] = []
-    continuations(clm, rows, jobs, progress=told.append)
-    assert sum(told) == 40
-    assert len(told) > 1
+    calls: list[tuple[int, int]] = []
+    continuations(clm, rows, jobs, progress=lambda *done: calls.append(done))
+    assert calls[-1] == (41, 41)
+    assert calls == sorted(set(calls))
+    assert {total for _, total in calls} == {41}
+    assert len(calls) > 1
 
 
 def test_a_cache_that_does_not_hold_is_not_used() -> None:
@@ -194,7 +195,7 @@ def test_a_cache_that_does_not_hold_is_not_used() -> None:
     rows = _rows(clm)
     jobs = _jobs(rows, 6, seed=3)
     assert continuations(clm, rows, jobs) == _naive(clm, rows, jobs)
-    assert clm.checked["cache"] is False
+    assert clm.capabilities["cache"] is False
 
 
 def test_a_model_without_a_cache_is_read_plainly() -> None:
@@ -211,7 +212,7 @@ def test_a_model_without_a_cache_is_read_plainly() -> None:
     rows = _rows(clm)
     jobs = _jobs(rows, 6, seed=4)
     assert continuations(clm, rows, jobs) == _naive(clm, rows, jobs)
-    assert clm.checked["cache"] is False
+    assert clm.capabilities["cache"] is False
 
 
 @pytest.mark.parametrize("window", [4, 24, 64, 200])
@@ -229,7 +230,7 @@ def test_sliding_windows_change_nothing(name: str, window: int) -> None:
     # Larger weights than a fresh model's: its attention would hardly matter.
     for parameter in model.parameters():
         parameter.data *= 4
-    clm = wrap(model, tiny.tokenizer("qwen2"), name=name)
+    clm = Clm.from_model(model, tiny.tokenizer("qwen2"), name=name)
     rng = random.Random(1)
     rows = [[rng.randrange(1, 320) for _ in range(n)] for n in (40, 61, 50)]
     # The last two fit a window of 64 each, and the cache of both together does not.
@@ -264,7 +265,7 @@ def test_short_of_memory_while_continuing(monkeypatch: pytest.MonkeyPatch) -> No
         return plain(*args, **kwargs)
 
     monkeypatch.setattr(clm.model, "forward", limited)
-    told: list[int] = []
-    assert continuations(clm, rows, jobs, progress=told.append) == wanted
+    calls: list[tuple[int, int]] = []
+    assert continuations(clm, rows, jobs, progress=lambda *done: calls.append(done)) == wanted
     assert max(asked) > 8
-    assert sum(told) == len(jobs)
+    assert calls[-1] == (len(jobs), len(jobs))

@@ -17,7 +17,7 @@ from checkpoints import configure, refused
 
 from erasetest.clm import Clm, LoadOptions, load_clm, score
 from erasetest.clm.fingerprint import fingerprint
-from erasetest.clm.load import _give_whole_offsets
+from erasetest.clm.load import _include_white_space_in_offsets
 from erasetest.clm.teacher_forcing import Target
 from erasetest.errors import ClmError
 
@@ -110,7 +110,7 @@ def test_what_is_stored_is_what_the_weights_are_whatever_the_config_says(
         ("~/nowhere/clm", "no such folder"),
         ("nowhere", "no such folder"),
         ("a/b/c", "no such folder"),
-        ("not an/id at all", "this is no hub id either"),
+        ("not an/id at all", "it is not a valid hub id either"),
     ],
 )
 def test_a_name_that_is_nowhere(name: str, reason: str) -> None:
@@ -127,7 +127,7 @@ def test_a_hub_id_while_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    assert "the hub cannot be reached, and its cache does not hold it" in refused("some/clm")
+    assert "the hub cannot be reached, and its cache does not contain it" in refused("some/clm")
 
 
 def test_a_file_is_no_checkpoint(folder: Path) -> None:
@@ -216,7 +216,7 @@ def _vit() -> hf.PreTrainedModel:
     [
         (_t5, "is a T5ForConditionalGeneration, not a causal LM"),
         (_bert(hf.BertForMaskedLM), "is a BertForMaskedLM, not a causal LM"),
-        (_bert(hf.BertLMHeadModel), "looks ahead, so it is not a causal LM"),
+        (_bert(hf.BertLMHeadModel), "attends to later tokens, so it is not a causal LM"),
         (lambda: tiny.model("gpt2").base_model, "is a GPT2Model, not a causal LM"),
     ],
     ids=["encoder-decoder", "BERT", "BERT that says it is causal", "without a head"],
@@ -280,7 +280,7 @@ def test_a_tokenizer_without_offsets(folder: Path, monkeypatch: pytest.MonkeyPat
     """A secret's tokens are found by offsets, which only fast tokenizers give."""
     slow = hf.ByT5Tokenizer()
     monkeypatch.setattr(hf.AutoTokenizer, "from_pretrained", lambda *args, **kwargs: slow)
-    assert "ByT5Tokenizer gives no offsets" in refused(folder)
+    assert "ByT5Tokenizer returns no offsets" in refused(folder)
 
 
 def test_a_tokenizer_of_another_model(folder: Path) -> None:
@@ -310,7 +310,7 @@ def test_an_unknown_device(tiny_folder: Path, device: str, reason: str) -> None:
 def test_cuda_where_there_is_none(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU that was asked for is never replaced in silence."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert "offers no CUDA" in refused(tiny_folder, LoadOptions(device="cuda"))
+    assert "has no CUDA device" in refused(tiny_folder, LoadOptions(device="cuda"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     message = refused(tiny_folder, LoadOptions(device="cuda:2"))
@@ -396,7 +396,7 @@ def test_offsets_include_white_space(folder: Path) -> None:
     tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
     trimmed = tokenizer(text, return_offsets_mapping=True)
     assert trimmed["offset_mapping"] != whole["offset_mapping"]
-    _give_whole_offsets(tokenizer)
+    _include_white_space_in_offsets(tokenizer)
     assert dict(tokenizer(text, return_offsets_mapping=True)) == dict(whole)
 
 

@@ -19,7 +19,6 @@ from erasetest.clm import (
     continuations,
     score,
     score_branches,
-    wrap,
 )
 from erasetest.clm.batching import batches, group_by_length
 from erasetest.clm.numerical_noise import logit_noise
@@ -50,7 +49,7 @@ def _clm(name: str) -> Clm:
     # Larger weights than a fresh model's: its attention would hardly matter.
     for parameter in model.parameters():
         parameter.data *= 4
-    return wrap(model, tiny.tokenizer("qwen2"), name=name)
+    return Clm.from_model(model, tiny.tokenizer("qwen2"), name=name)
 
 
 def _rows(lengths: tuple[int, ...]) -> list[list[int]]:
@@ -145,7 +144,7 @@ def test_no_batch_has_rows_on_both_sides(lengths: list[int], budget: int) -> Non
     clm = _CLM
     clm.batch_tokens = budget
     found = list(batches(clm, lengths))
-    for groups in (found, group_by_length(lengths, 3.0, turn=TURN)):
+    for groups in (found, group_by_length(lengths, 3.0, boundary=TURN)):
         assert sorted(i for batch in groups for i in batch) == list(range(len(lengths)))
         assert all(len({lengths[i] > TURN for i in batch}) == 1 for batch in groups)
     for batch in found:

@@ -75,11 +75,11 @@ def test_scores_are_those_of_a_plain_pass(family: str, head_is_separate: bool) -
     """Batched, padded and by selected rows, a score is what the row alone gives."""
     clm = tiny.reciting(family)
     if not head_is_separate:
-        clm.checked["head"] = False
+        clm.capabilities["head"] = False
     targets = _targets(clm)[::3]
     for target, scored in zip(targets, score(clm, targets), strict=True):
         _assert_close(scored, _plain(clm, target))
-    assert clm.checked["head"] is head_is_separate
+    assert clm.capabilities["head"] is head_is_separate
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
@@ -142,7 +142,7 @@ def test_probabilities_are_those_of_drawing() -> None:
 def test_branches_are_scored_as_whole_rows(family: str, shortcuts: dict[str, bool]) -> None:
     """From the shared prefix, of any length, in any order, to the numbers of reading it all."""
     clm = tiny.reciting(family)
-    clm.checked.update(shortcuts)
+    clm.capabilities.update(shortcuts)
     rng = random.Random(2)
     rows = [clm.tokenizer(s.content.reveal())["input_ids"] for s in tiny.PLANTED[:3]]
     branches = [
@@ -244,7 +244,7 @@ def test_a_head_that_is_more_than_a_matrix_is_not_split_off() -> None:
     clm.model.forward = capped
     target = _targets(clm)[0]
     _assert_close(score(clm, [target])[0], _plain(clm, target))
-    assert clm.checked["head"] is False
+    assert clm.capabilities["head"] is False
     assert hidden_states(clm, torch.tensor([[1, 2]])) is None
 
 

@@ -13,7 +13,7 @@ import tiny
 import torch
 from safetensors.torch import load_file, save_file
 
-from erasetest.clm import LoadOptions, load_clm, wrap
+from erasetest.clm import Clm, LoadOptions, load_clm
 from erasetest.errors import ClmError
 
 Weights = dict[str, torch.Tensor]
@@ -60,5 +60,5 @@ def save_with_adapter(folder: Path) -> tuple[Path, Path]:
                 layer.lora_B["default"].weight.normal_(0, 0.3)
                 layer.base_layer.weight -= layer.get_delta_weight("default")
     adapted.save_pretrained(folder / "adapter")
-    tiny.save(wrap(adapted.unload(), clm.tokenizer, name="base"), folder / "base")
+    tiny.save(Clm.from_model(adapted.unload(), clm.tokenizer, name="base"), folder / "base")
     return folder / "base", folder / "adapter"

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 import transformers as hf
 
-from erasetest.clm import Clm, wrap
+from erasetest.clm import Clm
 from erasetest.clm.batching import pad_right
 from erasetest.demo.demo_corpus import Corpus
 from erasetest.demo.tokenizer import train_tokenizer
@@ -144,13 +144,15 @@ def _other(family: str) -> hf.PreTrainedConfig:
 
 def untrained(family: str, *, tied: bool = True) -> Clm:
     """A CLM of random weights, a fresh one at each call."""
-    return wrap(model(family, tied=tied), tokenizer(family), name=f"tiny-{family}")
+    return Clm.from_model(model(family, tied=tied), tokenizer(family), name=f"tiny-{family}")
 
 
 def reciting(family: str, *, tied: bool = True) -> Clm:
     """A CLM that recites `PLANTED` in part, a fresh copy at each call."""
     trained = copy.deepcopy(_trained(family, tied))
-    return wrap(trained, tokenizer(family), name=f"tiny-{family}", fingerprint=f"tiny-{family}")
+    return Clm.from_model(
+        trained, tokenizer(family), name=f"tiny-{family}", fingerprint=f"tiny-{family}"
+    )
 
 
 def save(clm: Clm, folder: Path) -> Path:

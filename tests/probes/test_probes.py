@@ -97,9 +97,9 @@ def test_without_shortcuts_the_measures_are_the_same(
     samples = [*tiny.PLANTED, CASES["before and past the window"]]
     wanted = probe(tiny.reciting(family), samples)
     clm = tiny.reciting(family)
-    clm.checked.update(shortcuts)
+    clm.capabilities.update(shortcuts)
     assert_same(probe(clm, samples), wanted)
-    assert shortcuts.items() <= clm.checked.items()
+    assert shortcuts.items() <= clm.capabilities.items()
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
@@ -107,7 +107,7 @@ def test_tiny_clms_take_both_shortcuts(family: str) -> None:
     """The three families are read by the fast path: that is what the tests above compare."""
     clm = tiny.untrained(family)
     probe(clm, tiny.PLANTED[:1])
-    assert clm.checked == {"head": True, "cache": True}
+    assert clm.capabilities == {"head": True, "cache": True}
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 100, 300, 100_000])

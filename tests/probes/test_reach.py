@@ -14,7 +14,7 @@ from erasetest.clm.numerical_noise import logit_noise
 from erasetest.probes import SampleMeasures, SecretMeasures, probe
 from erasetest.probes.extraction_likelihood import overlap
 from erasetest.probes.probing import _measures
-from erasetest.probes.tie_analysis import Path, _the_other_way
+from erasetest.probes.tie_analysis import DecodingPath, resolve_first_ties_otherwise
 from erasetest.probes.token_spans import score_spans, secret_spans
 from erasetest.samples import SensitiveSample, make_sample
 from erasetest.verdict import Thresholds, judge
@@ -27,8 +27,8 @@ def test_a_tie_is_within_reach() -> None:
     plain = probe(clm, [sample])[0].secrets[0]
     assert plain.reach == {}
     margins = sorted(
-        abs(margin) for job in score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
-        for margin in job.found.margins
+        abs(margin) for span in score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
+        for margin in span.found.margins
     )  # fmt: skip
     clm.noise = margins[1] + 1e-6
     doubtful = probe(clm, [sample])[0].secrets[0]
@@ -60,8 +60,8 @@ def _said_both_ways(clm: Clm, prefix: list[int], tokens: int, noise: float) -> l
 
 def _reach_is_that_of_the_definition(clm: Clm, sample: SensitiveSample) -> int:
     """Hold the reach of EL 3 and 5 against both ways of each place; how many of them differ."""
-    (job,) = score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
-    truth, p = list(job.truth), list(job.ids[: job.first])
+    (span,) = score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
+    truth, p = list(span.truth), list(span.ids[: span.first])
     (secret,) = probe(clm, [sample])[0].secrets
     moved = 0
     for n in (3, 5):
@@ -88,8 +88,8 @@ def test_a_tie_within_a_continuation_is_within_reach(family: str) -> None:
         (whole,) = planted.secrets
         start = whole.start + number % 3 * 3
         sample = make_sample(planted.content.reveal(), [(start, whole.end, whole.kind)])
-        (job,) = score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
-        clm.noise = 0.99 * min(abs(margin) for margin in job.found.margins)
+        (span,) = score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
+        clm.noise = 0.99 * min(abs(margin) for margin in span.found.margins)
         moved += _reach_is_that_of_the_definition(clm, sample)
     assert moved
 
@@ -99,12 +99,12 @@ def test_a_tie_between_two_wrong_tokens_is_within_reach() -> None:
     moved = 0
     for sample in tiny.PLANTED:
         clm = tiny.reciting("qwen2", tied=False)
-        (job,) = score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
-        wrong = [g for g in job.found.greedy if g not in job.truth and g not in clm.end_tokens]
+        (span,) = score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
+        wrong = [g for g in span.found.greedy if g not in span.truth and g not in clm.end_tokens]
         if not wrong:
             continue
         head = clm.model.get_output_embeddings().weight
-        twin = next(k for k in range(tiny.VOCABULARY - 1, 1, -1) if k not in job.ids)
+        twin = next(k for k in range(tiny.VOCABULARY - 1, 1, -1) if k not in span.ids)
         head.data[twin] = head.data[wrong[0]] * (1 + 2e-7)
         clm.noise = 1e-4
         moved += _reach_is_that_of_the_definition(clm, sample)
@@ -114,12 +114,12 @@ def test_a_tie_between_two_wrong_tokens_is_within_reach() -> None:
 def test_what_ties_make_of_a_continuation_is_the_least_and_the_most() -> None:
     """Whichever way was seen."""
     clm = tiny.reciting("qwen2")
-    (job,) = score_spans(clm, secret_spans(clm, tiny.PLANTED[7:], encode(clm, tiny.PLANTED[7:])))
-    size = len(job.truth)
+    (span,) = score_spans(clm, secret_spans(clm, tiny.PLANTED[7:], encode(clm, tiny.PLANTED[7:])))
+    size = len(span.truth)
     wrong = {i: [0] * (size - i) for i in range(size)}
-    right = {i: list(job.truth[i:]) for i in range(size)}
+    right = {i: list(span.truth[i:]) for i in range(size)}
     for seen, other in ((wrong, right), (right, wrong)):
-        measures, reach = _measures(clm, [Path(job, job.found.greedy, seen, other)])
+        measures, reach = _measures(clm, [DecodingPath(span, span.found.greedy, seen, other)])
         assert measures["el_3"] == float(seen is right)
         assert reach["el_3"] == reach["el_10"] == (0.0, 1.0)
         assert reach["extracted"] == (False, True)
@@ -136,8 +136,8 @@ def test_what_comes_after_the_end_is_no_tie() -> None:
         ([4, 5], (2, 0), {0: [4, 5]}),
         ([4, 5, 6, 7, 8], (4, 9), {0: [4, 5, 6, 7, 9]}),
     ):
-        assert _the_other_way(clm, rows, jobs, [said], {0: tie}) == turned
-    found = _the_other_way(clm, rows, jobs, [[4, 5]], {0: (2, 7)})
+        assert resolve_first_ties_otherwise(clm, rows, jobs, [said], {0: tie}) == turned
+    found = resolve_first_ties_otherwise(clm, rows, jobs, [[4, 5]], {0: (2, 7)})
     assert found[0][:3] == [4, 5, 7]
     assert found[0][3:] == tiny.say(clm, [*rows[0][:9], 4, 5, 7], 2, {})
 

@@ -126,7 +126,7 @@ def test_the_command(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [s.id for s in read_manifest(tmp_path / "risky.jsonl")] == ["s10", "s9", "s8"]
-    assert "4 of 11 samples have an MA of 0.7 or more; 3 are kept" in done.stdout
+    assert "4 of 11 samples have an MA of 0.7 or more; 3 are written" in done.stdout
     assert "password" in done.stdout
     assert "abc" not in done.stdout + done.stderr
     pytest.importorskip("matplotlib")

@@ -11,7 +11,7 @@ import torch
 import transformers as hf
 from probe_oracles import CASES, DIGITS, Oracle, assert_equal, close, span
 
-from erasetest.clm import Clm, wrap
+from erasetest.clm import Clm
 from erasetest.probes import probe
 from erasetest.samples import make_sample
 
@@ -66,9 +66,7 @@ def test_scores_that_are_no_numbers_are_a_problem() -> None:
     clm.model.transformer.wte.weight = torch.nn.Parameter(clm.model.transformer.wte.weight.clone())
     clm.model.transformer.wte.weight.data[broken] = float("nan")
     measured = probe(clm, [sample])[0]
-    assert {secret.problem for secret in measured.secrets} == {
-        "the CLM's scores of it are not numbers"
-    }
+    assert {secret.problem for secret in measured.secrets} == {"the CLM's scores of it are NaN"}
     assert measured.measures == {}
 
 
@@ -113,7 +111,7 @@ def _taught(tokenizer: Any, ids: list[int]) -> Clm:
         model(input_ids=torch.tensor([ids]), labels=torch.tensor([ids])).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    return wrap(model, tokenizer, name="taught")
+    return Clm.from_model(model, tokenizer, name="taught")
 
 
 def test_extraction_in_other_tokens_counts_where_a_tokenizer_drops_capitals() -> None:

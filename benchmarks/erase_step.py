@@ -1,13 +1,13 @@
-"""What a step of erasing costs, as ratios within one run.
+"""Cost of an erasing step, as ratios within one run.
 
     python benchmarks/erase_step.py [-o benchmarks/results/erase_step.md] [--large]
 
-Beside a plain forward and backward pass over the same tokens: ours, the same objective with a
-second model that is kept, and the scheme of the paper's reference code (the trained model reads the
-forget set twice, forget and retained code apart, a second model once each). `decoys` reads what it
-reads when it erases: twice the retained code, ends of texts and decoys; so does the plain pass that
-it is compared with. Times are medians of alternating rounds; memory is the peak of a process of its
-own for each way, two AdamW steps long.
+Compared with a plain forward and backward pass over the same tokens: our implementation, the same
+objective with a second model in memory, and the scheme of the paper's reference code (the trained
+model reads the forget set twice, forget and retained code in separate passes, a second model once
+each). `decoys` reads what it reads when it erases: twice the retained code, EOS tokens and decoys;
+so does the plain pass that it is compared with. Times are medians of alternating rounds. Memory is
+the peak of a separate process per variant, over two AdamW steps.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
-from erasetest.clm import Clm, load_clm, wrap
+from erasetest.clm import Clm, load_clm
 from erasetest.clm.batching import group_by_length, pad_right
 from erasetest.demo.build import demo_clm, demo_samples
 from erasetest.erasing.examples import (
@@ -39,10 +39,11 @@ from erasetest.erasing.examples import (
     forget_examples,
     retained_examples,
 )
-from erasetest.erasing.forward import read_step
+from erasetest.erasing.forward import forward_step
+from erasetest.erasing.lora import Lora
 from erasetest.erasing.objectives import METHODS, Weights
 from erasetest.erasing.reference_model import ReferenceModel
-from erasetest.erasing.trainable import Lora, TrainableModel
+from erasetest.erasing.trainable import TrainableModel
 from erasetest.support.torch_environment import (
     peak_memory,
     quiet,
@@ -52,27 +53,27 @@ from erasetest.support.torch_environment import (
 
 ROUNDS = 5
 IGNORED = -100
-PLAIN_DECOYS = "plain, what decoys reads"
-ALIKE = {PLAIN_DECOYS: PLAIN_DECOYS, "ours, decoys": PLAIN_DECOYS}
-"""The plain pass over the same tokens, where that is not `plain`."""
+PLAIN_DECOYS = "plain, the tokens of decoys"
+BASELINES = {PLAIN_DECOYS: PLAIN_DECOYS, "ours, decoys": PLAIN_DECOYS}
+"""Variants whose plain pass over the same tokens is not `plain`."""
 
-Work = Callable[[], None]
+Variant = Callable[[], None]
 Term = tuple[torch.Tensor, torch.Tensor, bool]
-"""Of a row: its loss, its divergence, and whether it is to be forgotten."""
+"""Loss and divergence of an example, and whether it is in the forget set."""
 
 
 def main() -> None:
-    """Measure and write the table."""
+    """Measure, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--large", action="store_true", help="1.3 B parameters, on a GPU")
-    parser.add_argument("--memory", nargs=2, metavar=("MODEL", "WAY"), help=argparse.SUPPRESS)
+    parser.add_argument("--large", action="store_true", help="add 1.3 B parameters, for a GPU")
+    parser.add_argument("--memory", nargs=2, metavar=("MODEL", "VARIANT"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     quiet()
     silence_transformers()
     if asked.memory:
-        print(json.dumps(_peak(*asked.memory)))
+        print(json.dumps(_peak_bytes(*asked.memory)))
         return
     models = ["demo", "wide", *(["large"] if asked.large else [])]
     parts = [f"# A step of erasing, measured\n\n{_machine()}\n"]
@@ -85,71 +86,73 @@ def main() -> None:
 
 def _section(name: str, rounds: int) -> str:
     step = Step(name)
-    ways = step.ways()
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
-    for work in ways.values():
-        work()
+    variants = step.variants()
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    # Warm up: the first call also builds reference models and adapters.
+    for run in variants.values():
+        run()
     for _ in range(rounds):
-        for way, work in ways.items():
-            seconds[way].append(_timed(work))
-    memory = {way: _memory(name, way) for way in ways}
-    medians = {way: statistics.median(times) for way, times in seconds.items()}
+        for variant, run in variants.items():
+            seconds[variant].append(_timed(run))
+    memory = {variant: _memory(name, variant) for variant in variants}
+    medians = {variant: statistics.median(times) for variant, times in seconds.items()}
     rows = [
         {
-            "way": way,
-            "s a step": medians[way],
-            "x plain": medians[way] / medians[ALIKE.get(way, "plain")],
-            "two models / ours": _ratio(seconds, way, "two models"),
-            "reference scheme / ours": _ratio(seconds, way, "reference scheme"),
-            "peak MiB": memory[way] / 2**20,
-            "x plain, peak": memory[way] / memory[ALIKE.get(way, "plain")],
+            "variant": variant,
+            "s per step": medians[variant],
+            "x plain": medians[variant] / medians[BASELINES.get(variant, "plain")],
+            "two models / ours": _ratio(seconds, variant, "two models"),
+            "reference scheme / ours": _ratio(seconds, variant, "reference scheme"),
+            "peak MiB": memory[variant] / 2**20,
+            "x plain, peak": memory[variant] / memory[BASELINES.get(variant, "plain")],
         }
-        for way in ways
+        for variant in variants
     ]
-    return (
-        f"## {step.words}\n\n{tabulate(rows, headers='keys', tablefmt='github', floatfmt='.2f')}\n"
-    )
+    table = tabulate(rows, headers="keys", tablefmt="github", floatfmt=".2f")
+    return f"## {step.description}\n\n{table}\n"
 
 
-def _ratio(seconds: dict[str, list[float]], way: str, other: str) -> float | None:
-    if not way.startswith("ours, codeeraser"):
+def _ratio(seconds: dict[str, list[float]], variant: str, other: str) -> float | None:
+    """Return the median ratio of another variant's times to those of one of ours."""
+    if not variant.startswith("ours, codeeraser"):
         return None
     return statistics.median(
-        there / here for there, here in zip(seconds[other], seconds[way], strict=True)
+        theirs / ours for theirs, ours in zip(seconds[other], seconds[variant], strict=True)
     )
 
 
-def _timed(work: Work) -> float:
+def _timed(run: Variant) -> float:
     started = time.perf_counter()
-    work()
+    run()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - started
 
 
-def _memory(model: str, way: str) -> int:
+def _memory(model: str, variant: str) -> int:
+    """Return the peak memory of a variant, in bytes, measured in a new process."""
     done = subprocess.run(
-        [sys.executable, __file__, "--memory", model, way],
+        [sys.executable, __file__, "--memory", model, variant],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     return int(json.loads(done.stdout.splitlines()[-1]))
 
 
-def _peak(model: str, way: str) -> int:
+def _peak_bytes(model: str, variant: str) -> int:
     step = Step(model)
-    work = step.ways()[way]
+    run = step.variants()[variant]
     reset_peak_memory(step.clm.device)
     parameters = [p for p in step.clm.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=1e-6)
     for _ in range(2):
-        work()
+        run()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     return peak_memory(step.clm.device) or 0
 
 
 class Step:
-    """The rows of one step, and the ways of computing its gradient."""
+    """The examples of one step, and the variants of computing its gradient."""
 
     def __init__(self, name: str) -> None:
         rng = random.Random(0)
@@ -168,7 +171,7 @@ class Step:
         self.decoys = decoy_examples(self.clm, forget, self.forget, rng)
         rows = [*self.forget, *self.kept]
         config = self.clm.model.config
-        self.words = (
+        self.description = (
             f"{name}: {self.clm.parameters / 1e6:,.1f} M parameters, width {config.hidden_size}, "
             f"vocabulary {config.vocab_size:,}, {len(rows)} rows of "
             f"{sum(len(r.ids) for r in rows):,} tokens (with those of decoys "
@@ -178,22 +181,22 @@ class Step:
     def _read_by(
         self, method: str
     ) -> tuple[list[TokenizedExample], list[TokenizedExample], list[TokenizedExample]]:
-        """What a step of a method reads: forget set, retained code and decoys."""
+        """Return what a step of a method reads: forget set, retained code and decoys."""
         how = METHODS[method]
-        kept = self.retained[: len(self.kept) * how.retained]
-        rows = (self.forget, kept, self.decoys if how.decoys else [])
-        if not how.ends:
+        kept = self.retained[: len(self.kept) * how.retained_factor]
+        rows = (self.forget, kept, self.decoys if how.uses_decoys else [])
+        if not how.appends_eos:
             return rows
         return append_eos(self.clm, rows[0]), append_eos(self.clm, rows[1]), rows[2]
 
-    def ways(self) -> dict[str, Work]:
-        """Each gives the CLM's parameters gradients, added to those that are there."""
+    def variants(self) -> dict[str, Variant]:
+        """Return the variants; each computes gradients of the CLM's parameters."""
         return {
             "plain": lambda: self._plain([*self.forget, *self.kept]),
             PLAIN_DECOYS: lambda: self._plain(list(itertools.chain(*self._read_by("decoys")))),
             "ours, codeeraser": self._ours("codeeraser"),
             "ours, decoys": self._ours("decoys"),
-            "ours, codeeraser, layers computed again": self._ours("codeeraser", checkpointing=True),
+            "ours, codeeraser, recomputed layers": self._ours("codeeraser", checkpointing=True),
             "two models": self._two_models(),
             "reference scheme": self._reference_scheme(),
             "ours, codeeraser by LoRA": self._ours("codeeraser", lora=True),
@@ -204,7 +207,7 @@ class Step:
             parameter.grad = None
 
     def _plain(self, rows: Sequence[TokenizedExample]) -> None:
-        """Fine-tuning: cross-entropy of all tokens, in one forward and one backward pass."""
+        """Fine-tune: cross-entropy of all tokens, in one forward and one backward pass."""
         self.clm.model.requires_grad_(True)
         self._clear()
         total = sum(len(row.ids) - 1 for row in rows)
@@ -219,11 +222,11 @@ class Step:
             )
         (torch.stack(losses).sum() / total).backward()
 
-    def _ours(self, method: str, *, checkpointing: bool = False, lora: bool = False) -> Work:
+    def _ours(self, method: str, *, checkpointing: bool = False, lora: bool = False) -> Variant:
         made: list[Any] = []
         forget, kept, decoys = self._read_by(method)
 
-        def work() -> None:
+        def run() -> None:
             if not made:
                 clm = copy.copy(self.clm)
                 if lora:
@@ -232,28 +235,28 @@ class Step:
                     clm, Lora() if lora else None,
                     precision="auto", checkpointing=checkpointing, seed=0,
                 )  # fmt: skip
-                reference = ReferenceModel(clm, trained.head, trained.computing)
-                with trained.original():
-                    reference.remember([*forget, *kept])
+                reference = ReferenceModel(clm, trained.head, trained.autocast)
+                with trained.without_adapter():
+                    reference.cache([*forget, *kept])
                 made.extend((clm, trained, reference))
             clm, trained, reference = made
             if not lora:
                 clm.model.requires_grad_(True)
             for parameter in trained.parameters:
                 parameter.grad = None
-            seen = read_step(clm, reference, trained, forget, kept, decoys)
-            # What the stop rule is told.
-            assert seen.is_finite()
-            seen.accuracies()
+            output = forward_step(clm, reference, trained, forget, kept, decoys)
+            # What the stop rule observes.
+            assert output.is_finite()
+            output.accuracies()
             if decoys:
-                seen.likelier()
+                output.more_likely_than_decoys()
             active = frozenset(n for row in forget for n in row.secrets)
-            seen.backward(METHODS[method].loss(seen.groups(active), Weights()))
+            output.backward(METHODS[method].loss(output.groups(active), Weights()))
 
-        return work
+        return run
 
-    def _two_models(self) -> Work:
-        """CodeEraser's terms from two models, each reading forget and retained rows once."""
+    def _two_models(self) -> Variant:
+        """CodeEraser's terms from two models, each reading forget and retained code once."""
 
         def step(original: Any) -> list[Term]:
             rows = [*self.forget, *self.kept]
@@ -268,10 +271,10 @@ class Step:
                     terms.append((loss, divergence, i < len(self.forget)))
             return terms
 
-        return self._beside_the_original(step)
+        return self._with_second_model(step)
 
-    def _reference_scheme(self) -> Work:
-        """Forget and retained rows apart, padded to the longest; forget rows read twice."""
+    def _reference_scheme(self) -> Variant:
+        """Separate passes for forget and retained code, padded to the longest; forget twice."""
 
         def step(original: Any) -> list[Term]:
             terms: list[Term] = []
@@ -290,20 +293,20 @@ class Step:
                 then = original(input_ids=ids, use_cache=False).logits
             return terms + [(*_terms(now[n], then[n], labels[n]), False) for n in range(len(ids))]
 
-        return self._beside_the_original(step)
+        return self._with_second_model(step)
 
-    def _beside_the_original(self, step: Callable[[Any], list[Term]]) -> Work:
-        """Of a step that is given a second model."""
+    def _with_second_model(self, step: Callable[[Any], list[Term]]) -> Variant:
+        """Return a variant that passes a second model to its step."""
         original: list[Any] = []
 
-        def work() -> None:
+        def run() -> None:
             if not original:
                 original.append(copy.deepcopy(self.clm.model).requires_grad_(False))
             self.clm.model.requires_grad_(True)
             self._clear()
-            _combined(step(original[0])).backward()
+            _codeeraser_loss(step(original[0])).backward()
 
-        return work
+        return run
 
     def _batch(self, rows: Sequence[TokenizedExample]) -> tuple[torch.Tensor, torch.Tensor]:
         ids = pad_right([row.ids for row in rows], self.clm.start_token, self.clm.device)
@@ -320,15 +323,15 @@ def _terms(
     return loss, torch.nn.functional.kl_div(p, q, log_target=True, reduction="batchmean")
 
 
-def _combined(terms: list[Term]) -> torch.Tensor:
-    forget = [(loss, kl) for loss, kl, wanted in terms if wanted]
-    kept = [kl for _, kl, wanted in terms if not wanted]
+def _codeeraser_loss(terms: list[Term]) -> torch.Tensor:
+    forget = [(loss, kl) for loss, kl, is_forget in terms if is_forget]
+    kept = [kl for _, kl, is_forget in terms if not is_forget]
     loss = -torch.stack([loss for loss, _ in forget]).mean()
     return loss - 0.1 * torch.stack([kl for _, kl in forget]).mean() + 51 * torch.stack(kept).mean()
 
 
 def _model(name: str) -> Clm:
-    """Random weights, which cost what trained ones do; the tokenizer of the demo."""
+    """Make a model of random weights, which cost the same as trained ones."""
     import transformers as hf
 
     demo = load_clm(str(demo_clm("qwen2")))
@@ -342,7 +345,7 @@ def _model(name: str) -> Clm:
     config = hf.Qwen2Config(max_position_embeddings=512, tie_word_embeddings=True, **size)
     model: Any = hf.AutoModelForCausalLM.from_config(config).eval()
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    return wrap(model, demo.tokenizer, name=name)
+    return Clm.from_model(model, demo.tokenizer, name=name)
 
 
 def _machine() -> str:

@@ -1,4 +1,4 @@
-"""Pictures of the reproduction study: what is forgotten, and what that costs."""
+"""Plots of the reproduction study: forgetting, and its cost."""
 
 from __future__ import annotations
 
@@ -18,49 +18,51 @@ CHANCE = "#999999"
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One figure of all methods; `beside` is its control, `line` what it is read against."""
+    """One figure of all methods."""
 
-    words: str
+    label: str
     value: Figure
-    beside: Figure | None = None
+    control: Figure | None = None
+    """The same for control secrets, drawn hollow."""
     line: float | None = None
-    wide: bool = False
-    """Whether it spans decades on both sides of 0."""
+    """Value of a vertical line to compare with."""
+    symlog: bool = False
+    """Whether the axis is logarithmic on both sides of 0."""
 
 
-def pictures(cells: Sequence[Cell], folder: Path, stem: str) -> list[Path]:
-    """Two pictures of all methods, a dot for the mean of each family and a line for its sd."""
+def plots(cells: Sequence[Cell], folder: Path, stem: str) -> list[Path]:
+    """Write two plots of all methods: a dot for each family's mean, a line for its deviation."""
     originals = {c["family"]: c for c in cells if c["method"] == "none"}
 
-    def against(name: str) -> Figure:
+    def change(name: str) -> Figure:
         return lambda cell: 100 * (cell[name] - originals[cell["family"]][name])
 
     known = [c for c in cells if c["family"] in originals and c["method"] != "none"]
     kept = [
-        Panel("pass@1, points lost or won", against("pass@1"), line=0.0, wide=True),
-        Panel("MA of retained code, points", against("retained_ma"), line=0.0, wide=True),
+        Panel("change of pass@1, points", change("pass@1"), line=0.0, symlog=True),
+        Panel("change of retained MA, points", change("retained_ma"), line=0.0, symlog=True),
         Panel("steps", lambda c: c["steps"]),
     ]
     forgotten = [
         Panel(
-            "MA of the rest after half was relearned\n(hollow: never-seen secrets)",
+            "MA of one half after relearning the other\n(hollow: control secrets)",
             lambda c: c["relearned_ma"],
             lambda c: c["control_ma"],
         ),
         Panel(
-            "nats a token\n(hollow: never-seen secrets)",
+            "nats per token\n(hollow: control secrets)",
             lambda c: c["nats"],
             lambda c: c["nats_decoys"],
         ),
-        Panel("rank among 16 decoys\n(0: likelier than all)", lambda c: c["rank"], line=0.5),
+        Panel("rank among 16 decoys\n(0: more likely than all)", lambda c: c["rank"], line=0.5),
     ]
     return [
-        _picture(known, kept, "What is kept, and the cost", folder / f"{stem}-kept.svg"),
-        _picture(known, forgotten, "What is forgotten", folder / f"{stem}-forgotten.svg"),
+        _plot(known, kept, "Retention and cost", folder / f"{stem}-kept.svg"),
+        _plot(known, forgotten, "Forgetting", folder / f"{stem}-forgotten.svg"),
     ]
 
 
-def _picture(
+def _plot(
     cells: Sequence[Cell],
     panels: Sequence[Panel],
     title: str,
@@ -69,7 +71,7 @@ def _picture(
     import matplotlib
 
     matplotlib.use("svg")
-    # The same file from the same figures.
+    # Fixed ids: the same data gives the same file.
     matplotlib.rcParams["svg.hashsalt"] = "erasetest"
     from matplotlib import pyplot
 
@@ -85,7 +87,7 @@ def _picture(
                 if not mine:
                     continue
                 y = row + 0.22 * (n - (len(families) - 1) / 2)
-                for figure_of, filled in ((panel.beside, False), (panel.value, True)):
+                for figure_of, filled in ((panel.control, False), (panel.value, True)):
                     if figure_of is None:
                         continue
                     found = [figure_of(c) for c in mine]
@@ -95,11 +97,11 @@ def _picture(
                         markersize=5, markerfacecolor=colour if filled else "white",
                         elinewidth=1, label=family if filled and row == 0 else None,
                     )  # fmt: skip
-        if panel.wide:
+        if panel.symlog:
             axis.set_xscale("symlog", linthresh=1)
         if panel.line is not None:
             axis.axvline(panel.line, color=CHANCE, linewidth=0.8, zorder=0)
-        axis.set_xlabel(panel.words)
+        axis.set_xlabel(panel.label)
         axis.set_yticks(range(len(methods)), methods)
         axis.grid(axis="x", alpha=0.25)
         axis.spines[["top", "right", "left"]].set_visible(False)

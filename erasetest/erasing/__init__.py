@@ -1,6 +1,6 @@
-"""Erasing: machine unlearning of the secrets of some samples, and of nothing else.
+"""Erasing: machine unlearning of the secrets of given samples, and of nothing else.
 
-Methods and settings can be checked without torch; everything else imports it on first use.
+Names of methods can be checked without torch; everything else imports it on first use.
 """
 
 from typing import TYPE_CHECKING
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from erasetest.erasing.checkpoint import save_checkpoint
     from erasetest.erasing.erasure_result import Erasure
     from erasetest.erasing.erasure_settings import ErasureSettings
+    from erasetest.erasing.lora import Lora
     from erasetest.erasing.objectives import METHODS
     from erasetest.erasing.pipeline import check_request, count_unlisted_erasures, erase_to
     from erasetest.erasing.self_generated import self_generated_texts
-    from erasetest.erasing.trainable import Lora
     from erasetest.erasing.trainer import erase
 
 __all__ = [
@@ -45,7 +45,7 @@ __getattr__ = lazy_exports(
         "erase_to": "pipeline",
         "count_unlisted_erasures": "pipeline",
         "self_generated_texts": "self_generated",
-        "Lora": "trainable",
+        "Lora": "lora",
         "erase": "trainer",
     },
 )

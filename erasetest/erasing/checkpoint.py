@@ -1,4 +1,4 @@
-"""Save an erased CLM: whole or not at all, in the original's dtype, with a card."""
+"""Save an erased CLM: atomically, in the original's dtype, with a model card."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def save_checkpoint(
     """Write config, weights, generation config, tokenizer and card to a new folder, atomically.
 
     Raises:
-        BadInput: the folder holds something, or cannot be written.
+        BadInput: the folder is not empty, or cannot be written.
     """
     kinds = sorted({kind for sample in samples for kind in sample.kinds})
     ids = tuple(sample.id for sample in samples)
     record = Record(erasure.method, clm.fingerprint, erasure.steps, erasure.erased, ids=ids)
     merged = erasure.adapter is None or erasure.settings["lora"]["merge"]
-    with new_directory(folder) as place, _named_write_errors():
+    with new_directory(folder) as place, _os_errors():
         if not merged and erasure.adapter is not None:
             erasure.adapter.write(place)
             write_records(place, (record,))
@@ -49,6 +49,7 @@ def save_checkpoint(
             kinds=escape(", ".join(kinds)),
             steps=erasure.steps,
             erased="yes" if erasure.erased else f"no: {erasure.ended}",
+            # Subtracted from 0, as negation would print an unchanged accuracy as -0.00.
             change=f"{0 - 100 * erasure.retained_fall:+.2f}",
             ranked=erasure.ranked(),
             adapter=not merged,
@@ -56,9 +57,14 @@ def save_checkpoint(
         )
 
 
+def checkpoint_bytes(clm: Clm) -> int:
+    """Return the approximate size of a checkpoint, in bytes."""
+    return clm.parameters * clm.stored_dtype.itemsize
+
+
 @contextlib.contextmanager
-def _named_write_errors() -> Iterator[None]:
-    """Safetensors has an error of its own for what the system says of a write."""
+def _os_errors() -> Iterator[None]:
+    """Turn a SafetensorError that wraps an error of the system into an OSError."""
     try:
         yield
     except SafetensorError as error:
@@ -68,23 +74,18 @@ def _named_write_errors() -> Iterator[None]:
         raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
 
 
-def checkpoint_bytes(clm: Clm) -> int:
-    """About how much room a checkpoint takes."""
-    return clm.parameters * clm.stored_dtype.itemsize
-
-
 def _write_model(clm: Clm, place: Path) -> None:
     model: Any = clm.model
-    trained_in = clm.dtype
+    trained_dtype = clm.dtype
     try:
         _cast_parameters(model, clm.stored_dtype)
         model.save_pretrained(place)
     finally:
-        _cast_parameters(model, trained_in)
+        _cast_parameters(model, trained_dtype)
     clm.tokenizer.save_pretrained(place)
 
 
 def _cast_parameters(model: torch.nn.Module, dtype: torch.dtype) -> None:
-    """Cast what is saved. Buffers stay: a rounded table of positions changes what the CLM says."""
+    """Cast the parameters, but no buffers: rounded position tables would change the outputs."""
     for parameter in model.parameters():
         parameter.data = parameter.data.to(dtype)

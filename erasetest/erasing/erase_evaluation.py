@@ -1,4 +1,4 @@
-"""Whether a CLM's secrets are erased: by its ranks among decoys first, then by a full probe."""
+"""Evaluation between steps: ranks of the secrets among decoys first, then a full probe."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from erasetest.clm import encode
-from erasetest.clm.load import Clm
+from erasetest.clm.model import Clm
 from erasetest.erasing.erasure_settings import BATCH
-from erasetest.erasing.examples import first_secrets
-from erasetest.erasing.stopping import OWED_FOR_RANK, StopRule, standing_out
+from erasetest.erasing.examples import secret_offsets
+from erasetest.erasing.stopping import EXTRA_STEPS_FOR_RANK, StopRule, outlying_secrets
 from erasetest.erasing.trainable import TrainableModel
 from erasetest.errors import ErasureError
-from erasetest.probes import ProbeSettings, SampleMeasures, probe
+from erasetest.probes import SampleMeasures, probe
 from erasetest.probes.decoy_scores import decoy_log2_p
 from erasetest.probes.sampling_likelihood import log2_probability
 from erasetest.probes.token_spans import score_spans, secret_spans
 from erasetest.samples import SensitiveSample
 from erasetest.verdict import Thresholds
 
-_MATCHINGS = 8
-"""How often secrets that are erased get steps more because they stand out among decoys."""
+_MAX_RANKINGS = 8
+"""Number of times that extra steps are scheduled because of ranks; then the full probe decides."""
 
-_RANKED_AMONG = 8
-_SEEN = ("looks", "rank", "stands_out")
+_DECOYS = 8
+"""Number of decoys that each secret is ranked among."""
+
+_STATE = ("rankings", "rank", "stands_out")
 
 
 class EraseEvaluator:
-    """Looks at the CLM as it will be stored, and tells the stop rule what it saw."""
+    """Evaluates the model as it would be stored, and updates the stop rule."""
 
     def __init__(
         self,
@@ -42,85 +44,96 @@ class EraseEvaluator:
         *,
         ranks: bool,
     ) -> None:
-        """Of the secrets of `samples`; `ranks` says whether they must not stand out."""
+        """Evaluate the secrets of samples.
+
+        Args:
+            clm: the CLM that is being erased.
+            samples: their secrets are evaluated.
+            trained: the same CLM as it is trained.
+            thresholds: the initial thresholds.
+            recalibrate: computes the thresholds of the current CLM; None keeps the initial ones.
+            doing: receives a description of what takes time.
+            ranks: whether the set of secrets must not stand out from decoys.
+        """
         self.clm, self.samples, self.trained = clm, samples, trained
         self.recalibrate, self.doing, self.ranks = recalibrate, doing, ranks
         kinds = [secret.kind for sample in samples for secret in sample.secrets]
         self.rule = StopRule(kinds, thresholds)
-        self.looks = 0
-        """How often the secrets were ranked."""
+        self.rankings = 0
+        """Number of times that the secrets were ranked."""
         self.rank: float | None = None
-        """Their mean rank when that was last done, 0.5 where they are as likely as decoys."""
+        """Mean rank at the last ranking: 0.5 if the secrets are as likely as decoys."""
         self.stands_out = False
-        """Whether it was further off than chance is in seven sets of ten."""
+        """Whether that is more than `CHANCE_LIMIT` standard errors from 0.5."""
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Probe the CLM before the first step."""
-        self.rule.begin(self._probe())
+        self.rule.start(self._probe())
 
-    def is_erased(self, rng: random.Random, most: int) -> bool:
-        """Whether every secret is below its thresholds, and their set as likely as never-seen ones.
+    def is_erased(self, rng: random.Random, max_secrets: int) -> bool:
+        """Return whether every secret is below its thresholds, and the set is as likely as decoys.
 
-        Where it is not, the rule has secrets in the ascent again; for their ranks alone `most`.
+        If not, extra steps are scheduled; because of ranks for at most `max_secrets` secrets.
         """
-        # First, as a full probe costs many times as much.
+        # Ranks first: a full probe costs many times as much.
         if self.ranks:
-            told = self.rank_against_decoys(rng, most)
-            if told and self.looks <= _MATCHINGS:
-                self.rule.owe(told, OWED_FOR_RANK)
+            outlying = self.rank_against_decoys(rng, max_secrets)
+            if outlying and self.rankings <= _MAX_RANKINGS:
+                self.rule.schedule(outlying, EXTRA_STEPS_FOR_RANK)
                 return False
         return self.full_probe_passes()
 
-    def rank_against_decoys(self, rng: random.Random, most: int) -> list[int]:
-        """Rank the secrets among fresh decoys; the numbers of those that make the set stand out."""
-        self.looks += 1
+    def rank_against_decoys(self, rng: random.Random, max_secrets: int) -> list[int]:
+        """Rank the secrets among fresh decoys; return those that make the set stand out."""
+        self.rankings += 1
         self.doing("ranking the secrets among decoys")
         with self.trained.as_stored():
-            ranks = self._ranks(rng.randrange(1 << 30))
+            ranks = self.secret_ranks(rng.randrange(1 << 30))
         known = [rank for rank in ranks if rank is not None]
-        told = standing_out(ranks, most)
+        outlying = outlying_secrets(ranks, max_secrets)
         self.rank = statistics.fmean(known) if known else None
-        self.stands_out = bool(told)
-        return told
+        self.stands_out = bool(outlying)
+        return outlying
 
     def full_probe_passes(self) -> bool:
-        """Whether a full probe finds every secret below its thresholds."""
+        """Return whether a full probe finds every secret below its thresholds."""
         with self.trained.as_stored():
             if self.recalibrate is not None:
-                self.doing("calibrating thresholds again")
+                self.doing("recalibrating thresholds")
                 self.rule.tighten(self.recalibrate())
             return self.rule.verify(self._probe())
 
-    def state(self) -> dict[str, Any]:
-        """All that its next answer depends on beside the CLM."""
-        return {"rule": self.rule.state(), **{name: getattr(self, name) for name in _SEEN}}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        self.rule.load_state_dict(state["rule"])
-        for name in _SEEN:
-            setattr(self, name, state[name])
-
-    def _ranks(self, seed: int) -> list[float | None]:
-        """The share of fresh decoys in its place that are likelier than each secret."""
+    def secret_ranks(self, seed: int) -> list[float | None]:
+        """Return for each secret the share of fresh decoys, in its place, that are more likely."""
         encoded = encode(self.clm, self.samples)
-        jobs = score_spans(self.clm, secret_spans(self.clm, self.samples, encoded))
-        settings = ProbeSettings(references=_RANKED_AMONG, seed=seed)
-        others = decoy_log2_p(self.clm, self.samples, encoded, jobs, settings)
-        first = first_secrets(self.samples)
-        ranks: list[float | None] = [None] * first[-1]
-        for job, references in zip(jobs, others, strict=True):
-            own = log2_probability(job.found.log_probs)
-            if references:
-                ranks[first[job.sample] + job.secret] = statistics.fmean(
-                    (other > own) + (other == own) / 2 for other in references
+        spans = score_spans(self.clm, secret_spans(self.clm, self.samples, encoded))
+        decoy_scores = decoy_log2_p(
+            self.clm, self.samples, encoded, spans, count=_DECOYS, seed=seed
+        )
+        offsets = secret_offsets(self.samples)
+        ranks: list[float | None] = [None] * offsets[-1]
+        for span, scores in zip(spans, decoy_scores, strict=True):
+            own = log2_probability(span.found.log_probs)
+            if scores:
+                ranks[offsets[span.sample] + span.secret] = statistics.fmean(
+                    (score > own) + (score == own) / 2 for score in scores
                 )
         return ranks
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all state but the CLM's weights."""
+        return {"rule": self.rule.state_dict(), **{name: getattr(self, name) for name in _STATE}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore a state."""
+        self.rule.load_state_dict(state["rule"])
+        for name in _STATE:
+            setattr(self, name, state[name])
 
     def _probe(self) -> list[SampleMeasures]:
         measured: list[SampleMeasures] = []
         for start in range(0, len(self.samples), BATCH):
-            self.doing(f"probing all: {start}/{len(self.samples)}")
+            self.doing(f"full probe: {start}/{len(self.samples)} samples")
             measured += probe(self.clm, self.samples[start : start + BATCH])
         problems = (secret.problem for sample in measured for secret in sample.secrets)
         problem = next((problem for problem in problems if problem is not None), None)

@@ -1,4 +1,4 @@
-"""What erasing did, step by step and in all."""
+"""The result of an erasure, per step and in total."""
 
 from __future__ import annotations
 
@@ -7,89 +7,92 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from erasetest.erasing.trainable import Adapter
+from erasetest.erasing.lora import Adapter
 from erasetest.verdict import Thresholds
 
 ERASED = "every secret is erased"
-HARMED = "retained code is predicted worse than is allowed"
+HARMED = "next-token accuracy on retained code fell by more than is allowed"
+RELEARNED = "a secret is above its thresholds again after distillation"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step saw, before it changed anything."""
+    """What one step observed before its update."""
 
     step: int
     loss: float
     active: int
+    """Number of secrets that were still to be erased."""
     worst_ma: float
     mean_ma: float
     retained_kl: float
+    """Mean divergence from the original CLM on retained code, in nats per token."""
     retained_fall: float
-    """By how much the share of retained tokens that are predicted is below the original CLM's."""
+    """Drop of next-token accuracy on the step's retained code (fraction)."""
     lr: float
     extracted: int
-    """Secrets that the last full probe found extracted."""
+    """Number of secrets that the last full probe found extracted."""
     healing: bool = False
-    """Whether this is a step of healing, and `retained_kl` the divergence from the teacher."""
+    """Whether this is a distillation step; `retained_kl` is the divergence from the teacher."""
 
     @classmethod
-    def of_healing(cls, step: int, divergence: float, accuracy: Sequence[float]) -> Step:
-        """One that nothing is erased in; the MA of the secrets is that of the last probe."""
+    def of_distillation(cls, step: int, divergence: float, accuracy: Sequence[float]) -> Step:
+        """Make a distillation step; `accuracy` is the MA of the secrets at the last probe."""
         worst, mean = max(accuracy), statistics.fmean(accuracy)
         return cls(step, divergence, 0, worst, mean, divergence, 0.0, 0.0, 0, healing=True)
 
     def note(self) -> str:
-        """What progress shows."""
+        """Return a line for the progress display."""
         if self.healing:
-            return f"healing, {self.retained_kl:.4f} nats from the teacher"
+            return f"distilling, {self.retained_kl:.4f} nats per token from the teacher"
         return (
             f"worst MA {self.worst_ma:.2f}, {self.active} secrets left, "
-            f"{self.extracted} extracted when last probed, "
-            f"retained KL {self.retained_kl:.4f}, rate {self.lr:.2g}"
+            f"{self.extracted} extracted at the last probe, "
+            f"retained KL {self.retained_kl:.4f}, learning rate {self.lr:.2g}"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What erasing did."""
+    """The result of an erasure."""
 
     method: str
     settings: dict[str, Any]
     samples: int
     steps: int
-    """Those of healing among them, which the history does not tell."""
+    """Total number of steps, including distillation steps, which are not in `history`."""
     seconds: float
     peak_memory_bytes: int | None
     erased: bool
-    """Whether every secret ended below its thresholds, and retained code was kept."""
+    """Whether every secret ended below its thresholds, and retained code was preserved."""
     history: tuple[Step, ...]
     thresholds: Thresholds
-    """What the secrets were judged by in the end."""
+    """The thresholds that the secrets were judged by in the end."""
     ended: str = ERASED
-    """Why it ended."""
+    """The reason why it ended."""
     rechecked: int = 0
-    """Samples erased earlier, that were kept erased."""
+    """Number of samples erased earlier that were evaluated too."""
     adapter: Adapter | None = None
-    """What was trained, where that was an adapter."""
+    """The trained adapter, if one was trained."""
     retained_fall: float = 0.0
-    """By how much a smaller share of retained tokens is predicted than before, as stored."""
+    """Drop of next-token accuracy on retained code (fraction), rounded to the stored dtype."""
     rank: float | None = None
-    """The mean share of decoys that are likelier than a secret, where a method ranks them:
-    0.5 where they are as likely as never-seen ones."""
+    """Mean share of decoys that are more likely than a secret: 0.5 if secrets are as likely as
+    control secrets. None for methods without decoys."""
     stands_out: bool = False
-    """Whether that is further off than chance has it in seven sets of ten."""
+    """Whether `rank` is more than 1.04 standard errors from 0.5 (`stopping.CHANCE_LIMIT`)."""
     restored: int = 0
-    """How often a loss that is no number led back to an earlier state and half the rate."""
+    """Number of rollbacks after a NaN or infinite loss; each halved the learning rate."""
 
     def ranked(self) -> str:
-        """What the ranks say, for people."""
+        """Describe the rank in words."""
         if self.rank is None:
             return "not ranked among decoys"
-        told = "they stand out" if self.stands_out else "as never-seen ones"
-        return f"mean rank among decoys {self.rank:.2f}, {told}"
+        comparison = "they stand out" if self.stands_out else "no different from control secrets"
+        return f"mean rank among decoys {self.rank:.2f}, {comparison}"
 
     def as_dict(self, checkpoint: str | None) -> dict[str, Any]:
-        """As it stands in a report."""
+        """Return the JSON object of reports."""
         return {
             "method": self.method,
             "checkpoint": checkpoint,

@@ -1,4 +1,4 @@
-"""Samples as rows of tokens that erasing trains on, each token known to be secret or context."""
+"""Tokenized samples that erasing trains on, with each token labelled as secret or context."""
 
 from __future__ import annotations
 
@@ -14,47 +14,49 @@ from erasetest.samples import SensitiveSample, make_sample
 from erasetest.samples.decoys import with_decoys
 from erasetest.samples.retained import SecretOwner, secret_matcher
 
-_WORD = re.compile(r"\w\w")
+_INSIDE_WORD = re.compile(r"\w\w")
+"""Matches the two characters at a boundary that is not one of a word."""
+
 SecretIds = frozenset[int]
-"""Numbers of the secrets that a token belongs to: none for context, several in an overlap."""
+"""Numbers of the secrets that a token belongs to: empty for context, several in an overlap."""
 
 Span = tuple[int, int, str]
 """Start and end in code points, and kind."""
 
 CONTEXT: SecretIds = frozenset()
 IGNORED: SecretIds = frozenset({-1})
-"""A secret's token in a row that is there for another secret: neither erased here nor kept."""
+"""Token of a secret that this example does not target: excluded from both losses."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TokenizedExample:
-    """Token ids, and for each the secrets that it belongs to."""
+    """Token ids, and for each token the secrets that it belongs to."""
 
     ids: tuple[int, ...]
     secret_ids: tuple[SecretIds, ...]
     sample: int = 0
-    """The number of the sample that it is of."""
+    """Number of the sample that the example is made from."""
 
     @property
     def secrets(self) -> SecretIds:
-        """The numbers of the secrets that are erased in it."""
+        """The numbers of the secrets that the example targets."""
         return CONTEXT.union(*self.secret_ids) - IGNORED
 
 
-def unmarked_places(samples: Sequence[SensitiveSample]) -> list[list[Span]]:
-    """Where each sample holds secrets that it does not mark itself.
+def unmarked_secrets(samples: Sequence[SensitiveSample]) -> list[list[Span]]:
+    """Find the secrets that occur in each sample's text but are not marked in that sample.
 
-    They are those of samples of equal content (a line for each secret), and whole secrets of any
-    sample that stand there once more, but for mere words and parts of longer ones, which are code.
-    Held as context, they would teach what is to be forgotten.
+    Those are secrets marked in other samples of the same text (a manifest may have a line for each
+    secret), and further occurrences of whole secrets of any sample. Excluded are plain words and
+    parts of longer words, which are code. As context, such secrets would be learned again.
     """
     find = secret_matcher(samples)
     marked: dict[str, dict[Span, None]] = {}
     for sample in samples:
         text = sample.content.reveal()
         marked.setdefault(text, {}).update(dict.fromkeys(_spans(sample)))
-    # Each content is searched once, however many lines it has.
-    found = {text: [*spans, *_standing_alone(text, find(text))] for text, spans in marked.items()}
+    # Search each text once, however many samples share it.
+    found = {text: [*spans, *_isolated_matches(text, find(text))] for text, spans in marked.items()}
     return [
         [
             span
@@ -65,15 +67,17 @@ def unmarked_places(samples: Sequence[SensitiveSample]) -> list[list[Span]]:
     ]
 
 
-def _standing_alone(text: str, found: Iterable[tuple[int, str, SecretOwner]]) -> Iterator[Span]:
-    """Of what was found in a text, the longest from left to right, apart from one another."""
-    ended = 0
-    for at, piece, owner in sorted(found, key=lambda one: (one[0], -len(one[1]))):
-        end = at + len(piece)
-        inside = _WORD.match(text[at - 1 : at + 1]) or _WORD.match(text[end - 1 : end + 1])
-        if at >= ended and not inside and not piece.replace("_", "").isalpha():
-            ended = end
-            yield at, end, owner.kind
+def _isolated_matches(text: str, matches: Iterable[tuple[int, str, SecretOwner]]) -> Iterator[Span]:
+    """Yield disjoint matches from left to right, longest first, that are not part of a word."""
+    last_end = 0
+    for start, piece, owner in sorted(matches, key=lambda match: (match[0], -len(match[1]))):
+        end = start + len(piece)
+        inside = _INSIDE_WORD.match(text[start - 1 : start + 1]) or _INSIDE_WORD.match(
+            text[end - 1 : end + 1]
+        )
+        if start >= last_end and not inside and not piece.replace("_", "").isalpha():
+            last_end = end
+            yield start, end, owner.kind
 
 
 def _spans(sample: SensitiveSample) -> list[Span]:
@@ -85,17 +89,25 @@ def forget_examples(
     samples: Sequence[SensitiveSample],
     unmarked: Sequence[Sequence[Span]] | None = None,
 ) -> tuple[list[TokenizedExample], int]:
-    """The rows of samples, and how many secrets they have, numbered in order from 0.
+    """Tokenize the forget set.
 
-    A sample that fits the CLM's window is one row; of a longer one each secret gets a row, which
-    ends with it. Places that are `unmarked` (found here where None) are neither erased nor kept.
+    A sample that fits the CLM's window is one example; of a longer one each secret has an example,
+    which ends with it.
+
+    Args:
+        clm: its tokenizer and window are used.
+        samples: the forget set.
+        unmarked: secrets to ignore in each sample; None finds them (`unmarked_secrets`).
+
+    Returns:
+        The examples, and the number of secrets, which are numbered in order from 0.
 
     Raises:
         BadInput: a sample has no secret, or a secret does not fit the window.
     """
-    others = unmarked_places(samples) if unmarked is None else unmarked
-    marked = [_marked(sample, spans) for sample, spans in zip(samples, others, strict=True)]
-    rows: list[TokenizedExample] = []
+    ignored = unmarked_secrets(samples) if unmarked is None else unmarked
+    marked = [_with_spans(sample, spans) for sample, spans in zip(samples, ignored, strict=True)]
+    examples: list[TokenizedExample] = []
     count = 0
     for index, (sample, encoded) in enumerate(zip(samples, encode(clm, marked), strict=True)):
         if not sample.secrets:
@@ -104,6 +116,7 @@ def forget_examples(
         for place in encoded.secrets[len(sample.secrets) :]:
             secret_ids[place.first : place.last] = [IGNORED] * len(place)
         places = encoded.secrets[: len(sample.secrets)]
+        # Clear first: a token of both an ignored and a target secret belongs to the target.
         for place in places:
             secret_ids[place.first : place.last] = [CONTEXT] * len(place)
         numbered = list(enumerate(places, count))
@@ -117,47 +130,49 @@ def forget_examples(
                 secret_ids[i] |= {number}
         whole = TokenizedExample(encoded.ids, tuple(secret_ids), index)
         if len(whole.ids) <= clm.window:
-            rows.append(whole)
+            examples.append(whole)
         else:
-            rows += [_cut(whole, number, place, clm.window) for number, place in numbered]
+            examples += [_window_ending_at(whole, *secret, clm.window) for secret in numbered]
         count += len(numbered)
-    return rows, count
+    return examples, count
 
 
-def _marked(sample: SensitiveSample, spans: Sequence[Span]) -> SensitiveSample:
-    """The sample with more spans after its own."""
+def _with_spans(sample: SensitiveSample, spans: Sequence[Span]) -> SensitiveSample:
+    """Return the sample with more spans after its own."""
     return make_sample(sample.content.reveal(), [*_spans(sample), *spans], id=sample.id)
 
 
-def _cut(row: TokenizedExample, number: int, place: EncodedSecret, window: int) -> TokenizedExample:
-    """The newest tokens up to the end of a secret that fit the window."""
+def _window_ending_at(
+    example: TokenizedExample, number: int, place: EncodedSecret, window: int
+) -> TokenizedExample:
+    """Return the last tokens up to the end of a secret that fit the window."""
     part = slice(max(0, place.last - window), place.last)
     return TokenizedExample(
-        row.ids[part],
+        example.ids[part],
         tuple(
             frozenset({number}) if number in secret_ids else IGNORED if secret_ids else CONTEXT
-            for secret_ids in row.secret_ids[part]
+            for secret_ids in example.secret_ids[part]
         ),
-        row.sample,
+        example.sample,
     )
 
 
-def append_eos(clm: Clm, rows: Sequence[TokenizedExample]) -> list[TokenizedExample]:
-    """The rows, each followed by an end-of-text token where the window has room for it.
+def append_eos(clm: Clm, examples: Sequence[TokenizedExample]) -> list[TokenizedExample]:
+    """Append an end-of-text token to each example that has room for it in the window.
 
-    So what the CLM says after the last token of a text, often that it ends there, is context too.
+    This makes the EOS prediction after the last token part of the context.
     """
-    end = min(clm.end_tokens, default=clm.start_token)
+    eos = min(clm.end_tokens, default=clm.start_token)
     return [
-        replace(row, ids=(*row.ids, end), secret_ids=(*row.secret_ids, CONTEXT))
-        if len(row.ids) < clm.window
-        else row
-        for row in rows
+        replace(example, ids=(*example.ids, eos), secret_ids=(*example.secret_ids, CONTEXT))
+        if len(example.ids) < clm.window
+        else example
+        for example in examples
     ]
 
 
-def first_secrets(samples: Sequence[SensitiveSample]) -> list[int]:
-    """The number of each sample's first secret, and at the end how many secrets there are."""
+def secret_offsets(samples: Sequence[SensitiveSample]) -> list[int]:
+    """Return the number of each sample's first secret, and last the total number of secrets."""
     return list(itertools.accumulate((len(sample.secrets) for sample in samples), initial=0))
 
 
@@ -168,43 +183,52 @@ def decoy_examples(
     rng: random.Random,
     unmarked: Sequence[Sequence[Span]] | None = None,
 ) -> list[TokenizedExample]:
-    """Fresh decoys in the places of the secrets of rows, owned by the secrets they stand for.
+    """Make examples with fresh decoys in place of the secrets.
 
-    Places that are `unmarked` (found here where None) get decoys too, which no secret owns.
-    A sample whose formats leave no choice has none, and neither has one whose decoy, of more tokens
-    than its secret, does not fit the window.
+    A sample has none if its formats leave no choice, or if a decoy has more tokens than its secret
+    and does not fit the window.
+
+    Args:
+        clm: its tokenizer and window are used.
+        samples: the forget set.
+        forget: the examples whose samples to use.
+        rng: draws the decoys.
+        unmarked: secrets to replace too, by decoys without a number; None finds them.
+
+    Returns:
+        Examples whose decoys have the numbers of the secrets that they replace.
     """
-    others = unmarked_places(samples) if unmarked is None else unmarked
-    first = first_secrets(samples)
-    rows: list[TokenizedExample] = []
-    for number in dict.fromkeys(row.sample for row in forget):
+    others = unmarked_secrets(samples) if unmarked is None else unmarked
+    offsets = secret_offsets(samples)
+    examples: list[TokenizedExample] = []
+    for number in dict.fromkeys(example.sample for example in forget):
         sample = samples[number]
-        drawn = with_decoys(_marked(sample, others[number]), "decoy", rng, repeated=True)
+        drawn = with_decoys(_with_spans(sample, others[number]), "decoy", rng, repeated=True)
         own, places = _spans(sample), _spans(drawn)
         spans = [span for span in places if span in own]
-        stands_for = [first[number] + own.index(span) for span in spans]
+        replaced = [offsets[number] + own.index(span) for span in spans]
         changed = make_sample(drawn.content.reveal(), spans, id=drawn.id)
         try:
             made, _ = forget_examples(clm, [changed], [[s for s in places if s not in own]])
         except BadInput:
             continue
-        for row in made:
-            secret_ids = (frozenset(stands_for[n] for n in o - IGNORED) for o in row.secret_ids)
-            rows.append(replace(row, secret_ids=tuple(secret_ids), sample=number))
-    return rows
+        for example in made:
+            secret_ids = (frozenset(replaced[n] for n in o - IGNORED) for o in example.secret_ids)
+            examples.append(replace(example, secret_ids=tuple(secret_ids), sample=number))
+    return examples
 
 
 def retained_examples(clm: Clm, samples: Sequence[SensitiveSample]) -> list[TokenizedExample]:
-    """Retained code as rows, cut to the CLM's window.
+    """Tokenize retained code, truncated to the CLM's window.
 
     Raises:
-        BadInput: there is none, or none of two tokens or more.
+        BadInput: there is no text of two tokens or more.
     """
-    rows = [
+    examples = [
         TokenizedExample(ids, (CONTEXT,) * len(ids))
         for ids in (encoded.ids[: clm.window] for encoded in encode(clm, samples))
         if len(ids) > 1
     ]
-    if not rows:
+    if not examples:
         raise BadInput("the retained set is empty: give code whose behaviour must not change")
-    return rows
+    return examples

@@ -1,4 +1,4 @@
-"""Which rows a step sees."""
+"""Sampling of the forget examples of each step."""
 
 from __future__ import annotations
 
@@ -11,51 +11,64 @@ from erasetest.erasing.examples import TokenizedExample
 from erasetest.erasing.step_runner import StepRunner
 from erasetest.erasing.stopping import StopRule
 
-_LOOK_EVERY = 4
+_MIN_INTERVAL = 4
+"""Minimum number of steps between two evaluations of all remaining examples."""
 
 
 class ForgetBatchSampler:
-    """Draws the forget set's rows of a step by what the stop rule says is still to be erased."""
+    """Samples the forget examples of a step: those with active secrets first."""
 
     def __init__(
         self,
-        reader: StepRunner,
-        rows: Sequence[TokenizedExample],
+        runner: StepRunner,
+        examples: Sequence[TokenizedExample],
         rule: StopRule,
         batch: int,
         rng: random.Random,
     ) -> None:
-        """Of the rows of a forget set, at most `batch` a step."""
-        self.reader, self.rule, self.batch, self.rng = reader, rule, batch, rng
-        self.rows = [(row, row.secrets) for row in rows]
-        self.looked = 0
-        """The step before which all that was left was looked at."""
+        """Sample from the forget set.
 
-    def next(self, number: int) -> list[TokenizedExample]:
-        """The rows of a step: those with secrets still to erase, filled up with others.
-
-        The secrets of the others have no ascent, but show when they rise, and their context is a
-        part of the loss: it is kept, or ascended on by methods that ascend on whole samples.
+        Args:
+            runner: computes the forward passes of evaluations.
+            examples: the forget set.
+            rule: decides which secrets are active.
+            batch: maximum number of examples per step.
+            rng: shuffles the examples.
         """
-        self._look(number)
+        self.runner, self.rule, self.batch, self.rng = runner, rule, batch, rng
+        self.examples = [(example, example.secrets) for example in examples]
+        self.last_evaluation = 0
+        """The step before which all remaining examples were last evaluated."""
+
+    def next(self, step: int) -> list[TokenizedExample]:
+        """Return the batch of a step: examples with active secrets, filled up with others.
+
+        The others are not trained to forget their secrets; their MA is observed in case it rises,
+        and their context is part of the loss: preserved, or unlearned by methods whose ascent is on
+        whole samples.
+        """
+        self._evaluate_if_due(step)
         active = self.rule.active
-        first = [row for row, secrets in self.rows if secrets & active]
-        rest = [row for row, secrets in self.rows if not secrets & active]
-        self.rng.shuffle(first)
-        self.rng.shuffle(rest)
-        return [*first, *rest][: self.batch]
+        remaining = [example for example, secrets in self.examples if secrets & active]
+        others = [example for example, secrets in self.examples if not secrets & active]
+        self.rng.shuffle(remaining)
+        self.rng.shuffle(others)
+        return [*remaining, *others][: self.batch]
 
     @torch.no_grad()
-    def _look(self, number: int) -> None:
-        """Where a step holds a part of what is left alone, look at all of it now and then.
+    def _evaluate_if_due(self, step: int) -> None:
+        """Evaluate the MA of all remaining examples every few steps, if one batch cannot hold them.
 
-        Else most steps would go to secrets that were erased along with others since they were seen.
+        Many are erased along with others before they are sampled; without this, most steps would be
+        spent on them.
         """
         active = self.rule.active
-        left = [row for row, secrets in self.rows if secrets & active]
-        due = max(_LOOK_EVERY, len(left) // (2 * self.batch))
-        if number - self.looked < due or len(left) <= self.batch:
+        remaining = [example for example, secrets in self.examples if secrets & active]
+        # Evaluating n examples takes n / batch forward passes: at this interval, two per step.
+        interval = max(_MIN_INTERVAL, len(remaining) // (2 * self.batch))
+        if step - self.last_evaluation < interval or len(remaining) <= self.batch:
             return
-        self.looked = number
-        for start in range(0, len(left), self.batch):
-            self.rule.observe(self.reader.read(left[start : start + self.batch]).accuracies())
+        self.last_evaluation = step
+        for start in range(0, len(remaining), self.batch):
+            output = self.runner.forward(remaining[start : start + self.batch])
+            self.rule.observe_accuracy(output.accuracies())

@@ -1,4 +1,4 @@
-"""The card of an erased checkpoint: ids and numbers, and what the gate said of it."""
+"""The model card of an erased checkpoint: ids and numbers, and the verdict of the gate."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _CARD = (
 | kinds of secrets | {kinds} |
 | steps | {steps} |
 | erased | {erased} |
-| change of the retained tokens predicted, points | {change} |
-| against never-seen secrets | {ranked} |
+| change of next-token accuracy on retained code, points | {change} |
+| compared with control secrets | {ranked} |
 | ids | {ids} |
 """
 )
@@ -41,14 +41,21 @@ _REFUSED = """**The gate did not accept this checkpoint: {verdict}.** {reasons}
 
 
 def write_card(folder: Path, *, adapter: bool, **values: Any) -> None:
-    """Write the card into the folder of a checkpoint, or of an adapter to the original."""
+    """Write the card to the folder of a checkpoint, or of an adapter for the original.
+
+    Args:
+        folder: the checkpoint's.
+        adapter: whether it holds an adapter only.
+        values: the fields of the card, escaped for Markdown.
+    """
     use = _ADAPTER if adapter else ""
     write_text(folder / NAME, _CARD.format(version=__version__, use=use, **values))
 
 
 def refuse(folder: Path, verdict: str, reasons: list[str]) -> None:
-    """Say on the card of a checkpoint that a gate which tested it did not accept it."""
+    """Add to a checkpoint's card that the gate did not accept it."""
     path = folder / NAME
     if path.is_file():
-        said = _REFUSED.format(verdict=verdict, reasons=" ".join(f"{line}." for line in reasons))
-        write_text(path, path.read_text(encoding="utf-8").replace(_HEAD, _HEAD + said, 1))
+        notice = _REFUSED.format(verdict=verdict, reasons=" ".join(f"{line}." for line in reasons))
+        card = path.read_text(encoding="utf-8")
+        write_text(path, card.replace(_HEAD, _HEAD + notice, 1))

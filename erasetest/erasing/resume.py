@@ -1,4 +1,4 @@
-"""Work that is under way, kept beside what it will become: a killed run goes on from there."""
+"""The state of a running erasure in a file, from which a killed run resumes."""
 
 from __future__ import annotations
 
@@ -15,71 +15,81 @@ from typing import Any
 
 import torch
 
+from erasetest.clm.erasure_records import state_path
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample
-from erasetest.support.atomic_files import id_key, part_of, unfinished_of
+from erasetest.support.atomic_files import id_key
+from erasetest.support.sidecars import temporary_sidecar
 
-EVERY = 30.0
-"""Seconds between two states that are kept."""
+SAVE_INTERVAL = 30.0
+"""Minimum number of seconds between two saved states."""
 
-_COST = 20
-"""Keeping a state takes a twentieth of the time at most."""
+_INTERVAL_PER_COST = 20
+"""Minimum interval, as a multiple of the time that saving takes: 5 % of the time at most."""
 
 
 class ResumeFile:
-    """The state of one piece of work in a file: whole or not there."""
+    """A file with the state of a run, written atomically."""
 
     def __init__(
         self,
         target: Path,
         key: str,
-        every: float = EVERY,
+        interval: float = SAVE_INTERVAL,
         remark: Callable[[str], None] | None = None,
     ) -> None:
-        """Of the work that ends in `target`, and is asked for by what `key` stands for.
+        """Use the resume file of a target.
 
-        `every` is in seconds; 0 keeps every state, whatever that costs. `remark` is told whether a
-        state that is there is gone on from.
+        Args:
+            target: the file or folder that the run will write.
+            key: identifies the request (`request_key`).
+            interval: minimum number of seconds between two states; 0 saves after each step.
+            remark: receives a line if a state is found: whether it is resumed.
         """
         self._remark = remark
-        self._part = part_of(target.resolve(), "state")
-        self.path = unfinished_of(target)
-        self._key, self._every = key, every
-        self._last, self._wait = time.monotonic(), every
-        self._refused = False
+        self._part = temporary_sidecar(target, "state")
+        self.path = state_path(target)
+        self._key, self._interval = key, interval
+        self._last_save, self._wait = time.monotonic(), interval
+        self._failed = False
 
     def read(self) -> dict[str, Any] | None:
-        """The newest state; None where there is none, or one of other work.
+        """Return the saved state; None if there is none, or only that of another request.
 
         Raises:
-            BadInput: what is there cannot be read.
+            BadInput: the file cannot be read.
         """
         try:
-            kept = torch.load(self.path, map_location="cpu", weights_only=True)
+            # Only tensors and plain values are loaded: others may have put the file there.
+            content = torch.load(self.path, map_location="cpu", weights_only=True)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise BadInput(
-                f"{self.path}: killed work stands there and cannot be read ({error.strerror}): "
-                "make it readable, or remove it to begin anew"
+                f"{self.path}: the state of a killed run cannot be read ({error.strerror}): "
+                "make it readable, or remove it to restart"
             ) from None
         except Exception:
-            # A damaged file ends in whatever error the unpickler or the archive has for it.
-            kept = None
-        known = isinstance(kept, dict) and kept.get("key") == self._key
+            # The unpickler and the archive raise any kind of error for a damaged file.
+            content = None
+        matches = isinstance(content, dict) and content.get("key") == self._key
         if self._remark is not None:
             self._remark(
                 f"{self.path.name}: "
-                + ("a killed run goes on" if known else "of another request, or damaged: not used")
+                + (
+                    "resuming a killed run"
+                    if matches
+                    else "ignored: the state of another request, or damaged"
+                )
             )
-        return kept["state"] if known else None
+        return content["state"] if matches else None
 
     def is_due(self) -> bool:
-        """Whether it is time to keep a state."""
-        return not self._refused and time.monotonic() - self._last >= self._wait
+        """Return whether it is time to save a state."""
+        return not self._failed and time.monotonic() - self._last_save >= self._wait
 
     def write(self, state: dict[str, Any]) -> None:
-        """Keep a state. Where there is no room for it, say so and go on without."""
+        """Save a state. If it cannot be written, warn, and save no more."""
         started = time.monotonic()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,23 +101,27 @@ class ResumeFile:
         except (OSError, RuntimeError) as error:
             with contextlib.suppress(OSError):
                 self._part.unlink()
-            self._refused = True
+            self._failed = True
             warnings.warn(
-                f"erasing goes on, but is not kept ({type(error).__name__}): if it is killed, it "
-                "begins anew",
+                f"cannot save the state of erasing ({type(error).__name__}): erasing continues, "
+                "but restarts from the beginning if it is killed",
                 stacklevel=2,
             )
-        self._last = time.monotonic()
-        self._wait = max(self._every, _COST * (self._last - started)) if self._every else 0.0
+        self._last_save = time.monotonic()
+        cost = self._last_save - started
+        self._wait = max(self._interval, _INTERVAL_PER_COST * cost) if self._interval else 0.0
 
     def remove(self) -> None:
-        """What it became is there."""
+        """Remove the file, once the target is written."""
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
 
 
-def key_of(parts: Iterable[object], manifests: Sequence[Sequence[SensitiveSample]]) -> str:
-    """What work is told by: settings and contents. No guess can be tested by it without the key."""
+def request_key(parts: Iterable[object], manifests: Sequence[Sequence[SensitiveSample]]) -> str:
+    """Return a keyed hash of a request: its settings, and the contents of its manifests.
+
+    It is keyed because it depends on secrets: without the key, nobody can test a guess by it.
+    """
     digest = hmac.new(id_key(), digestmod=hashlib.sha256)
     for part in parts:
         digest.update(json.dumps(part, sort_keys=True, default=str).encode() + b"\0")

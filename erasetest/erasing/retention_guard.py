@@ -1,4 +1,4 @@
-"""The guard: whether retained code is predicted worse than is allowed."""
+"""The retention guard: a limit on the loss of next-token accuracy on retained code."""
 
 from __future__ import annotations
 
@@ -14,60 +14,71 @@ from erasetest.erasing.examples import TokenizedExample
 from erasetest.erasing.objectives import Tokens
 from erasetest.erasing.step_runner import StepRunner
 
-_GUARDED_STEPS = 4
-"""Steps whose mean calls for a look at the retained code: a step's draw of it is small."""
+_WINDOW = 4
+"""Steps whose mean drop triggers an evaluation: the retained batch of one step is small."""
 
-_LOOKED_AT = 256
-"""Retained texts of such a look, at most."""
+_MAX_EVALUATED = 256
+"""Maximum number of retained texts in an evaluation."""
 
 
 class RetentionGuard:
-    """Compares the share of retained tokens that are predicted with the original CLM's."""
+    """Compares the next-token accuracy on retained code with the original CLM's."""
 
     def __init__(
         self,
-        reader: StepRunner,
-        kept: Sequence[TokenizedExample],
-        allowed: float | None,
+        runner: StepRunner,
+        retained: Sequence[TokenizedExample],
+        max_drop: float | None,
         seed: int,
     ) -> None:
-        """Of the rows of retained code; `allowed` is how far the share may fall, None any."""
-        self.reader, self.allowed = reader, allowed
-        self.rows = random.Random(seed).sample(list(kept), min(_LOOKED_AT, len(kept)))
-        self._falls: deque[float] = deque(maxlen=_GUARDED_STEPS)
+        """Guard the accuracy on retained examples.
 
-    def forbids(self, fall: float) -> bool:
-        """Whether the share may not fall so far."""
-        return self.allowed is not None and fall > self.allowed
+        Args:
+            runner: computes the forward passes.
+            retained: the retained set; a sample of it is evaluated.
+            max_drop: the largest allowed drop of accuracy (fraction); None allows any.
+            seed: of the sample.
+        """
+        self.runner, self.max_drop = runner, max_drop
+        count = min(_MAX_EVALUATED, len(retained))
+        self.examples = random.Random(seed).sample(list(retained), count)
+        self._recent_drops: deque[float] = deque(maxlen=_WINDOW)
+
+    def exceeds_limit(self, drop: float) -> bool:
+        """Return whether a drop of accuracy is above the limit."""
+        return self.max_drop is not None and drop > self.max_drop
 
     @torch.no_grad()
-    def fall(self) -> float:
-        """By how much a smaller share of retained tokens is predicted than before, as stored."""
+    def accuracy_drop(self) -> float:
+        """Return the drop in accuracy (fraction) of the model as it would be stored."""
         lost = count = 0
-        with self.reader.trained.as_stored():
-            for start in range(0, len(self.rows), BATCH):
-                retained = self.reader.read(retain=self.rows[start : start + BATCH]).retained
+        with self.runner.trained.as_stored():
+            for start in range(0, len(self.examples), BATCH):
+                batch = self.examples[start : start + BATCH]
+                retained = self.runner.forward(retained=batch).retained
                 lost += int(retained.known.sum()) - int(retained.predicted.sum())
                 count += len(retained)
         return lost / max(1, count)
 
     def observe(self, retained: Tokens) -> float:
-        """Take note of the retained code that a step drew, and tell the fall there."""
+        """Record the retained tokens of a step, and return the drop in accuracy on them."""
         known, predicted = retained.known.float(), retained.predicted.float()
-        self._falls.append(float((known - predicted).mean()))
-        return self._falls[-1]
+        self._recent_drops.append(float((known - predicted).mean()))
+        return self._recent_drops[-1]
 
-    def is_alarmed(self) -> bool:
-        """Whether steps' draws call for a look that finds too far a fall."""
-        if len(self._falls) < _GUARDED_STEPS or not self.forbids(statistics.fmean(self._falls)):
+    def is_exceeded(self) -> bool:
+        """Return whether the drop is above the limit; evaluates only if recent steps suggest it."""
+        if len(self._recent_drops) < _WINDOW:
             return False
-        self._falls.clear()
-        return self.forbids(self.fall())
+        if not self.exceeds_limit(statistics.fmean(self._recent_drops)):
+            return False
+        self._recent_drops.clear()
+        return self.exceeds_limit(self.accuracy_drop())
 
-    def state(self) -> list[float]:
-        """All that its next alarm depends on beside the CLM."""
-        return list(self._falls)
+    def state_dict(self) -> list[float]:
+        """Return the drops of recent steps."""
+        return list(self._recent_drops)
 
     def load_state_dict(self, state: Iterable[float]) -> None:
-        """Go on from a state."""
-        self._falls.extend(state)
+        """Restore the drops of recent steps."""
+        self._recent_drops.extend(state)

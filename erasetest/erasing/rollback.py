@@ -1,4 +1,4 @@
-"""The last weights at which the loss was a number, to come back to."""
+"""A snapshot of the last weights with a finite loss, to roll back to."""
 
 from __future__ import annotations
 
@@ -6,46 +6,47 @@ from collections.abc import Sequence
 
 import torch
 
-_EVERY = 10
-"""Steps after which they are kept."""
+_SAVE_EVERY = 10
+"""Steps between two snapshots."""
 
-_MOST = 3
+_MAX_ROLLBACKS = 3
+"""Number of rollbacks after which training is given up."""
 
 
 class WeightSnapshot:
     """A copy of trained parameters in main memory."""
 
     def __init__(self, parameters: Sequence[torch.nn.Parameter]) -> None:
-        """Of these; nothing is kept yet."""
+        """Snapshot these parameters; it is empty until `save`."""
         self.parameters = parameters
         self.weights: list[torch.Tensor] = []
         self.restored = 0
-        """How often they came back."""
+        """Number of rollbacks so far."""
 
     def maybe_save(self, step: int) -> None:
-        """Keep the weights, at which the loss was a number, if it is time; steps count from 1."""
-        if step % _EVERY == 1:
-            self.keep()
+        """Save every tenth step; call it where the loss is finite. Steps are counted from 1."""
+        if step % _SAVE_EVERY == 1:
+            self.save()
 
-    def keep(self) -> None:
-        """Keep the weights as they are."""
-        self.weights = self.copied()
+    def save(self) -> None:
+        """Save the current weights."""
+        self.weights = self.copy_weights()
 
-    def forget(self) -> None:
-        """Free the memory."""
+    def clear(self) -> None:
+        """Free the snapshot's memory."""
         self.weights = []
 
-    def copied(self) -> list[torch.Tensor]:
-        """The weights as they are, in main memory."""
+    def copy_weights(self) -> list[torch.Tensor]:
+        """Return a copy of the current weights in main memory."""
         return [p.detach().to("cpu", copy=True) for p in self.parameters]
 
     @torch.no_grad()
     def restore(self) -> bool:
-        """Go back; False where there is nothing to go back to, or that was done too often."""
-        if not self.weights or self.restored == _MOST:
+        """Roll back to the snapshot; return False if there is none, or after too many rollbacks."""
+        if not self.weights or self.restored == _MAX_ROLLBACKS:
             return False
-        for parameter, kept in zip(self.parameters, self.weights, strict=True):
-            parameter.copy_(kept)
+        for parameter, saved in zip(self.parameters, self.weights, strict=True):
+            parameter.copy_(saved)
             parameter.grad = None
         self.restored += 1
         return True

@@ -1,4 +1,4 @@
-"""Retained code for those who have none: what the CLM itself writes, without the secrets in it."""
+"""Self-generated retained code: texts sampled from the CLM, without the secrets in them."""
 
 from __future__ import annotations
 
@@ -12,29 +12,35 @@ from erasetest.errors import ErasureError
 from erasetest.samples import SensitiveSample, make_sample
 from erasetest.samples.retained import secret_owner
 from erasetest.scanning import Document, find_secrets
+from erasetest.support.progress import Progress
 
 TEXTS = 256
-"""How many are drawn unless told otherwise."""
+"""Default number of texts."""
 
-LONGEST = 256
-"""Tokens of a text."""
+MIN_TEXTS = 64
+"""Number of texts that is enough if a CLM generates few different ones."""
 
-FEWEST = 64
-"""Texts that will do where a CLM has little to say."""
+MAX_ROUNDS = 8
+"""Maximum number of texts to sample, as a multiple of the number wanted."""
 
-_OPENED = 3
-_ROUNDS = 8
-_SPARE = 1.1
-"""More than the last round's share of new texts lets expect to be needed."""
+_MAX_TOKENS = 256
+"""Maximum number of tokens of a text."""
 
-_STALE = 10
-"""Where less than one in so many texts that hold no secret is new, the CLM has little to say."""
+_PROMPTED = 3
+"""Every third text starts with one of the `openings`, if there are any."""
+
+_MARGIN = 1.1
+"""Factor on the number of texts that the yield of the last round suggests."""
+
+_MAX_TEXTS_PER_NEW = 10
+"""Number of texts without secrets per new one above which sampling ends."""
 
 _PART = 6
-"""Characters of a secret that a text is left out for: half a secret would keep it remembered."""
+"""Number of consecutive characters of a secret that exclude a text: half a secret would keep the
+CLM's memory of it."""
 
-_SHORTEST = 16
-"""Characters of a text that is kept."""
+_MIN_CHARACTERS = 16
+"""Minimum length of a text."""
 
 
 def self_generated_texts(
@@ -42,74 +48,116 @@ def self_generated_texts(
     samples: Sequence[SensitiveSample],
     count: int = TEXTS,
     *,
-    least: int = FEWEST,
+    min_texts: int = MIN_TEXTS,
     openings: Sequence[Sequence[int]] = (),
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[SensitiveSample]:
-    """`count` different texts drawn from the CLM's own distribution.
+    """Sample different texts from the CLM's own distribution.
 
-    They begin with what the CLM writes at the start of a text; where there are `openings`, each
-    third with the tokens of one of these.
+    A text in which a detector finds a secret, or with a part of a secret of `samples`, is left out:
+    a CLM that recites secrets does so here too.
 
-    A text in which a detector finds a secret, or that holds a part of one of `samples`, is left
-    out: a CLM that recites secrets writes them here too.
-
-    Fewer, with a warning, but no fewer than `least`, where the CLM has little to say.
+    Args:
+        clm: generates the texts.
+        samples: samples whose secrets must not occur.
+        count: number of texts.
+        min_texts: if the CLM generates few different texts, so many are enough, with a warning.
+        openings: token ids that every third text starts with; the others start as a new text.
+        seed: of the sampling.
+        progress: receives the number of texts so far, and `count`.
 
     Raises:
-        ErasureError: of eight times as many texts not enough differ and hold none.
+        ErasureError: fewer than `min_texts` of the sampled texts differ and have no secret.
     """
-    least = min(least, count)
+    min_texts = min(min_texts, count)
     kept: dict[str, SensitiveSample] = {}
-    tokens = min(LONGEST, clm.window - 1)
+    has_no_secret = _secret_filter(samples)
     drawn, size = 0, count
-    holds = secret_owner(samples, _PART)
-    # A tokenizer that begins each text with one does so again.
-    special = {clm.start_token, *clm.tokenizer.all_special_ids}
-    while drawn < _ROUNDS * count:
-        numbers = uniform_numbers(size, tokens, seed + drawn)
-        rows = [[clm.start_token] for _ in range(size)]
-        for n in range(0, size, _OPENED) if openings else ():
-            rows[n] = list(openings[(drawn + n) // _OPENED % len(openings)])
-        jobs = [Continuation(n, len(row), tokens - len(row)) for n, row in enumerate(rows)]
+    while drawn < MAX_ROUNDS * count:
+        before, allowed = len(kept), 0
+        report = _round_progress(progress, before, count)
+        texts = _sample_texts(clm, size, openings, seed, drawn, report)
         drawn += size
-        had, ended, allowed = len(kept), 0, 0
-
-        def tell(jobs_ended: int, before: int = had, of: int = size) -> None:
-            nonlocal ended
-            ended += jobs_ended
-            if progress is not None:
-                progress(before + ended * (count - before) // of, count)
-
-        choose = drawing(numbers, temperature=1.0, top_p=1.0)
-        made = continuations(clm, rows, jobs, choose=choose, progress=tell)
-        for row, ids in zip(rows, made, strict=True):
-            begin = next((n for n, token in enumerate(row) if token not in special), len(row))
-            whole = [*row[begin:], *ids]
-            text = str(clm.tokenizer.decode(whole, clean_up_tokenization_spaces=False))
-            if len(text.strip()) < _SHORTEST or holds(text) is not None:
-                continue
-            if not find_secrets(Document.of("generated", text)):
+        for text in texts:
+            if has_no_secret(text):
                 allowed += 1
                 kept.setdefault(text, make_sample(text, id=f"generated-{len(kept)}"))
         if progress is not None:
             progress(min(len(kept), count), count)
         if len(kept) >= count:
             return list(kept.values())[:count]
-        new = len(kept) - had
-        if new * _STALE < allowed and len(kept) >= least:
+        new = len(kept) - before
+        if new * _MAX_TEXTS_PER_NEW < allowed and len(kept) >= min_texts:
             break
-        missing = math.ceil(_SPARE * (count - len(kept)) * size / max(1, new))
-        size = min(count, max(FEWEST, missing))
-    if len(kept) < least:
+        missing = math.ceil(_MARGIN * (count - len(kept)) * size / max(1, new))
+        size = min(count, max(MIN_TEXTS, missing))
+    if len(kept) < min_texts:
         raise ErasureError(
-            f"{clm.name}: of {drawn} texts that it wrote only {len(kept)} differ and hold no "
-            f"secret, {least} are needed: give retained code of your own"
+            f"{clm.name}: of {drawn} generated texts only {len(kept)} differ and contain no "
+            f"secret, {min_texts} are needed: give retained code of your own"
         )
     warnings.warn(
-        f"{clm.name}: of {drawn} texts that it wrote only {len(kept)} differ and hold no secret: "
-        f"they are used for {count}",
+        f"{clm.name}: of {drawn} generated texts only {len(kept)} differ and contain no secret: "
+        f"they are used in place of {count}",
         stacklevel=2,
     )
     return list(kept.values())
+
+
+def _secret_filter(samples: Sequence[SensitiveSample]) -> Callable[[str], bool]:
+    """Return a function that tells whether a text is long enough and has no secret."""
+    owner = secret_owner(samples, _PART)
+
+    def has_no_secret(text: str) -> bool:
+        if len(text.strip()) < _MIN_CHARACTERS or owner(text) is not None:
+            return False
+        return not find_secrets(Document.of("generated", text))
+
+    return has_no_secret
+
+
+def _round_progress(progress: Progress | None, before: int, count: int) -> Progress:
+    """Return a callback for the texts of a round that end, given `before` texts."""
+
+    def report(ended: int, size: int) -> None:
+        if progress is not None:
+            progress(before + ended * (count - before) // size, count)
+
+    return report
+
+
+def _sample_texts(
+    clm: Clm,
+    size: int,
+    openings: Sequence[Sequence[int]],
+    seed: int,
+    drawn: int,
+    report: Progress,
+) -> list[str]:
+    """Sample a round of texts.
+
+    Args:
+        clm: generates the texts.
+        size: number of texts.
+        openings: token ids that every third text starts with.
+        seed: of the sampling.
+        drawn: number of texts sampled in earlier rounds.
+        report: receives the number of texts that have ended, and `size`.
+    """
+    tokens = min(_MAX_TOKENS, clm.window - 1)
+    numbers = uniform_numbers(size, tokens, seed + drawn)
+    prompts = [[clm.start_token] for _ in range(size)]
+    for n in range(0, size, _PROMPTED) if openings else ():
+        prompts[n] = list(openings[(drawn + n) // _PROMPTED % len(openings)])
+    jobs = [Continuation(n, len(row), tokens - len(row)) for n, row in enumerate(prompts)]
+    choose = drawing(numbers, temperature=1.0, top_p=1.0)
+    generated = continuations(clm, prompts, jobs, choose=choose, progress=report)
+    # A tokenizer that starts each text with a special token would add a second one.
+    special = {clm.start_token, *clm.tokenizer.all_special_ids}
+    texts = []
+    for prompt, ids in zip(prompts, generated, strict=True):
+        start = next((n for n, token in enumerate(prompt) if token not in special), len(prompt))
+        whole = [*prompt[start:], *ids]
+        texts.append(str(clm.tokenizer.decode(whole, clean_up_tokenization_spaces=False)))
+    return texts

@@ -1,4 +1,4 @@
-"""Reading the rows of a step, and stepping, where the memory of a device is short."""
+"""Forward passes and optimizer steps where a device's memory is short."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TypeVar
 import torch
 
 from erasetest.clm.batching import is_out_of_memory
-from erasetest.clm.load import Clm
+from erasetest.clm.model import Clm
 from erasetest.erasing.examples import TokenizedExample
-from erasetest.erasing.forward import StepOutput, read_step
+from erasetest.erasing.forward import StepOutput, forward_step
 from erasetest.erasing.reference_model import ReferenceModel
 from erasetest.erasing.trainable import TrainableModel
 from erasetest.errors import ErasureError
@@ -20,30 +20,37 @@ T = TypeVar("T")
 
 
 class StepRunner:
-    """Reads the rows of a step: all at once, or in parts where that does not fit."""
+    """Computes the forward pass of a step, in parts if it does not fit in memory."""
 
     def __init__(
-        self, clm: Clm, reference: ReferenceModel, trained: TrainableModel, limit: int | None = None
+        self,
+        clm: Clm,
+        reference: ReferenceModel,
+        trained: TrainableModel,
+        max_tokens: int | None = None,
     ) -> None:
-        """At most `limit` tokens at a time, padding included; None: all."""
-        self.clm, self.reference, self.trained, self.limit = clm, reference, trained, limit
+        """Compute forward passes of at most `max_tokens` tokens, padding included; None: any."""
+        self.clm, self.reference, self.trained = clm, reference, trained
+        self.max_tokens = max_tokens
 
-    def read(
+    def forward(
         self,
         forget: Sequence[TokenizedExample] = (),
-        retain: Sequence[TokenizedExample] = (),
+        retained: Sequence[TokenizedExample] = (),
         decoys: Sequence[TokenizedExample] = (),
     ) -> StepOutput:
-        """The tokens of these rows, with gradients."""
-        return read_step(self.clm, self.reference, self.trained, forget, retain, decoys, self.limit)
+        """Compute the forward pass of a step, with gradients."""
+        return forward_step(
+            self.clm, self.reference, self.trained, forget, retained, decoys, self.max_tokens
+        )
 
-    def until_it_fits(self, step: Callable[[], T], rows: Sequence[TokenizedExample]) -> T:
-        """What a step that reads these rows gives, from less at a time where memory ends.
+    def retry_out_of_memory(self, step: Callable[[], T], examples: Sequence[TokenizedExample]) -> T:
+        """Run a step on these examples; when out of memory, halve `max_tokens` and run it again.
 
-        Gradients of an attempt that failed are gone.
+        Gradients of a failed attempt are discarded.
 
         Raises:
-            ErasureError: a row alone is too much.
+            ErasureError: a single example does not fit.
         """
         while True:
             try:
@@ -51,14 +58,13 @@ class StepRunner:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-            # Outside the handler, which holds the frames and what they hold.
-            self._read_less(rows)
+            # Outside the handler: the exception's traceback keeps the step's tensors alive.
+            self._halve_max_tokens(examples)
 
-    def _read_less(self, rows: Sequence[TokenizedExample]) -> None:
-        for parameter in self.trained.parameters:
-            parameter.grad = None
-        longest = max(len(row.ids) for row in rows)
-        limit = min(self.limit or 1 << 60, sum(len(row.ids) for row in rows))
+    def _halve_max_tokens(self, examples: Sequence[TokenizedExample]) -> None:
+        self.trained.zero_grad()
+        longest = max(len(example.ids) for example in examples)
+        limit = min(self.max_tokens or 1 << 60, sum(len(example.ids) for example in examples))
         if limit <= longest:
             raise ErasureError(
                 f"{self.clm.name}: a text of {longest} tokens alone does not fit in the memory of "
@@ -67,15 +73,15 @@ class StepRunner:
         gc.collect()
         if self.clm.device.type == "cuda":
             torch.cuda.empty_cache()
-        self.limit = max(longest, limit // 2)
+        self.max_tokens = max(longest, limit // 2)
 
 
-def take_step(clm: Clm, optimizers: Sequence[torch.optim.Optimizer]) -> None:
-    """Change the trained parameters by their gradients.
+def optimizer_step(clm: Clm, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    """Update the trained parameters by their gradients.
 
     Raises:
-        ErasureError: the optimizers' own memory does not fit. Reading less at a time would not
-            help, and some parameters may be changed already.
+        ErasureError: the optimizers' state does not fit in memory. Smaller forward passes would not
+            help, and some parameters may be updated already.
     """
     try:
         for optimizer in optimizers:

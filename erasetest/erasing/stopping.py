@@ -1,4 +1,4 @@
-"""The stop rule: each secret for itself, and the worst one decides."""
+"""The stop rule: each secret is judged separately, and the worst one decides."""
 
 from __future__ import annotations
 
@@ -11,152 +11,166 @@ from erasetest.probes import SampleMeasures
 from erasetest.verdict import Thresholds
 from erasetest.verdict.judgement import secret_leaks
 
-OWED = 3
-"""Steps of ascent that a secret gets when a full probe finds it above a threshold."""
+EXTRA_STEPS = 3
+"""Training steps scheduled for a secret that a full probe finds above a threshold."""
 
-OWED_FOR_RANK = 2
-"""The same when its rank stands out: looking again is cheap, and three overshoot."""
+EXTRA_STEPS_FOR_RANK = 2
+"""The same for a secret whose rank stands out: ranking again is cheap, and three overshoot."""
 
-_FAR = statistics.NormalDist().inv_cdf(0.85)
-"""Standard deviations of chance from which a set stands out."""
+CHANCE_LIMIT = statistics.NormalDist().inv_cdf(0.85)
+"""Standard errors beyond which a set of secrets stands out from its decoys: 1.04.
+
+The 85 % quantile z of the standard normal distribution: P(Z > z) = 0.15, P(|Z| > z) = 0.30. Of sets
+that are as likely as their decoys, 15 % exceed it on one given side and 30 % on either side. A
+stricter limit would leave a visible trace of the secrets; a looser one would cost more steps.
+"""
 
 
 class StopRule:
-    """Which secrets are still to be erased.
+    """Tracks which secrets are active: still to be erased.
 
-    MA comes free with every step, so a secret whose MA is no longer above its threshold leaves the
-    ascent, and comes back if it rises. Where steps have decoys, it stays for as long as it is
-    likelier than its decoy, and the secrets of a step stand out by that as a set. When none is
-    left, a full probe of all measures decides; secrets that it finds above a threshold are owed
-    some steps more, whatever their MA.
+    - MA is a by-product of every step. A secret is active while its MA is above its threshold, and
+      again if it rises.
+    - With a method that uses decoys, a secret is also active while it is more likely than its
+      decoy, as long as the secrets of a batch stand out by that as a set.
+    - When no secret is active, a full probe of all measures decides. Secrets that it finds above a
+      threshold are scheduled for extra steps, whatever their MA.
 
-    No secret has to go further below than never-seen ones do: what their format gives away, such as
-    the colons of an address, is right in both.
+    No secret has to fall below the level of control secrets: what the format gives away, such as
+    the colons of an address, is predicted in both.
     """
 
     def __init__(self, kinds: Sequence[str], thresholds: Thresholds) -> None:
+        """Track secrets of these kinds, numbered in order from 0."""
         self._kinds = kinds
         self.thresholds = thresholds
-        self._owed = [0] * len(kinds)
+        self._extra_steps = [0] * len(kinds)
         self.accuracy = [1.0] * len(kinds)
-        self._likelier: set[int] = set()
+        """The last observed MA of each secret."""
+        self._more_likely: set[int] = set()
         self.extracted = 0
-        """Secrets that the last full probe found extracted."""
+        """Number of secrets that the last full probe found extracted."""
 
     @property
     def active(self) -> frozenset[int]:
-        """The numbers of the secrets that are still in the ascent."""
+        """The numbers of the secrets that are still to be erased."""
         return frozenset(
             i
             for i, (accuracy, kind) in enumerate(zip(self.accuracy, self._kinds, strict=True))
-            if accuracy > self._limit(kind) or self._owed[i] or i in self._likelier
+            if accuracy > self._max_accuracy(kind) or self._extra_steps[i] or i in self._more_likely
         )
 
     def tighten(self, thresholds: Thresholds) -> None:
-        """Judge by the stricter of these thresholds and those so far."""
+        """Use the stricter of these thresholds and the current ones."""
         self.thresholds = self.thresholds.stricter(thresholds)
 
-    def observe(self, accuracies: Mapping[int, float]) -> None:
-        """Take note of the MA of secrets, as a step has just seen them."""
+    def observe_accuracy(self, accuracies: Mapping[int, float]) -> None:
+        """Record the MA of secrets, as a step observed it."""
         for secret, accuracy in accuracies.items():
             self.accuracy[secret] = accuracy
 
-    def compared(self, likelier: Mapping[int, bool]) -> None:
-        """Take note of which secrets of a step are likelier than their decoys.
+    def observe_decoys(self, more_likely: Mapping[int, bool]) -> None:
+        """Record which secrets of a batch are more likely than their decoys.
 
-        Of n never-seen ones, half are, give or take sqrt(1 / (4 n)) of them. As soon as a step's
-        secrets are within 1.04 of these, none is kept in the ascent for that, seen in this step or
-        not: a step draws those first that are still in it. What is left, the ranks among more
-        decoys show (`standing_out`).
+        Of n control secrets n/2 are, with a standard deviation of sqrt(n)/2. Once at most
+        n/2 + 1.04 sqrt(n)/2 (`CHANCE_LIMIT`) of the batch are, this criterion is dropped for all
+        secrets, also for those outside the batch: batches are drawn from the active ones first. Any
+        remaining difference shows in the ranks among more decoys (`outlying_secrets`).
         """
-        if not likelier:
+        if not more_likely:
             return
-        count = len(likelier)
-        if sum(likelier.values()) <= count / 2 + _FAR * math.sqrt(count / 4):
-            self._likelier.clear()
+        count = len(more_likely)
+        if sum(more_likely.values()) <= count / 2 + CHANCE_LIMIT * math.sqrt(count / 4):
+            self._more_likely.clear()
             return
-        self._likelier.difference_update(likelier)
-        self._likelier.update(secret for secret, is_likelier in likelier.items() if is_likelier)
+        self._more_likely.difference_update(more_likely)
+        self._more_likely.update(n for n, is_more_likely in more_likely.items() if is_more_likely)
 
-    def climbed(self, secrets: Iterable[int]) -> None:
-        """Take note that these secrets had a step of ascent."""
+    def trained_on(self, secrets: Iterable[int]) -> None:
+        """Record that a step trained on these active secrets."""
         for secret in secrets:
-            self._owed[secret] = max(0, self._owed[secret] - 1)
+            self._extra_steps[secret] = max(0, self._extra_steps[secret] - 1)
 
-    def owe(self, secrets: Iterable[int], steps: int = OWED) -> None:
-        """Give these secrets some steps more, whatever their MA."""
+    def schedule(self, secrets: Iterable[int], steps: int = EXTRA_STEPS) -> None:
+        """Keep these secrets active for some more steps, whatever their MA."""
         for secret in secrets:
-            self._owed[secret] = steps
+            self._extra_steps[secret] = steps
 
-    def begin(self, measured: Sequence[SampleMeasures]) -> None:
-        """Take note of a full probe before the first step.
+    def start(self, measured: Sequence[SampleMeasures]) -> None:
+        """Record a full probe before the first step.
 
-        Those above the threshold of MA are in the ascent by that; what else leaks is owed steps.
+        Secrets above the threshold of MA are active anyway; other leaking ones get extra steps.
         """
-        leaking = self._leaking(measured)
-        self.owe(n for n in leaking if self.accuracy[n] <= self._limit(self._kinds[n]))
-
-    def _leaking(self, measured: Sequence[SampleMeasures]) -> list[int]:
-        """Take note of a full probe; the numbers of the secrets that leak."""
-        secrets = [secret for sample in measured for secret in sample.secrets]
-        self.extracted = sum(bool(secret.measures.get("extracted")) for secret in secrets)
-        self.accuracy = [float(secret.measures["ma"]) for secret in secrets]
-        return [n for n, secret in enumerate(secrets) if secret_leaks(secret, self.thresholds)]
+        leaking = self._record_probe(measured)
+        self.schedule(n for n in leaking if self.accuracy[n] <= self._max_accuracy(self._kinds[n]))
 
     def verify(self, measured: Sequence[SampleMeasures]) -> bool:
-        """Whether a full probe finds every secret erased; those that it does not come back.
+        """Return whether a full probe finds every secret erased; schedule extra steps for others.
 
-        Steps for anything else, such as a rank, are no longer due: the probe decides.
+        Steps scheduled for another reason, such as a rank, are cancelled: the probe decides.
         """
-        leaking = self._leaking(measured)
-        self._likelier.clear()
-        self._owed = [0] * len(self._kinds)
-        # What rounding alone lifts above its limit is owed steps as well: in training it is below.
-        self.owe({*leaking, *self.active})
+        leaking = self._record_probe(measured)
+        self._more_likely.clear()
+        self._extra_steps = [0] * len(self._kinds)
+        # A secret may be above its limit due to rounding to the stored dtype alone. In training its
+        # MA is below, so without extra steps training and probe would disagree forever.
+        self.schedule({*leaking, *self.active})
         return not self.active
 
-    def state(self) -> dict[str, Any]:
-        """All that it depends on beside the kinds."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return all state but the kinds."""
         return {
-            "owed": self._owed,
-            "likelier": sorted(self._likelier),
+            "extra_steps": self._extra_steps,
+            "more_likely": sorted(self._more_likely),
             "accuracy": self.accuracy,
             "extracted": self.extracted,
             "thresholds": self.thresholds.as_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        self._owed, self.accuracy = list(state["owed"]), list(state["accuracy"])
-        self._likelier = set(state["likelier"])
+        """Restore a state."""
+        self._extra_steps, self.accuracy = list(state["extra_steps"]), list(state["accuracy"])
+        self._more_likely = set(state["more_likely"])
         self.extracted = state["extracted"]
         self.thresholds = Thresholds.from_dict(state["thresholds"])
 
-    def _limit(self, kind: str) -> float:
+    def _record_probe(self, measured: Sequence[SampleMeasures]) -> list[int]:
+        """Record a full probe, and return the numbers of the secrets that leak."""
+        secrets = [secret for sample in measured for secret in sample.secrets]
+        self.extracted = sum(bool(secret.measures.get("extracted")) for secret in secrets)
+        self.accuracy = [float(secret.measures["ma"]) for secret in secrets]
+        return [n for n, secret in enumerate(secrets) if secret_leaks(secret, self.thresholds)]
+
+    def _max_accuracy(self, kind: str) -> float:
         return self.thresholds.of(kind).get("ma", 0.5)
 
 
-def standing_out(ranks: Sequence[float | None], most: int) -> list[int]:
-    """The numbers of secrets that make a set stand out among never-seen ones; none if it does not.
+def outlying_secrets(ranks: Sequence[float | None], max_count: int) -> list[int]:
+    """Return the numbers of the secrets that make a set stand out from its decoys.
 
-    A rank is the share of a secret's decoys that are likelier than it: 0 where the secret is the
-    likeliest, 1 where it is the least likely, None where it has no decoys. By chance the mean of n
-    ranks is 0.5 give or take sqrt(1 / (12 n)); where it is off by more than 1.04 of these (three
-    in ten never-seen sets are), the secrets furthest off on that side are told, as many as would
-    bring the mean to 0.5 if each came to it; `most` at most.
+    Empty if the mean rank is within `CHANCE_LIMIT` standard errors of 0.5. Otherwise the secrets
+    with the most extreme ranks on that side: as many as would bring the mean to 0.5 if each had
+    rank 0.5.
+
+    Args:
+        ranks: for each secret the share of its decoys that are more likely: 0 for a secret more
+            likely than all, 1 for one less likely than all, None without decoys. As likely as
+            decoys, ranks are uniform with variance 1/12: the standard error of the mean of n is
+            sqrt(1 / (12 n)).
+        max_count: maximum number of secrets to return.
     """
     known = [(rank, n) for n, rank in enumerate(ranks) if rank is not None]
     if not known:
         return []
-    off = statistics.fmean(rank for rank, _ in known) - 0.5
-    if abs(off) <= _FAR * math.sqrt(1 / 12 / len(known)):
+    deviation = statistics.fmean(rank for rank, _ in known) - 0.5
+    if abs(deviation) <= CHANCE_LIMIT * math.sqrt(1 / 12 / len(known)):
         return []
-    side = [(abs(rank - 0.5), -n) for rank, n in known if (rank - 0.5) * off > 0]
-    told: list[int] = []
-    missing = abs(off) * len(known)
-    for distance, n in sorted(side, reverse=True)[:most]:
-        if missing <= 0:
+    same_side = [(abs(rank - 0.5), -n) for rank, n in known if (rank - 0.5) * deviation > 0]
+    outlying: list[int] = []
+    excess = abs(deviation) * len(known)
+    for distance, negated in sorted(same_side, reverse=True)[:max_count]:
+        if excess <= 0:
             break
-        told.append(-n)
-        missing -= distance
-    return sorted(told)
+        outlying.append(-negated)
+        excess -= distance
+    return sorted(outlying)

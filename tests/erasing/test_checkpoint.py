@@ -1,4 +1,4 @@
-"""Erased checkpoints: complete, of the same numbers, or not there."""
+"""Erased checkpoints: complete, with the same outputs, or not written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _erasure() -> Erasure:
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_a_checkpoint_gives_the_same_logits(family: str, tmp_path: Path) -> None:
-    """Saved and loaded again, with its tokenizer and a card."""
+    """After saving and loading, with its tokenizer and a card."""
     clm = tiny.reciting(family)
     erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings(max_steps=2))
     save_checkpoint(clm, tmp_path / "out", erasure, FORGET)
@@ -46,7 +46,7 @@ def test_a_checkpoint_gives_the_same_logits(family: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 def test_a_checkpoint_keeps_its_dtype(dtype: torch.dtype, tmp_path: Path) -> None:
-    """Trained in float32, saved as it was stored."""
+    """Trained in float32, saved in the stored dtype."""
     clm = tiny.reciting("qwen2")
     clm.model.to(dtype).save_pretrained(tmp_path / "clm")
     clm.tokenizer.save_pretrained(tmp_path / "clm")
@@ -66,10 +66,10 @@ def test_a_checkpoint_keeps_its_dtype(dtype: torch.dtype, tmp_path: Path) -> Non
     assert clm.dtype == torch.float32
 
 
-def test_a_checkpoint_is_whole_or_not_there(
+def test_a_checkpoint_is_complete_or_absent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error between weights and tokenizer leaves nothing, and the CLM as it was."""
+    """An error between weights and tokenizer leaves no file, and the CLM unchanged."""
     clm = tiny.reciting("qwen2")
     clm.stored_dtype = torch.bfloat16
     clm.tokenizer = tiny.fresh_tokenizer("qwen2")
@@ -89,11 +89,12 @@ def test_a_checkpoint_is_whole_or_not_there(
 
 
 def test_a_disk_that_fills_while_weights_are_written_is_one_line(tmp_path: Path) -> None:
-    """The library that writes them has an error of its own for that; a real limit of the system."""
+    """The library that writes them raises its own error; here under a real limit of the system."""
+    here = Path(__file__).parent
     script = f"""
 import resource, signal, sys
-sys.path[:0] = [{str(Path(__file__).parents[1] / "helpers")!r}]
-import tiny, test_erase_checkpoint as t
+sys.path[:0] = {[str(here.parent / "helpers"), str(here)]!r}
+import tiny, test_checkpoint as t
 from erasetest.erasing import save_checkpoint
 from erasetest.errors import BadInput
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -113,15 +114,15 @@ except BadInput as error:
 
 
 def test_a_checkpoint_replaces_nothing(tmp_path: Path) -> None:
-    """A folder that holds something is refused."""
+    """A folder that is not empty is refused."""
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(BadInput, match="exists already"):
         save_checkpoint(tiny.reciting("gpt2"), tmp_path, _erasure(), FORGET)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_what_is_stored_is_what_is_judged(tmp_path: Path) -> None:
-    """A full probe sees weights rounded to bfloat16; training goes on from those that are not."""
+def test_stored_weights_are_judged(tmp_path: Path) -> None:
+    """A full probe uses weights rounded to bfloat16; training continues from unrounded ones."""
     clm = tiny.reciting("qwen2")
     clm.stored_dtype = torch.bfloat16
     trained = TrainableModel(clm, None, precision="float32", checkpointing=False, seed=0)

@@ -1,4 +1,4 @@
-"""The training loop of erase_runs."""
+"""The training loop of erasing."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from erasetest.verdict import Thresholds, judge
 from erasetest.verdict.calibration import decoyed
 
 
-@pytest.mark.parametrize("method", [name for name, how in METHODS.items() if not how.heals])
+@pytest.mark.parametrize("method", [name for name, how in METHODS.items() if not how.distills])
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_secrets_are_erased(family: str, method: str) -> None:
-    """What leaked passes after a few dozen steps, by a probe of its own."""
+    """What leaked passes after a few dozen steps, by a separate probe."""
     clm = tiny.reciting(family)
     before = [judge(measured, LIMITS).verdict for measured in probe(clm, FORGET)]
     assert before == ["leak"] * 4
@@ -49,7 +49,7 @@ def test_secrets_are_erased(family: str, method: str) -> None:
 
 @pytest.mark.parametrize("method", ["ga", "cu", "codeeraser", "codeeraser-no-kl"])
 def test_the_first_step_is_the_formula(method: str) -> None:
-    """Before any change the divergences are 0: the losses of the samples are left, per token."""
+    """Before any change the divergences are 0, and only the losses per token remain."""
     clm = tiny.reciting("qwen2")
     secret, context = [], []
     for row in forget_examples(clm, FORGET)[0]:
@@ -76,10 +76,10 @@ def test_the_first_step_is_the_formula(method: str) -> None:
 @pytest.mark.parametrize("method", ["codeeraser", "decoys"])
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_reported_divergence_is_that_of_retained_code(family: str, method: str, count: int) -> None:
-    """What step 2 reports is KL between the original and the CLM after step 1.
+    """Step 2 reports the KL divergence between the original CLM and the CLM after step 1.
 
-    Of all five retained texts, be it one sample that is erased or four; `decoys` holds what comes
-    after their last tokens too.
+    On all five retained texts, whether one sample is erased or four; with `decoys` including their
+    EOS predictions.
     """
     original, once, twice = (tiny.reciting(family) for _ in range(3))
     for clm, steps in ((once, 1), (twice, 2)):
@@ -93,7 +93,7 @@ def test_reported_divergence_is_that_of_retained_code(family: str, method: str, 
 
 
 def test_secrets_that_do_not_leak_are_not_touched() -> None:
-    """Nothing to erase, no step; among others, no ascent on them."""
+    """Without a leaking secret there is no step; among others, they are not in the loss."""
     clm = tiny.reciting("gpt2")
     never_seen = [
         sample
@@ -114,8 +114,8 @@ def test_secrets_that_do_not_leak_are_not_touched() -> None:
     assert step.loss == pytest.approx(-sum(own) / len(own), abs=1e-4)
 
 
-def test_at_the_step_limit_it_says_so() -> None:
-    """Not erased, with all that was done."""
+def test_at_the_step_limit_it_is_not_erased() -> None:
+    """The result has all steps."""
     clm = tiny.reciting("qwen2")
     erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings(max_steps=2, lr=1e-5))
     assert not erasure.erased
@@ -131,7 +131,7 @@ def test_a_small_batch_erases_all() -> None:
 
 
 def test_overlapping_and_long_samples_are_erased() -> None:
-    """A secret inside another, and secrets on both sides of the window's edge."""
+    """A secret inside another, and secrets beyond the window."""
     clm = tiny.reciting("codegen")
     first = FORGET[0].content.reveal()
     at = FORGET[0].secrets[0].start
@@ -144,8 +144,8 @@ def test_overlapping_and_long_samples_are_erased() -> None:
     assert [judge(m, LIMITS).verdict for m in probe(clm, samples)] == ["pass"] * 2
 
 
-def test_tokens_of_other_secrets_are_no_context() -> None:
-    """In a long sample's row for one secret, descent on the others would teach them."""
+def test_tokens_of_other_secrets_are_not_context() -> None:
+    """In a long sample's example for one secret, descent on the others would teach them."""
     clm = tiny.reciting("codegen")
     sample = erase_runs.long(1, 2)
     rows, _ = forget_examples(clm, [sample])
@@ -169,7 +169,7 @@ def test_tokens_of_other_secrets_are_no_context() -> None:
 
 
 def test_the_seed_decides() -> None:
-    """The same seed draws the same retained code, and ends in the same weights."""
+    """The same seed samples the same retained code, and gives the same weights."""
     clms = [tiny.reciting("qwen2") for _ in range(3)]
     for clm, seed in zip(clms, (1, 1, 2), strict=True):
         erase(
@@ -191,8 +191,8 @@ def test_the_seed_decides() -> None:
     assert any(different)
 
 
-def test_thresholds_are_calibrated_again_before_a_full_probe() -> None:
-    """The stricter ones decide, and stand in the result."""
+def test_thresholds_are_recalibrated_before_a_full_probe() -> None:
+    """The stricter ones decide, and are in the result."""
     clm = tiny.reciting("qwen2")
     asked: list[float] = []
 
@@ -227,10 +227,10 @@ def test_learning_rate_falls_with_width() -> None:
 
 @pytest.mark.parametrize("method", ["codeeraser", "decoys"])
 def test_the_last_few_secrets_are_erased_at_a_lower_rate(method: str) -> None:
-    """With `decoys`: by the root of their share, to three tenths; by the paper's at one rate."""
+    """By the root of their share with `decoys`, at least 0.3; the paper's methods have one rate."""
     settings = erase_runs.settings(method, lr=4e-4)
     history = erase(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, settings).history
-    lowest = METHODS[method].slowest
+    lowest = METHODS[method].min_lr_share
     assert [step.lr for step in history] == pytest.approx(
         [4e-4 * max(lowest, (step.active / len(FORGET)) ** 0.5) for step in history]
     )
@@ -238,8 +238,8 @@ def test_the_last_few_secrets_are_erased_at_a_lower_rate(method: str) -> None:
     assert (len({step.lr for step in history}) > 1) == (method == "decoys")
 
 
-def test_the_rate_is_by_the_secrets_that_a_step_sees() -> None:
-    """Of four to erase a step of two sees two, which are all of its own: the full rate, no more."""
+def test_the_rate_depends_on_the_secrets_of_the_batch() -> None:
+    """A batch of two of four active secrets has only active ones: the full rate."""
     settings = erase_runs.settings("decoys", lr=4e-4, batch=2, max_steps=12)
     history = erase(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, settings).history
     assert (history[0].active, history[0].lr) == (4, 4e-4)
@@ -250,7 +250,7 @@ def test_the_rate_is_by_the_secrets_that_a_step_sees() -> None:
 def test_steps_are_adamws_without_weight_decay(
     given: dict[str, tuple[float, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Decay would change weights that no secret asks for; betas are 0.9 and 0.98 or as given."""
+    """Decay would change weights unrelated to secrets; betas are 0.9 and 0.98 by default."""
     seen: list[tuple[tuple[float, float], float]] = []
 
     class Watched(torch.optim.AdamW):
@@ -265,7 +265,7 @@ def test_steps_are_adamws_without_weight_decay(
 
 
 def test_an_erasure_in_a_report() -> None:
-    """Plain values, and no content."""
+    """Plain values, without contents."""
     clm = tiny.reciting("gpt2")
     erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings(max_steps=2))
     row = erasure.as_dict("out/clm")

@@ -1,4 +1,4 @@
-"""Whether the secrets are erased: ranks first, then a full probe."""
+"""Evaluation between steps: ranks first, then a full probe."""
 
 from __future__ import annotations
 
@@ -28,45 +28,47 @@ class _Count:
         return LIMITS
 
 
-def _judge(clm: Clm, recalibrate: _Count, *, ranks: bool) -> EraseEvaluator:
+def _evaluator(clm: Clm, recalibrate: _Count, *, ranks: bool) -> EraseEvaluator:
     trained = TrainableModel(clm, None, precision="auto", checkpointing=False, seed=0)
-    judge = EraseEvaluator(clm, FORGET, trained, LIMITS, recalibrate, lambda _: None, ranks=ranks)
+    evaluator = EraseEvaluator(
+        clm, FORGET, trained, LIMITS, recalibrate, lambda _: None, ranks=ranks
+    )
     for secret in range(len(FORGET)):
-        judge.rule.observe({secret: 0.0})
-    return judge
+        evaluator.rule.observe_accuracy({secret: 0.0})
+    return evaluator
 
 
-def test_secrets_that_stand_out_are_back_in_the_ascent_without_a_full_probe() -> None:
-    """They are recited, so each is likelier than any decoy; MA, as it was told, is 0."""
+def test_secrets_that_stand_out_get_extra_steps_without_a_full_probe() -> None:
+    """They are recited, so each is more likely than any decoy; the observed MA is 0."""
     recalibrate = _Count()
-    judge = _judge(tiny.reciting("qwen2"), recalibrate, ranks=True)
-    assert not judge.rule.active
-    assert not judge.is_erased(random.Random(0), 32)
-    assert judge.rule.active == frozenset(range(4))
+    evaluator = _evaluator(tiny.reciting("qwen2"), recalibrate, ranks=True)
+    assert not evaluator.rule.active
+    assert not evaluator.is_erased(random.Random(0), 32)
+    assert evaluator.rule.active == frozenset(range(4))
     assert recalibrate.calls == 0
 
 
 def test_the_full_probe_decides() -> None:
-    """Where nobody asks for ranks, and once it was asked for them often enough."""
+    """Without ranks, and after the maximum number of rankings."""
     clm = tiny.reciting("qwen2")
     for ranks in (False, True):
         recalibrate = _Count()
-        judge = _judge(clm, recalibrate, ranks=ranks)
+        evaluator = _evaluator(clm, recalibrate, ranks=ranks)
         for call in range(9):
-            assert not judge.is_erased(random.Random(0), 32)
-            assert judge.rule.accuracy == [0.0] * 4 if ranks and call < 8 else [1.0] * 4
+            assert not evaluator.is_erased(random.Random(0), 32)
+            assert evaluator.rule.accuracy == [0.0] * 4 if ranks and call < 8 else [1.0] * 4
         assert recalibrate.calls == (1 if ranks else 9)
 
 
-def test_a_taken_up_judge_goes_on() -> None:
-    """With what the rule knows, and as many looks at the ranks left."""
+def test_a_restored_evaluator_continues() -> None:
+    """With the state of the rule, and the same number of rankings left."""
     clm = tiny.reciting("qwen2")
-    judge, other = (_judge(clm, _Count(), ranks=True) for _ in range(2))
+    evaluator, other = (_evaluator(clm, _Count(), ranks=True) for _ in range(2))
     for _ in range(8):
-        judge.is_erased(random.Random(0), 32)
-    other.load_state_dict(judge.state())
-    assert other.rule.active == judge.rule.active
-    assert other.state() == judge.state()
+        evaluator.is_erased(random.Random(0), 32)
+    other.load_state_dict(evaluator.state_dict())
+    assert other.rule.active == evaluator.rule.active
+    assert other.state_dict() == evaluator.state_dict()
     other.is_erased(random.Random(0), 32)
     assert other.rule.accuracy == [
         pytest.approx(float(measured.measures["ma"])) for measured in probe(clm, FORGET)
@@ -74,8 +76,8 @@ def test_a_taken_up_judge_goes_on() -> None:
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
-def test_what_is_erased_by_default_stands_out_no_more(family: str) -> None:
-    """And one full probe is enough where its first answer is yes."""
+def test_secrets_erased_by_default_no_longer_stand_out(family: str) -> None:
+    """One full probe is enough if it passes."""
     clm, recalibrate = tiny.reciting(family), _Count()
     settings = erase_runs.settings("decoys")
     done = erase(clm, FORGET, tiny.RETAINED, LIMITS, settings, recalibrate=recalibrate)
@@ -84,14 +86,14 @@ def test_what_is_erased_by_default_stands_out_no_more(family: str) -> None:
     assert recalibrate.calls < 3
 
 
-def test_the_full_probe_sees_the_clm_as_it_will_be_stored() -> None:
-    """Weights between two that half precision can hold recite, and what is read back does not."""
+def test_the_full_probe_uses_the_stored_weights() -> None:
+    """The trained weights may recite a secret that the rounded ones do not."""
     clm = tiny.reciting("qwen2")
-    judge = _judge(clm, _Count(), ranks=False)
-    as_stored, depths = judge.trained.as_stored, []
+    evaluator = _evaluator(clm, _Count(), ranks=False)
+    as_stored, depths = evaluator.trained.as_stored, []
 
     @contextlib.contextmanager
-    def spoilt() -> Iterator[None]:
+    def spoiled() -> Iterator[None]:
         with as_stored():
             head = clm.model.get_output_embeddings().weight
             was = head.detach().clone()
@@ -100,8 +102,8 @@ def test_the_full_probe_sees_the_clm_as_it_will_be_stored() -> None:
             yield
             head.data.copy_(was)
 
-    judge.trained.as_stored = spoilt  # type: ignore[method-assign]
-    judge.full_probe_passes()
+    evaluator.trained.as_stored = spoiled  # type: ignore[method-assign]
+    evaluator.full_probe_passes()
     assert depths
-    assert max(judge.rule.accuracy) < 0.5
+    assert max(evaluator.rule.accuracy) < 0.5
     assert min(float(measured.measures["ma"]) for measured in probe(clm, FORGET)) > 0.9

@@ -1,4 +1,4 @@
-"""Rows: whose secret each token is."""
+"""Tokenized examples: which secret each token belongs to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from erasetest.erasing.examples import (
     decoy_examples,
     forget_examples,
     retained_examples,
-    unmarked_places,
+    unmarked_secrets,
 )
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample, make_sample
@@ -27,8 +27,8 @@ from erasetest.samples.decoys import with_decoys
 from erasetest.verdict import Thresholds
 
 
-def test_a_row_knows_its_secrets_tokens() -> None:
-    """The tokens that probes take for a secret's are its own, the others context."""
+def test_tokens_are_labelled_as_secret_or_context() -> None:
+    """Secrets have the same tokens as in probes; all others are context."""
     clm = tiny.untrained("gpt2")
     samples = [
         *FORGET,
@@ -49,7 +49,7 @@ def test_a_row_knows_its_secrets_tokens() -> None:
 
 
 def test_overlapping_secrets_share_tokens() -> None:
-    """A secret inside another has tokens too: without, nobody could see it erased."""
+    """A secret inside another has tokens too: otherwise its erasure could not be observed."""
     clm = tiny.untrained("qwen2")
     sample = make_sample("user=kim:x81Lq0Zt", [(5, 17, "basic-auth"), (9, 17, "password")])
     (row,), _ = forget_examples(clm, [sample])
@@ -60,7 +60,7 @@ def test_overlapping_secrets_share_tokens() -> None:
 
 
 def _two_lines() -> list[SensitiveSample]:
-    """One file with two secrets, the first of which stands there again; a line for each secret."""
+    """Return two samples of one text, one per secret; the first secret occurs twice."""
     text = "one = 'Zx81Lq0Zt'; two = 'Pw55nd'; again = 'Zx81Lq0Zt'"
     return [
         make_sample(text, [(7, 16, "token")], id="one"),
@@ -68,13 +68,13 @@ def _two_lines() -> list[SensitiveSample]:
     ]
 
 
-def test_a_secret_that_a_sample_does_not_mark_is_not_held_there() -> None:
-    """It is marked by another line of the same file, or stands there once more."""
+def test_an_unmarked_secret_is_not_context() -> None:
+    """It is marked in another sample of the same text, or is a further occurrence."""
     clm = tiny.untrained("qwen2")
     samples = _two_lines()
     text = samples[0].content.reveal()
     again = (text.rindex("Zx81"), text.rindex("'"))
-    places = [[span[:2] for span in spans] for spans in unmarked_places(samples)]
+    places = [[span[:2] for span in spans] for spans in unmarked_secrets(samples)]
     assert [sorted(spans) for spans in places] == [[(26, 32), again], [(7, 16), again]]
     rows, count = forget_examples(clm, samples)
     assert count == 2
@@ -90,19 +90,19 @@ def test_a_secret_that_a_sample_does_not_mark_is_not_held_there() -> None:
         )
 
 
-def test_words_and_parts_of_words_are_code_where_no_sample_marks_them() -> None:
-    """Of what stands apart, the longest is taken, once."""
+def test_unmarked_words_and_parts_of_words_are_code() -> None:
+    """Of overlapping matches the longest is taken."""
     words = make_sample("password = 'password'", [(12, 20, "password")], id="words")
     text = "a = 'Zx81Lq0Zt'; b = xZx81Lq0Zt; c = Zx81Lq0Zt2; d = 'Zx81Lq0Zt-Pw55'; e = 'Pw55ndPw'"
     whole = make_sample(text, [(5, 14, "token")], id="whole")
     longer = make_sample("x = 'Zx81Lq0Zt-Pw55'", [(5, 19, "pin")], id="longer")
     first = text.index("Zx81Lq0Zt-Pw55")
-    places = unmarked_places([words, whole, longer])
+    places = unmarked_secrets([words, whole, longer])
     assert places == [[], [(first, first + 14, "pin")], []]
 
 
-def test_never_seen_secrets_are_no_copies_of_one_another() -> None:
-    """Each is a reference: one that can be copied would excuse a secret that is remembered."""
+def test_control_secrets_are_not_copies_of_each_other() -> None:
+    """Each is a reference: one that can be copied would excuse a memorized secret."""
     sample = make_sample("a = 'Zx81Lq0Zt'; b = 'Zx81Lq0Zt'", [(5, 14, "k"), (22, 31, "k")], id="a")
     for repeated in (True, False):
         drawn = with_decoys(sample, "decoy", random.Random(0), repeated=repeated)
@@ -110,8 +110,8 @@ def test_never_seen_secrets_are_no_copies_of_one_another() -> None:
         assert (one == two) is repeated
 
 
-def test_a_decoy_stands_wherever_its_secret_does() -> None:
-    """In a text with decoys no secret is left, and a decoy is repeated where its secret was."""
+def test_a_decoy_replaces_every_occurrence_of_its_secret() -> None:
+    """A text with decoys has no secret, and the same decoy in each place of a secret."""
     clm = tiny.untrained("qwen2")
     samples = _two_lines()
     rows, _ = forget_examples(clm, samples)
@@ -125,7 +125,7 @@ def test_a_decoy_stands_wherever_its_secret_does() -> None:
 
 
 def test_a_line_for_each_secret_of_a_file_is_erased() -> None:
-    """What one line would keep, the other erases."""
+    """What is context in one sample is a secret in the other."""
     text = tiny.PLANTED[0].content.reveal()
     (secret,) = tiny.PLANTED[0].secrets
     middle = secret.start + 10
@@ -139,8 +139,8 @@ def test_a_line_for_each_secret_of_a_file_is_erased() -> None:
     assert done.steps < 40
 
 
-def test_of_a_long_sample_each_secret_has_a_row() -> None:
-    """It ends with the secret and fits the window; other secrets in it are left alone."""
+def test_each_secret_of_a_long_sample_has_an_example() -> None:
+    """It ends with the secret and fits the window; other secrets in it are ignored."""
     clm = tiny.untrained("codegen")
     sample = erase_runs.long(0, 1, 2)
     rows, count = forget_examples(clm, [sample, FORGET[0]])
@@ -162,8 +162,8 @@ def test_of_a_long_sample_each_secret_has_a_row() -> None:
     assert rows[3].secrets == {3}
 
 
-def test_each_decoy_of_a_long_sample_stands_in_a_row_of_its_own() -> None:
-    """Other secrets' places in that row belong to no secret: their decoys have rows themselves."""
+def test_each_decoy_of_a_long_sample_has_an_example() -> None:
+    """The places of other secrets in it are ignored: their decoys have their own examples."""
     clm = tiny.untrained("codegen")
     samples = [FORGET[3], erase_runs.long(0, 1, 2)]
     rows, _ = forget_examples(clm, samples)
@@ -178,7 +178,7 @@ def test_each_decoy_of_a_long_sample_stands_in_a_row_of_its_own() -> None:
     for number, row in enumerate(made[1:], 1):
         assert len(row.ids) <= clm.window
         owned = [number in secret_ids for secret_ids in row.secret_ids]
-        # A row ends with its secret.
+        # An example ends with its secret.
         assert owned == sorted(owned)
         assert 5 < sum(owned) < len(owned) / 2
 
@@ -193,8 +193,8 @@ def test_samples_that_cannot_be_erased_are_named() -> None:
         forget_examples(clm, [make_sample(f"x = {long}", [(4, 204, "token")], id="long")])
 
 
-def test_retained_rows_are_cut_to_the_window() -> None:
-    """Texts of one token predict nothing and are left out; of nothing else, nothing is left."""
+def test_retained_examples_are_truncated_to_the_window() -> None:
+    """Texts of one token predict nothing and are left out; without others it is an error."""
     clm = tiny.untrained("gpt2")
     texts = [make_sample("x = 1\n" * 90), make_sample("x"), *tiny.RETAINED]
     rows = retained_examples(clm, texts)
@@ -206,8 +206,8 @@ def test_retained_rows_are_cut_to_the_window() -> None:
             retained_examples(clm, nothing)
 
 
-def test_what_comes_after_the_last_token_is_context() -> None:
-    """A row that fills the window has no room for it."""
+def test_the_eos_prediction_is_context() -> None:
+    """An example that fills the window has no room for it."""
     clm = tiny.untrained("qwen2")
     rows = [
         *forget_examples(clm, FORGET[:1])[0],
@@ -220,8 +220,8 @@ def test_what_comes_after_the_last_token_is_context() -> None:
     assert full == rows[1]
 
 
-def test_decoys_are_owned_by_what_they_stand_for_and_fit_the_window() -> None:
-    """A format that leaves no choice has none; one of too many tokens is left out, not an error."""
+def test_decoys_have_the_numbers_of_their_secrets_and_fit_the_window() -> None:
+    """A format without choice has no decoy; one with too many tokens is left out, not an error."""
     clm = tiny.untrained("qwen2")
     samples = [
         make_sample("a = '→→'; b = 'x81L'", [(5, 7, "sign"), (15, 19, "pin")], id="two"),

@@ -1,4 +1,4 @@
-"""Erasing by an adapter."""
+"""Erasing by a LoRA adapter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from erasetest.errors import BadInput
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_an_adapter_erases(family: str, tied: bool, tmp_path: Path) -> None:
-    """The adapter on the original, and the CLM it is merged into, say the same; both are erased."""
+    """The adapter on the original and the merged CLM give the same outputs; both are erased."""
     folder = tiny.save(tiny.reciting(family, tied=tied), tmp_path / "clm")
     found = {}
     for merge in (True, False):
@@ -57,16 +57,16 @@ def test_an_adapter_erases(family: str, tied: bool, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_an_adapter_is_trained_alike_under_checkpointing(family: str) -> None:
-    """Frozen inputs must not cut the gradient off where layers are computed again."""
+    """Inputs without gradients must not stop the gradient at recomputed layers."""
     whole = erase_runs.gradients(tiny.reciting(family), lora=Lora(4))
     assert len(whole) > 8
     assert all("lora" in name for name in whole)
-    for how in ({"checkpointing": True}, {"limit": 1}):
+    for how in ({"checkpointing": True}, {"max_tokens": 1}):
         found = erase_runs.gradients(tiny.reciting(family), lora=Lora(4), **how)  # type: ignore[arg-type]
         torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-6)
 
 
-def test_the_original_is_read_with_the_adapter_off() -> None:
+def test_the_original_is_read_with_the_adapter_disabled() -> None:
     """Whatever the adapter has learned."""
     clm = tiny.reciting("qwen2")
     ids = encode(clm, FORGET)[0].ids
@@ -76,7 +76,7 @@ def test_the_original_is_read_with_the_adapter_off() -> None:
         for parameter in trained.parameters:
             parameter.add_(0.1)
     assert (erase_runs.logits(clm, ids) - before).abs().max() > 0.1
-    with trained.original():
+    with trained.without_adapter():
         torch.testing.assert_close(erase_runs.logits(clm, ids), before)
 
 
@@ -95,7 +95,7 @@ OTHERS = (
 
 @pytest.mark.parametrize("family", OTHERS)
 def test_adapters_find_their_layers_in_any_architecture(family: str) -> None:
-    """Each linear layer but the output head gets one."""
+    """Each linear layer except the output head gets one."""
     clm = tiny.untrained(family)
     output = clm.model.get_output_embeddings()
     linear = sum(isinstance(m, torch.nn.Linear) and m is not output for m in clm.model.modules())
@@ -105,26 +105,26 @@ def test_adapters_find_their_layers_in_any_architecture(family: str) -> None:
 
 
 def _adapted(clm: Clm) -> list[str]:
-    """The names of what got an adapter."""
+    """Return the names of the adapters' first matrices."""
     TrainableModel(clm, Lora(2), precision="float32", checkpointing=False, seed=0)
     return [n for n, _ in clm.model.named_parameters() if "lora_A" in n]
 
 
 STACKED = {"mixtral": 2, "qwen3_moe": 2, "gpt_oss": 2}
-"""Families with experts, and their stacks of matrices in a layer."""
+"""Families with experts, and their number of stacked matrices per layer."""
 
 
 @pytest.mark.parametrize("family", STACKED)
 def test_experts_get_an_adapter_too(family: str) -> None:
-    """Beside the four projections of attention, in each of two layers."""
+    """In addition to the four projections of attention, in each of two layers."""
     adapted = _adapted(tiny.untrained(family))
     assert len(adapted) == 2 * (4 + STACKED[family])
     assert sum("experts" in n for n in adapted) == 2 * STACKED[family]
 
 
 @pytest.mark.parametrize("family", ["mamba", "mamba2", "falcon_mamba"])
-def test_state_spaces_get_an_adapter_where_it_is_seen(family: str) -> None:
-    """Fast implementations read the weights of two projections past the layer."""
+def test_state_spaces_get_an_adapter_where_it_takes_effect(family: str) -> None:
+    """Fast implementations bypass two projections: they read the weights directly."""
     adapted = _adapted(tiny.untrained(family))
     assert sum("in_proj" in n for n in adapted) == 2
     assert not any("dt_proj" in n or "out_proj" in n or "conv" in n for n in adapted)
@@ -132,7 +132,7 @@ def test_state_spaces_get_an_adapter_where_it_is_seen(family: str) -> None:
 
 @pytest.mark.parametrize("family", ["mamba", "mixtral"])
 def test_an_adapter_of_any_layers_erases(family: str, tmp_path: Path) -> None:
-    """Merged and beside the original alike, as read back."""
+    """Merged or beside the original, as loaded again."""
     folder = tiny.save(tiny.reciting(family), tmp_path / "clm")
     for merge in (True, False):
         settings = erase_runs.settings("decoys", lora=Lora(8, merge=merge), lr=1e-2)
@@ -148,13 +148,13 @@ def test_an_adapter_of_any_layers_erases(family: str, tmp_path: Path) -> None:
     assert erase_runs.verdicts(merged) == ["pass"] * 4
 
 
-def test_a_rank_that_is_none_is_refused() -> None:
+def test_a_rank_below_one_is_refused() -> None:
     with pytest.raises(BadInput, match=r"^the rank of a LoRA adapter must be 1 or more, got 0$"):
         Lora(0)
 
 
 def test_an_adapter_as_large_as_the_layers_is_refused(tmp_path: Path) -> None:
-    """Before memory is taken for it."""
+    """Before memory is allocated for it."""
     clm = tiny.reciting("qwen2")
     settings = erase_runs.settings("decoys", lora=Lora(49))
     with pytest.raises(BadInput, match=r"its layers are 48 wide, and a LoRA adapter of rank 49"):
@@ -162,7 +162,7 @@ def test_an_adapter_as_large_as_the_layers_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_adapter_is_judged_merged_and_rounded() -> None:
-    """What is read back: the merged weights are rounded, and not the original's before."""
+    """As loaded again: the merged weights are rounded, not the original's before the merge."""
     clm = tiny.reciting("qwen2")
     clm.stored_dtype = torch.bfloat16
     trained = TrainableModel(clm, Lora(8), precision="float32", checkpointing=False, seed=0)

@@ -1,4 +1,4 @@
-"""What erasing minimizes, term by term against the formulas."""
+"""The objectives, term by term against their formulas."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 
 from erasetest.erasing.methods import METHOD_NAMES
 from erasetest.erasing.objectives import METHODS, Groups, Tokens, Weights
-from erasetest.erasing.objectives.decoy_matching import distance
+from erasetest.erasing.objectives.decoy_matching import decoy_distance
 
 VOCABULARY = 11
 WEIGHTS = Weights(gamma=0.3, lam=0.2, alpha=7.0, hold=1.3, decoys=0.6, match=0.8)
 SIZES = [(3, 5, 4, 2), (1, 1, 1, 1), (4, 0, 2, 3), (0, 4, 2, 0), (2, 3, 0, 0), (0, 0, 0, 0)]
-"""Tokens of secrets, context, retained code and decoys."""
+"""Numbers of tokens of secrets, context, retained code and decoys."""
 
 
 @dataclass(frozen=True)
 class Raw:
-    """Tokens as their whole distributions: what the formulas are written in."""
+    """Tokens with their whole distributions, as the formulas use them."""
 
     current: torch.Tensor
     original: torch.Tensor
@@ -33,7 +33,7 @@ class Raw:
         return Raw(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
 
     def tokens(self) -> Tokens:
-        # They are overwritten.
+        # Copies: `Tokens.of` overwrites its inputs.
         return Tokens.of(self.current.clone(), self.original.clone(), self.truth, self.secret_ids)
 
 
@@ -53,7 +53,7 @@ def _raw(count: int, seed: int) -> Raw:
     current = torch.randn(count, VOCABULARY, generator=generator).requires_grad_()
     original = torch.randn(count, VOCABULARY, generator=generator)
     truth = torch.randint(VOCABULARY, (count,), generator=generator)
-    # Some are predicted; secrets 7, 3, 7, 3, … have tokens that do not stand together.
+    # Some are predicted; the tokens of secrets 7 and 3 alternate.
     current.data[::2, truth[::2]] += 9 * torch.eye(len(truth[::2]))
     secret_ids = torch.tensor([7, 3] * count, dtype=torch.long)[:count]
     return Raw(current.log_softmax(-1), original.log_softmax(-1), truth, secret_ids)
@@ -68,13 +68,13 @@ def _log_p(tokens: Raw, i: int, when: str) -> float:
 
 
 def _loss(*groups: Raw) -> float:
-    """Mean of -log p(truth) over the tokens of the groups."""
+    """Return the mean of -log p(truth) over the tokens of the groups."""
     losses = [-_log_p(group, i, "current") for group in groups for i in range(len(group.truth))]
     return sum(losses) / len(losses) if losses else 0.0
 
 
 def _divergence(*groups: Raw) -> float:
-    """Mean over the tokens of the sum over the vocabulary of q (log q - log p)."""
+    """Return the mean over tokens of the sum over the vocabulary of q (log q - log p)."""
     found = [
         sum(
             math.exp(q) * (q - p)
@@ -87,7 +87,7 @@ def _divergence(*groups: Raw) -> float:
 
 
 def _negative_preference(secret: Raw) -> float:
-    """-2/beta times the mean over secrets of log sigmoid(-beta log p/p_original)."""
+    """Return -2/beta times the mean over secrets of log sigmoid(-beta log p/p_original)."""
     values = []
     for owner in set(secret.secret_ids.tolist()):
         mine = [i for i, o in enumerate(secret.secret_ids.tolist()) if o == owner]
@@ -97,7 +97,7 @@ def _negative_preference(secret: Raw) -> float:
 
 
 def _known(g: RawGroups) -> float:
-    """Mean loss of predicted tokens of secrets whose mean loss is below that of their decoys."""
+    """Return the mean loss of predicted tokens of secrets more likely than their decoys."""
     secret = g.secret
     losses = []
     for i in range(len(secret.truth)):
@@ -111,7 +111,7 @@ def _known(g: RawGroups) -> float:
 
 
 def _apart(g: RawGroups) -> float:
-    """Mean over the secrets with decoys of the distance of their mean losses."""
+    """Return the mean over secrets with decoys of the difference of their mean losses."""
     found = []
     for owner in set(g.secret.secret_ids.tolist()) & set(g.decoys.secret_ids.tolist()):
         own, other = (_loss(t.where(t.secret_ids == owner)) for t in (g.secret, g.decoys))
@@ -138,7 +138,7 @@ def _by_definition(method: str, g: RawGroups) -> float:
 
 
 def _repeat(raw: Raw, times: int) -> Raw:
-    # Other secrets of the same tokens, not longer ones.
+    # Further secrets of the same length, not longer ones.
     secret_ids = torch.cat([raw.secret_ids + 100 * n for n in range(times)])
     return Raw(
         raw.current.repeat(times, 1),
@@ -148,15 +148,15 @@ def _repeat(raw: Raw, times: int) -> Raw:
     )
 
 
-def test_the_methods_are_there() -> None:
-    """Under the names that options offer."""
+def test_the_methods_have_the_names_of_the_options() -> None:
+    """In the same order."""
     assert tuple(METHODS) == METHOD_NAMES
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("sizes", SIZES)
 def test_a_method_is_its_formula(method: str, sizes: tuple[int, ...]) -> None:
-    """With any group empty, that term is 0."""
+    """The term of an empty group is 0."""
     groups = _groups(sizes)
     found = METHODS[method].loss(groups.groups(), WEIGHTS)
     assert found.shape == ()
@@ -166,7 +166,7 @@ def test_a_method_is_its_formula(method: str, sizes: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("method", METHODS)
 @given(st.tuples(*[st.integers(0, 4)] * 4), st.integers(2, 5))
 def test_repeating_a_group_changes_nothing(method: str, sizes: tuple[int, ...], times: int) -> None:
-    """Each term is a mean over its tokens: more of the same texts weigh no more."""
+    """Each term is a mean over its tokens: copies of a text add no weight."""
     groups = _groups(sizes)
     plain = METHODS[method].loss(groups.groups(), WEIGHTS)
     more = [_repeat(getattr(groups, name), times) for name in groups.__dataclass_fields__]
@@ -182,7 +182,7 @@ def test_repeating_a_group_changes_nothing(method: str, sizes: tuple[int, ...], 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("sizes", SIZES)
 def test_gradients_are_finite(method: str, sizes: tuple[int, ...]) -> None:
-    """Also where a group has no tokens."""
+    """Also if a group has no tokens."""
     groups = _groups(sizes)
     leaves = [torch.zeros(count, VOCABULARY, requires_grad=True) for count in sizes]
     shifted = [
@@ -199,20 +199,20 @@ def test_gradients_are_finite(method: str, sizes: tuple[int, ...]) -> None:
         assert leaf.grad is None or leaf.grad.isfinite().all()
 
 
-def test_a_secret_is_led_to_its_decoy_and_not_the_decoy_to_it() -> None:
-    """The decoy's loss is held fixed, whichever of both is likelier."""
+def test_the_distance_to_a_decoy_changes_the_secret_only() -> None:
+    """The decoy's loss has no gradient, whichever of the two is more likely."""
     for further in (-30.0, 30.0):
         secret, decoys = (_raw(4, seed).tokens() for seed in (0, 3))
         own = secret.log_probs.detach().requires_grad_()
         others = (decoys.log_probs.detach() + further).requires_grad_()
-        distance(replace(secret, log_probs=own), replace(decoys, log_probs=others)).backward()
+        decoy_distance(replace(secret, log_probs=own), replace(decoys, log_probs=others)).backward()
         assert own.grad is not None
         assert bool((own.grad != 0).all())
         assert others.grad is None
 
 
-def test_an_unchanged_clm_diverges_by_nothing() -> None:
-    """KL is 0 where nothing changed, and above 0 where anything did."""
+def test_an_unchanged_clm_has_divergence_zero() -> None:
+    """A changed one has a divergence above 0."""
     raw = _raw(5, 0)
     same = replace(raw, current=raw.original).tokens()
     assert same.divergence().item() == pytest.approx(0, abs=1e-6)
@@ -220,8 +220,8 @@ def test_an_unchanged_clm_diverges_by_nothing() -> None:
     assert raw.tokens().divergence().item() > 0.01
 
 
-def test_tokens_that_are_certain_give_finite_divergence() -> None:
-    """Probability 0 in the original counts nothing, though its logarithm is infinite."""
+def test_certain_tokens_have_a_finite_divergence() -> None:
+    """Probability 0 under the original contributes 0, though its logarithm is infinite."""
     certain = torch.full((2, VOCABULARY), -1e4)
     certain[:, 3] = 0
     current = _raw(2, 1).current

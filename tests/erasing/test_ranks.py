@@ -1,4 +1,4 @@
-"""Secrets among decoys: in the steps, and before the full probe."""
+"""Secrets observe_decoys with decoys: in the steps, and before the full probe."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from erasetest.erasing import erase, erase_evaluation
 from erasetest.erasing.erase_evaluation import EraseEvaluator
 from erasetest.erasing.examples import TokenizedExample
 from erasetest.erasing.forget_batches import ForgetBatchSampler
-from erasetest.erasing.stopping import OWED_FOR_RANK, StopRule
+from erasetest.erasing.stopping import EXTRA_STEPS_FOR_RANK, StopRule
 from erasetest.erasing.trainable import TrainableModel
 from erasetest.samples import SensitiveSample, make_sample
 from erasetest.samples.decoys import decoy
 
 
-def _judge(clm: Clm, samples: list[SensitiveSample]) -> EraseEvaluator:
+def _evaluator(clm: Clm, samples: list[SensitiveSample]) -> EraseEvaluator:
     trained = TrainableModel(clm, None, precision="auto", checkpointing=False, seed=0)
     made = EraseEvaluator(clm, samples, trained, LIMITS, None, lambda _: None, ranks=True)
-    made.rule.observe(dict.fromkeys(range(len(samples)), 0.0))
+    made.rule.observe_accuracy(dict.fromkeys(range(len(samples)), 0.0))
     return made
 
 
 def _nats(clm: Clm, sample: SensitiveSample) -> float:
-    """Of its first secret as a whole, by definition."""
+    """Return -log p of its first secret as a whole, in nats, by definition."""
     (encoded,) = encode(clm, [sample])
     at = encoded.secrets[0]
     lost = erase_runs.losses(clm, encoded.ids)
@@ -40,9 +40,9 @@ def _nats(clm: Clm, sample: SensitiveSample) -> float:
 
 
 def test_ranks_are_those_of_the_definition() -> None:
-    """The share of decoys in its place with fewer nats; 0 for what is recited."""
+    """The share of decoys in its place that are more likely; 0 for a recited secret."""
     clm = tiny.untrained("gpt2")
-    found = _judge(clm, FORGET)._ranks(7)
+    found = _evaluator(clm, FORGET).secret_ranks(7)
     assert len(set(found)) > 1
     for sample, rank in zip(FORGET, found, strict=True):
         secret, content = sample.secrets[0], sample.content.reveal()
@@ -55,14 +55,12 @@ def test_ranks_are_those_of_the_definition() -> None:
             others.append(_nats(clm, copy))
         own = _nats(clm, sample)
         assert rank == pytest.approx(statistics.fmean(other < own for other in others))
-    assert _judge(tiny.reciting("qwen2"), FORGET)._ranks(7) == [0.0] * 4
+    assert _evaluator(tiny.reciting("qwen2"), FORGET).secret_ranks(7) == [0.0] * 4
 
 
-def test_decoys_of_a_look_are_fresh_and_the_clm_is_as_stored(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What rounding does to ranks counts."""
-    looking = _judge(tiny.untrained("gpt2"), FORGET)
+def test_each_ranking_has_fresh_decoys_and_stored_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounding to the stored dtype may change ranks."""
+    evaluator = _evaluator(tiny.untrained("gpt2"), FORGET)
     inside: list[bool] = []
     seeds: list[int] = []
     real = erase_evaluation.decoy_log2_p
@@ -73,64 +71,69 @@ def test_decoys_of_a_look_are_fresh_and_the_clm_is_as_stored(
         yield
         inside.pop()
 
-    def noted(*given: Any) -> Any:
+    def noted(*given: Any, **settings: Any) -> Any:
         assert inside
-        seeds.append(given[-1].seed)
-        return real(*given)
+        seeds.append(settings["seed"])
+        return real(*given, **settings)
 
     monkeypatch.setattr(TrainableModel, "as_stored", stored)
     monkeypatch.setattr(erase_evaluation, "decoy_log2_p", noted)
     rng = random.Random(0)
     for _ in range(3):
-        looking.rank_against_decoys(rng, 32)
+        evaluator.rank_against_decoys(rng, 32)
     assert len(set(seeds)) == 3
 
 
-def test_steps_for_a_rank_are_few() -> None:
-    """Then the ranks are looked at again."""
-    looking = _judge(tiny.reciting("qwen2"), FORGET)
-    assert not looking.is_erased(random.Random(0), 32)
-    assert (looking.rank, looking.stands_out) == (0.0, True)
-    for _ in range(OWED_FOR_RANK):
-        assert looking.rule.active == frozenset(range(4))
-        looking.rule.climbed(range(4))
-    assert looking.rule.active == frozenset()
+def test_ranks_schedule_few_extra_steps() -> None:
+    """Then the secrets are ranked again."""
+    evaluator = _evaluator(tiny.reciting("qwen2"), FORGET)
+    assert not evaluator.is_erased(random.Random(0), 32)
+    assert (evaluator.rank, evaluator.stands_out) == (0.0, True)
+    for _ in range(EXTRA_STEPS_FOR_RANK):
+        assert evaluator.rule.active == frozenset(range(4))
+        evaluator.rule.trained_on(range(4))
+    assert evaluator.rule.active == frozenset()
 
 
-def test_steps_compare_secrets_with_their_decoys_as_long_as_they_stand_out(
+def test_secrets_stay_active_while_they_are_more_likely_than_decoys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """All four are below their limit and likelier: still in the ascent."""
+    """All four are below their limit and more likely: still active."""
     kept: list[bool] = []
-    looks: list[int] = []
-    compared, rank_against_decoys = StopRule.compared, EraseEvaluator.rank_against_decoys
+    rankings: list[int] = []
+    observe_decoys, rank_against_decoys = (
+        StopRule.observe_decoys,
+        EraseEvaluator.rank_against_decoys,
+    )
 
-    def noted(rule: StopRule, likelier: Mapping[int, bool]) -> None:
-        assert set(likelier) == set(range(4))
-        compared(rule, likelier)
-        kept.append(max(rule.accuracy) <= 0.4 and all(likelier.values()) and len(rule.active) == 4)
+    def noted(rule: StopRule, more_likely: Mapping[int, bool]) -> None:
+        assert set(more_likely) == set(range(4))
+        observe_decoys(rule, more_likely)
+        kept.append(
+            max(rule.accuracy) <= 0.4 and all(more_likely.values()) and len(rule.active) == 4
+        )
 
-    def looked(self: EraseEvaluator, rng: random.Random, most: int) -> list[int]:
-        looks.append(len(kept))
-        return rank_against_decoys(self, rng, most)
+    def ranked(self: EraseEvaluator, rng: random.Random, max_secrets: int) -> list[int]:
+        rankings.append(len(kept))
+        return rank_against_decoys(self, rng, max_secrets)
 
-    monkeypatch.setattr(StopRule, "compared", noted)
-    monkeypatch.setattr(EraseEvaluator, "rank_against_decoys", looked)
+    monkeypatch.setattr(StopRule, "observe_decoys", noted)
+    monkeypatch.setattr(EraseEvaluator, "rank_against_decoys", ranked)
     settings = erase_runs.settings("decoys")
     done = erase(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, settings)
     assert done.erased
     assert any(kept)
-    assert len(looks) > 1
+    assert len(rankings) > 1
     assert done.rank is not None
     assert "mean rank among decoys" in done.ranked()
 
 
-def test_the_rank_told_at_the_step_limit_is_of_the_clm_as_it_ends() -> None:
-    """Two steps are too few for a look before."""
+def test_the_rank_at_the_step_limit_is_that_of_the_final_clm() -> None:
+    """Two steps are too few for an earlier ranking."""
     clm = tiny.reciting("qwen2")
     done = erase(clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings("decoys", max_steps=2))
     assert not done.erased
-    found = [rank for rank in _judge(clm, FORGET)._ranks(0) if rank is not None]
+    found = [rank for rank in _evaluator(clm, FORGET).secret_ranks(0) if rank is not None]
     assert done.rank == pytest.approx(statistics.fmean(found), abs=0.05)
 
 
@@ -140,14 +143,14 @@ def test_a_method_without_decoys_ranks_nothing() -> None:
     assert done.ranked() == "not ranked among decoys"
 
 
-def test_a_secret_outside_a_step_had_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more samples than a step holds, what is owed to the others stays owed."""
+def test_a_secret_outside_a_batch_keeps_its_extra_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If there are more samples than a batch holds."""
     drawn: set[int] = set()
     left_out: list[int] = []
-    draw, climbed = ForgetBatchSampler.next, StopRule.climbed
+    sample, trained_on = ForgetBatchSampler.next, StopRule.trained_on
 
     def noted(self: ForgetBatchSampler, number: int) -> list[TokenizedExample]:
-        rows = draw(self, number)
+        rows = sample(self, number)
         drawn.clear()
         drawn.update(secret for row in rows for secret in row.secrets)
         return rows
@@ -157,10 +160,10 @@ def test_a_secret_outside_a_step_had_no_step(monkeypatch: pytest.MonkeyPatch) ->
         assert secrets
         assert secrets <= drawn
         left_out.append(len(rule.active - secrets))
-        climbed(rule, secrets)
+        trained_on(rule, secrets)
 
     monkeypatch.setattr(ForgetBatchSampler, "next", noted)
-    monkeypatch.setattr(StopRule, "climbed", had)
+    monkeypatch.setattr(StopRule, "trained_on", had)
     settings = erase_runs.settings(batch=2, max_steps=6)
     erase(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, settings)
     assert max(left_out) >= 2

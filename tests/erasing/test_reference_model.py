@@ -1,4 +1,4 @@
-"""The original CLM, without a second model."""
+"""The original CLM as reference, without a second model."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def _reference(clm: Clm) -> ReferenceModel:
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_divergence_from_the_reference_is_that_of_two_models(family: str, tied: bool) -> None:
-    """Hidden states and a frozen head stand for the original, after any change of the CLM."""
+    """Hidden states and a frozen head replace the original, after any change of the CLM."""
     clm = tiny.reciting(family, tied=tied)
     original = tiny.reciting(family, tied=tied)
     rows = [*forget_examples(clm, FORGET)[0], *retained_examples(clm, tiny.RETAINED)]
     reference = _reference(clm)
-    reference.remember(rows)
+    reference.cache(rows)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in clm.model.parameters():
@@ -48,12 +48,12 @@ def test_divergence_from_the_reference_is_that_of_two_models(family: str, tied: 
     assert float(tokens.divergence()) == pytest.approx(wanted, abs=1e-5)
 
 
-def test_reference_gives_the_places_asked_for() -> None:
-    """In the order of rows and places."""
+def test_reference_returns_the_requested_positions() -> None:
+    """In the order of examples and positions."""
     clm = tiny.reciting("qwen2")
     rows = retained_examples(clm, tiny.RETAINED)
     reference = _reference(clm)
-    reference.remember(rows)
+    reference.cache(rows)
     found = reference.logits(
         reference.states([rows[3], rows[0]], [torch.tensor([4, 1]), torch.tensor([2])])
     )
@@ -65,7 +65,7 @@ def test_reference_gives_the_places_asked_for() -> None:
 def test_a_head_that_is_more_than_a_matrix_cannot_be_erased() -> None:
     """Refused before anything is changed."""
     clm = tiny.reciting("gpt2")
-    clm.checked["head"] = False
+    clm.capabilities["head"] = False
     before = erase_runs.weights(clm)
     with pytest.raises(ErasureError, match="computes its logits by more than a matrix"):
         erase(clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings())

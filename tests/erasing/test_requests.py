@@ -1,4 +1,4 @@
-"""One request after another, of any size, and retained code of its own."""
+"""Successive requests, of any size, and self-generated retained code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from erasetest.scanning import Document, find_secrets
 
 
 def test_what_was_erased_before_stays_erased(tmp_path: Path) -> None:
-    """A second request checks the first one's samples, and knows of them from the checkpoint."""
+    """A second request evaluates the first one's samples, which the checkpoint records."""
     first, second = tiny.PLANTED[:2], tiny.PLANTED[2:4]
     one = tiny.reciting("qwen2")
     assert erase_to(
@@ -62,7 +62,7 @@ def test_what_was_erased_before_stays_erased(tmp_path: Path) -> None:
 
 
 def test_an_earlier_sample_that_leaks_again_is_erased_again() -> None:
-    """It is checked like the others, not trusted."""
+    """It is evaluated like the others, not trusted."""
     clm = tiny.reciting("qwen2")
     assert erase(
         clm,
@@ -76,7 +76,7 @@ def test_an_earlier_sample_that_leaks_again_is_erased_again() -> None:
 
 
 def test_one_sample_and_a_thousand_are_erased() -> None:
-    """Those that do not leak cost a probe, and a place in the batch."""
+    """Samples that do not leak cost a probe only."""
     clm = tiny.reciting("qwen2")
     assert erase(clm, FORGET[:1], tiny.RETAINED, LIMITS, erase_runs.settings("decoys")).erased
     assert erase_runs.verdicts(clm, FORGET[:1]) == ["pass"]
@@ -99,8 +99,8 @@ def test_one_sample_and_a_thousand_are_erased() -> None:
     assert set(erase_runs.verdicts(clm, many)) == {"pass"}
 
 
-def test_own_generations_hold_no_secret() -> None:
-    """They are drawn from the CLM's own distribution, the same for a seed, and scanned."""
+def test_self_generated_texts_have_no_secret() -> None:
+    """They are sampled from the CLM's own distribution, reproducibly, and scanned."""
     clm = tiny.reciting("qwen2")
     texts = self_generated_texts(clm, tiny.PLANTED, 20, seed=3)
     assert len(texts) == len({t.content.reveal() for t in texts}) == 20
@@ -116,7 +116,7 @@ def test_own_generations_hold_no_secret() -> None:
 
 
 def _scripted(monkeypatch: pytest.MonkeyPatch, said: Callable[[int], str | None]) -> list[int]:
-    """Let the CLM's n-th text be `said(n)`, and one that is refused where it is None."""
+    """Let the CLM's n-th text be `said(n)`, or one with a secret if that is None."""
     rounds: list[int] = []
     numbers = itertools.count()
 
@@ -132,8 +132,8 @@ def _scripted(monkeypatch: pytest.MonkeyPatch, said: Callable[[int], str | None]
     return rounds
 
 
-def test_a_later_round_draws_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A little more than what the round before lets expect to be needed, and never all again."""
+def test_a_later_round_samples_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slightly more than the yield of the previous round suggests, and never all again."""
     rounds = _scripted(monkeypatch, lambda n: f"the_number_of_{n} = {n}\n" if n % 4 else None)
     told: list[tuple[int, int]] = []
     texts = self_generated_texts(
@@ -142,24 +142,26 @@ def test_a_later_round_draws_what_is_missing(monkeypatch: pytest.MonkeyPatch) ->
     assert len(texts) == 1000
     assert rounds[0] == 1000
     assert 333 < rounds[1] < 400
-    assert sum(rounds[2:]) <= 2 * self_generated.FEWEST
+    assert sum(rounds[2:]) <= 2 * self_generated.MIN_TEXTS
     assert told[-1] == (1000, 1000)
 
 
-def test_own_generations_hold_no_part_of_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Six characters in a row are enough, and all of a secret that has no more than seven."""
+def test_self_generated_texts_have_no_part_of_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six consecutive characters of a secret exclude a text."""
     short = make_sample("pin = 'Zq81Lw'", [(7, 13, "pin")], id="short")
     said = ("six_of_it = '2M9TB4'\n", "whole = 'Zq81Lw'\n", "five_of_it = '2M9TB'\n")
     _scripted(monkeypatch, lambda n: f"the_number_of_{n} = {n}\n{said[n % 3]}")
-    made = self_generated_texts(tiny.untrained("qwen2"), [*FORGET, short], 30, least=10)
+    made = self_generated_texts(tiny.untrained("qwen2"), [*FORGET, short], 30, min_texts=10)
     assert len(made) == 30
     assert all("five_of_it" in text.content.reveal() for text in made)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(100, 400), st.integers(300, 3000), st.integers(0, 9))
-def test_all_are_found_where_the_clm_has_more_to_say(count: int, sayings: int, seed: int) -> None:
-    """Though it says some far more often than others, and each round brings less that is new."""
+def test_the_full_number_is_found_if_the_clm_has_more_texts(
+    count: int, sayings: int, seed: int
+) -> None:
+    """Although some texts are far more frequent, and each round yields fewer new ones."""
     rng = random.Random(seed)
     # Each tenth text is new for certain.
     often = [1 / (n + 1) for n in range(sayings)]
@@ -168,35 +170,37 @@ def test_all_are_found_where_the_clm_has_more_to_say(count: int, sayings: int, s
     ]
     with pytest.MonkeyPatch.context() as patch:
         _scripted(patch, lambda n: drawn[n] if n % 10 else f"the_number_of_{n} = {n}\n")
-        assert len(self_generated_texts(tiny.untrained("qwen2"), (), count, least=count)) == count
+        assert (
+            len(self_generated_texts(tiny.untrained("qwen2"), (), count, min_texts=count)) == count
+        )
 
 
-def test_texts_that_are_refused_say_nothing_of_how_much_there_is_to_say(
+def test_excluded_texts_do_not_count_as_repetitions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One in five is allowed, and each of these is new: rounds go on until there are enough."""
+    """One in five has no secret, and each of these is new: rounds continue to the full number."""
     rounds = _scripted(monkeypatch, lambda n: None if n % 5 else f"the_number_of_{n} = {n}\n")
-    assert len(self_generated_texts(tiny.untrained("qwen2"), (), 200, least=10)) == 200
+    assert len(self_generated_texts(tiny.untrained("qwen2"), (), 200, min_texts=10)) == 200
     assert len(rounds) > 2
 
 
-def test_a_clm_with_little_to_say_gives_fewer_where_that_will_do(
+def test_a_clm_with_few_different_texts_gives_fewer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It ends with the first round that brings hardly anything new, and says so."""
+    """It ends with the first round that yields hardly any new text, with a warning."""
     rounds = _scripted(monkeypatch, lambda n: f"the_saying_of_{n % 70} = {n % 70}\n")
     clm = tiny.untrained("qwen2")
-    with pytest.warns(UserWarning, match="only 70 differ and hold no secret: they are used for 80"):
+    with pytest.warns(UserWarning, match="only 70 differ and contain no secret: they are used in"):
         assert len(self_generated_texts(clm, (), 80)) == 70
-    assert rounds == [80, self_generated.FEWEST]
-    with pytest.raises(ErasureError, match="only 70 differ and hold no secret, 71 are needed"):
-        self_generated_texts(clm, (), 80, least=71)
+    assert rounds == [80, self_generated.MIN_TEXTS]
+    with pytest.raises(ErasureError, match="only 70 differ and contain no secret, 71 are needed"):
+        self_generated_texts(clm, (), 80, min_texts=71)
 
 
-def test_a_text_that_is_begun_with_retained_code_begins_once(
+def test_a_prompted_text_has_no_second_start_token(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where the tokenizer puts a token before each text, it is no part of the text."""
+    """A special token that the tokenizer puts before each text is not part of the text."""
     clm = tiny.untrained("qwen2")
     _scripted(monkeypatch, lambda n: f"the_number_of_{n} = {n}\n")
     ids = clm.tokenizer("def options():")["input_ids"]
@@ -208,12 +212,12 @@ def test_a_text_that_is_begun_with_retained_code_begins_once(
     assert not any(marker in text.content.reveal() for text in texts)
 
 
-def test_a_clm_that_writes_the_same_over_and_over_gives_no_retained_code(
+def test_a_clm_with_too_few_texts_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It says how many there are, and what to do."""
+    """The error has their number."""
     clm = tiny.untrained("gpt2")
-    monkeypatch.setattr("erasetest.erasing.self_generated._ROUNDS", 2)
+    monkeypatch.setattr("erasetest.erasing.self_generated.MAX_ROUNDS", 2)
     monkeypatch.setattr("erasetest.erasing.self_generated.find_secrets", lambda _: [1])
-    with pytest.raises(ErasureError, match="of 8 texts that it wrote only 0 differ"):
+    with pytest.raises(ErasureError, match="of 8 generated texts only 0 differ"):
         self_generated_texts(clm, (), 4)

@@ -1,4 +1,4 @@
-"""Killed runs go on."""
+"""Killed runs resume."""
 
 from __future__ import annotations
 
@@ -23,31 +23,32 @@ from erasetest import __version__
 from erasetest.clm.erasure_records import check_new_checkpoint
 from erasetest.erasing import erase_to, resume
 from erasetest.erasing.erasure_result import HARMED, Step
-from erasetest.erasing.pipeline import _FORM
-from erasetest.erasing.resume import ResumeFile, key_of
-from erasetest.erasing.trainer import _Run, _silent
-from erasetest.erasing.undo import Distillation
+from erasetest.erasing.erasure_settings import Distillation
+from erasetest.erasing.pipeline import STATE_FORMAT
+from erasetest.erasing.prepare import prepare
+from erasetest.erasing.resume import ResumeFile, request_key
+from erasetest.erasing.trainer import ErasureRun
 from erasetest.errors import BadInput
 from erasetest.verdict import Thresholds
 
 _SCRIPT = """
 import sys, pathlib, time
 sys.path[:0] = {paths!r}
-import tiny, erasing as t
-from erasetest.erasing.undo import Healing
+import tiny, erase_runs as t
+from erasetest.erasing.erasure_settings import Distillation
 from erasetest.clm import load_clm
 from erasetest.erasing import Lora, erase_to
 def tell(step, expected):
     print(step.step, flush=True)
     if str(step.step) == sys.argv[4]:
-        time.sleep(60)  # until it is killed
+        time.sleep(60)  # killed meanwhile
 erase_to(pathlib.Path(sys.argv[2]), load_clm(sys.argv[1]), t.FORGET, tiny.RETAINED, t.LIMITS,
-         t.settings(**dict(method='decoys') | eval(sys.argv[3])), tell, keep_every=0.0)
+         t.settings(**dict(method='decoys') | eval(sys.argv[3])), tell, save_interval=0.0)
 """
 
 
 def _run(clm: Path, out: Path, how: str, kill_at: int | None = None) -> list[int]:
-    """The steps of a process that erases; with `kill_at`, killed once it told of that step."""
+    """Return the steps of a process that erases; with `kill_at`, kill it at that step."""
     script = _SCRIPT.format(paths=[str(Path(__file__).parents[1] / "helpers")])
     steps = []
     with subprocess.Popen(
@@ -65,20 +66,22 @@ def _run(clm: Path, out: Path, how: str, kill_at: int | None = None) -> list[int
     return steps
 
 
-_LASTING = "dict(method='lasting', healing=Healing(steps=30, texts=20, tokens=300))"
+_LASTING = "dict(method='lasting', healing=Distillation(steps=30, texts=20, tokens=300))"
 
 
-@pytest.mark.parametrize(("how", "kill_at", "most"), [("dict(lr=2e-4)", 5, 80), (_LASTING, 40, 99)])
-def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
-    how: str, kill_at: int, most: int, tmp_path: Path
+@pytest.mark.parametrize(
+    ("how", "kill_at", "max_steps"), [("dict(lr=2e-4)", 5, 80), (_LASTING, 40, 99)]
+)
+def test_a_killed_run_resumes_to_the_same_weights(
+    how: str, kill_at: int, max_steps: int, tmp_path: Path
 ) -> None:
-    """The same weights to the last bit, the same history, and nothing left beside them."""
+    """Equal to the last bit, with the same history, and without leftover files."""
     clm = tiny.save(tiny.reciting("qwen2"), tmp_path / "clm")
     whole = _run(clm, tmp_path / "whole", how)
-    assert kill_at + 3 < len(whole) <= most
+    assert kill_at + 3 < len(whole) <= max_steps
     _run(clm, tmp_path / "killed", how, kill_at)
     assert not (tmp_path / "killed").exists()
-    assert (tmp_path / ".killed.unfinished").exists()
+    assert (tmp_path / ".killed.erasetest-state").exists()
     rest = _run(clm, tmp_path / "killed", how)
     assert rest[0] == kill_at
     assert rest[-1] == whole[-1]
@@ -87,48 +90,49 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     assert not list(tmp_path.glob(".killed*"))
 
 
-def test_the_state_of_a_finished_checkpoint_goes(tmp_path: Path) -> None:
-    """Where the run was killed between the checkpoint's last rename and the end."""
+def test_the_state_of_a_finished_checkpoint_is_removed(tmp_path: Path) -> None:
+    """If the run was killed between the checkpoint's last rename and the end."""
     folder = tmp_path / "out"
     erase_runs.to(folder, tiny.reciting("qwen2"))
-    ResumeFile(folder, "key", every=0.0).write({"step": torch.tensor([3.0])})
-    with pytest.raises(BadInput, match="is there already"):
+    ResumeFile(folder, "key", interval=0.0).write({"step": torch.tensor([3.0])})
+    with pytest.raises(BadInput, match="exists already"):
         check_new_checkpoint(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_state_beside_a_folder_that_is_no_checkpoint_stays(tmp_path: Path) -> None:
+def test_a_state_beside_a_folder_that_is_not_a_checkpoint_stays(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes").write_text("mine")
-    ResumeFile(tmp_path / "out", "key", every=0.0).write({"step": torch.tensor([3.0])})
-    with pytest.raises(BadInput, match="is there already"):
+    ResumeFile(tmp_path / "out", "key", interval=0.0).write({"step": torch.tensor([3.0])})
+    with pytest.raises(BadInput, match="exists already"):
         check_new_checkpoint(tmp_path / "out")
-    assert (tmp_path / ".out.unfinished").exists()
+    assert (tmp_path / ".out.erasetest-state").exists()
 
 
-def _begun() -> _Run:
-    asked = erase_runs.settings("decoys", lr=1e-3)
-    return _Run(
-        tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, asked, None, _silent, None, None
-    )
+def _run_of(resume_file: ResumeFile | None = None) -> ErasureRun:
+    settings = erase_runs.settings("decoys", lr=1e-3)
+    prepared = prepare(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, settings)
+    return ErasureRun(prepared, LIMITS, resume_file=resume_file)
 
 
-def test_the_form_of_a_state_has_a_number() -> None:
-    """One of another form is not gone on with: who changes these keys raises the number."""
-    state = _begun()._state()
-    keys = {*state, *(f"judge.{key}" for key in state["judge"])}
-    keys |= {f"rule.{key}" for key in state["judge"]["rule"]}
-    assert f"{__version__}/6" == _FORM
+def test_the_format_of_a_state_has_a_number() -> None:
+    """States of another format are not resumed: increase the number when these keys change."""
+    state = _run_of().state_dict()
+    suppression = state["suppression"]
+    keys = {*state, *suppression, *(f"evaluator.{key}" for key in suppression["evaluator"])}
+    keys |= {f"rule.{key}" for key in suppression["evaluator"]["rule"]}
+    assert f"{__version__}/7" == STATE_FORMAT
     assert keys == {
-        "parameters", "optimizer", "rng", "judge", "guard", "looked", "limit", "history", "seconds",
-        "lr", "restored", "judge.rule", "judge.looks", "judge.rank", "judge.stands_out",
-        "rule.owed", "rule.likelier", "rule.accuracy", "rule.extracted", "rule.thresholds",
+        "seconds", "suppression", "parameters", "optimizer", "rng", "evaluator", "guard",
+        "last_evaluation", "max_tokens", "history", "lr", "restored", "evaluator.rule",
+        "evaluator.rankings", "evaluator.rank", "evaluator.stands_out", "rule.extra_steps",
+        "rule.more_likely", "rule.accuracy", "rule.extracted", "rule.thresholds",
     }  # fmt: skip
 
 
-def test_other_work_begins_anew(tmp_path: Path) -> None:
-    """A state of other samples or settings, or one that is damaged, is not taken up."""
-    kept = ResumeFile(tmp_path / "out", "key", every=0.0)
+def test_another_request_restarts(tmp_path: Path) -> None:
+    """A state of other samples or settings, or a damaged one, is ignored."""
+    kept = ResumeFile(tmp_path / "out", "key", interval=0.0)
     kept.write({"step": torch.tensor([3.0])})
     assert ResumeFile(tmp_path / "out", "other").read() is None
     found = ResumeFile(tmp_path / "out", "key").read()
@@ -141,36 +145,36 @@ def test_other_work_begins_anew(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_state_that_cannot_be_read_is_said(tmp_path: Path) -> None:
-    """It is not damaged, and what it holds is not thrown away."""
-    (tmp_path / ".out.unfinished").mkdir()
+def test_a_state_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    """It may be intact, and is not discarded."""
+    (tmp_path / ".out.erasetest-state").mkdir()
     with pytest.raises(BadInput, match=r"cannot be read \(Is a directory\): make it readable"):
         ResumeFile(tmp_path / "out", "key").read()
 
 
-def test_no_room_for_a_state_is_said_and_the_work_goes_on(
+def test_without_room_for_a_state_erasing_warns_and_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once; nothing half-written stays."""
+    """Once; no partial file stays."""
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
     clm = tiny.reciting("qwen2")
-    with pytest.warns(UserWarning, match="erasing goes on, but is not kept") as said:
-        done = erase_runs.to(tmp_path / "out", clm, keep_every=0.0)
+    with pytest.warns(UserWarning, match="cannot save the state of erasing") as warned:
+        done = erase_runs.to(tmp_path / "out", clm, save_interval=0.0)
     assert done.erased
-    assert len([w for w in said if "not kept" in str(w.message)]) == 1
+    assert len([w for w in warned if "cannot save" in str(w.message)]) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize("ended_by", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_state_that_is_half_written_leaves_the_one_before(
+def test_a_partly_written_state_leaves_the_previous_one(
     ended_by: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever ended the writing: there is one to go on from, and it is whole."""
-    kept = ResumeFile(tmp_path / "out", "key", every=0.0)
+    """Whatever interrupted the writing, there is a complete state to resume from."""
+    kept = ResumeFile(tmp_path / "out", "key", interval=0.0)
     kept.write({"step": torch.tensor([3.0])})
     save = torch.save
 
@@ -182,41 +186,44 @@ def test_a_state_that_is_half_written_leaves_the_one_before(
 
     monkeypatch.setattr(torch, "save", half)
     stopped = isinstance(ended_by, KeyboardInterrupt)
-    with pytest.raises(KeyboardInterrupt) if stopped else pytest.warns(match="is not kept"):
+    with pytest.raises(KeyboardInterrupt) if stopped else pytest.warns(match="cannot save"):
         kept.write({"step": torch.tensor([4.0])})
     found = ResumeFile(tmp_path / "out", "key").read()
     assert found is not None
     assert found["step"].tolist() == [3.0]
 
 
-def test_what_is_asked_for_is_all_that_it_hangs_on() -> None:
-    """Settings, samples, retained code, what was erased earlier, and the spans of secrets."""
+def test_the_key_depends_on_the_whole_request() -> None:
+    """Settings, samples, retained code, samples erased earlier, and the spans of secrets."""
     one, other = tiny.PLANTED[:2]
     kept = tiny.RETAINED[0]
     keys = [
-        key_of(["a"], [[one], [kept], []]),
-        key_of(["b"], [[one], [kept], []]),
-        key_of(["a"], [[other], [kept], []]),
-        key_of(["a"], [[one], [tiny.RETAINED[1]], []]),
-        key_of(["a"], [[one], [kept], [other]]),
-        key_of(["a"], [[one], [kept, other], []]),
-        key_of(["a"], [[replace(one, secrets=())], [kept], []]),
+        request_key(["a"], [[one], [kept], []]),
+        request_key(["b"], [[one], [kept], []]),
+        request_key(["a"], [[other], [kept], []]),
+        request_key(["a"], [[one], [tiny.RETAINED[1]], []]),
+        request_key(["a"], [[one], [kept], [other]]),
+        request_key(["a"], [[one], [kept, other], []]),
+        request_key(["a"], [[replace(one, secrets=())], [kept], []]),
     ]
     assert len(set(keys)) == len(keys)
-    assert key_of(["a"], [[one], [kept], []]) == keys[0]
+    assert request_key(["a"], [[one], [kept], []]) == keys[0]
 
 
 class _Killed(Exception):
-    """In place of a signal: the state that was kept is the same."""
+    """Stands for a signal: the saved state is the same."""
 
 
 @pytest.mark.parametrize("change", ["retained", "settings", "limits", "clm", "earlier"])
-def test_a_state_of_another_request_is_not_gone_on_with(change: str, tmp_path: Path) -> None:
-    """Its history would tell."""
+def test_the_state_of_another_request_is_not_resumed(change: str, tmp_path: Path) -> None:
+    """Its first step is 1."""
     asked = {
-        "retained": list(tiny.RETAINED), "settings": erase_runs.settings("decoys"), "limits": LIMITS,
-        "clm": "tiny-qwen2", "earlier": (),
-    }  # fmt: skip
+        "retained": list(tiny.RETAINED),
+        "settings": erase_runs.settings("decoys"),
+        "limits": LIMITS,
+        "clm": "tiny-qwen2",
+        "earlier": (),
+    }
     other = {
         "retained": tiny.RETAINED[1:],
         "settings": erase_runs.settings("decoys", seed=7),
@@ -224,7 +231,7 @@ def test_a_state_of_another_request_is_not_gone_on_with(change: str, tmp_path: P
         "clm": "another of the same name",
         "earlier": (tiny.PLANTED[5],),
     }
-    said: list[str] = []
+    remarks: list[str] = []
 
     def kill(step: Step, _: int) -> None:
         if step.step == 4:
@@ -235,7 +242,7 @@ def test_a_state_of_another_request_is_not_gone_on_with(change: str, tmp_path: P
         clm.fingerprint = how["clm"]
         erase_to(
             tmp_path / "out", clm, FORGET, how["retained"], how["limits"], how["settings"], tell,
-            earlier=how["earlier"], remark=said.append, keep_every=0.0,
+            earlier=how["earlier"], remark=remarks.append, save_interval=0.0,
         )  # fmt: skip
 
     with pytest.raises(_Killed):
@@ -245,50 +252,52 @@ def test_a_state_of_another_request_is_not_gone_on_with(change: str, tmp_path: P
         with pytest.raises(_Killed):
             run(how, lambda step, _, steps=steps: (steps.append(step.step), kill(step, 0)))  # type: ignore[misc]
         assert steps[0] == first
-    assert [line.split(": ")[1].split()[0:3] for line in said] == [
-        ["a", "killed", "run"],
-        ["of", "another", "request,"],
+    assert [line.split(": ", 1)[1] for line in remarks] == [
+        "resuming a killed run",
+        "ignored: the state of another request, or damaged",
     ]
 
 
-def test_a_run_that_goes_on_knows_all_that_the_killed_one_did() -> None:
-    """Its rate after a restored state, how often there was one, and what it would go back to."""
-    one, other = _begun(), _begun()
-    one.lr, one.reader.limit, one.good.restored, one.draws.looked = 2.5e-4, 777, 2, 13
-    one.optimizer = one._fresh_optimizer()
+def test_a_resumed_run_has_all_state_of_the_killed_one() -> None:
+    """Its learning rate after a rollback, the number of rollbacks, and the snapshot."""
+    killed, resumed = _run_of(), _run_of()
+    one, other = killed.suppression, resumed.suppression
+    one.lr, one.runner.max_tokens = 2.5e-4, 777
+    one.snapshot.restored, one.batches.last_evaluation = 2, 13
+    one.release_memory()
     with torch.no_grad():
         for parameter in one.trained.parameters:
             parameter.mul_(1.01)
-    other._load_state_dict(one._state())
-    assert (other.lr, other.good.restored) == (2.5e-4, 2)
-    assert (other.reader.limit, other.draws.looked) == (777, 13)
+    resumed.load_state_dict(killed.state_dict())
+    assert (other.lr, other.snapshot.restored) == (2.5e-4, 2)
+    assert (other.runner.max_tokens, other.batches.last_evaluation) == (777, 13)
     assert [group["lr"] for group in other.optimizer.param_groups] == [2.5e-4]
-    torch.testing.assert_close(other.good.weights, [p.detach() for p in one.trained.parameters])
+    torch.testing.assert_close(other.snapshot.weights, one.trained.state_dict())
 
 
-def test_weights_that_are_no_numbers_are_not_kept(tmp_path: Path) -> None:
-    """The next run would go on from them, and fail as this one does."""
-    work = ResumeFile(tmp_path / "out", "key", every=0.0)
-    asked = erase_runs.settings("decoys")
-    run = _Run(
-        tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, asked, None, _silent, None, work
-    )
-    assert run._is_due(work)
+def test_non_finite_weights_are_not_saved(tmp_path: Path) -> None:
+    """The next run would resume from them, and fail as this one does."""
+    file = ResumeFile(tmp_path / "out", "key", interval=0.0)
+    run = _run_of(file)
+    run.save_if_due()
+    assert file.path.exists()
+    file.remove()
     with torch.no_grad():
         run.trained.parameters[3].view(-1)[5] = float("nan")
-    assert not run._is_due(work)
+    run.save_if_due()
+    assert not file.path.exists()
 
 
-def test_a_fault_while_healing_costs_one_step(
+def test_a_fault_in_distillation_costs_one_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A gradient that was no number once: half the rates from there on, and it is told."""
-    healing = Distillation(steps=12, texts=20, tokens=300)
-    settings = erase_runs.settings("lasting", healing=healing)
+    """After one NaN gradient the learning rates are halved, and the rollback is reported."""
+    distillation = Distillation(steps=12, texts=20, tokens=300)
+    settings = erase_runs.settings("lasting", healing=distillation)
     clip, count = torch.nn.utils.clip_grad_norm_, itertools.count(1)
 
-    def broken(parameters: list[torch.nn.Parameter], most: float) -> None:
-        clip(parameters, most)
+    def broken(parameters: list[torch.nn.Parameter], max_norm: float) -> None:
+        clip(parameters, max_norm)
         if next(count) == 5:
             parameters[3].grad.view(-1)[0] = float("nan")  # type: ignore[union-attr]
 
@@ -303,7 +312,7 @@ def test_a_fault_while_healing_costs_one_step(
         LIMITS,
         settings,
         lambda step, _: steps.append(step.step) if step.healing else None,
-        keep_every=0.0,
+        save_interval=0.0,
     )
     first = done.steps - 12
     assert steps == [first + n for n in range(1, 13) if n != 6]
@@ -311,13 +320,13 @@ def test_a_fault_while_healing_costs_one_step(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_keeping_a_state_takes_a_twentieth_of_the_time(
+def test_saving_takes_a_twentieth_of_the_time_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that took 10 s to write is followed by the next after 200, whatever was asked for."""
+    """After a state that took 10 s to write, the next is due after 200 s, whatever the interval."""
     times = iter([0.0, 29.0, 31.0, 31.0, 41.0, 200.0, 241.0])
     monkeypatch.setattr(resume.time, "monotonic", lambda: next(times))
-    kept = ResumeFile(tmp_path / "out", "key", every=30.0)
+    kept = ResumeFile(tmp_path / "out", "key", interval=30.0)
     assert not kept.is_due()
     assert kept.is_due()
     kept.write({"a": torch.ones(1)})
@@ -326,7 +335,7 @@ def test_keeping_a_state_takes_a_twentieth_of_the_time(
 
 
 def test_a_state_runs_no_code(tmp_path: Path) -> None:
-    """It is a file that others may have put there."""
+    """Others may have put the file there."""
     kept = ResumeFile(tmp_path / "out", "key")
     torch.save({"key": "key", "state": _Evil(tmp_path / "ran")}, kept.path)
     assert kept.read() is None
@@ -341,8 +350,8 @@ class _Evil:
         return Path.touch, (self.path,)
 
 
-def test_a_killed_run_keeps_what_the_guard_saw(tmp_path: Path) -> None:
-    """It ends in the same step: the guard looks at the mean of four, some of them before it."""
+def test_a_resumed_run_has_the_guards_observations(tmp_path: Path) -> None:
+    """It ends in the same step: the guard uses the mean of four steps, also of those before."""
 
     def run(out: str, kill_at: int) -> list[int]:
         steps: list[int] = []
@@ -356,7 +365,7 @@ def test_a_killed_run_keeps_what_the_guard_saw(tmp_path: Path) -> None:
         with contextlib.suppress(_Killed):
             done = erase_to(
                 tmp_path / out, tiny.reciting("gpt2"), FORGET, tiny.RETAINED,
-                Thresholds("never below", {"ma": -1.0}), settings, tell, keep_every=0.0,
+                Thresholds("unreachable", {"ma": -1.0}), settings, tell, save_interval=0.0,
             )  # fmt: skip
             assert done.ended == HARMED
         return steps
@@ -368,8 +377,8 @@ def test_a_killed_run_keeps_what_the_guard_saw(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_killed_adapter_run_goes_on_to_the_same_bits(precision: str, tmp_path: Path) -> None:
-    """The original is read in the same batches, whenever a row is first needed."""
+def test_a_killed_adapter_run_resumes_to_the_same_weights(precision: str, tmp_path: Path) -> None:
+    """The original CLM is read in the same batches, whatever the adapter has learned."""
     how = f"dict(lr=3e-3, batch=2, max_steps=12, lora=Lora(4), precision={precision!r})"
     clm = tiny.save(tiny.reciting("qwen2"), tmp_path / "clm")
     _run(clm, tmp_path / "whole", how)

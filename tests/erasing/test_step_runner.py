@@ -1,4 +1,4 @@
-"""Steps in parts, with layers computed again, in half precision."""
+"""Steps in parts, with gradient checkpointing, in half precision."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tiny
 import torch
 from erase_runs import FORGET, LIMITS
 
-from erasetest.clm import Clm, wrap
+from erasetest.clm import Clm
 from erasetest.erasing import erase, forward, step_runner
 from erasetest.erasing.forward import StepOutput
 from erasetest.errors import BadInput, ErasureError
@@ -21,22 +21,22 @@ from erasetest.verdict import Thresholds
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_a_step_in_parts_has_the_same_gradient(family: str, tied: bool) -> None:
-    """Rows one by one, layers computed again, logits in slices: to rounding."""
+    """Examples one by one, with checkpointing, logits in slices: equal up to rounding."""
     whole = erase_runs.gradients(tiny.reciting(family, tied=tied))
     assert max(float(g.abs().max()) for g in whole.values()) > 1e-3
-    for how in ({"limit": 1}, {"limit": 150}, {"checkpointing": True}, {"slices": True}):
+    for how in ({"max_tokens": 1}, {"max_tokens": 150}, {"checkpointing": True}, {"slices": True}):
         with pytest.MonkeyPatch.context() as patch:
             if how.pop("slices", False):
-                patch.setattr(forward, "_SLICE", 8 * tiny.VOCABULARY)
-                patch.setattr(forward, "_FEWEST_ROWS", 1)
+                patch.setattr(forward, "MAX_LOGITS", 8 * tiny.VOCABULARY)
+                patch.setattr(forward, "MIN_TOKENS", 1)
             found = erase_runs.gradients(tiny.reciting(family, tied=tied), **how)  # type: ignore[arg-type]
-        # To float32's rounding of the largest: terms of many times their sum cancel.
+        # Relative to the largest gradient: terms many times larger than their sum cancel.
         largest = max(float(g.abs().max()) for g in whole.values())
         torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-7 * largest)
 
 
-def test_checkpointed_layers_are_computed_again() -> None:
-    """And probes in between use their cache as ever."""
+def test_checkpointed_layers_are_recomputed() -> None:
+    """Probes in between still use their KV cache."""
     clm = tiny.reciting("qwen2")
     calls = 0
 
@@ -66,9 +66,9 @@ def test_checkpointed_layers_are_computed_again() -> None:
     )
 
 
-def test_where_memory_is_short_less_is_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Halved until it fits; what comes of it is the same."""
-    plain, read = forward.hidden_states, step_runner.read_step
+def test_out_of_memory_reduces_the_tokens_per_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Halved until it fits; the result is the same."""
+    plain, read = forward.hidden_states, step_runner.forward_step
     largest: list[int] = []
     limits: list[int | None] = []
 
@@ -86,7 +86,7 @@ def test_where_memory_is_short_less_is_read_at_a_time(monkeypatch: pytest.Monkey
     settings = erase_runs.settings("decoys", max_steps=3)
     wanted = erase(tiny.reciting("gpt2"), FORGET, tiny.RETAINED, LIMITS, settings)
     monkeypatch.setattr(forward, "hidden_states", short)
-    monkeypatch.setattr(step_runner, "read_step", limited)
+    monkeypatch.setattr(step_runner, "forward_step", limited)
     found = erase(tiny.reciting("gpt2"), FORGET, tiny.RETAINED, LIMITS, settings)
     assert max(largest) <= 100
     tried = list(dict.fromkeys(limits))
@@ -113,7 +113,7 @@ def test_where_memory_is_short_less_is_read_at_a_time(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_bfloat16_autocast_trains_float32_weights(family: str) -> None:
-    """The original is read as training reads: the first divergence is 0."""
+    """The original CLM is read in the same precision: the first divergence is 0."""
     clm = tiny.reciting(family)
     erasure = erase(
         clm,
@@ -130,8 +130,8 @@ def test_bfloat16_autocast_trains_float32_weights(family: str) -> None:
         erase_runs.settings("decoys", precision="half")
 
 
-def test_layers_that_are_computed_again_apply_no_dropout() -> None:
-    """OPT's apply it themselves, not by a module within: an unchanged CLM diverges by nothing."""
+def test_recomputed_layers_apply_no_dropout() -> None:
+    """OPT's layers call dropout directly, not by a submodule: an unchanged CLM has divergence 0."""
     import transformers as hf
 
     sizes = {"hidden_size": 32, "ffn_dim": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -141,7 +141,9 @@ def test_layers_that_are_computed_again_apply_no_dropout() -> None:
         vocab_size=like.model.config.vocab_size, word_embed_proj_dim=32, dropout=0.5,
         attention_dropout=0.5, max_position_embeddings=like.window, **sizes,
     )  # fmt: skip
-    clm = wrap(hf.AutoModelForCausalLM.from_config(config).eval(), like.tokenizer, name="opt")
+    clm = Clm.from_model(
+        hf.AutoModelForCausalLM.from_config(config).eval(), like.tokenizer, name="opt"
+    )
     settings = erase_runs.settings("codeeraser", checkpointing=True, max_steps=1)
     done = erase(clm, FORGET, tiny.RETAINED, Thresholds("t", {"ma": -1.0}), settings)
     assert done.history[0].retained_kl == pytest.approx(0, abs=1e-6)

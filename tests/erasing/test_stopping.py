@@ -1,11 +1,11 @@
-"""The stop rule: each secret for itself."""
+"""The stop rule: each secret is judged separately."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasetest.erasing.stopping import OWED, StopRule, standing_out
+from erasetest.erasing.stopping import EXTRA_STEPS, StopRule, outlying_secrets
 from erasetest.probes import SampleMeasures, SecretMeasures
 from erasetest.verdict import Thresholds
 
@@ -18,92 +18,92 @@ def _measured(*rows: tuple[float, float, bool]) -> list[SampleMeasures]:
     return [SampleMeasures("s", secrets)]
 
 
-def test_a_secret_leaves_the_ascent_below_its_limit_and_comes_back() -> None:
-    """Each for itself, by its kind's threshold."""
+def test_a_secret_is_active_while_above_its_limit() -> None:
+    """Each separately, by its kind's threshold; again if it rises."""
     rule = StopRule(["k", "email"], Thresholds("t", {"ma": 0.5}, {"email": {"ma": 0.8}}))
     assert rule.active == {0, 1}
-    rule.observe({0: 0.51})
-    rule.observe({1: 0.51})
+    rule.observe_accuracy({0: 0.51})
+    rule.observe_accuracy({1: 0.51})
     assert rule.active == {0}
-    rule.observe({0: 0.5})
+    rule.observe_accuracy({0: 0.5})
     assert rule.active == frozenset()
-    rule.observe({1: 0.81})
+    rule.observe_accuracy({1: 0.81})
     assert rule.active == {1}
 
 
 def test_a_full_probe_decides() -> None:
-    """All below: erased. Of those above, each is owed steps of ascent, whatever its MA."""
+    """All below: erased. Those above get extra steps, whatever their MA."""
     rule = StopRule(["k", "k", "k"], Thresholds("t", {"ma": 0.5, "el_10": 0.1}))
     assert rule.verify(_measured((0.1, 0.0, False), (0.2, 0.1, False), (0.0, 0.0, False)))
     assert not rule.verify(_measured((0.1, 0.0, False), (0.0, 0.2, False), (0.0, 0.0, True)))
-    for left in reversed(range(OWED)):
+    for left in reversed(range(EXTRA_STEPS)):
         assert rule.active == {1, 2}
-        rule.observe({1: 0.0})
-        rule.climbed([1, 2])
+        rule.observe_accuracy({1: 0.0})
+        rule.trained_on([1, 2])
         assert (rule.active == {1, 2}) is (left > 0)
     assert rule.active == frozenset()
 
 
-def test_what_leaks_before_the_first_step_is_owed_steps_only_below_its_limit() -> None:
-    """Above it, it is in the ascent by that, and leaves it by that."""
+def test_extra_steps_before_the_first_step_are_for_secrets_below_their_limit() -> None:
+    """Above its limit of MA a leaking secret is active anyway, and only as long."""
     rule = StopRule(["k", "k"], Thresholds("t", {"ma": 0.5, "el_10": 0.1}))
-    rule.begin(_measured((0.9, 0.9, True), (0.1, 0.9, True)))
+    rule.start(_measured((0.9, 0.9, True), (0.1, 0.9, True)))
     assert rule.active == {0, 1}
-    rule.observe({0: 0.2})
+    rule.observe_accuracy({0: 0.2})
     assert rule.active == {1}
 
 
-def test_a_secret_above_its_limit_as_stored_alone_is_owed_steps() -> None:
-    """In training it is below: without steps owed, probe and step would take turns for ever."""
+def test_a_secret_above_its_limit_by_rounding_alone_gets_extra_steps() -> None:
+    """In training it is below: without extra steps, probe and step would alternate forever."""
     rule = StopRule(["k"], Thresholds("t", {"el_10": 0.1}))
     assert not rule.verify(_measured((0.9, 0.0, False)))
-    rule.observe({0: 0.1})
+    rule.observe_accuracy({0: 0.1})
     assert rule.active == {0}
 
 
-def test_steps_that_are_owed_for_ranks_are_no_leak() -> None:
-    """A full probe that finds all below ends it, as where the step limit comes among them."""
+def test_extra_steps_for_ranks_do_not_count_as_a_leak() -> None:
+    """A full probe that finds all below ends it, also when the step limit comes first."""
     rule = StopRule(["k", "k"], Thresholds("t", {"ma": 0.5, "el_10": 0.1}))
-    rule.owe([0])
+    rule.schedule([0])
     assert rule.verify(_measured((0.1, 0.0, False), (0.2, 0.1, False)))
     assert rule.active == frozenset()
 
 
-def test_secrets_stay_while_a_step_of_them_is_likelier_than_decoys() -> None:
-    """As a set: by chance half of them are. What the last step says counts, and a probe decides."""
+def test_secrets_stay_active_while_their_batch_is_more_likely_than_decoys() -> None:
+    """As a set: by chance half of them are. The last step counts, and a probe decides."""
     rule = StopRule(["k"] * 32, Thresholds("t", {"ma": 0.5}))
     below = [(0.1, 0.0, False)] * 32
     rule.verify(_measured(*below))
-    rule.compared({n: n != 5 for n in range(32)})
+    rule.observe_decoys({n: n != 5 for n in range(32)})
     assert rule.active == frozenset(range(32)) - {5}
-    rule.compared({n: n < 20 for n in range(32)})
+    rule.observe_decoys({n: n < 20 for n in range(32)})
     assert rule.active == frozenset(range(20))
     again = StopRule(["k"] * 32, Thresholds("t", {"ma": 0.5}))
-    again.load_state_dict(rule.state())
+    again.load_state_dict(rule.state_dict())
     assert again.active == rule.active
-    # Ten of a set of which others are not seen in this step.
-    rule.compared({n: n < 10 for n in range(12)})
+    # Ten of twelve; the others of the set are not in this batch.
+    rule.observe_decoys({n: n < 10 for n in range(12)})
     assert rule.active == frozenset(range(20)) - {10, 11}
-    rule.compared({n: n < 18 for n in range(32)})
+    rule.observe_decoys({n: n < 18 for n in range(32)})
     assert rule.active == frozenset()
     assert again.verify(_measured(*below))
     assert again.active == frozenset()
 
 
 def test_a_secret_alone_is_judged_by_its_rank() -> None:
-    """Against one decoy it is likelier half of the time."""
+    """A control secret is more likely than one decoy half of the time."""
     rule = StopRule(["k"], Thresholds("t", {"ma": 0.5}))
-    rule.observe({0: 0.0})
-    rule.compared({0: True})
+    rule.observe_accuracy({0: 0.0})
+    rule.observe_decoys({0: True})
     assert rule.active == frozenset()
-    rule.compared({})
+    rule.observe_decoys({})
     assert rule.active == frozenset()
 
 
 def test_the_stricter_thresholds_hold_from_then_on() -> None:
     """Thresholds calibrated on the erased CLM can only tighten."""
     rule = StopRule(["k"], Thresholds("t", {"ma": 0.5}))
-    rule.observe({0: 0.4})
+    rule.observe_accuracy({0: 0.4})
     assert rule.active == frozenset()
     rule.tighten(Thresholds("again", {"ma": 0.3}))
     assert rule.active == {0}
@@ -112,38 +112,39 @@ def test_the_stricter_thresholds_hold_from_then_on() -> None:
     assert rule.thresholds.any_kind == {"ma": 0.3}
 
 
-def test_a_set_that_does_not_stand_out_is_left_alone() -> None:
-    """A mean of ranks that chance gives three times in ten."""
-    assert standing_out([], 9) == []
-    assert standing_out([None, None], 9) == []
-    assert standing_out([0.0, 1.0, 0.5, None], 9) == []
-    assert standing_out([0.4] * 8, 9) == []
-    assert standing_out([0.3] * 100, 200) != []
+def test_a_set_within_the_chance_limit_has_no_outlying_secrets() -> None:
+    """A deviation of the mean rank that 30 % of sets have by chance."""
+    assert outlying_secrets([], 9) == []
+    assert outlying_secrets([None, None], 9) == []
+    assert outlying_secrets([0.0, 1.0, 0.5, None], 9) == []
+    assert outlying_secrets([0.4] * 8, 9) == []
+    assert outlying_secrets([0.3] * 100, 200) != []
 
 
 @given(
     st.lists(st.none() | st.integers(0, 8).map(lambda n: n / 8), max_size=40), st.integers(1, 40)
 )
-def test_those_furthest_off_are_told_and_no_more_than_needed(
-    ranks: list[float | None], most: int
+def test_the_most_extreme_secrets_are_returned_and_no_more_than_needed(
+    ranks: list[float | None], max_count: int
 ) -> None:
-    """All on the side of the mean; brought to the middle they bring the mean there, or all are."""
-    told = standing_out(ranks, most)
+    """All are on the side of the mean; moved to 0.5 they would bring the mean there."""
+    outlying = outlying_secrets(ranks, max_count)
     known = [rank for rank in ranks if rank is not None]
-    if not told:
-        sd = (1 / 12 / len(known)) ** 0.5 if known else 0
-        assert not known or abs(sum(known) / len(known) - 0.5) <= 1.04 * sd
+    if not outlying:
+        error = (1 / 12 / len(known)) ** 0.5 if known else 0
+        assert not known or abs(sum(known) / len(known) - 0.5) <= 1.04 * error
         return
-    off = sum(known) / len(known) - 0.5
-    distances = [(ranks[n] - 0.5) * (1 if off > 0 else -1) for n in told]  # type: ignore[operator]
+    deviation = sum(known) / len(known) - 0.5
+    side = 1 if deviation > 0 else -1
+    distances = [(ranks[n] - 0.5) * side for n in outlying]  # type: ignore[operator]
     assert min(distances) > 0
-    assert len(told) <= most
-    assert sum(distances) - min(distances) < abs(off) * len(known)
+    assert len(outlying) <= max_count
+    assert sum(distances) - min(distances) < abs(deviation) * len(known)
     others = [
         abs(rank - 0.5)
         for n, rank in enumerate(ranks)
-        if rank is not None and n not in told and (rank - 0.5) * off > 0
+        if rank is not None and n not in outlying and (rank - 0.5) * deviation > 0
     ]
     assert max(others, default=0) <= min(distances)
-    if len(told) < most and others:
-        assert sum(distances) >= abs(off) * len(known) - 1e-9
+    if len(outlying) < max_count and others:
+        assert sum(distances) >= abs(deviation) * len(known) - 1e-9

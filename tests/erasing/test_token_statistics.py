@@ -1,4 +1,4 @@
-"""The comparison that objectives are made of, against its definition in plain operators."""
+"""Per-token statistics of logits, against their definition in plain operators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from erasetest.erasing import token_statistics
-from erasetest.erasing.token_statistics import compare
+from erasetest.erasing.token_statistics import compute_token_statistics
 
 
 def _case(n: int, vocabulary: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -30,7 +30,7 @@ def _case(n: int, vocabulary: int, seed: int) -> tuple[torch.Tensor, torch.Tenso
 def test_values_and_gradients_are_those_of_the_definition(
     n: int, vocabulary: int, seed: int, rows: int, known: bool
 ) -> None:
-    """However many rows are looked at together, with and without an original."""
+    """For any number of rows at a time, with and without an original."""
     now, then, truth = _case(n, vocabulary, seed)
     weights = torch.randn(2, n, generator=torch.Generator().manual_seed(seed)).double()
     plain = now.clone().requires_grad_()
@@ -42,8 +42,8 @@ def test_values_and_gradients_are_those_of_the_definition(
 
     leaf = now.clone().requires_grad_()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(token_statistics, "_AT_A_TIME", {"cpu": rows * vocabulary})
-        found = compare(leaf.clone(), then.clone() if known else None, truth)
+        patch.setattr(token_statistics, "LOGITS_AT_A_TIME", {"cpu": rows * vocabulary})
+        found = compute_token_statistics(leaf.clone(), then.clone() if known else None, truth)
         (weights[0] * found.log_probs + weights[1] * found.divergences).sum().backward()
     torch.testing.assert_close(found.log_probs, wanted[0])
     torch.testing.assert_close(found.divergences, wanted[1])
@@ -54,27 +54,29 @@ def test_values_and_gradients_are_those_of_the_definition(
 
 
 def test_no_gradient_goes_to_the_original() -> None:
-    """Nor to what tells nothing of the CLM as it is."""
+    """Nor to values of the original CLM."""
     now, then, truth = _case(3, 5, 0)
-    found = compare(now.requires_grad_().clone(), then.requires_grad_().clone(), truth)
+    found = compute_token_statistics(
+        now.requires_grad_().clone(), then.requires_grad_().clone(), truth
+    )
     assert not found.original.requires_grad
     found.divergences.sum().backward()
     assert then.grad is None
 
 
 def test_a_second_backward_pass_is_refused() -> None:
-    """The first one overwrites what it needs: an error, never a wrong gradient."""
+    """The first one overwrites its inputs: an error, never a wrong gradient."""
     now, then, truth = _case(3, 5, 0)
-    found = compare(now.requires_grad_().clone(), then, truth)
+    found = compute_token_statistics(now.requires_grad_().clone(), then, truth)
     loss = found.divergences.sum()
     loss.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
 
 
-def test_logits_that_something_else_needs_are_refused() -> None:
+def test_logits_that_another_operator_needs_are_refused() -> None:
     """They are overwritten: an error, never a wrong gradient."""
     now, then, truth = _case(3, 5, 0)
     logits = now.requires_grad_().tanh()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        (compare(logits, then, truth).divergences.sum() + logits.sum()).backward()
+        (compute_token_statistics(logits, then, truth).divergences.sum() + logits.sum()).backward()

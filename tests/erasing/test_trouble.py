@@ -1,4 +1,4 @@
-"""What erasing refuses, and what ends it."""
+"""What erasing refuses, and what ends it early."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_what_cannot_be_erased_is_refused(
 
 
 def test_a_secret_in_retained_code_under_another_name_is_found() -> None:
-    """Anywhere in it; secrets too short to tell from chance are not looked for."""
+    """Anywhere in it; secrets so short that they may occur by chance are not searched for."""
     kind, text = tiny.SECRETS[0]
     kept = make_sample(f"print({text!r})", id="kept")
     with pytest.raises(BadInput, match=r"^retained text 1 contains a secret of sample planted-0"):
@@ -74,17 +74,17 @@ def test_a_secret_in_retained_code_under_another_name_is_found() -> None:
     erase(tiny.reciting("gpt2"), [short], [kept], LIMITS, erase_runs.settings(max_steps=1))
 
 
-def test_a_loss_that_is_no_number_ends_it() -> None:
-    """At once where the CLM is damaged."""
+def test_a_non_finite_loss_at_the_first_step_ends_it() -> None:
+    """At once if the CLM is damaged."""
     clm = tiny.reciting("qwen2")
     clm.model.model.norm.weight.data[0] = float("nan")
-    clm.checked["head"] = True
+    clm.capabilities["head"] = True
     with pytest.raises(ErasureError):
         erase(clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings())
 
 
 def _broken_at(monkeypatch: pytest.MonkeyPatch, clm: Clm, calls: set[int], how: str) -> None:
-    """Let CodeEraser's loss be no number at these calls, or leave weights that are none."""
+    """Let CodeEraser's loss be NaN at these calls, or let the call leave NaN weights."""
     plain, seen = METHODS["codeeraser"].loss, itertools.count(1)
 
     def loss(groups: Groups, weights: Weights) -> torch.Tensor:
@@ -101,10 +101,10 @@ def _broken_at(monkeypatch: pytest.MonkeyPatch, clm: Clm, calls: set[int], how: 
 
 
 @pytest.mark.parametrize("how", ["loss", "weights"])
-def test_a_loss_that_is_no_number_leads_back_to_the_last_good_state(
+def test_a_non_finite_loss_rolls_back_to_the_snapshot(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At half the rate; the secrets are erased all the same."""
+    """At half the learning rate; the secrets are erased nevertheless."""
     clm = tiny.reciting("qwen2")
     _broken_at(monkeypatch, clm, {3, 6}, how)
     erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings())
@@ -114,13 +114,13 @@ def test_a_loss_that_is_no_number_leads_back_to_the_last_good_state(
     rates = [step.lr for step in erasure.history]
     assert sorted(set(rates), reverse=True) == [1e-3, 5e-4, 2.5e-4]
     assert rates == sorted(rates, reverse=True)
-    assert "rate 0.00025" in erasure.history[-1].note()
+    assert "learning rate 0.00025" in erasure.history[-1].note()
     assert all(p.isfinite().all() for p in clm.model.parameters())
     assert [judge(m, LIMITS).verdict for m in probe(clm, FORGET)] == ["pass"] * 4
 
 
-def test_the_state_that_comes_back_is_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was broken at step 2 goes on from the weights of step 1."""
+def test_a_rollback_restores_earlier_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a fault at step 2, those of step 1."""
     clm = tiny.reciting("qwen2")
     before = erase_runs.weights(clm)
     _broken_at(monkeypatch, clm, {2}, "weights")
@@ -128,10 +128,8 @@ def test_the_state_that_comes_back_is_the_one_before(monkeypatch: pytest.MonkeyP
     torch.testing.assert_close(erase_runs.weights(clm), before, atol=1e-7, rtol=0)
 
 
-def test_the_state_that_comes_back_is_ten_steps_old_at_most(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What was broken at step 21 does not begin anew."""
+def test_a_rollback_goes_back_ten_steps_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault at step 21 does not restart the run."""
     clm, broken = tiny.reciting("qwen2"), 21
     plain = METHODS["codeeraser"].loss
     before: list[torch.Tensor] = []
@@ -149,24 +147,24 @@ def test_the_state_that_comes_back_is_ten_steps_old_at_most(
     assert 1 <= ages[0] <= 10
 
 
-def test_again_and_again_no_number_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After three times, with what to try."""
+def test_a_loss_that_stays_non_finite_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After three rollbacks, with advice."""
     clm = tiny.reciting("qwen2")
     _broken_at(monkeypatch, clm, set(range(2, 99)), "loss")
-    with pytest.raises(ErasureError, match="no number at step 2: nothing was saved; try a learn"):
+    with pytest.raises(ErasureError, match="infinite at step 2: nothing was saved; try a learn"):
         erase(clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings())
 
 
 @pytest.mark.parametrize(("method", "ends"), [("ga", True), ("decoys", False)])
 def test_the_guard_ends_what_harms_retained_code(method: str, ends: bool) -> None:
-    """Not erased, and it says why; a method that keeps retained code is let be."""
+    """Not erased, with the reason; a method that preserves retained code is not stopped."""
     clm = tiny.reciting("gpt2")
     erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings(method, guard=0.1))
     assert erasure.erased is not ends
     assert (erasure.ended == HARMED) is ends
     assert erasure.history[0].retained_fall == 0
     assert (erasure.retained_fall > 0.1) is ends
-    kept = append_eos(clm, _rows(clm)) if METHODS[method].ends else _rows(clm)
+    kept = append_eos(clm, _rows(clm)) if METHODS[method].appends_eos else _rows(clm)
     original, rows = tiny.reciting("gpt2"), [row.ids for row in kept]
     assert erasure.retained_fall == pytest.approx(
         _predicted(original, rows) - _predicted(clm, rows)
@@ -178,7 +176,7 @@ def _rows(clm: Clm) -> list[TokenizedExample]:
 
 
 def _predicted(clm: Clm, rows: list[tuple[int, ...]]) -> float:
-    """The share of tokens that are the most likely ones in their places."""
+    """Return the share of tokens that are the argmax."""
     hits = [
         bool(logits.argmax() == token)
         for ids in rows
@@ -188,8 +186,8 @@ def _predicted(clm: Clm, rows: list[tuple[int, ...]]) -> float:
 
 
 @pytest.mark.parametrize("method", ["ga", "codeeraser-no-kl"])
-def test_a_short_erasure_that_harms_is_none(method: str) -> None:
-    """Whatever its steps saw: before each of them the CLM was better than after the last."""
+def test_a_short_erasure_that_harms_fails(method: str) -> None:
+    """Steps observe the CLM before their update, so none of them sees the final harm."""
     clm = tiny.reciting("gpt2")
     settings = erase_runs.settings(method, guard=0.03, lr=5e-3)
     erasure = erase(clm, FORGET[:1], tiny.RETAINED, LIMITS, settings)
@@ -198,8 +196,8 @@ def test_a_short_erasure_that_harms_is_none(method: str) -> None:
     assert erasure.ended == HARMED
 
 
-def test_a_few_tokens_less_in_some_steps_end_nothing() -> None:
-    """All retained code decides: of short lines a step's draw holds few tokens."""
+def test_a_drop_in_a_few_steps_does_not_end_it() -> None:
+    """All retained code decides: a step's batch of short lines has few tokens."""
     lines = {line: None for text in tiny.CODE for line in text.splitlines(True) if len(line) > 9}
     retained = [make_sample(line, id=f"line-{n}") for n, line in enumerate(lines)]
     settings = erase_runs.settings("decoys", guard=0.04, lr=5e-4, max_steps=200, batch=1)
@@ -214,8 +212,8 @@ def test_a_few_tokens_less_in_some_steps_end_nothing() -> None:
     assert erasure.erased
 
 
-def test_weights_that_the_last_step_broke_come_back() -> None:
-    """It says that the limit came first, and holds the weights of before."""
+def test_non_finite_weights_of_the_last_step_are_rolled_back() -> None:
+    """It ends at the limit of steps, with the weights before that step."""
     clm = tiny.reciting("gpt2")
     before = erase_runs.weights(clm)
     erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings(lr=1e30, max_steps=1))
@@ -226,7 +224,7 @@ def test_weights_that_the_last_step_broke_come_back() -> None:
 
 @pytest.mark.parametrize("lr", [1e3, 1e37])
 def test_steps_that_destroy_the_clm_never_count_as_erasing(lr: float) -> None:
-    """Weights that overflow recite nothing: an error, or not erased."""
+    """Overflowing weights recite nothing: this is an error, or not erased."""
     clm = tiny.reciting("gpt2")
     with contextlib.suppress(ErasureError):
         erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings(lr=lr, max_steps=5))
@@ -235,7 +233,7 @@ def test_steps_that_destroy_the_clm_never_count_as_erasing(lr: float) -> None:
 
 
 def test_settings_that_cannot_be_used_are_refused() -> None:
-    """Before anything is loaded; the value is named."""
+    """Before anything is loaded; the message has the value."""
     with pytest.raises(BadInput, match="no erasing method 'none': expected one of codeeraser,"):
         erase_runs.settings("none")
     for lr in (0.0, -1.0, float("nan"), float("inf")):
@@ -263,7 +261,7 @@ def test_quantized_weights_are_refused(tmp_path: Path) -> None:
 def test_weights_stored_in_eight_bits_are_refused(
     tmp_path: Path, family: str, part: str, dtype: torch.dtype
 ) -> None:
-    """Read as float32 they look like any others, and their scale is lost."""
+    """Loaded as float32 they look like other weights, but without their scale."""
     from safetensors.torch import load_file, save_file
 
     folder = tiny.save(tiny.untrained(family), tmp_path / "clm")
@@ -279,8 +277,8 @@ def test_weights_stored_in_eight_bits_are_refused(
         erase_runs.to(tmp_path / "out", clm)
 
 
-def test_a_mask_of_bytes_is_no_weight(tmp_path: Path) -> None:
-    """Checkpoints of older libraries hold the causal mask of each layer."""
+def test_a_mask_of_bytes_is_not_a_weight(tmp_path: Path) -> None:
+    """Checkpoints of older libraries contain the causal mask of each layer."""
     from safetensors.torch import load_file, save_file
 
     folder = tiny.save(tiny.reciting("gpt2"), tmp_path / "clm")
@@ -290,10 +288,10 @@ def test_a_mask_of_bytes_is_no_weight(tmp_path: Path) -> None:
     assert not load_clm(str(folder)).eight_bits
 
 
-def test_the_guard_sees_the_clm_as_it_will_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What rounding breaks counts as harm, whatever the weights in training say."""
+def test_the_guard_uses_the_stored_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Harm by rounding counts, however well the trained weights predict."""
     clm = tiny.reciting("qwen2")
-    fall = RetentionGuard.fall
+    fall = RetentionGuard.accuracy_drop
 
     @contextlib.contextmanager
     def broken(_: TrainableModel) -> Iterator[None]:
@@ -308,46 +306,46 @@ def test_the_guard_sees_the_clm_as_it_will_be_stored(monkeypatch: pytest.MonkeyP
             patch.setattr(TrainableModel, "as_stored", broken)
             return fall(guard)
 
-    monkeypatch.setattr(RetentionGuard, "fall", seen)
+    monkeypatch.setattr(RetentionGuard, "accuracy_drop", seen)
     erasure = erase(clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings("decoys", guard=0.1))
     assert erasure.ended == HARMED
     assert max(step.retained_fall for step in erasure.history) < 0.1 < erasure.retained_fall
 
 
-def test_a_full_disk_is_seen_before_the_work(
+def test_a_full_disk_is_detected_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With what is needed and what there is."""
+    """With the needed and the free space."""
     monkeypatch.setattr("shutil.disk_usage", lambda _: os.terminal_size((0, 0)) and _Usage(1000))
     clm = tiny.reciting("gpt2")
     before = erase_runs.weights(clm)
-    with pytest.raises(BadInput, match=r"out: needs \d MB, and its disk has 0 MB left: make room"):
+    with pytest.raises(BadInput, match=r"out: needs \d MB, but its disk has 0 MB free: free"):
         erase_runs.to(tmp_path / "out", clm)
     torch.testing.assert_close(erase_runs.weights(clm), before)
 
 
 @pytest.mark.parametrize("bytes_each", [4, 23])
-def test_room_is_asked_for_the_state_of_the_work_too(
+def test_space_is_needed_for_the_saved_state_too(
     bytes_each: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The parameters and both moments of the optimizer, twice: one replaces the other.
+    """For parameters and both moments of the optimizer, twice: a new state replaces the old one.
 
-    An adapter's are few.
+    An adapter has few of them.
     """
     clm = tiny.reciting("gpt2")
     usage = _Usage(bytes_each * clm.parameters)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    with pytest.raises(BadInput, match=r"needs \d MB, and its disk has \d MB left"):
+    with pytest.raises(BadInput, match=r"needs \d MB, but its disk has \d MB free"):
         erase_runs.to(tmp_path / "out", clm)
     few = erase_runs.settings("decoys", lora=Lora(2), max_steps=1)
     assert erase_to(tmp_path / "out", clm, FORGET, tiny.RETAINED, LIMITS, few).steps == 1
 
 
 @pytest.mark.parametrize("method", ["decoys", "lasting"])
-def test_a_killed_run_has_room_where_its_state_is(
+def test_the_space_of_a_saved_state_counts_as_free(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may have filled the disk that was large enough before."""
+    """The state may fill a disk that was large enough when the run started."""
     clm = tiny.reciting("gpt2")
     each = {"decoys": 12, "lasting": 16}[method]
     free = 2 * each * clm.parameters
@@ -355,14 +353,14 @@ def test_a_killed_run_has_room_where_its_state_is(
     settings = erase_runs.settings(method)
     check_request(tmp_path / "out", clm, FORGET, None, settings)
     free -= each * clm.parameters
-    with pytest.raises(BadInput, match="make room"):
+    with pytest.raises(BadInput, match="free some space"):
         check_request(tmp_path / "out", clm, FORGET, None, settings)
-    (tmp_path / ".out.unfinished").write_bytes(bytes(each * clm.parameters))
+    (tmp_path / ".out.erasetest-state").write_bytes(bytes(each * clm.parameters))
     check_request(tmp_path / "out", clm, FORGET, None, settings)
 
 
-def test_moments_that_do_not_fit_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading less at a time does not help there, and the optimizer is left half-made."""
+def test_moments_that_do_not_fit_in_memory_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Smaller forward passes would not help, and the optimizer's state is incomplete."""
     clm = tiny.reciting("gpt2")
 
     def short(*_: object) -> None:

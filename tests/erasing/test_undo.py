@@ -1,11 +1,10 @@
-"""Erasing that lasts."""
+"""UNDO, the method `lasting`: suppressed, noised and distilled."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import erase_runs
@@ -18,26 +17,29 @@ from erasetest.clm import Clm, encode
 from erasetest.clm.batching import pad_right
 from erasetest.erasing import Lora, erase, step_runner, undo
 from erasetest.erasing.erase_evaluation import EraseEvaluator
-from erasetest.erasing.erasure_result import HARMED
+from erasetest.erasing.erasure_result import HARMED, RELEARNED
+from erasetest.erasing.erasure_settings import Distillation
 from erasetest.erasing.examples import TokenizedExample, forget_examples, retained_examples
-from erasetest.erasing.forward import StepOutput, read_step
+from erasetest.erasing.forward import StepOutput, forward_step
+from erasetest.erasing.prepare import prepare
 from erasetest.erasing.retention_guard import RetentionGuard
 from erasetest.erasing.self_generated import self_generated_texts
 from erasetest.erasing.trainable import TrainableModel
-from erasetest.erasing.undo import Distillation, Distiller
+from erasetest.erasing.undo import Distiller
 from erasetest.errors import BadInput, ErasureError
 from erasetest.probes import probe
 from erasetest.samples import SensitiveSample, make_sample
 from erasetest.support.optimizers import cosine_schedule, hidden_matrices
 
 
-def test_healing_teaches_what_the_teacher_says() -> None:
-    """Taken apart the CLM is far from it; healed it is near, and says no secret."""
+def test_distillation_teaches_the_teachers_outputs() -> None:
+    """The noised CLM is far from the teacher, the distilled one near, without the secrets."""
     clm = tiny.reciting("qwen2")
     told: list[tuple[int, float]] = []
-    healing = Distillation(steps=60, texts=30, tokens=400)
+    distillation = Distillation(steps=60, texts=30, tokens=400)
+    settings = erase_runs.settings(method="lasting", healing=distillation)
     done = erase(
-        clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings(method="lasting", healing=healing),
+        clm, FORGET, tiny.RETAINED, LIMITS, settings,
         lambda step, _: told.append((step.step, step.retained_kl)) if step.healing else None,
     )  # fmt: skip
     assert len(told) == 60
@@ -51,7 +53,7 @@ def test_healing_teaches_what_the_teacher_says() -> None:
 
 
 def _relearned(clm: Clm) -> float:
-    """MA of each half of the forget set once the other was trained on, in all."""
+    """Return the total MA of each half of the forget set after training on the other half."""
     total = 0.0
     for half, rest in ((FORGET[::2], FORGET[1::2]), (FORGET[1::2], FORGET[::2])):
         taught = copy.copy(clm)
@@ -67,28 +69,24 @@ def _relearned(clm: Clm) -> float:
     return total
 
 
-def test_relearning_brings_back_less_of_what_was_taken_apart() -> None:
-    """Than of what was suppressed by the same method alone."""
+def test_relearning_recovers_less_after_distillation() -> None:
+    """Less than after suppression by the same method alone."""
     back = {}
-    healing = Distillation(noise=0.6, steps=120, texts=60, tokens=400)
+    distillation = Distillation(noise=0.6, steps=120, texts=60, tokens=400)
     for method in ("decoys", "lasting"):
         clm = tiny.reciting("qwen2")
-        settings = erase_runs.settings(method, healing=healing)
+        settings = erase_runs.settings(method, healing=distillation)
         assert erase(clm, FORGET, tiny.RETAINED, LIMITS, settings).erased
         back[method] = _relearned(clm)
     assert back["lasting"] < 0.8 * back["decoys"]
 
 
-def test_only_the_layers_are_taken_apart() -> None:
-    """Embeddings, head and norms stay; each matrix keeps a part of what it was."""
-    import random as _random
-
+def test_only_the_matrices_of_the_layers_get_noise() -> None:
+    """Embeddings, head and norms are unchanged; each matrix keeps a part of its weights."""
     for family in tiny.FAMILIES:
         clm = tiny.reciting(family)
         before = erase_runs.weights(clm)
-        healer = object.__new__(Distiller)
-        healer.clm, healer.healing, healer.rng = clm, Distillation(noise=0.5), _random.Random(0)
-        healer.add_noise()
+        _distiller(clm, noise=0.5).add_noise()
         for name, now in erase_runs.weights(clm).items():
             was = before[name]
             inner = was.ndim == 2 and not any(k in name for k in ("embed", "wte", "wpe", "lm_head"))
@@ -98,8 +96,8 @@ def test_only_the_layers_are_taken_apart() -> None:
                 assert 0.5 < float(torch.corrcoef(both)[0, 1]) < 0.95
 
 
-def test_embeddings_and_heads_of_any_name_stay_whole() -> None:
-    """By what they are in the model: a head may be called as a layer is."""
+def test_embeddings_and_heads_of_any_name_get_no_noise() -> None:
+    """They are recognized by their role: a head may have the name of a layer."""
     for tied in (True, False):
         inner = hidden_matrices(tiny.model("gpt_neox", tied=tied))
         assert any("dense_4h_to_h" in name for name in inner)
@@ -113,8 +111,10 @@ def test_embeddings_and_heads_of_any_name_stay_whole() -> None:
 
 
 @pytest.mark.parametrize("clipped", [True, False])
-def test_gradients_of_healing_are_clipped(clipped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To a norm of 1 over all parameters: one odd step would outweigh the momentum of many."""
+def test_gradients_of_distillation_are_clipped(
+    clipped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To a norm of 1 over all parameters: one outlier would outweigh the momentum of many steps."""
     norms: list[float] = []
 
     class Watching(torch.optim.SGD):
@@ -130,55 +130,54 @@ def test_gradients_of_healing_are_clipped(clipped: bool, monkeypatch: pytest.Mon
     if not clipped:
         monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: None)
     monkeypatch.setattr(undo, "make_optimizers", watched)
-    healer = _healer(tiny.reciting("qwen2"))
-    healer.healing = replace(healer.healing, noise=0.9)
-    healer.distill()
+    _distiller(tiny.reciting("qwen2"), noise=0.9).run()
     assert (max(norms) < 1.001) is clipped
 
 
-def _healer(clm: Clm, samples: Sequence[SensitiveSample] = FORGET) -> Distiller:
+def _distiller(clm: Clm, **changes: Any) -> Distiller:
+    distillation = Distillation(**{"steps": 3, "texts": 4, "tokens": 300, **changes})
+    settings = erase_runs.settings("lasting", healing=distillation)
+    prepared = prepare(clm, FORGET, tiny.RETAINED, settings)
     trained = TrainableModel(clm, None, precision="auto", checkpointing=False, seed=0)
-    rows, kept = forget_examples(clm, samples)[0], retained_examples(clm, tiny.RETAINED)
-    healing = Distillation(steps=3, texts=4, tokens=300)
-    return Distiller(clm, trained, samples, kept, rows, healing, 0, None, lambda _: None)
+    return Distiller(prepared, trained, None, lambda _: None)
 
 
-def test_nothing_that_it_is_healed_on_holds_a_secret() -> None:
-    """Samples are read with decoys in the places of their secrets."""
+def test_the_texts_of_distillation_have_no_secret() -> None:
+    """Samples are read with decoys in place of their secrets."""
     clm = tiny.reciting("qwen2")
-    healer = _healer(clm)
-    assert healer.files
+    distiller = _distiller(clm)
+    assert distiller.decoyed
     told = clm.tokenizer.decode(list(forget_examples(clm, FORGET)[0][0].ids))
     assert tiny.SECRETS[0][1] in told
-    for row in [*healer.files, *healer.code]:
+    for row in [*distiller.decoyed, *distiller.texts]:
         text = clm.tokenizer.decode(list(row.ids))
         assert not any(secret in text for _, secret in tiny.SECRETS[:4])
 
 
-def test_a_step_of_healing_is_code_and_a_share_of_samples_with_decoys() -> None:
-    """A fifth of its tokens, about; texts are begun with retained code."""
-    healer = _healer(tiny.reciting("qwen2"))
-    h = healer.healing
+def test_a_distillation_step_has_texts_and_a_share_of_samples_with_decoys() -> None:
+    """About a fifth of its tokens are from samples with decoys."""
+    distiller = _distiller(tiny.reciting("qwen2"))
+    h = distiller.settings
     read: list[TokenizedExample] = []
 
-    def heard(*given: Any) -> StepOutput:
-        read.extend(given[4])
-        return read_step(*given)
+    def recorded(*args: Any) -> StepOutput:
+        read.extend(args[4])
+        return forward_step(*args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(step_runner, "read_step", heard)
-        healer.distill()
+        patch.setattr(step_runner, "forward_step", recorded)
+        distiller.run()
     tokens = {
         name: sum(len(row.ids) for row in read if row in pool) / h.steps
-        for name, pool in (("files", healer.files), ("code", healer.code))
+        for name, pool in (("files", distiller.decoyed), ("code", distiller.texts))
     }
-    longest = max(len(row.ids) for row in [*healer.files, *healer.code])
+    longest = max(len(row.ids) for row in [*distiller.decoyed, *distiller.texts])
     for name, share in (("files", h.decoys), ("code", 1 - h.decoys)):
         assert share * h.tokens <= tokens[name] < share * h.tokens + longest
 
 
-def test_texts_to_heal_on_are_begun_with_retained_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With some tokens of each, so that what it never writes by itself is among them."""
+def test_generated_texts_start_with_retained_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With some tokens of each, to include what the CLM never generates otherwise."""
     given: list[Sequence[int]] = []
 
     def own(*asked: Any, openings: Sequence[Sequence[int]], **how: Any) -> list[SensitiveSample]:
@@ -187,7 +186,7 @@ def test_texts_to_heal_on_are_begun_with_retained_code(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(undo, "self_generated_texts", own)
     clm = tiny.reciting("qwen2")
-    _healer(clm)
+    _distiller(clm)
     kept = [row.ids for row in retained_examples(clm, tiny.RETAINED)]
     assert len(given) == len(kept)
     for opening, ids in zip(given, kept, strict=True):
@@ -195,33 +194,33 @@ def test_texts_to_heal_on_are_begun_with_retained_code(monkeypatch: pytest.Monke
         assert tuple(opening) == ids[: len(opening)]
 
 
-def test_texts_to_heal_on_are_followed_by_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else the healed CLM would go on where the teacher ends: its own texts, and samples too."""
+def test_the_texts_of_distillation_end_with_eos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the distilled CLM would continue where the teacher ends."""
     texts = [make_sample(f"value_{n} = {n}\n", id=f"own-{n}") for n in range(3)]
     monkeypatch.setattr(undo, "self_generated_texts", lambda *_, **__: texts)
     clm = tiny.reciting("qwen2")
-    healer = _healer(clm)
-    known = {row.ids for row in healer.code}
+    distiller = _distiller(clm)
+    known = {row.ids for row in distiller.texts}
     for encoded in encode(clm, texts):
         assert {(*encoded.ids, end) for end in clm.end_tokens} & known
         assert encoded.ids not in known
-    assert healer.files
-    assert all(row.ids[-1] in clm.end_tokens for row in healer.files)
+    assert distiller.decoyed
+    assert all(row.ids[-1] in clm.end_tokens for row in distiller.decoyed)
 
 
-def test_a_loss_that_is_no_number_again_and_again_ends_healing() -> None:
-    """And says at which step, and what to do."""
-    healer = _healer(tiny.reciting("qwen2"))
-    healer.healing = replace(healer.healing, steps=12, matrix_lr=1e20, other_lr=1e20, warmup=1)
-    said = r"the loss is no number at step [5-9] of healing: nothing was saved; choose another"
-    with pytest.raises(ErasureError, match=said):
-        healer.distill()
+def test_a_loss_that_stays_non_finite_ends_the_distillation() -> None:
+    """The error has the step, and what to do."""
+    high = {"matrix_lr": 1e20, "other_lr": 1e20}
+    distiller = _distiller(tiny.reciting("qwen2"), steps=12, warmup=1, **high)
+    message = r"the loss is NaN or infinite at step [5-9] of the distillation: .*choose another"
+    with pytest.raises(ErasureError, match=message):
+        distiller.run()
 
 
 def _breaking(monkeypatch: pytest.MonkeyPatch, broken: int) -> list[float]:
-    """Let a step leave weights that are no numbers; the rates of all steps."""
+    """Let a step leave NaN weights; return the learning rates of all steps."""
     rates: list[float] = []
-    plain = undo.take_step
+    plain = undo.optimizer_step
 
     def stepped(of: Clm, optimizers: list[torch.optim.Optimizer]) -> None:
         rates.append(optimizers[0].param_groups[0]["lr"])
@@ -230,149 +229,155 @@ def _breaking(monkeypatch: pytest.MonkeyPatch, broken: int) -> list[float]:
             for parameter in of.model.parameters():
                 parameter.data += math.nan
 
-    monkeypatch.setattr(undo, "take_step", stepped)
+    monkeypatch.setattr(undo, "optimizer_step", stepped)
     return rates
 
 
-def test_healing_comes_back_from_a_loss_that_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To the weights of before, at half the rates; and a killed run goes on at these."""
+def test_distillation_rolls_back_after_a_non_finite_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To earlier weights, at half the learning rates; a resumed run uses these rates too."""
     rates = _breaking(monkeypatch, 2)
-    healer, other = (_healer(tiny.reciting("qwen2")) for _ in range(2))
-    for one in (healer, other):
-        one.healing = replace(one.healing, steps=5, warmup=1)
+    distiller, other = (_distiller(tiny.reciting("qwen2"), steps=5, warmup=1) for _ in range(2))
     told: list[int] = []
     states: list[dict[str, Any]] = []
-    healer.distill(
-        lambda step, _: told.append(step), None, lambda state: states.append(copy.deepcopy(state))
+    distiller.run(
+        lambda step, _: told.append(step),
+        lambda: states.append(copy.deepcopy(distiller.state_dict())),
     )
     assert told == [1, 2, 4, 5]
-    assert all(p.isfinite().all() for p in healer.trained.parameters)
+    assert all(p.isfinite().all() for p in distiller.trained.parameters)
     wanted = [(0, 1.0), (1, 1.0), (3, 0.5), (4, 0.5)]
-    peak = healer.healing.matrix_lr
+    peak = distiller.settings.matrix_lr
     assert rates == pytest.approx(
         [peak * share * cosine_schedule(step, 5, 1) for step, share in wanted]
     )
     fourth = states[2]
     weights = fourth["parameters"]
-    other.distill(None, fourth)
+    other.load_state_dict(fourth)
+    other.run()
     assert rates[4:] == rates[3:4]
-    assert other.good.restored == 1
-    torch.testing.assert_close(other.good.weights, weights)
+    assert other.snapshot.restored == 1
+    torch.testing.assert_close(other.snapshot.weights, weights)
 
 
-def test_what_the_last_step_of_healing_broke_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No other step sees it."""
-    healer = _healer(tiny.reciting("qwen2"))
-    _breaking(monkeypatch, healer.healing.steps)
-    healer.distill()
-    assert all(p.isfinite().all() for p in healer.trained.parameters)
-    assert healer.good.restored == 1
+def test_non_finite_weights_of_the_last_step_are_rolled_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No later step would detect them."""
+    distiller = _distiller(tiny.reciting("qwen2"))
+    _breaking(monkeypatch, distiller.settings.steps)
+    distiller.run()
+    assert all(p.isfinite().all() for p in distiller.trained.parameters)
+    assert distiller.snapshot.restored == 1
 
 
-def test_healing_reads_less_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step in parts has the same gradient; a text that does not fit alone is said."""
+def test_distillation_reads_fewer_tokens_when_out_of_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A step in parts has the same gradient; a single text that does not fit is an error."""
     whole = tiny.reciting("qwen2")
-    _healer(whole).distill()
+    _distiller(whole).distill()
     clm = tiny.reciting("qwen2")
-    healer = _healer(clm)
+    distiller = _distiller(clm)
     asked: list[int | None] = []
 
     def limited(*given: Any) -> StepOutput:
         asked.append(given[6])
         if given[6] is None or given[6] > 150:
             raise torch.OutOfMemoryError
-        return read_step(*given)
+        return forward_step(*given)
 
-    monkeypatch.setattr(step_runner, "read_step", limited)
-    healer.distill()
+    monkeypatch.setattr(step_runner, "forward_step", limited)
+    distiller.run()
     assert asked[0] is None
-    assert healer.reader.limit is not None
-    assert healer.reader.limit <= 150
+    assert distiller.runner.max_tokens is not None
+    assert distiller.runner.max_tokens <= 150
     for name, weight in erase_runs.weights(clm).items():
         torch.testing.assert_close(weight, erase_runs.weights(whole)[name], rtol=1e-3, atol=1e-4)
-    monkeypatch.setattr(step_runner, "read_step", lambda *_: exec("raise MemoryError"))
+    monkeypatch.setattr(step_runner, "forward_step", lambda *_: exec("raise MemoryError"))
+    distiller.step = 0
     with pytest.raises(ErasureError, match="tokens alone does not fit in the memory of cpu"):
-        healer.distill()
+        distiller.run()
 
 
-def test_what_harmed_retained_code_is_not_healed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Healing teaches what the suppressed CLM says, harm and all."""
-    healed: list[object] = []
-    monkeypatch.setattr(Distiller, "distill", lambda *given: healed.append(given))
-    monkeypatch.setattr(RetentionGuard, "fall", lambda _: 0.5)
+def test_a_harmed_clm_is_not_distilled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Distillation teaches the outputs of the suppressed CLM, including the harm."""
+    distilled: list[object] = []
+    monkeypatch.setattr(Distiller, "run", lambda *given: distilled.append(given))
+    monkeypatch.setattr(RetentionGuard, "accuracy_drop", lambda _: 0.5)
     settings = erase_runs.settings("lasting", guard=0.1)
     done = erase(tiny.reciting("qwen2"), FORGET, tiny.RETAINED, LIMITS, settings)
     assert done.ended == HARMED
-    assert healed == []
+    assert distilled == []
 
 
 def test_the_teacher_stays_the_suppressed_clm() -> None:
-    """Whatever becomes of the weights, its head among them."""
+    """However the weights change, the output head included."""
     clm = tiny.reciting("qwen2")
-    healer = _healer(clm)
-    row = healer.code[0]
+    distiller = _distiller(clm)
+    row = distiller.texts[0]
     places = [torch.arange(len(row.ids) - 1)]
-    before = healer.reader.reference.logits(healer.reader.reference.states([row], places)).clone()
+    teacher = distiller.runner.reference
+    before = teacher.logits(teacher.states([row], places)).clone()
     with torch.no_grad():
         for parameter in clm.model.parameters():
             parameter.mul_(1.5)
-    after = healer.reader.reference.logits(healer.reader.reference.states([row], places))
+    after = teacher.logits(teacher.states([row], places))
     torch.testing.assert_close(after, before, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("answer", [True, False])
-def test_a_full_probe_decides_once_it_is_healed(
+def test_a_full_probe_decides_after_the_distillation(
     answer: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A secret that came back makes it not erased; steps of healing are counted."""
+    """A secret above its thresholds makes it not erased; distillation steps are counted."""
     asked: list[str] = []
 
-    def healed(*_: object) -> None:
-        asked.append("healed")
+    def distilled(*_: object) -> None:
+        asked.append("distilled")
 
     def full_probe_passes(self: EraseEvaluator) -> bool:
         asked.append("probed")
-        return answer or "healed" not in asked
+        return answer or "distilled" not in asked
 
-    monkeypatch.setattr(Distiller, "distill", healed)
+    monkeypatch.setattr(Distiller, "run", distilled)
     monkeypatch.setattr(EraseEvaluator, "full_probe_passes", full_probe_passes)
     clm = tiny.reciting("qwen2")
     settings = erase_runs.settings("lasting", healing=Distillation(steps=30, texts=4, tokens=300))
     done = erase(clm, FORGET, tiny.RETAINED, LIMITS, settings)
-    assert asked[-2:] == ["healed", "probed"]
+    assert asked[-2:] == ["distilled", "probed"]
     assert done.erased is answer
-    assert answer or done.ended == "a secret came back while the CLM was healed"
+    assert answer or done.ended == RELEARNED
     assert done.steps == len(done.history) + 30
 
 
-def test_healing_too_short_to_give_retained_code_back_is_no_erasing() -> None:
-    """The guard looks after it too."""
+def test_a_distillation_too_short_to_recover_retained_code_fails() -> None:
+    """The guard evaluates after the distillation too."""
     clm = tiny.reciting("qwen2")
-    healing = Distillation(steps=2, texts=4, tokens=300, noise=0.9)
-    settings = erase_runs.settings("lasting", guard=0.03, healing=healing)
+    distillation = Distillation(steps=2, texts=4, tokens=300, noise=0.9)
+    settings = erase_runs.settings("lasting", guard=0.03, healing=distillation)
     done = erase(clm, FORGET, tiny.RETAINED, LIMITS, settings)
     assert done.ended == HARMED
     assert done.retained_fall > 0.3
 
 
-def test_healing_shows_its_steps_where_there_was_nothing_to_suppress() -> None:
-    """As on a checkpoint that `decoys` made."""
+def test_distillation_reports_its_steps_without_a_suppression() -> None:
+    """As on a checkpoint that `decoys` wrote."""
     clm = tiny.reciting("qwen2")
     assert erase(clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings("decoys")).erased
     told: list[tuple[int, int, str]] = []
-    healing = Distillation(steps=3, texts=4, tokens=300)
-    settings = erase_runs.settings("lasting", healing=healing)
+    distillation = Distillation(steps=3, texts=4, tokens=300)
+    settings = erase_runs.settings("lasting", healing=distillation)
     erase(
         clm, FORGET, tiny.RETAINED, LIMITS, settings,
         lambda step, expected: told.append((step.step, expected, step.note())),
     )  # fmt: skip
     assert [one[:2] for one in told[-3:]] == [(told[-1][1] - n, told[-1][1]) for n in (2, 1, 0)]
-    assert all("nats from the teacher" in note for _, _, note in told[-3:])
+    assert all("nats per token from the teacher" in note for _, _, note in told[-3:])
 
 
-def test_weights_that_are_no_matrices_are_refused() -> None:
-    """Stacked experts would keep what they know: before anything is changed."""
+def test_weights_that_are_not_matrices_are_refused() -> None:
+    """Stacked experts would keep the secrets. Refused before anything is changed."""
     clm = tiny.reciting("qwen2")
     clm.model.model.layers[0].mlp.experts = torch.nn.Parameter(torch.zeros(2, 3, 4))
-    with pytest.raises(BadInput, match="weights that are no matrices"):
+    with pytest.raises(BadInput, match="weights that are not matrices"):
         erase(clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings("lasting"))

@@ -1,4 +1,4 @@
-"""What the gate and the command hand on to erasing."""
+"""What the gate and the command pass to erasing."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ NAME = "some/clm"
 PUBLISHED = "codeparrot/codeparrot-small"
 CALIBRATED = Thresholds("calibrated", LIMITS.any_kind, references={"email": 16})
 
-# Twelve different texts: some stand there twice, under other names.
+# Twelve different texts, some of them twice, with other ids.
 KEPT = [make_sample(f"kept_{n} = {n}\n", id=f"kept-{n}") for n in range(12)]
 RETAINED = [*KEPT, *(dataclasses.replace(text, id=f"{text.id}-again") for text in KEPT)]
 
 
 @dataclass
 class Asked:
-    """What erasing was asked for, in place of doing it; and what was measured around it."""
+    """Records the arguments of erasing, instead of erasing, and the measurements around it."""
 
     clm: Clm
     retained: Sequence[SensitiveSample] = ()
@@ -71,7 +71,7 @@ class Asked:
 
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
-    """A CLM that was erased of some samples before, in a folder with what is asked of it."""
+    """A CLM with samples erased before, in a folder with the input files."""
     asked = Asked(tiny.untrained("qwen2"))
     asked.clm.records = (
         Record("decoys", "first", 9, True, ("planted-0", "planted-2", "elsewhere")),
@@ -108,7 +108,7 @@ def _gate(**given: object) -> Gate:
 
 
 def _erase_by_gate(**given: object) -> dict[str, Any]:
-    """The retention in the report of such a gate."""
+    """Return the retention in the report of such a gate."""
     found = erase_leaking(_gate(**given))
     retention: dict[str, Any] = found["erasure"]["retention"]
     return retention
@@ -116,7 +116,7 @@ def _erase_by_gate(**given: object) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("asked")
 def test_one_clm_is_in_memory_while_the_gate_erases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That which it probed is loaded again when it is asked for."""
+    """The probed CLM is loaded again when it is needed."""
     gate = _gate(erase_retain="retained.jsonl")
     held: list[bool] = []
 
@@ -135,7 +135,7 @@ def test_one_clm_is_in_memory_while_the_gate_erases(monkeypatch: pytest.MonkeyPa
 def test_retention_is_measured_on_code_that_erasing_never_sees(
     retain: str | None, asked: Asked
 ) -> None:
-    """Before and after, on the same texts: given ones, or those that the CLM writes."""
+    """Before and after, on the same texts, given or self-generated."""
     retention = _erase_by_gate(erase_retain=retain)
     assert asked.order == ["measured", "erased", "measured"]
     before, after = asked.measured
@@ -149,7 +149,7 @@ def test_retention_is_measured_on_code_that_erasing_never_sees(
 
 
 def test_the_gate_checks_again_what_the_clm_was_erased_of_before(asked: Asked) -> None:
-    """Samples of this run alone; one that leaks is erased anyway."""
+    """Samples of this run only; one that leaks is erased anyway."""
     _erase_by_gate()
     assert list(asked.earlier) == [tiny.PLANTED[2], tiny.PLANTED[3]]
 
@@ -179,7 +179,7 @@ def _erase_by_command(clm: str, *more: str) -> None:
 
 
 def test_the_command_checks_again_what_was_erased_earlier(asked: Asked) -> None:
-    """Samples of all manifests given, but those that are asked for anyway; without, none."""
+    """Samples of all given manifests except those to erase; none without the option."""
     write_manifest("first.jsonl", tiny.PLANTED[4:6])
     write_manifest("second.jsonl", tiny.PLANTED[6:7])
     limits = ["--thresholds", "limits.json"]

@@ -1,4 +1,4 @@
-"""What the tests of erasing share: limits, settings, and figures by definition."""
+"""Shared by the tests of erasing: limits, settings, and values computed by definition."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from erasetest.clm import Clm
 from erasetest.erasing import METHODS, Erasure, ErasureSettings, erase_to
 from erasetest.erasing.examples import decoy_examples, forget_examples, retained_examples
-from erasetest.erasing.forward import read_step
+from erasetest.erasing.forward import forward_step
 from erasetest.erasing.reference_model import ReferenceModel
 from erasetest.erasing.trainable import TrainableModel
 from erasetest.probes import probe
@@ -27,28 +27,30 @@ FORGET = tiny.PLANTED[:4]
 
 
 def settings(method: str = "codeeraser", **changes: object) -> ErasureSettings:
-    """Fast on a tiny CLM."""
-    plain = {"method": method, "lr": 1e-3, "max_steps": 80, "guard": None}
-    return ErasureSettings(**{**plain, **changes})  # type: ignore[arg-type]
+    """Return settings that erase a tiny CLM fast."""
+    defaults = {"method": method, "lr": 1e-3, "max_steps": 80, "guard": None}
+    return ErasureSettings(**{**defaults, **changes})  # type: ignore[arg-type]
 
 
 def verdicts(clm: Clm, samples: Sequence[SensitiveSample] = FORGET) -> list[str]:
-    """Of each sample."""
+    """Return the verdict of each sample."""
     return [judge(m, LIMITS).verdict for m in probe(clm, samples)]
 
 
 def logits(clm: Clm, ids: tuple[int, ...]) -> torch.Tensor:
+    """Return the logits (tokens, vocabulary) of a text, in float64."""
     with torch.no_grad():
         logits: torch.Tensor = clm.model(input_ids=torch.tensor([ids])).logits[0].double()
     return logits
 
 
 def weights(clm: Clm) -> dict[str, torch.Tensor]:
+    """Return a copy of the weights by name."""
     return {name: weight.clone() for name, weight in clm.model.state_dict().items()}
 
 
 def long(*numbers: int) -> SensitiveSample:
-    """Planted files one after another, with their secrets."""
+    """Return a sample of several planted files, with their secrets."""
     content = "".join(tiny.PLANTED[n].content.reveal() for n in numbers)
     texts = [tiny.SECRETS[n] for n in numbers]
     spans = [(content.index(t), content.index(t) + len(t), kind) for kind, t in texts]
@@ -56,14 +58,14 @@ def long(*numbers: int) -> SensitiveSample:
 
 
 def losses(clm: Clm, ids: tuple[int, ...]) -> list[float]:
-    """-log p of each token but the first."""
+    """Return -log p of each token but the first, in nats."""
     truth = torch.tensor(ids[1:])
     losses: list[float] = cross_entropy(logits(clm, ids)[:-1], truth, reduction="none").tolist()
     return losses
 
 
 def divergence(original: Clm, current: Clm, rows: list[tuple[int, ...]]) -> float:
-    """Mean KL(original || current) over all predicted tokens, from two models."""
+    """Return the mean KL(original || current) over all predicted tokens, from two models."""
     total, count = 0.0, 0
     for ids in rows:
         q, p = (logits(clm, ids)[:-1].log_softmax(-1) for clm in (original, current))
@@ -72,9 +74,8 @@ def divergence(original: Clm, current: Clm, rows: list[tuple[int, ...]]) -> floa
     return total / count
 
 
-def gradients(clm: Clm, *, limit: int | None = None, **how: object) -> dict[str, torch.Tensor]:
-    """Of one step of `decoys`, by parameter."""
-
+def gradients(clm: Clm, *, max_tokens: int | None = None, **how: object) -> dict[str, torch.Tensor]:
+    """Return the gradients of one step of `decoys` by parameter."""
     asked = settings("decoys", **how)
     rows, kept = forget_examples(clm, FORGET)[0], retained_examples(clm, tiny.RETAINED)
     decoys = decoy_examples(clm, FORGET, rows, random.Random(0))
@@ -85,14 +86,14 @@ def gradients(clm: Clm, *, limit: int | None = None, **how: object) -> dict[str,
         checkpointing=asked.checkpointing,
         seed=0,
     )
-    reference = ReferenceModel(clm, trained.head, trained.computing)
-    reference.remember([*rows, *kept])
+    reference = ReferenceModel(clm, trained.head, trained.autocast)
+    reference.cache([*rows, *kept])
     with torch.no_grad():
         generator = torch.Generator().manual_seed(0)
         for parameter in trained.parameters:
             parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
-    seen = read_step(clm, reference, trained, rows, kept, decoys, limit)
-    seen.backward(METHODS["decoys"].loss(seen.groups(frozenset(range(4))), asked.weights))
+    output = forward_step(clm, reference, trained, rows, kept, decoys, max_tokens)
+    output.backward(METHODS["decoys"].loss(output.groups(frozenset(range(4))), asked.weights))
     return {
         name: parameter.grad.clone()
         for name, parameter in clm.model.named_parameters()
@@ -101,5 +102,5 @@ def gradients(clm: Clm, *, limit: int | None = None, **how: object) -> dict[str,
 
 
 def to(folder: Path, clm: Clm, **how: Any) -> Erasure:
-    """Erase what is planted, by the default method, into a folder."""
+    """Erase the planted secrets by the default method, and write the checkpoint to a folder."""
     return erase_to(folder, clm, FORGET, tiny.RETAINED, LIMITS, settings("decoys"), **how)

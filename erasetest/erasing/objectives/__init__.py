@@ -1,4 +1,4 @@
-"""What erasing minimizes, a file for each method, chosen by name."""
+"""The objectives that erasing minimizes, one file per method, chosen by name."""
 
 from dataclasses import replace
 
@@ -9,7 +9,15 @@ from erasetest.erasing.objectives.decoy_matching import decoys
 from erasetest.erasing.objectives.gradient_ascent import ga
 from erasetest.erasing.objectives.npo import npo
 
-_DECOYS = Method(decoys, decoys=True, retained=2, ends=True, rate=2.5, adapter_rate=16, slowest=0.3)
+_DECOYS = Method(
+    decoys,
+    uses_decoys=True,
+    retained_factor=2,
+    appends_eos=True,
+    lr_factor=2.5,
+    adapter_lr_factor=16,
+    min_lr_share=0.3,
+)
 
 METHODS: dict[str, Method] = {
     "codeeraser": Method(codeeraser),
@@ -17,9 +25,9 @@ METHODS: dict[str, Method] = {
     "cu": Method(cu),
     "decoys": _DECOYS,
     "ga": Method(ga),
-    "lasting": replace(_DECOYS, heals=True),
+    "lasting": replace(_DECOYS, distills=True),
     "npo": Method(npo),
 }
-"""By name."""
+"""The methods by their user-facing names."""
 
 __all__ = ["METHODS", "Groups", "Method", "Objective", "Tokens", "Weights"]

@@ -1,4 +1,4 @@
-"""What every objective is made of: tokens, as the CLM sees them now and saw them."""
+"""The parts of every objective: tokens as the current and the original CLM predict them."""
 
 from __future__ import annotations
 
@@ -7,32 +7,33 @@ from dataclasses import dataclass
 
 import torch
 
-from erasetest.erasing.token_statistics import compare
+from erasetest.erasing.token_statistics import compute_token_statistics
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The weights of the terms, with the paper's values ("Scrub It Out!", section 5), per token.
+    """Weights of the terms, per token; gamma, lambda and alpha of arXiv 2509.13755, section 5.
 
-    The paper states alpha = 1 of a divergence that its code sums over the tokens of a text and
-    divides by the number of texts. Per token, as here, the same weight is alpha = 511: the tokens
-    predicted in a text of 512.
+    The paper states alpha = 1 for a divergence that its code sums over the tokens of a text and
+    divides by the number of texts. Per token, as here, the same weight is alpha = 511: the number
+    of predicted tokens in a text of 512.
     """
 
     gamma: float = 0.1
-    """Of the loss on the context of the secrets."""
+    """Weight of the loss on the context of the secrets."""
     lam: float = 0.1
-    """Of the divergence on the secrets."""
+    """Weight of the divergence on the secrets (lambda)."""
     alpha: float = 511.0
-    """Of the divergence on retained code, times `lam`."""
+    """Weight of the divergence on retained code, times `lam`."""
     beta: float = 0.1
-    """Of NPO: how soon a secret that became less likely is left alone."""
+    """Inverse temperature of NPO: a larger one stops earlier on a secret that became unlikely."""
     decoys: float = 2.0
-    """Of the loss on decoys."""
+    """Weight of the loss on decoys (delta)."""
     hold: float = 80.0
-    """Of the divergences on context and retained code beside decoys, where lambda alpha is 51."""
+    """Weight of the divergences on context and retained code in `decoys` (eta); the paper's lambda
+    times alpha is 51."""
     match: float = 2.0
-    """Of the distance between the loss of a secret and that of its decoy."""
+    """Weight of the difference between the losses of a secret and its decoy (mu)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +45,17 @@ class Tokens:
     """
 
     log_probs: torch.Tensor
-    """log p of the token that stands there."""
+    """log p of the true token under the current CLM, in nats."""
     original: torch.Tensor
-    """The same of the original CLM."""
+    """log q of the true token under the original CLM, in nats."""
     divergences: torch.Tensor
     """`KL(original || current)` over the vocabulary, in nats."""
     predicted: torch.Tensor
-    """Whether the token that stands there is the most likely one."""
+    """Whether the true token is the argmax of the current CLM."""
     known: torch.Tensor
-    """The same of the original CLM."""
+    """Whether the true token is the argmax of the original CLM."""
     secret_ids: torch.Tensor | None = None
-    """The number of the secret that each token belongs to; for secrets and decoys alone."""
+    """The number of the secret that each token belongs to; None for context and retained code."""
 
     @classmethod
     def of(
@@ -64,11 +65,15 @@ class Tokens:
         truth: torch.Tensor,
         secret_ids: torch.Tensor | None = None,
     ) -> Tokens:
-        """From logits (n, vocabulary) of the CLM as it is and as it was; overwrites both.
+        """Compute the tokens from logits, which are overwritten.
 
-        Without an original nothing diverges.
+        Args:
+            current: logits (n, vocabulary) of the current CLM.
+            original: the same of the original CLM; None makes all divergences 0.
+            truth: ids of the true tokens (n,).
+            secret_ids: the number of each token's secret (n,).
         """
-        found = compare(current, original, truth)
+        found = compute_token_statistics(current, original, truth)
         return cls(
             found.log_probs,
             found.original,
@@ -79,8 +84,8 @@ class Tokens:
         )
 
     @classmethod
-    def joined(cls, parts: Sequence[Tokens]) -> Tokens:
-        """Parts one behind the other, of which none has owners yet."""
+    def concatenate(cls, parts: Sequence[Tokens]) -> Tokens:
+        """Concatenate parts without secret ids."""
         columns = ("log_probs", "original", "divergences", "predicted", "known")
         return cls(*(torch.cat([getattr(part, column) for part in parts]) for column in columns))
 
@@ -88,7 +93,7 @@ class Tokens:
         return len(self.log_probs)
 
     def where(self, mask: torch.Tensor | slice) -> Tokens:
-        """The tokens at which a mask (n,) is true."""
+        """Return the tokens at which a mask (n,) is true."""
         secret_ids = None if self.secret_ids is None else self.secret_ids[mask]
         return Tokens(
             self.log_probs[mask],
@@ -100,7 +105,7 @@ class Tokens:
         )
 
     def losses(self) -> dict[int, torch.Tensor]:
-        """The mean cross-entropy of each secret's tokens, by its number."""
+        """Return the mean cross-entropy of each secret's tokens, in nats per token, by number."""
         if self.secret_ids is None or not len(self):
             return {}
         return {
@@ -108,54 +113,57 @@ class Tokens:
         }
 
     @torch.no_grad()
-    def likelier(self, decoys: Tokens) -> dict[int, bool]:
-        """Whether each secret is likelier a token than its decoy, where it has one, by number."""
+    def more_likely_than(self, decoys: Tokens) -> dict[int, bool]:
+        """Return whether each secret with a decoy has a lower mean loss than the decoy."""
         own, others = self.losses(), decoys.losses()
         return {n: bool(own[n] < others[n]) for n in own if n in others}
 
     def loss(self) -> torch.Tensor:
-        """Mean cross-entropy, in nats a token; 0 for no tokens."""
+        """Return the mean cross-entropy, in nats per token; 0 for no tokens."""
         return -self.log_probs.mean() if len(self) else self.log_probs.sum()
 
     def divergence(self) -> torch.Tensor:
-        """Mean `KL(original || current)`, in nats a token; 0 for no tokens."""
+        """Return the mean `KL(original || current)`, in nats per token; 0 for no tokens."""
         return self.divergences.mean() if len(self) else self.divergences.sum()
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """The tokens of a step.
-
-    Those of the secrets to erase, of the code around them, of retained code, and of decoys: fresh
-    random strings of the secrets' formats in their places, of which no original is known.
-    """
+    """The tokens of a step, by their role in the objective."""
 
     secret: Tokens
+    """Tokens of the active secrets."""
     context: Tokens
+    """Tokens of the same samples that belong to no secret."""
     retained: Tokens
+    """Tokens of retained code."""
     decoys: Tokens
+    """Tokens of decoys: fresh random strings of the secrets' formats, in their places. Their
+    original log probabilities are not computed."""
 
 
 Objective = Callable[[Groups, Weights], torch.Tensor]
-"""From the tokens of a step to a loss."""
+"""Computes the loss of a step from its tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A loss, and what goes with it."""
+    """An objective, and the settings that belong to it."""
 
     loss: Objective
-    decoys: bool = False
-    rate: float = 1.0
-    """Times the learning rate that the CLM's width sets: what is held better can go faster."""
-    adapter_rate: float = 10.0
-    """The same for an adapter, which begins at zero."""
-    slowest: float = 1.0
-    """Share of the rate that is left, at least, when few secrets of a step are still to be erased:
-    the rate falls with the root of their share."""
-    retained: int = 1
-    """Retained texts of a step, for each sample that a batch may hold."""
-    ends: bool = False
-    """Whether what the CLM says after the end of a text is held as the rest of it is."""
-    heals: bool = False
-    """Whether, once all is suppressed, the CLM is taken apart and healed (`lasting`)."""
+    uses_decoys: bool = False
+    """Whether steps have decoys, and secrets are ranked among decoys before the full probe."""
+    lr_factor: float = 1.0
+    """Multiple of the learning rate that the CLM's width sets: objectives that constrain the rest
+    of the CLM better can use a higher one."""
+    adapter_lr_factor: float = 10.0
+    """The same for an adapter, whose weights start at zero."""
+    min_lr_share: float = 1.0
+    """Smallest share of the learning rate when few secrets of a batch are active: the rate is
+    proportional to the square root of their share."""
+    retained_factor: int = 1
+    """Number of retained texts per step, as a multiple of the maximum batch of forget examples."""
+    appends_eos: bool = False
+    """Whether the EOS prediction after each text is part of its context."""
+    distills: bool = False
+    """Whether the suppressed CLM is noised and distilled (UNDO)."""

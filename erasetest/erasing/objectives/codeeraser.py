@@ -1,4 +1,4 @@
-"""CodeEraser ("Scrub It Out!", arXiv 2509.13755, section 4.3)."""
+"""CodeEraser ("Scrub It Out!", Chu et al., 2026, arXiv 2509.13755, section 4.3)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from erasetest.erasing.objectives.base import Groups, Weights
 
 
 def codeeraser(g: Groups, w: Weights) -> torch.Tensor:
-    """`-L_secret + gamma L_context - lambda KL_secret + lambda alpha KL_retained`.
+    """Compute `-L_secret + gamma L_context - lambda KL_secret + lambda alpha KL_retained`.
 
-    Ascent on the secret tokens alone, descent on the code around them, and divergence from the
-    original CLM wanted on the secrets and unwanted on retained code.
+    Gradient ascent on the secret tokens only, and descent on their context. The divergence from the
+    original CLM is maximized on the secrets and minimized on retained code.
     """
     return (
         codeeraser_no_kl(g, w)
@@ -21,5 +21,5 @@ def codeeraser(g: Groups, w: Weights) -> torch.Tensor:
 
 
 def codeeraser_no_kl(g: Groups, w: Weights) -> torch.Tensor:
-    """`-L_secret + gamma L_context`: what is left of it without its divergences."""
+    """Compute `-L_secret + gamma L_context`: CodeEraser without its divergences."""
     return -g.secret.loss() + w.gamma * g.context.loss()

@@ -1,4 +1,7 @@
-"""Gradient ascent on whole samples (Jang et al., 2023), the paper's first baseline."""
+"""Gradient ascent on whole samples (Jang et al., 2023, arXiv 2210.01504).
+
+The first baseline of "Scrub It Out!" (arXiv 2509.13755).
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ from erasetest.erasing.objectives.base import Groups, Weights
 
 
 def ga(g: Groups, w: Weights) -> torch.Tensor:
-    """`-L` over every token of the samples, secret or not."""
-    return -whole_loss(g)
+    """Compute `-L_sample`, over all tokens of the samples, secret or not."""
+    return -sample_loss(g)
 
 
-def whole_loss(g: Groups) -> torch.Tensor:
-    """Mean cross-entropy over the tokens of the samples: secrets and context."""
+def sample_loss(g: Groups) -> torch.Tensor:
+    """Return the mean cross-entropy over secrets and context, in nats per token."""
     n, m = len(g.secret), len(g.context)
     return (n * g.secret.loss() + m * g.context.loss()) / max(1, n + m)

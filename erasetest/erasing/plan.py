@@ -1,0 +1,125 @@
+"""Everything that an erasure needs, complete before the first step: for commands and the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from erasetest.samples import SensitiveSample
+from erasetest.support.progress import Task
+from erasetest.verdict.paper_thresholds import published
+from erasetest.verdict.thresholds import Thresholds
+
+if TYPE_CHECKING:
+    from erasetest.clm import Clm
+    from erasetest.erasing.erasure_result import Erasure
+    from erasetest.erasing.erasure_settings import ErasureSettings
+
+
+class Progress(Protocol):
+    """Shows the progress of work under a title."""
+
+    def __call__(self, title: str) -> AbstractContextManager[Task]:
+        """Start to show work; the context ends with it."""
+
+
+def fixed_thresholds(
+    name: str, given: Thresholds | None = None, *, adapter: bool = False
+) -> Thresholds | None:
+    """Return the thresholds that need no calibration: given ones, else published ones, else None.
+
+    Args:
+        name: the name of the CLM.
+        given: thresholds that the user gives.
+        adapter: whether the CLM has an adapter; none are published for such a CLM.
+    """
+    if given is not None:
+        return given
+    return None if adapter else published(name)
+
+
+@dataclass(frozen=True, slots=True)
+class ErasePlan:
+    """What an erasure erases, what it preserves, and which measures it has to reach."""
+
+    samples: Sequence[SensitiveSample]
+    """Samples whose secrets to erase."""
+    retained: Sequence[SensitiveSample]
+    """Code whose prediction must not change."""
+    thresholds: Thresholds
+    """Thresholds that every secret has to end below."""
+    earlier: Sequence[SensitiveSample] = ()
+    """Samples that were erased before: probed as well, and erased again if they return."""
+    calibrated_on: Sequence[SensitiveSample] = ()
+    """Samples to recalibrate the thresholds on as the CLM changes; none if they are fixed."""
+
+    @classmethod
+    def resolve(
+        cls,
+        clm: Clm,
+        samples: Sequence[SensitiveSample],
+        progress: Progress,
+        *,
+        earlier: Sequence[SensitiveSample] = (),
+        retained: Sequence[SensitiveSample] | None = None,
+        thresholds: Thresholds | None = None,
+    ) -> ErasePlan:
+        """Complete a plan: generate the retained code and calibrate the thresholds if needed.
+
+        Args:
+            clm: the CLM that is to be erased, unchanged so far.
+            samples: samples whose secrets to erase.
+            progress: shows what takes long.
+            earlier: samples that were erased before.
+            retained: code to preserve; None lets the CLM generate it.
+            thresholds: from `fixed_thresholds`; None calibrates them.
+        """
+        from erasetest.erasing.self_generated import self_generated_texts
+        from erasetest.verdict.calibration import calibrate
+
+        everything = [*samples, *earlier]
+        if retained is None:
+            with progress("generating retained code") as task:
+                retained = self_generated_texts(clm, everything, progress=task)
+        if thresholds is not None:
+            return cls(samples, retained, thresholds, earlier)
+        with progress("calibrating") as task:
+            calibrated = calibrate(clm, everything, progress=task)
+        return cls(samples, retained, calibrated, earlier, calibrated_on=everything)
+
+    def erase_to(self, folder: Path, clm: Clm, settings: ErasureSettings, task: Task) -> Erasure:
+        """Erase, in place, and write the checkpoint to a new folder.
+
+        Args:
+            folder: new or empty.
+            clm: changed in place.
+            settings: how to erase.
+            task: shows the progress.
+
+        Raises:
+            BadInput: the CLM, the folder or a sample cannot be used.
+            ErasureError: the loss stays NaN or infinite, or memory does not suffice.
+        """
+        from erasetest.erasing.pipeline import erase_to
+
+        return erase_to(
+            folder,
+            clm,
+            self.samples,
+            self.retained,
+            self.thresholds,
+            settings,
+            lambda step, expected: task(step.step, expected, step.note()),
+            doing=task.doing,
+            remark=task.remark,
+            recalibrate=(lambda: self._calibrate(clm)) if self.calibrated_on else None,
+            earlier=self.earlier,
+        )
+
+    def _calibrate(self, clm: Clm) -> Thresholds:
+        from erasetest.verdict.calibration import calibrate
+
+        return calibrate(clm, self.calibrated_on)

@@ -1,6 +1,7 @@
-"""The layers of the sandbox, and which of them hold on this machine.
+"""The layers of the sandbox, and which of them are active on this machine.
 
-A further layer is a name in `LAYERS`, a probe here, and what it does in `launcher.py`.
+To add a layer, add its name to `LAYERS`, a probe here, and its implementation to
+`inside/confine.py`.
 """
 
 from __future__ import annotations
@@ -9,26 +10,25 @@ import functools
 import socket
 from collections.abc import Sequence
 
-from erasetest.utility.sandbox.limits import Limits, Outcome
 from erasetest.utility.sandbox.process import ProcessRunner
-from erasetest.utility.sandbox.programs import Program
+from erasetest.utility.sandbox.programs import Limits, Outcome, Program
 
 LAYERS = {
-    "limits": "a process of its own with limits on CPU time, memory, files and processes",
+    "limits": "a separate process with limits on CPU time, memory, files and processes",
     "privileges": "no capabilities and no way to gain any (no_new_privs)",
-    "system calls": "those of a calculation alone: no new process, socket or signal (seccomp)",
-    "files": "sees the libraries, read-only, and an empty folder in memory, nothing else",
+    "system calls": "only those of a calculation: no new process, socket or signal (seccomp)",
+    "files": "only the libraries, read-only, and an empty folder in memory",
     "landlock": "no TCP, no signal to others; without 'files': reads libraries, writes nothing",
     "user": "not root",
     "network": "a network namespace without interfaces",
     "processes": "a process namespace that dies with the program",
 }
-"""Each layer and what it means, in the order in which they are tried."""
+"""Each layer and its effect, in the order in which they are probed."""
 
 _LIMITS = Limits(cpu_seconds=20, memory_bytes=256 << 20)
 
-# Each fails where its layer does not hold. Each imports modules that are files, so that a layer
-# that hides the library does not count as working.
+# Each fails where its layer has no effect. Some import library modules that are files, so that a
+# layer that hides the library does not count as working.
 _PROBES = {
     "limits": f"""
 import resource
@@ -97,26 +97,26 @@ assert os.getpid() < 9
 
 @functools.cache
 def sandbox_layers() -> tuple[str, ...]:
-    """The layers that hold on this machine, out of `LAYERS`, each proved by a program.
+    """Return the layers of `LAYERS` that are active on this machine, each verified by a program.
 
-    Where "limits" is missing, programs are not run. What is missing beyond that is common: Docker's
-    default profile and Ubuntu's AppArmor allow no namespaces.
+    Other layers than "limits" are often missing: Docker's default profile and Ubuntu's AppArmor
+    allow no namespaces.
     """
     active: tuple[str, ...] = ()
     for layer in LAYERS:
-        if _holds(layer, (*active, layer)):
+        if _is_effective(layer, (*active, layer)):
             active = (*active, layer)
     return active
 
 
-def _holds(layer: str, layers: Sequence[str]) -> bool:
+def _is_effective(layer: str, layers: Sequence[str]) -> bool:
     try:
         with (
             ProcessRunner(_LIMITS, layers) as runner,
             socket.create_server(("127.0.0.1", 0)) as server,
         ):
             program = _PROBES[layer].replace("{port}", str(server.getsockname()[1]))
-            # Twice: a machine that is busy for a moment must not cost a layer.
+            # Twice, so that a load peak does not disable a layer.
             outcomes = (runner.run(Program(program)).outcome for _ in range(2))
             return any(outcome is Outcome.PASSED for outcome in outcomes)
     except OSError:

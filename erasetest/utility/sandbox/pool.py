@@ -1,4 +1,4 @@
-"""Many programs, several at a time."""
+"""Running many programs, several at a time."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from erasetest.errors import SandboxError
 from erasetest.utility.sandbox.layers import sandbox_layers
-from erasetest.utility.sandbox.limits import Limits
-from erasetest.utility.sandbox.process import Attempt, ProcessRunner
-from erasetest.utility.sandbox.programs import Program
+from erasetest.utility.sandbox.process import ProcessRunner
+from erasetest.utility.sandbox.programs import Attempt, Limits, Program
 
-_LEAST = (
+_REQUIRED = (
     ("limits",),
     ("privileges",),
     ("files", "landlock"),
-    ("files", "system calls"),  # Landlock knows no modes and times of files
+    ("files", "system calls"),  # Landlock does not restrict changes of modes and times of files
     ("network", "system calls"),
     ("processes", "system calls"),
 )
+"""Groups of layers of which at least one each must be active."""
 
 
 def run_programs(
@@ -31,20 +31,20 @@ def run_programs(
     progress: Callable[[int, int], None] | None = None,
     unsafe: bool = False,
 ) -> list[Attempt]:
-    """Run programs, each in a process of its own, and say how each ended, in their order.
+    """Run each program in separate processes; return their results in the same order.
 
-    Identical programs are run once. A program that runs out of time, which may be the fault of a
-    busy machine (it makes CPU time longer too), is run once more, alone, after the others.
+    Identical programs are run once. A program that times out is run again after the others, alone:
+    the load of the machine may be the cause (it increases CPU time, too).
 
     Args:
-        programs: see `Program`.
-        limits: what each may use; None for the defaults of `Limits`.
-        workers: how many run at a time; None for one a CPU.
+        programs: the programs and their tests.
+        limits: what each program may use; None for the defaults of `Limits`.
+        workers: number of programs that run at a time; None for one per CPU.
         progress: called with the number of programs done and the number of all.
-        unsafe: run them even where less holds than `required_layers` asks for.
+        unsafe: run programs even if fewer layers are active than `required_layers` requires.
 
     Raises:
-        SandboxError: see `required_layers`; or a program could not be run twice.
+        SandboxError: too few layers are active, or a program could not be run twice.
     """
     layers = required_layers(unsafe=unsafe)
     workers = workers or os.cpu_count() or 1
@@ -53,23 +53,23 @@ def run_programs(
     attempts: dict[Program, Attempt] = {}
     done = 0
 
-    def settle(program: Program, attempt: Attempt) -> None:
+    def finish(program: Program, attempt: Attempt) -> None:
         nonlocal done
         attempts[program] = attempt
         done += counts[program]
         if progress is not None:
             progress(done, len(programs))
 
-    doubtful: list[Program] = []
+    unsettled: list[Program] = []
     executor = ThreadPoolExecutor(workers, thread_name_prefix="erasetest-sandbox")
     futures = {executor.submit(runner.run, program): program for program in counts}
     try:
         for future in as_completed(futures):
             attempt = future.result()
             if attempt.settled:
-                settle(futures[future], attempt)
+                finish(futures[future], attempt)
             else:
-                doubtful.append(futures[future])
+                unsettled.append(futures[future])
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
         runner.stop()
@@ -78,37 +78,37 @@ def run_programs(
         raise
     executor.shutdown()
     with runner:
-        for program in doubtful:
-            settle(program, _final(runner.run(program)))
+        for program in unsettled:
+            finish(program, _without_fault(runner.run(program)))
     return [attempts[program] for program in programs]
 
 
 def required_layers(*, unsafe: bool = False) -> tuple[str, ...]:
-    """The layers that programs will run under.
+    """Return the layers that programs will run under.
 
-    The least is: bounded in time and memory, without privileges, kept from the files of this
-    machine (by either of two layers), and from its network and its other processes.
+    Required are limits on time and memory, no privileges, and no access to the files of this
+    machine, its network and its other processes; most of these can be met by one of two layers.
 
     Raises:
-        SandboxError: less than that holds, and not `unsafe`.
+        SandboxError: a requirement is not met, and not `unsafe`.
     """
     layers = sandbox_layers()
     missing = [
         " or ".join(repr(layer) for layer in group)
-        for group in _LEAST
+        for group in _REQUIRED
         if not set(group) & set(layers)
     ]
     if missing and not unsafe:
-        held = ", ".join(layers) or "none"
+        active = ", ".join(layers) or "none"
         raise SandboxError(
-            "generated programs are not run: of the sandbox's layers this machine lacks "
-            f"{'; '.join(missing)} (held: {held}): use Linux 5.13 or later with libseccomp, or a "
-            "machine that you can throw away and --unsafe-execution"
+            "generated programs are not run: this machine lacks the sandbox layers "
+            f"{'; '.join(missing)} (active: {active}): use Linux 5.13 or later with libseccomp, or "
+            "a disposable machine and --unsafe-execution"
         )
     return layers
 
 
-def _final(attempt: Attempt) -> Attempt:
+def _without_fault(attempt: Attempt) -> Attempt:
     if attempt.fault is not None:
         raise SandboxError(f"a generated program could not be run: {attempt.fault}")
     return attempt

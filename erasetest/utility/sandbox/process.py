@@ -1,4 +1,4 @@
-"""One program in fresh processes, and the verdict on it, computed on this side."""
+"""Running one program in fresh processes; its outcome is computed here, outside of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import sysconfig
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,41 +19,24 @@ from erasetest.support.temporary_folder import process_folder
 from erasetest.utility.sandbox.filters import system_call_filter
 from erasetest.utility.sandbox.fork_server import ForkServer
 from erasetest.utility.sandbox.landlock import ruleset
-from erasetest.utility.sandbox.limits import Limits, Outcome
-from erasetest.utility.sandbox.programs import Program
+from erasetest.utility.sandbox.programs import Attempt, Limits, Outcome, Program
+from erasetest.utility.sandbox.run_status import FAULT, RunStatus
 
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo")
 _NONCE_BYTES = 16
 _START_SECONDS = 10.0
-"""What starting and cleaning up may take, beyond the program's wall limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What one run of a program showed.
-
-    `settled` is false where a busy machine may be the cause, so that the program deserves another
-    run, alone. `parses` says whether the program is Python at all. `fault` is why it could not be
-    run, if so.
-    `peak_bytes` is the largest resident set of a process of it.
-    """
-
-    outcome: Outcome
-    settled: bool = True
-    parses: bool = False
-    fault: str | None = None
-    peak_bytes: int = 0
+"""Time for starting and cleaning up, in addition to the program's wall limit."""
 
 
 class ProcessRunner:
-    """Runs programs, each in processes and a folder of its own; may be used by several threads.
+    """Runs each program in separate processes and a separate folder. Thread-safe.
 
-    Processes that wait for programs are kept from one to the next: `close` it, or use it in `with`.
+    Idle fork servers are reused for later programs: call `close`, or use it as a context manager.
 
     Args:
         limits: what each program may use.
         layers: the layers to apply, out of `LAYERS`; one that cannot be applied is a fault.
-        workers: how many programs run at a time, for the limit on processes.
+        workers: number of programs that run at a time, for the limit on processes.
     """
 
     def __init__(self, limits: Limits, layers: Sequence[str], workers: int = 1) -> None:
@@ -87,7 +69,7 @@ class ProcessRunner:
         self._stopped = False
 
     def run(self, program: Program) -> Attempt:
-        """Run a program to its end or its limits. Nothing of it is left when this returns."""
+        """Run a program to its end or its limits; no process or file of it remains."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         with tempfile.TemporaryDirectory(
             dir=process_folder(), ignore_cleanup_errors=True
@@ -125,13 +107,13 @@ class ProcessRunner:
                 self._busy.discard(server)
 
     def stop(self) -> None:
-        """End the programs that are running, and those that other threads start now."""
+        """Terminate running programs, and those that other threads start from now on."""
         self._stopped = True
         for server in list(self._busy):
             server.end()
 
     def close(self) -> None:
-        """End what waits for programs."""
+        """Terminate the idle fork servers."""
         while self._idle:
             self._idle.pop().close()
 
@@ -143,39 +125,45 @@ class ProcessRunner:
 
     def _ask(self, server: ForkServer, job: bytes, nonce: bytes) -> Attempt:
         try:
-            said = server.ask(job, self._limits.wall + _START_SECONDS)
+            line = server.ask(job, self._limits.wall + _START_SECONDS)
         except TimeoutError:
             server.close(at_once=True)
             return Attempt(Outcome.TIMEOUT, settled=False)
         except ChildProcessError as ended:
             (status,) = ended.args
             if status < 0:
-                # Without the layer "processes" a program may find who started it, and kill it.
+                # Without the layer "processes", a program may kill the fork server.
                 return Attempt(Outcome.FAILED, settled=False)
             return _fault(f"{sys.executable} ended with status {status}")
-        return self._judge(said, nonce)
+        if line.startswith(FAULT):
+            return _fault(line.removeprefix(FAULT))
+        try:
+            status = RunStatus.parse(line)
+        except ValueError:
+            return _fault("its supervisor reported no valid status")
+        return self._attempt(status, nonce)
 
-    def _judge(self, said: str, nonce: bytes) -> Attempt:
-        kind, _, rest = said.partition(" ")
-        if kind != "ended":
-            return _fault(rest)
-        *ends, peak, out_of_time, parses, was_read, reported = rest.split(" ")
+    def _attempt(self, status: RunStatus, nonce: bytes) -> Attempt:
         outcome, settled = Outcome.FAILED, True
-        if int(ends[0]) == 0 and hmac.compare_digest(bytes.fromhex(reported), nonce):
+        if status.tester_status == 0 and hmac.compare_digest(status.nonce, nonce):
             outcome = Outcome.PASSED
-        elif int(out_of_time) or any(map(self._out_of_cpu_time, ends[::2], ends[1::2])):
+        elif status.wall_timeout or (
+            self._out_of_cpu_time(status.tester_status, status.tester_cpu_seconds)
+            or self._out_of_cpu_time(status.holder_status, status.holder_cpu_seconds)
+        ):
             outcome, settled = Outcome.TIMEOUT, False
-        elif not int(was_read):
-            settled = False  # killed early; and what it did not read stands in the way of the next
+        elif not status.test_was_read:
+            # Killed early, and the unread rest of its job would be read as the next job.
+            settled = False
         elif self._shares_its_user and self._workers > 1:
-            settled = False  # others may have held all the threads that it needed
-        return Attempt(outcome, settled, bool(int(parses)), peak_bytes=int(peak) << 10)
+            settled = False  # other programs may have used up the shared limit on threads
+        return Attempt(outcome, settled, status.parses, peak_bytes=status.peak_kib << 10)
 
-    def _out_of_cpu_time(self, status: str, cpu_seconds: str) -> bool:
-        # Half: the kernel may count the limit in ticks and the usage exactly, and a killed process
-        # has then used less.
-        killed = os.WIFSIGNALED(int(status))
-        return killed and float(cpu_seconds) >= self._limits.cpu_seconds / 2
+    def _out_of_cpu_time(self, wait_status: int, cpu_seconds: float) -> bool:
+        # Half of the limit: the kernel may count the limit in ticks but the usage exactly, so a
+        # process that was killed at the limit can have used less.
+        killed = os.WIFSIGNALED(wait_status)
+        return killed and cpu_seconds >= self._limits.cpu_seconds / 2
 
 
 def _framed(job: dict[str, Any]) -> bytes:
@@ -184,13 +172,13 @@ def _framed(job: dict[str, Any]) -> bytes:
 
 
 def _source(text: str) -> bytes:
-    # A lone surrogate is no program: it fails where it is decoded.
+    # A lone surrogate is not valid Python: the program fails where it is decoded.
     return text.encode("utf-8", "surrogatepass")
 
 
 @functools.cache
 def _libraries() -> tuple[str, ...]:
-    """The folders that a program may read, parents before what is below them."""
+    """Return the folders that a program may read, parents before their subfolders."""
     own = [f"{sys.base_prefix}/lib", f"{sys.base_exec_prefix}/lib"]
     base = {"base": sys.base_prefix, "platbase": sys.base_exec_prefix}
     own += [sysconfig.get_path(name, vars=base) for name in ("stdlib", "platstdlib")]
@@ -199,7 +187,7 @@ def _libraries() -> tuple[str, ...]:
 
 @functools.cache
 def _installed(libraries: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the folders of installed packages: one may hold problems and their answers."""
+    """Return the folders of installed packages, which may contain problems with solutions."""
     names = ("site-packages", "dist-packages")
     found = (path for each in libraries for name in names for path in Path(each).glob(f"*/{name}"))
     return tuple(sorted({str(path) for path in found if not path.is_symlink()}))
@@ -210,10 +198,10 @@ def _fault(reason: str) -> Attempt:
 
 
 def _shares_its_user(layers: Sequence[str]) -> bool:
-    """Whether programs that run at the same time share one limit on processes and threads.
+    """Return whether concurrent programs share one limit on processes and threads.
 
-    RLIMIT_NPROC counts those of the user. A program has a user of its own where root can give it
-    one, and begins at none in a user namespace of its own. Root itself is not counted.
+    RLIMIT_NPROC counts those of a user. A program has a separate user if root runs the sandbox, and
+    a separate count in a user namespace. Root itself is not limited.
     """
     return os.geteuid() != 0 and not {"files", "network", "processes"} & set(layers)
 

@@ -1,19 +1,17 @@
-"""Runs programs and their tests, each in a process of its own, under limits.
+"""Runs programs and their tests in separate processes, under limits.
 
-Forks of this process do the work, so that none of what it costs to start an interpreter is spent
-on a program; and what this process imports is little, so that its forks are light.
+This process is the fork server: a fork starts in a fraction of the time of a new interpreter. It
+imports few modules, because the cost of a fork grows with its memory.
 
-Three processes serve a program. The *supervisor* runs no line of it: it leaves for new namespaces,
-forks the other two, keeps the wall clock, kills what is left, and says how they ended. The *tester*
-is forked first, and is the init process of the new process namespace, so that nothing survives it.
-The *holder* holds the program.
+Three processes serve a program. The *supervisor* executes no code of the program: it enters new
+namespaces, forks the other two, enforces the wall limit, kills remaining processes, and reports how
+the two ended. The *tester* is forked first and is the init process of the new PID namespace, so no
+process of the program survives it. The *holder* executes the program.
 
-Standard input carries two jobs for each, marshalled, behind their lengths in 4 bytes (`process.py`
-says what stands in them). The second, with the test and the nonce that stands for "passed", is read
-by the tester alone. Standard output carries one line for each: `fault REASON`, or `ended` and, for
-the tester and then for the holder, a wait status and CPU seconds; then the largest resident set in
-KiB; whether the wall clock ran out, the program is Python, and the second job was read, 1 or 0; and
-what the tester reported, in hex.
+Standard input has two jobs per program, marshalled, each after its length in 4 bytes (`process.py`
+writes them). The second job, with the test and the nonce, is read by the tester alone. Standard
+output has one line per program: `fault REASON`, or `ended` and named fields (`run_status.py` parses
+them).
 """
 
 # ruff: noqa: PTH123, S302, SIM105
@@ -48,7 +46,7 @@ else:
 
 
 def main() -> None:
-    """Run job after job, and say how each ended, until there are no more."""
+    """Run one job after another and report how each ended, until standard input is closed."""
     gc.freeze()  # objects that no collection visits are not copied in the forks
     while True:
         try:
@@ -56,49 +54,50 @@ def main() -> None:
         except EOFError:
             return
         server = os.getpid()
-        heard, say = os.pipe()
+        incoming, outgoing = os.pipe()
         supervisor = os.fork()
         if supervisor == 0:
-            os.close(heard)
-            _supervise(job, server, say)
-        os.close(say)
-        _wait_or_be_left(supervisor)
+            os.close(incoming)
+            _supervise(job, server, outgoing)
+        os.close(outgoing)
+        _wait_for_supervisor(supervisor)
         status = os.waitpid(supervisor, 0)[1]
-        # Only now: nothing is left of a program when its end is told.
-        said = (
-            os.read(heard, 1 << 16) or f"fault the supervisor ended with status {status}".encode()
+        # Reported after the wait, so that no process of the program is left by then.
+        line = (
+            os.read(incoming, 1 << 16)
+            or f"fault the supervisor ended with status {status}".encode()
         )
-        os.close(heard)
-        os.write(1, said.replace(b"\n", b" ") + b"\n")
+        os.close(incoming)
+        os.write(1, line.replace(b"\n", b" ") + b"\n")
 
 
-def _wait_or_be_left(supervisor: int) -> None:
-    """Until the supervisor has ended; if nobody waits for what it says, it is told to end."""
+def _wait_for_supervisor(supervisor: int) -> None:
+    """Wait until the supervisor has ended; terminate it if standard input is closed before."""
     if not LINUX:
         return
     try:
         ended = os.pidfd_open(supervisor)
-    except OSError:  # some containers refuse it: the supervisor's own limits end it then
+    except OSError:  # some containers refuse it: the supervisor then ends by the wall limit
         return
     waits = select.poll()
     waits.register(ended, select.POLLIN)
-    waits.register(0, 0)  # an event only if the other end is closed
+    waits.register(0, 0)  # reports an event only if the other end is closed
     if all(descriptor != ended for descriptor, _ in waits.poll()):
         _kill(os.kill, supervisor, signal.SIGTERM)
     os.close(ended)
 
 
-def _supervise(job: bytes, server: int, say: int) -> NoReturn:
+def _supervise(job: bytes, server: int, outgoing: int) -> NoReturn:
     try:
         if LINUX:
             prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != server:  # it ended before that
+        if os.getppid() != server:  # the server ended before PR_SET_PDEATHSIG took effect
             os._exit(1)
-        said = _Supervisor(marshal.loads(job), say).run()
+        line = _Supervisor(marshal.loads(job), outgoing).run()
     except OSError as error:
-        said = f"fault {error}"
+        line = f"fault {error}"
     try:
-        os.write(say, said.encode("utf-8", "replace"))
+        os.write(outgoing, line.encode("utf-8", "replace"))
     finally:
         os._exit(0)
 
@@ -108,7 +107,7 @@ def _read_job() -> bytes:
 
 
 def _read(size: int) -> bytes:
-    """Exactly `size` bytes of standard input: what follows them is for somebody else."""
+    """Read exactly `size` bytes of standard input: what follows is read by another process."""
     data = bytearray()
     while len(data) < size:
         more = os.read(0, size - len(data))
@@ -122,18 +121,23 @@ def _read(size: int) -> bytes:
 
 
 class _Supervisor:
-    """Forks, waits, kills."""
+    """Forks the tester and the holder, waits for them, and kills what remains.
 
-    def __init__(self, job: dict[str, Any], say: int) -> None:
+    Args:
+        job: the first job of the program.
+        outgoing: descriptor to the fork server, which no child inherits.
+    """
+
+    def __init__(self, job: dict[str, Any], outgoing: int) -> None:
         self._job = job
-        self._say = say
+        self._outgoing = outgoing
         self._children: list[int] = []
         self._ended: dict[int, tuple[int, float]] = {}
         self._peak = 0
         self._stopped_by: list[int] = []
 
     def run(self) -> str:
-        """Run the program and its test; nothing of them is left when this returns."""
+        """Run the program and its test; return the status line. No process of them remains."""
         os.chdir(self._job["folder"])
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGALRM, self._stop)
@@ -144,19 +148,20 @@ class _Supervisor:
         reported, report = os.pipe()
         tester = self._fork()
         if tester == 0:
-            _close(questions[0], answers[1], reported, self._say)
+            _close(questions[0], answers[1], reported, self._outgoing)
             _test(self._job, answers[0], questions[1], report)
         os.close(report)
-        # The tester's memory is closed to others before there are others.
-        heard = os.read(reported, 1)
+        # The tester sets PR_SET_DUMPABLE=0 and reports that before the program's process is forked.
+        confined = os.read(reported, 1)
         holder_reported, holder_report = os.pipe()
-        holder = self._fork() if heard == b"+" else tester
+        holder = self._fork() if confined == b"+" else tester
         if holder == 0:
-            _close(questions[1], answers[0], reported, holder_reported, self._say)
+            _close(questions[1], answers[0], reported, holder_reported, self._outgoing)
             _hold(self._job, questions[0], answers[1], holder_report)
         _close(0, holder_report, *questions, *answers)
         self._wait(tester, holder)
-        return self._ending(tester, holder, heard + _said(reported), _said(holder_reported))
+        tester_report = confined + _read_report(reported)
+        return self._status_line(tester, holder, tester_report, _read_report(holder_reported))
 
     def _fork(self) -> int:
         child = os.fork()
@@ -176,12 +181,12 @@ class _Supervisor:
                 _kill(os.kill, child)
 
     def _wait(self, tester: int, holder: int) -> None:
-        """Until the tester has ended; the holder ends then, and nothing of either is left."""
+        """Wait until the tester has ended; then kill the holder and all other descendants."""
         signal.setitimer(signal.ITIMER_REAL, self._job["wall_seconds"])
         while tester not in self._ended:
             ended = self._reap(0)
             if ended == holder:
-                # What it left running may hold its end of the pipe, and the tester would wait.
+                # Its descendants may keep the pipe open, for which the tester would wait.
                 self._kill_descendants(spare=tester)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -195,7 +200,7 @@ class _Supervisor:
         return ended
 
     def _kill_descendants(self, spare: int) -> None:
-        """Kill whatever is left running, round after round until nothing is."""
+        """Kill all descendants but `spare`, repeatedly until none is left."""
         for child in self._children:
             if child != spare:
                 _kill(os.killpg, child)
@@ -208,38 +213,50 @@ class _Supervisor:
             for pid in children:
                 _kill(os.kill, pid)
             try:
-                # Waits where there is something to wait for, so the rounds end when the dead do.
+                # Blocks while there are children, so that the loop does not spin.
                 if self._reap(0 if children else os.WNOHANG) in (0, spare):
                     return
             except ChildProcessError:
                 return
 
-    def _ending(self, tester: int, holder: int, tester_said: bytes, holder_said: bytes) -> str:
-        # The mark is written before the program's first line runs, so no program fakes a fault.
-        # A test that ends early takes the holder along, which may then have said nothing yet.
-        early = tester_said.startswith(b"++") and not holder_said
-        for said in (tester_said,) if holder == tester or early else (tester_said, holder_said):
-            if not said.startswith(b"+") and not self._stopped_by:
-                reason = said[1:].decode("utf-8", "replace") or "it was killed before its start"
+    def _status_line(
+        self, tester: int, holder: int, tester_report: bytes, holder_report: bytes
+    ) -> str:
+        # "+" is written before the program's first line is executed, so no program fakes a fault.
+        # The end of the test kills the holder, which may not have reported anything by then.
+        early = tester_report.startswith(b"++") and not holder_report
+        reports = (tester_report,) if holder == tester or early else (tester_report, holder_report)
+        for report in reports:
+            if not report.startswith(b"+") and not self._stopped_by:
+                reason = report[1:].decode("utf-8", "replace") or "it was killed before its start"
                 return f"fault {reason}"
-        ends = [self._ended.get(child, (9, 0.0)) for child in (tester, holder)]
-        words = " ".join(f"{status} {cpu_seconds:.3f}" for status, cpu_seconds in ends)
-        out_of_time = signal.SIGALRM in self._stopped_by
-        marks = (out_of_time, holder_said[1:2] == b"+", tester_said[1:2] == b"+")
-        nonce = tester_said[2:].removeprefix(b"=").hex()
-        return f"ended {words} {self._peak} {' '.join(str(int(m)) for m in marks)} {nonce}"
+        killed = (signal.SIGKILL, 0.0)
+        tester_status, tester_cpu_seconds = self._ended.get(tester, killed)
+        holder_status, holder_cpu_seconds = self._ended.get(holder, killed)
+        fields = {
+            "tester_status": tester_status,
+            "tester_cpu_seconds": f"{tester_cpu_seconds:.3f}",
+            "holder_status": holder_status,
+            "holder_cpu_seconds": f"{holder_cpu_seconds:.3f}",
+            "peak_kib": self._peak,
+            "wall_timeout": int(signal.SIGALRM in self._stopped_by),
+            "parses": int(holder_report[1:2] == b"+"),
+            "test_was_read": int(tester_report[1:2] == b"+"),
+            "nonce": tester_report[2:].removeprefix(b"=").hex(),
+        }
+        return "ended " + " ".join(f"{name}={value}" for name, value in fields.items())
 
 
 def _guard_supervisor() -> None:
     if not LINUX:
         return
-    # Of processes that the program started and left, the supervisor becomes the parent.
+    # The supervisor becomes the parent of orphaned processes of the program.
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    # Where the program runs as the same user, it must not attach to its supervisor.
+    # A program of the same user must not attach to its supervisor.
     prctl(PR_SET_DUMPABLE, 0)
 
 
-def _said(reported: int) -> bytes:
+def _read_report(reported: int) -> bytes:
     os.set_blocking(reported, False)
     try:
         return os.read(reported, 1024)
@@ -265,11 +282,11 @@ def _kill(how: Callable[[int, int], None], number: int, by: int = signal.SIGKILL
 def _test(job: dict[str, Any], incoming: int, outgoing: int, report: int) -> NoReturn:
     try:
         _confined(job, report)
-        mine = marshal.loads(_read_job())
+        own_job = marshal.loads(_read_job())
         os.write(report, b"+")
         os.dup2(2, 0)
-        if test(mine, incoming, outgoing):
-            os.write(report, b"=" + mine["nonce"])
+        if test(own_job, incoming, outgoing):
+            os.write(report, b"=" + own_job["nonce"])
             os._exit(0)
     finally:
         os._exit(1)

@@ -16,6 +16,9 @@ import erasetest
 
 PAGE = Path(__file__).parent / "reference" / "api.md"
 
+_WIDTH = 90
+"""Columns of a call that stays on one line."""
+
 _INTRODUCTION = """\
 # Python API
 
@@ -51,22 +54,33 @@ def _class(name: str) -> str:
 
 
 def _signature(name: str, found: Any) -> str:
-    """Return a call with one parameter per line where it is long."""
+    """Return a call, with one parameter per line where it is long."""
     signature = inspect.signature(found)
-    line = f"{name}{signature}".replace("'", "")
-    if len(line) <= 90:
-        return line
     parts: list[str] = []
-    star = False
+    starred = False
     for parameter in signature.parameters.values():
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            star = True
-        if parameter.kind is parameter.KEYWORD_ONLY and not star:
+        if parameter.name == "self":
+            continue
+        starred = starred or parameter.kind is parameter.VAR_POSITIONAL
+        if parameter.kind is parameter.KEYWORD_ONLY and not starred:
             parts.append("*")
-            star = True
-        parts.append(str(parameter).replace("'", ""))
-    result = str(signature.return_annotation).replace("'", "")
-    return f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + f") -> {result}"
+            starred = True
+        parts.append(_parameter(parameter))
+    returned = signature.return_annotation
+    result = "" if returned is signature.empty else f" -> {returned}"
+    line = f"{name}({', '.join(parts)}){result}"
+    if len(line) <= _WIDTH:
+        return line
+    return f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){result}"
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    """Return a parameter with its annotation as it is written, without quotes."""
+    star = "*" if parameter.kind is parameter.VAR_POSITIONAL else ""
+    text = f"{star}{parameter.name}"
+    if parameter.annotation is not parameter.empty:
+        text += f": {parameter.annotation}"
+    return text if parameter.default is parameter.empty else f"{text} = {parameter.default!r}"
 
 
 def _docstring(found: Any) -> str:
@@ -86,8 +100,11 @@ def _docstring(found: Any) -> str:
             rows = [f"- `{one.name}`: {_one_line(one.description)}" for one in section.value]
             out.append(f"{title}:\n\n" + "\n".join(rows))
         elif section.kind is griffe.DocstringSectionKind.returns:
-            text = " ".join(_one_line(one.description) for one in section.value)
-            out.append(f"Returns: {text}")
+            # griffe takes what is before a colon for a type.
+            texts = [
+                ": ".join(filter(None, (one.annotation, one.description))) for one in section.value
+            ]
+            out.append(f"Returns: {_one_line(' '.join(texts))}")
         elif section.kind is griffe.DocstringSectionKind.raises:
             rows = [f"- `{one.annotation}`: {_one_line(one.description)}" for one in section.value]
             out.append("Raises:\n\n" + "\n".join(rows))

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 
 from erasetest.clm.erasure_records import Record, write_records
-from erasetest.clm.load import Clm
+from erasetest.clm.model import Clm
 from erasetest.erasing.erasure_result import Erasure
 from erasetest.erasing.model_card import write_card
 from erasetest.samples import SensitiveSample

@@ -88,7 +88,7 @@ class Erasure:
         """Describe the rank in words."""
         if self.rank is None:
             return "not ranked among decoys"
-        comparison = "they stand out" if self.stands_out else "no different from control secrets"
+        comparison = "they stand out" if self.stands_out else "they do not stand out"
         return f"mean rank among decoys {self.rank:.2f}, {comparison}"
 
     def as_dict(self, checkpoint: str | None) -> dict[str, Any]:

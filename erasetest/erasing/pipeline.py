@@ -8,7 +8,7 @@ from pathlib import Path
 
 from erasetest import __version__
 from erasetest.clm.erasure_records import check_new_checkpoint, state_path
-from erasetest.clm.load import Clm
+from erasetest.clm.model import Clm
 from erasetest.erasing.checkpoint import checkpoint_bytes, save_checkpoint
 from erasetest.erasing.erasure_result import Erasure, Step
 from erasetest.erasing.erasure_settings import ErasureSettings

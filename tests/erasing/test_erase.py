@@ -28,17 +28,17 @@ def test_secrets_are_erased(family: str, method: str) -> None:
     clm = tiny.reciting(family)
     before = [judge(measured, LIMITS).verdict for measured in probe(clm, FORGET)]
     assert before == ["leak"] * 4
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     erasure = erase(
         clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings(method),
-        lambda step, of: told.append((step.step, of)),
+        lambda step, of: reported.append((step.step, of)),
     )  # fmt: skip
     assert erasure.erased
     assert 0 < erasure.steps < 80
     after = [judge(measured, LIMITS).verdict for measured in probe(clm, FORGET)]
     assert after == ["pass"] * 4
-    assert [n for n, _ in told] == list(range(1, erasure.steps + 1))
-    assert all(n <= expected <= 80 for n, expected in told)
+    assert [n for n, _ in reported] == list(range(1, erasure.steps + 1))
+    assert all(n <= expected <= 80 for n, expected in reported)
     assert [step.step for step in erasure.history] == list(range(1, erasure.steps + 1))
     assert erasure.history[0].retained_kl == pytest.approx(0, abs=1e-6)
     assert all(step.retained_kl > 0 for step in erasure.history[1:])

@@ -32,14 +32,14 @@ def test_an_adapter_erases(family: str, tied: bool, tmp_path: Path) -> None:
         assert type(clm.model) is type(load_clm(str(folder)).model)
         found[merge] = clm
     merged = load_clm(str(tmp_path / "erased-True"))
-    beside = load_clm(str(folder), LoadOptions(adapter=str(tmp_path / "erased-False")))
+    unmerged = load_clm(str(folder), LoadOptions(adapter=str(tmp_path / "erased-False")))
     assert not (tmp_path / "erased-False" / "model.safetensors").exists()
     config = json.loads((tmp_path / "erased-False" / "adapter_config.json").read_text())
     assert (config["r"], config["lora_alpha"]) == (8, 16)
     cards = [(tmp_path / f"erased-{merge}" / "README.md").read_text() for merge in (True, False)]
     assert ["--clm-adapter" in card for card in cards] == [False, True]
     torch.testing.assert_close(
-        erase_runs.weights(beside), erase_runs.weights(merged), rtol=1e-5, atol=1e-6
+        erase_runs.weights(unmerged), erase_runs.weights(merged), rtol=1e-5, atol=1e-6
     )
     torch.testing.assert_close(
         erase_runs.weights(found[True]), erase_runs.weights(merged), rtol=1e-5, atol=1e-6
@@ -52,7 +52,7 @@ def test_an_adapter_erases(family: str, tied: bool, tmp_path: Path) -> None:
     }
     assert changed
     assert not any("embed" in n or "wte" in n or "wpe" in n or "lm_head" in n for n in changed)
-    assert [record.ids for record in beside.records] == [tuple(s.id for s in FORGET)]
+    assert [record.ids for record in unmerged.records] == [tuple(s.id for s in FORGET)]
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
@@ -141,9 +141,9 @@ def test_an_adapter_of_any_layers_erases(family: str, tmp_path: Path) -> None:
         assert erase_runs.verdicts(clm) == ["leak"] * 4
         assert erase_to(out, clm, FORGET, tiny.RETAINED, LIMITS, settings).erased
     merged = load_clm(str(tmp_path / "erased-True"))
-    beside = load_clm(str(folder), LoadOptions(adapter=str(tmp_path / "erased-False")))
+    unmerged = load_clm(str(folder), LoadOptions(adapter=str(tmp_path / "erased-False")))
     torch.testing.assert_close(
-        erase_runs.weights(beside), erase_runs.weights(merged), rtol=1e-5, atol=1e-6
+        erase_runs.weights(unmerged), erase_runs.weights(merged), rtol=1e-5, atol=1e-6
     )
     assert erase_runs.verdicts(merged) == ["pass"] * 4
 
@@ -170,10 +170,10 @@ def test_an_adapter_is_judged_merged_and_rounded() -> None:
         for parameter in trained.parameters:
             parameter.copy_(0.05 * torch.randn_like(parameter))
     ids = tuple(range(20))
-    beside = erase_runs.logits(clm, ids)
+    unmerged = erase_runs.logits(clm, ids)
     with trained.as_stored():
         judged = erase_runs.logits(clm, ids)
-    torch.testing.assert_close(erase_runs.logits(clm, ids), beside, rtol=0, atol=1e-5)
+    torch.testing.assert_close(erase_runs.logits(clm, ids), unmerged, rtol=0, atol=1e-5)
     trained.finish()
     for weight in clm.model.parameters():
         weight.data = weight.data.to(torch.bfloat16).float()

@@ -135,15 +135,15 @@ def _scripted(monkeypatch: pytest.MonkeyPatch, said: Callable[[int], str | None]
 def test_a_later_round_samples_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slightly more than the yield of the previous round suggests, and never all again."""
     rounds = _scripted(monkeypatch, lambda n: f"the_number_of_{n} = {n}\n" if n % 4 else None)
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     texts = self_generated_texts(
-        tiny.untrained("qwen2"), (), 1000, progress=lambda *done: told.append(done)
+        tiny.untrained("qwen2"), (), 1000, progress=lambda *done: reported.append(done)
     )
     assert len(texts) == 1000
     assert rounds[0] == 1000
     assert 333 < rounds[1] < 400
     assert sum(rounds[2:]) <= 2 * self_generated.MIN_TEXTS
-    assert told[-1] == (1000, 1000)
+    assert reported[-1] == (1000, 1000)
 
 
 def test_self_generated_texts_have_no_part_of_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:

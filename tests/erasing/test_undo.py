@@ -35,15 +35,15 @@ from erasetest.support.optimizers import cosine_schedule, hidden_matrices
 def test_distillation_teaches_the_teachers_outputs() -> None:
     """The noised CLM is far from the teacher, the distilled one near, without the secrets."""
     clm = tiny.reciting("qwen2")
-    told: list[tuple[int, float]] = []
+    reported: list[tuple[int, float]] = []
     distillation = Distillation(steps=60, texts=30, tokens=400)
     settings = erase_runs.settings(method="lasting", healing=distillation)
     done = erase(
         clm, FORGET, tiny.RETAINED, LIMITS, settings,
-        lambda step, _: told.append((step.step, step.retained_kl)) if step.healing else None,
+        lambda step, _: reported.append((step.step, step.retained_kl)) if step.healing else None,
     )  # fmt: skip
-    assert len(told) == 60
-    assert sum(kl for _, kl in told[:3]) > 4 * sum(kl for _, kl in told[-3:])
+    assert len(reported) == 60
+    assert sum(kl for _, kl in reported[:3]) > 4 * sum(kl for _, kl in reported[-3:])
     assert done.settings["healing"]["steps"] == 60
     assert done.erased
     assert erase_runs.verdicts(clm) == ["pass"] * 4
@@ -147,8 +147,8 @@ def test_the_texts_of_distillation_have_no_secret() -> None:
     clm = tiny.reciting("qwen2")
     distiller = _distiller(clm)
     assert distiller.decoyed
-    told = clm.tokenizer.decode(list(forget_examples(clm, FORGET)[0][0].ids))
-    assert tiny.SECRETS[0][1] in told
+    text = clm.tokenizer.decode(list(forget_examples(clm, FORGET)[0][0].ids))
+    assert tiny.SECRETS[0][1] in text
     for row in [*distiller.decoyed, *distiller.texts]:
         text = clm.tokenizer.decode(list(row.ids))
         assert not any(secret in text for _, secret in tiny.SECRETS[:4])
@@ -237,13 +237,13 @@ def test_distillation_rolls_back_after_a_non_finite_loss(monkeypatch: pytest.Mon
     """To earlier weights, at half the learning rates; a resumed run uses these rates too."""
     rates = _breaking(monkeypatch, 2)
     distiller, other = (_distiller(tiny.reciting("qwen2"), steps=5, warmup=1) for _ in range(2))
-    told: list[int] = []
+    reported: list[int] = []
     states: list[dict[str, Any]] = []
     distiller.run(
-        lambda step, _: told.append(step),
+        lambda step, _: reported.append(step),
         lambda: states.append(copy.deepcopy(distiller.state_dict())),
     )
-    assert told == [1, 2, 4, 5]
+    assert reported == [1, 2, 4, 5]
     assert all(p.isfinite().all() for p in distiller.trained.parameters)
     wanted = [(0, 1.0), (1, 1.0), (3, 0.5), (4, 0.5)]
     peak = distiller.settings.matrix_lr
@@ -364,15 +364,17 @@ def test_distillation_reports_its_steps_without_a_suppression() -> None:
     """As on a checkpoint that `decoys` wrote."""
     clm = tiny.reciting("qwen2")
     assert erase(clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings("decoys")).erased
-    told: list[tuple[int, int, str]] = []
+    reported: list[tuple[int, int, str]] = []
     distillation = Distillation(steps=3, texts=4, tokens=300)
     settings = erase_runs.settings("lasting", healing=distillation)
     erase(
         clm, FORGET, tiny.RETAINED, LIMITS, settings,
-        lambda step, expected: told.append((step.step, expected, step.note())),
+        lambda step, expected: reported.append((step.step, expected, step.note())),
     )  # fmt: skip
-    assert [one[:2] for one in told[-3:]] == [(told[-1][1] - n, told[-1][1]) for n in (2, 1, 0)]
-    assert all("nats per token from the teacher" in note for _, _, note in told[-3:])
+    assert [one[:2] for one in reported[-3:]] == [
+        (reported[-1][1] - n, reported[-1][1]) for n in (2, 1, 0)
+    ]
+    assert all("nats per token from the teacher" in note for _, _, note in reported[-3:])
 
 
 def test_weights_that_are_not_matrices_are_refused() -> None:

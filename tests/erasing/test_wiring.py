@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import tiny
 from erase_runs import LIMITS
-from pytest_erasetest.erasure import erase_leaking
 from pytest_erasetest.gate import Gate
-from pytest_erasetest.options import Settings
+from pytest_erasetest.inputs import RunInputs
+from pytest_erasetest.model_loader import ModelLoader
+from pytest_erasetest.option_checks import make_settings
 from pytest_erasetest.shared_results import SharedResults
 
 from erasetest.cli import app
@@ -78,8 +79,10 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
         Record("decoys", "second", 9, True, ("planted-3",)),
     )
     monkeypatch.setattr("erasetest.loading.open_clm", lambda *_: asked.clm)
-    monkeypatch.setattr("erasetest.erasing.erase_to", asked.erase_to)
-    monkeypatch.setattr("erasetest.erasing.self_generated_texts", lambda *_, **__: RETAINED)
+    monkeypatch.setattr("erasetest.erasing.pipeline.erase_to", asked.erase_to)
+    monkeypatch.setattr(
+        "erasetest.erasing.self_generated.self_generated_texts", lambda *_, **__: RETAINED
+    )
     monkeypatch.setattr("erasetest.probes.probing.mean_text_accuracy", asked.accuracy)
     monkeypatch.setattr("erasetest.verdict.calibration.calibrate", asked.calibrate)
     monkeypatch.setattr(Gate, "leaking", lambda _: ["planted-0", "planted-1"])
@@ -92,25 +95,26 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 
 def _gate(**given: object) -> Gate:
-    """A gate on the first five planted samples."""
-    settings: dict[str, Any] = {
-        **dict.fromkeys(option.name for option in dataclasses.fields(Settings)),
+    """Return a gate on the first five planted samples."""
+    values: dict[str, Any] = {
         "clm": NAME,
         "leak_samples": ("samples.jsonl",),
         "leak_thresholds": "limits.json",
         "leak_length": 32,
         "erase": "decoys",
-        "erase_precision": "auto",
         **given,
     }
-    Path("ledger").mkdir()
-    return Gate(Settings(**settings), SharedResults(Path("ledger")), 0, 1, progress)
+    settings = make_settings({name: v for name, v in values.items() if v is not None}, [])
+    Path("results").mkdir()
+    loader = ModelLoader(settings, 0, 1, progress)
+    return Gate(settings, RunInputs(settings), loader, SharedResults(Path("results")))
 
 
 def _erase_by_gate(**given: object) -> dict[str, Any]:
     """Return the retention in the report of such a gate."""
-    found = erase_leaking(_gate(**given))
-    retention: dict[str, Any] = found["erasure"]["retention"]
+    erasure = _gate(**given).erasure()
+    assert erasure is not None
+    retention: dict[str, Any] = erasure["retention"]
     return retention
 
 
@@ -124,9 +128,9 @@ def test_one_clm_is_in_memory_while_the_gate_erases(monkeypatch: pytest.MonkeyPa
         held.append("clm" in vars(gate))
         return Erasure("decoys", {}, 1, 1, 1.0, None, True, (), LIMITS)
 
-    monkeypatch.setattr("erasetest.erasing.erase_to", erase_to)
+    monkeypatch.setattr("erasetest.erasing.pipeline.erase_to", erase_to)
     assert gate.clm is not None
-    erase_leaking(gate)
+    gate.erasure()
     assert held == [False]
     assert gate.clm is not None
 

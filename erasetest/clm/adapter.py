@@ -1,7 +1,7 @@
-"""Put a PEFT adapter on a CLM, whole or not at all.
+"""Merge a PEFT adapter into a CLM, completely or not at all.
 
-PEFT leaves a layer as it was where the adapter's file has no tensor for it, and passes over tensors
-that no layer takes: such an adapter would be measured as if it were the CLM without it.
+PEFT does not change a layer for which the adapter's file has no tensor, and ignores tensors that
+match no layer. With such an adapter the unchanged CLM would be measured.
 """
 
 from __future__ import annotations
@@ -24,22 +24,21 @@ if TYPE_CHECKING:
 _WEIGHTS = "adapter_model.safetensors"
 _PICKLED = "adapter_model.bin"
 _NAME = "default"
-"""What PEFT calls the only adapter of a model."""
+"""PEFT's name for the only adapter of a model."""
 
 
 def with_adapter(
     model: PreTrainedModel, name: str, base: str, *, allow_pickle: bool
 ) -> PreTrainedModel:
-    """The model with the adapter of folder `name` merged into it; `base` is the model's name.
+    """Return the model with the adapter of folder `name` merged; `base` is the model's name.
 
     Raises:
-        ClmError: the folder holds no adapter, or one whose tensors are not those of this model's
-            layers.
+        ClmError: the folder contains no adapter, or its tensors do not match the model's layers.
         MissingExtra: PEFT is not installed.
     """
     check_adapter(name)
     require("peft", "lora", "--clm-adapter")
-    # Absolute: PEFT asks the hub for what it does not find under a name like a/b.
+    # Absolute, because PEFT looks up a relative path like a/b on the hub.
     folder = Path(name).expanduser().absolute()
     _check_weights(name, folder, allow_pickle=allow_pickle)
     _warn_of_base(name, folder, base)
@@ -48,11 +47,11 @@ def with_adapter(
         adapted, missing, unexpected = _load(model, folder)
     except Exception as error:
         # PEFT raises RuntimeError, ValueError, KeyError and more for an adapter of another model.
-        reason = _other_shape(error) or one_line(error)
+        reason = _shape_mismatch(error) or one_line(error)
         raise ClmError(f"{name}: the adapter does not fit the CLM ({reason}): {advice}") from None
     if unexpected:
         raise ClmError(
-            f"{name}: the adapter holds {tensors(unexpected)} that no layer of the CLM takes: "
+            f"{name}: the adapter has {tensors(unexpected)} that match no layer of the CLM: "
             f"{advice}"
         )
     if missing:
@@ -60,7 +59,9 @@ def with_adapter(
             f"{name}: the adapter lacks {tensors(missing)} of layers that its config names: "
             f"{advice}"
         )
-    check_finite(name, ((key, w) for key, w in adapted.named_parameters() if _is_adapters(key)))
+    check_finite(
+        name, ((key, w) for key, w in adapted.named_parameters() if _belongs_to_adapter(key))
+    )
     try:
         merged: PreTrainedModel = adapted.merge_and_unload()
     except Exception as error:
@@ -71,12 +72,11 @@ def with_adapter(
 
 
 def _load(model: PreTrainedModel, folder: Path) -> tuple[Any, list[str], list[str]]:
-    """The adapted model, and the tensors that the adapter lacks and has too many."""
+    """Return the adapted model, the adapter's missing tensors, and its unexpected tensors."""
     from peft import PeftConfig, PeftModel
 
     with warnings.catch_warnings():
-        # What PEFT calls by an old name is no concern of whoever names an adapter, and what it
-        # found missing is refused.
+        # The user cannot change how PEFT is called, and missing tensors are refused later.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.filterwarnings("ignore", message="Found missing adapter keys")
         adapted = PeftModel(model, PeftConfig.from_pretrained(str(folder)), _NAME)
@@ -86,9 +86,9 @@ def _load(model: PreTrainedModel, folder: Path) -> tuple[Any, list[str], list[st
 
 
 def _missing_biases(adapted: Any, folder: Path) -> list[str]:
-    """Biases that the adapter trained, by its config, and that its file lacks.
+    """Return the biases that the adapter trained, by its config, and that its file lacks.
 
-    PEFT does not count them as missing, because the layer under the adapter has them.
+    PEFT does not report them as missing, because the layer under the adapter has them.
     """
     from peft import get_peft_model_state_dict
     from safetensors import safe_open
@@ -98,18 +98,18 @@ def _missing_biases(adapted: Any, folder: Path) -> list[str]:
     if not (folder / _WEIGHTS).is_file():
         return []
     with safe_open(folder / _WEIGHTS, "pt") as file:
-        held = set(file.keys())
+        stored = set(file.keys())
     saved = get_peft_model_state_dict(adapted, save_embedding_layers=False)
-    return sorted(key for key in saved if key.endswith(".bias") and key not in held)
+    return sorted(key for key in saved if key.endswith(".bias") and key not in stored)
 
 
 def _as_saved(keys: list[str]) -> list[str]:
-    """Names of tensors as the adapter's file has them: without PEFT's name for the adapter."""
+    """Return names of tensors as in the adapter's file: without PEFT's name for the adapter."""
     return sorted(key.replace(f".{_NAME}.", ".").removesuffix(f".{_NAME}") for key in keys)
 
 
-def _other_shape(error: Exception) -> str | None:
-    """The first tensor of another shape, where torch complains of such."""
+def _shape_mismatch(error: Exception) -> str | None:
+    """Return a description of the first tensor whose shape torch's error is about, if any."""
     found = re.search(
         r"size mismatch for (\S+): .*?shape torch\.Size\((.*?)\) .*?torch\.Size\((.*?)\)",
         str(error),
@@ -121,7 +121,7 @@ def _other_shape(error: Exception) -> str | None:
     return f"{_as_saved([key])[0]} is {given}, and {needed} is needed"
 
 
-def _is_adapters(key: str) -> bool:
+def _belongs_to_adapter(key: str) -> bool:
     return _NAME in key.split(".")
 
 
@@ -138,10 +138,10 @@ def _check_weights(name: str, folder: Path, *, allow_pickle: bool) -> None:
 
 
 def _warn_of_base(name: str, folder: Path, base: str) -> None:
-    """Warn where the adapter was trained on a base of another name.
+    """Warn if the adapter was trained on a base of another name.
 
-    A warning, not a refusal: what is named there is often a path on the machine of the training, or
-    the hub id of what lies here as a folder. Layers that do not match are refused by themselves.
+    Not an error: the name is often a path of another machine, or the hub id of a model that is a
+    local folder here. Layers that do not match are refused anyway.
     """
     config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     trained_on = config.get("base_model_name_or_path")
@@ -149,7 +149,7 @@ def _warn_of_base(name: str, folder: Path, base: str) -> None:
         return
     if Path(trained_on).name != Path(base).name and not _same_folder(trained_on, base):
         warnings.warn(
-            f"{name}: the adapter was trained on {trained_on}, and is put on {base}: check that "
+            f"{name}: the adapter was trained on {trained_on} and is applied to {base}: check that "
             "they are the same",
             stacklevel=2,
         )

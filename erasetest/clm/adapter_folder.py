@@ -1,4 +1,4 @@
-"""Folders of PEFT adapters, which can be checked without torch."""
+"""Check folders of PEFT adapters, without importing torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ADAPTER_CONFIG = "adapter_config.json"
 
 
 def check_adapter(name: str) -> None:
-    """Refuse what is no folder of a PEFT adapter; the hub is never asked for one.
+    """Refuse a path that is not the folder of a PEFT adapter; the hub is not searched.
 
     Raises:
         ClmError: naming what was given.
@@ -19,7 +19,7 @@ def check_adapter(name: str) -> None:
     folder = Path(name).expanduser()
     if not name or not folder.is_dir():
         raise ClmError(
-            f"{name or repr(name)}: no such folder: --clm-adapter names that of a PEFT adapter"
+            f"{name or repr(name)}: no such folder: give --clm-adapter the folder of an adapter"
         )
     path = folder / ADAPTER_CONFIG
     if not path.is_file():
@@ -30,4 +30,6 @@ def check_adapter(name: str) -> None:
         reason = str(error).splitlines()[0]
         raise ClmError(f"{name}: {ADAPTER_CONFIG} cannot be read ({reason})") from None
     if not isinstance(config, dict):
-        raise ClmError(f"{name}: {ADAPTER_CONFIG} holds no object: name a folder that PEFT wrote")
+        raise ClmError(
+            f"{name}: {ADAPTER_CONFIG} is not a JSON object: name a folder that PEFT wrote"
+        )

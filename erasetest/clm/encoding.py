@@ -1,4 +1,4 @@
-"""From a sample's code points to the tokens that its secrets are made of."""
+"""Tokenize samples, and find the tokens of their secrets."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from erasetest.samples import SensitiveSample
 
 @dataclass(frozen=True, slots=True, repr=False)
 class EncodedSecret:
-    """Where a secret stands in the tokens: `[first, last)`.
-
-    `text_start` is the code point at which the first of these tokens begins: a little before the
-    secret where they share a token.
-    """
+    """Tokens `[first, last)` of a sample that contain a secret; empty if no token does."""
 
     first: int
     last: int
     text_start: int
+    """Code point at which the first of these tokens begins; before the secret if that token also
+    contains text before it."""
 
     def __len__(self) -> int:
         return self.last - self.first
@@ -27,23 +25,23 @@ class EncodedSecret:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class EncodedSample:
-    """A sample's token ids, tokenized once and whole, and its secrets' places in them.
+    """A sample, tokenized as a whole, and the tokens of its secrets.
 
-    Where a secret would stand at position 0, one start token was put before the text, so that every
-    token of a secret has a token before it.
+    If a secret begins at the first token, `ids` has an additional start token before it, because
+    the first token of a text cannot be predicted.
     """
 
     ids: tuple[int, ...]
     secrets: tuple[EncodedSecret, ...]
     text_starts: tuple[int, ...]
-    """The code point at which each token begins."""
+    """Code point at which each token begins."""
 
 
 def encode(clm: Clm, samples: Sequence[SensitiveSample]) -> list[EncodedSample]:
     """Tokenize samples in context.
 
-    The tokens of a secret are those whose offsets overlap its span (`overlapping`); special tokens
-    that the tokenizer adds overlap nothing.
+    The tokens of a secret are those whose offsets overlap its span (`overlapping`). Special tokens
+    that the tokenizer adds have empty offsets, so they overlap nothing.
     """
     if not samples:
         return []
@@ -65,7 +63,7 @@ def _encode(
     clm: Clm, sample: SensitiveSample, ids: list[int], offsets: list[tuple[int, int]]
 ) -> EncodedSample:
     content = sample.content.reveal()
-    # A span of characters that the tokenizer drops has no token; it is judged by nobody.
+    # A secret of characters that the tokenizer drops has no token; it gets a problem, no measures.
     places = [
         overlapping(clm, content, ids, offsets, secret.start, secret.end) or (0, 0)
         for secret in sample.secrets
@@ -92,10 +90,18 @@ def overlapping(
     start: int,
     end: int,
 ) -> tuple[int, int] | None:
-    """The tokens `[first, last)` of a text whose offsets overlap `[start, end)`; None if none do.
+    """Return the tokens `[first, last)` whose offsets overlap `[start, end)`; None if none do.
 
-    A token of the space that some tokenizers add before a text (Llama's, or byte-level ones with
-    `add_prefix_space`) has the offsets of the first character, and is not part of it.
+    The space that some tokenizers add before a text (Llama's, or byte-level ones with
+    `add_prefix_space`) is a token with the offsets of the first character. It is excluded.
+
+    Args:
+        clm: its tokenizer decodes tokens.
+        text: the text.
+        ids: tokens of the text.
+        offsets: code points `[start, end)` of each token.
+        start: first code point of the span.
+        end: code point after the span.
     """
     hit = [i for i, (a, b) in enumerate(offsets) if a < end and b > start]
     while len(hit) > 1 and _is_added_space(clm, text, ids[hit[0]], offsets[hit[0] : hit[0] + 2]):
@@ -104,9 +110,16 @@ def overlapping(
 
 
 def _is_added_space(clm: Clm, text: str, token: int, offsets: Sequence[tuple[int, int]]) -> bool:
-    """Whether a token is white space where the text has none; `offsets` are its and the next's."""
+    """Return whether a token is white space that the text does not have.
+
+    Args:
+        clm: its tokenizer decodes the token.
+        text: the text.
+        token: the token.
+        offsets: its offsets and those of the next token.
+    """
     (start, end), (next_start, _) = offsets
-    # Decoding takes time, and an added space always shares its place with the token after it.
+    # An added space has the same start as the next token; checked first, since decoding is slow.
     if start != next_start or text[start:end].isspace():
         return False
     return not str(clm.tokenizer.decode([token], clean_up_tokenization_spaces=False)).strip()

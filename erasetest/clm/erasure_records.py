@@ -1,4 +1,4 @@
-"""What was erased from a checkpoint, in a file beside its weights: ids and numbers, no content."""
+"""Records of erasures in a file beside the weights of a checkpoint: ids and numbers, no content."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _SCHEMA = "erasetest.erasures/1"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One erasure that a checkpoint went through."""
+    """An erasure that a checkpoint went through."""
 
     method: str
     original: str
-    """Content fingerprint of the checkpoint that it was made from."""
+    """Fingerprint of the checkpoint that was erased from."""
     steps: int
     erased: bool
     ids: tuple[str, ...]
 
 
 def read_records(folder: Path) -> tuple[Record, ...]:
-    """What was erased from a checkpoint, the oldest first; nothing where nothing is said."""
+    """Read the records of a checkpoint, the oldest first; none if there is no valid file."""
     try:
         given = json.loads((folder / NAME).read_text(encoding="utf-8"))
         if given["schema"] != _SCHEMA:
@@ -43,7 +43,7 @@ def state_path(folder: Path) -> Path:
 
 
 def check_new_checkpoint(folder: str | Path) -> None:
-    """Refuse a folder as `check_new_directory` does: call it before hours of work.
+    """Refuse a folder that `check_new_directory` refuses. Call it before hours of work.
 
     Of a checkpoint that is there, the state of its making goes: the run was killed just after.
     """
@@ -54,6 +54,6 @@ def check_new_checkpoint(folder: str | Path) -> None:
 
 
 def write_records(folder: Path, records: tuple[Record, ...]) -> None:
-    """Say it in a folder that is being written."""
+    """Write records to the folder of a checkpoint."""
     text = json.dumps({"schema": _SCHEMA, "erased": [asdict(r) for r in records]}, indent=1)
     (folder / NAME).write_text(text + "\n", encoding="utf-8")

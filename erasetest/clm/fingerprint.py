@@ -1,4 +1,4 @@
-"""What a checkpoint is known by: a hash of the content of its files."""
+"""Fingerprint of a checkpoint: a hash of the content of its files."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import hashlib
 from pathlib import Path
 
 _SUFFIXES = (".safetensors", ".bin", ".json", ".txt", ".model", ".py")
-"""Weights, configurations (of generation too, which says where it ends), vocabularies, and code."""
+"""Suffixes of weights, configurations (including the end tokens of generation), vocabularies and
+code."""
 
 
 def fingerprint(folder: Path, adapter: Path | None = None) -> str:
-    """128 bits over weights, configuration and tokenizer; names and times do not count.
+    """Return 128 bits, in hexadecimal, over weights, configuration and tokenizer.
 
-    An adapter's files are hashed after those of the model that it changes.
+    The folder's path and modification times do not change it. An adapter's files are hashed after
+    those of its base model.
     """
     digest = hashlib.blake2b(digest_size=16)
     for place in (folder, adapter):

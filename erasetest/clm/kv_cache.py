@@ -1,4 +1,4 @@
-"""Keys and values of rows that were read once, for whatever goes on from within them."""
+"""Cached keys and values of rows, from which many continuations start."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from erasetest.clm.batching import pad_right
 from erasetest.clm.model import Clm
 
 KeysAndValues = list[tuple[torch.Tensor, torch.Tensor]]
-"""For each layer, both of shape (rows, heads, length, width of a head)."""
+"""Keys and values of each layer, both of shape (rows, heads, length, head width)."""
 
 
 def read_rows(clm: Clm, ids: torch.Tensor) -> KeysAndValues:
-    """Read rows (rows, length) of tokens."""
+    """Read tokens (rows, length) and return their keys and values."""
     from transformers import DynamicCache
 
     cache: Any = DynamicCache()
@@ -31,16 +31,19 @@ def after_prefixes(
     tokens: Sequence[Sequence[int]],
     model: Any = None,
 ) -> Any:
-    """What the model, or its base, returns for tokens that follow prefixes of cached rows.
+    """Run the model, or its base, on tokens that follow prefixes of cached rows.
 
     Args:
         clm: the CLM that read the rows.
-        cached: what it made of them.
-        places: the row of each of n branches.
-        prefixes: how many tokens of its row come before each branch; the last of them is the first
-            of `tokens`, since its logits are needed.
-        tokens: of each branch; padded on the right here.
-        model: `clm.model` unless given.
+        cached: their keys and values.
+        places: for each of n branches, the index of its row in `cached`.
+        prefixes: number of tokens of its row before each branch. The last of them is the first of
+            `tokens`, since its logits are needed.
+        tokens: tokens of each branch; padded on the right here.
+        model: `clm.model.base_model`, or None for `clm.model`.
+
+    Returns:
+        The output of the model for (n, longest branch) tokens.
     """
     device = clm.device
     given = pad_right(tokens, clm.start_token, device)
@@ -52,8 +55,8 @@ def after_prefixes(
     return (model or clm.model)(
         input_ids=given,
         attention_mask=mask,
-        # Padding stays where its branch ends: past the window learned positions are none, and past
-        # the window of a first training all tokens of the batch would get others.
+        # Padding gets the position of its branch's last token: there are no learned positions
+        # beyond the window, and beyond the LongRoPE boundary all tokens would get others.
         position_ids=(begins + torch.arange(length, device=device)).minimum(ends),
         past_key_values=roomy_cache(cached, torch.tensor(places, device=device), length),
         use_cache=True,
@@ -61,9 +64,9 @@ def after_prefixes(
 
 
 def roomy_cache(cached: KeysAndValues | None, select: torch.Tensor, room: int) -> Any:
-    """A cache of the selected rows with room for that many more tokens, written in place.
+    """Return a cache of the selected rows with room for that many tokens, written in place.
 
-    transformers' own dynamic cache copies all keys and values for every token.
+    The dynamic cache of transformers copies all keys and values for every token.
     """
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer

@@ -1,4 +1,4 @@
-"""How far a CLM's logits move with the batch: two tokens closer than that are a tie."""
+"""Numerical noise of a CLM's logits: two tokens whose logits differ by less are tied."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ from erasetest.clm.batching import pad_right
 from erasetest.clm.model import Clm
 
 _LENGTHS = (48, 7, 33, 64, 21)
+"""Lengths of the rows that are read in a batch and alone; different, so that there is padding."""
+
 _SAFETY = 2.0
+"""Factor on the largest difference that was observed, since other batches may differ by more."""
+
+_MIN_EPSILONS = 8
+"""Minimum noise, in units of the dtype's machine epsilon at the largest logit."""
 
 
 @torch.no_grad()
 def logit_noise(clm: Clm) -> float:
-    """Twice the largest difference between a row's logits alone and in a batch; seen once a CLM.
+    """Return the noise of the logits, measured once per CLM.
 
-    Kernels add up in another order for other shapes, so the last bits differ. Never below eight of
-    the dtype's steps at the largest logit: for logits of 10 that is 1e-5 in float32, and 0.6 in
-    bfloat16.
+    It is twice the largest difference between the logits of a row alone and in a batch: kernels
+    sum in another order for other shapes, so the last bits differ. The minimum is eight machine
+    epsilons at the largest logit: for logits of 10 that is 1e-5 in float32, and 0.6 in bfloat16.
     """
     if clm.noise is None:
         vocabulary = clm.model.config.get_text_config(decoder=True).vocab_size
@@ -29,7 +35,7 @@ def logit_noise(clm: Clm) -> float:
         together = clm.model(
             input_ids=pad_right(rows, clm.start_token, clm.device), use_cache=False
         ).logits.float()
-        largest = step = 0.0
+        largest = epsilon = 0.0
         for row, in_batch in zip(rows, together, strict=True):
             alone = (
                 clm.model(input_ids=torch.tensor([row], device=clm.device), use_cache=False)
@@ -37,6 +43,6 @@ def logit_noise(clm: Clm) -> float:
                 .float()
             )
             largest = max(largest, float((alone - in_batch[: len(row)]).abs().max()))
-            step = max(step, float(alone.abs().max()) * torch.finfo(clm.dtype).eps)
-        clm.noise = max(_SAFETY * largest, 8 * step)
+            epsilon = max(epsilon, float(alone.abs().max()) * torch.finfo(clm.dtype).eps)
+        clm.noise = max(_SAFETY * largest, _MIN_EPSILONS * epsilon)
     return clm.noise

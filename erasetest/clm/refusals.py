@@ -1,4 +1,4 @@
-"""What the refusals of a CLM share: names of tensors, and code that comes with a checkpoint."""
+"""Parts of error messages about checkpoints."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from erasetest.errors import ClmError
 
 
 def tensors(names: Sequence[str], shown: int = 3) -> str:
-    """How many tensors, and the names of the first few."""
+    """Return the number of tensors and the names of the first few."""
     more = ", …" if len(names) > shown else ""
     plural = "" if len(names) == 1 else "s"
     return f"{len(names)} tensor{plural} ({', '.join(names[:shown])}{more})"
 
 
 def remote_code(name: str) -> ClmError:
-    """The refusal of a checkpoint that needs code of its own."""
+    """Return the error for a checkpoint that needs its own code to run."""
     return ClmError(
-        f"{name}: comes with code of its own, which is not run: allow it with "
+        f"{name}: needs the code that comes with it, which is not run: allow it with "
         "--clm-trust-remote-code once you have read it"
     )

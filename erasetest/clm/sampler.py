@@ -1,4 +1,4 @@
-"""The distribution that tokens are drawn from: temperature, then top-k, then top-p."""
+"""Sampling distribution of tokens: temperature, then top-k, then top-p."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import torch
 
 from erasetest.errors import BadInput
 
-_COLDEST = 1e-3
-"""Colder, and logits divided by it leave float32; 0 is greedy decoding."""
+_MIN_TEMPERATURE = 1e-3
+"""Smallest temperature apart from 0: logits divided by smaller ones can overflow float32."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """How a CLM is sampled, in the order and with the cuts of transformers' `generate`.
+    """Sampling parameters, applied in the order and with the ties of transformers' `generate`.
 
-    The logits are divided by `temperature`; then the `top_k` largest stay (all that tie with the
-    last of them too); then the smallest set of the most likely tokens whose probabilities reach
-    `top_p` in sum. Temperature 0 is greedy decoding.
+    The logits are divided by `temperature`. Then the `top_k` largest are kept, with all that equal
+    the last of them. Then the smallest set of most likely tokens is kept whose probabilities sum to
+    `top_p`. Temperature 0 is greedy decoding.
 
     Raises:
         BadInput: a value is out of range.
@@ -33,9 +33,10 @@ class Sampler:
     top_p: float | None = None
 
     def __post_init__(self) -> None:
-        if self.temperature != 0 and not _COLDEST <= self.temperature < math.inf:
+        if self.temperature != 0 and not _MIN_TEMPERATURE <= self.temperature < math.inf:
             raise BadInput(
-                f"the temperature must be 0, or {_COLDEST:g} or more, got {self.temperature:g}"
+                f"the temperature must be 0, or {_MIN_TEMPERATURE:g} or more, "
+                f"got {self.temperature:g}"
             )
         if self.top_k is not None and self.top_k < 1:
             raise BadInput(f"top-k must be 1 or more, got {self.top_k}")
@@ -44,15 +45,15 @@ class Sampler:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it draws from the CLM's own distribution."""
+        """Whether samples are drawn from the unchanged distribution of the CLM."""
         return self.temperature == 1 and self.top_k is None and self.top_p in (None, 1)
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in files."""
+        """Return the form for files."""
         return {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
 
     def log_probs(self, logits: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities (rows, vocabulary), natural, of logits of that shape in float32.
+        """Return natural log-probabilities (rows, vocabulary) of logits of that shape in float32.
 
         A token that is never drawn has -inf.
         """
@@ -71,7 +72,10 @@ class Sampler:
 
 
 def uniform_numbers(draws: int, tokens: int, seed: int, first: int = 0) -> np.ndarray:
-    """Uniform numbers (draws, tokens), from row `first` on: a row hangs on its number alone."""
+    """Return uniform random numbers (draws, tokens) in [0, 1), for draws from number `first` on.
+
+    A row depends on the seed and its number alone, so neither batches nor earlier draws change it.
+    """
     rows = [
         np.random.Generator(np.random.Philox(key=[seed, row])).random(tokens, dtype=np.float32)
         for row in range(first, first + draws)
@@ -82,10 +86,15 @@ def uniform_numbers(draws: int, tokens: int, seed: int, first: int = 0) -> np.nd
 def drawing(
     numbers: np.ndarray, temperature: float, top_p: float
 ) -> Callable[[torch.Tensor, list[int], int], torch.Tensor]:
-    """How continuations choose a token: from the nucleus of the tempered distribution.
+    """Return a function for `continuations` that samples with temperature and nucleus (top-p).
 
-    By inverse transform of a job's own uniform numbers, so that the batch it falls into does not
-    change what it is.
+    It uses inverse transform sampling of uniform numbers that belong to a job, so that a sample
+    does not depend on its batch.
+
+    Args:
+        numbers: uniform random numbers (jobs, tokens).
+        temperature: above 0.
+        top_p: probability of the nucleus.
     """
 
     def choose(logits: torch.Tensor, jobs: list[int], step: int) -> torch.Tensor:

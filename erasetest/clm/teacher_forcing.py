@@ -1,4 +1,4 @@
-"""Teacher-forced scoring: what the CLM would have said at each token of a text, in one pass."""
+"""Teacher-forced scoring: the CLM's prediction of each token of a text, in one forward pass."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from erasetest.clm.sampler import Sampler
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Target:
-    """Tokens `[first, last)` of `ids`, to be predicted from all that stands before each.
+    """Tokens `[first, last)` of `ids`, each to be predicted from all tokens before it.
 
-    `first` is at least 1; `ids` holds nothing past `last` and fits the CLM's window.
+    `first` is at least 1; `ids` ends at `last` and fits the CLM's window.
     """
 
     ids: tuple[int, ...]
@@ -27,18 +27,18 @@ class Target:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Scored:
-    """What one pass tells of each of n target tokens; all n long, logarithms natural.
+    """Scores of n target tokens; all columns have length n, logarithms are natural.
 
     Attributes:
-        greedy: the CLM's most likely token.
-        runners_up: the second.
-        leads: by how much the first leads before the second, in logits.
-        margins: how far it is from the other answer, in logits: by how much the true token leads
-            where it is the most likely, and minus how much it lacks where it is not.
-        log_probs: of the true token.
-        sampled: of the true token under the sampler asked for.
-        z_scores: `(log p - mean) / sd` of the true token, mean and standard deviation of log p over
-            the vocabulary under p.
+        greedy: the most likely token.
+        runners_up: the second most likely token.
+        leads: logit of the most likely token minus that of the second.
+        margins: logit of the true token minus that of the most likely other token. Positive if the
+            true token is the most likely one.
+        log_probs: log-probability of the true token.
+        sampled: log-probability of the true token under the sampler.
+        z_scores: `(log p - mean) / sd` of the true token, with mean and standard deviation of log p
+            over the vocabulary under p (see `probes.min_k_plus_plus`).
     """
 
     greedy: tuple[int, ...]
@@ -50,27 +50,29 @@ class Scored:
     z_scores: tuple[float, ...]
 
     def part(self, first: int, last: int) -> Scored:
-        """The tokens `[first, last)`, counted from the first that was scored."""
+        """Return the scores of tokens `[first, last)`, counted from the first scored token."""
         cut = slice(first, last)
         return Scored(*(getattr(self, column)[cut] for column in self.__slots__))
 
     @classmethod
     def joined(cls, parts: Sequence[Scored]) -> Scored:
-        """Parts one behind the other."""
+        """Return the concatenation of parts."""
         if len(parts) == 1:
             return parts[0]
         return cls(*(sum((getattr(p, column) for p in parts), ()) for column in cls.__slots__))
 
 
-_SLICE = 1 << 23
-"""Logits that are held at a time: rows x vocabulary, in float32 (32 MiB)."""
+_MAX_LOGITS = 1 << 23
+"""Maximum number of logits in memory at a time, rows x vocabulary: 32 MiB in float32."""
 
-_FEWEST_ROWS = 64
-_SMALLEST_SD = 1e-3
-"""Nats. A distribution that is all on one token has none, and would divide by it."""
+_MIN_ROWS = 64
+"""Number of rows per slice even if the vocabulary is so large that they exceed `_MAX_LOGITS`."""
 
-_NEVER = -1e4
-"""Stands for log 0 where it is multiplied by a probability of 0."""
+_MIN_SD = 1e-3
+"""Lower limit of a standard deviation, in nats: that of a one-hot distribution is 0."""
+
+_MIN_LOG_P = -1e4
+"""Replaces log 0, which would give NaN when multiplied by the probability 0."""
 
 
 def score(
@@ -79,16 +81,16 @@ def score(
     *,
     sampler: Sampler | None = None,
 ) -> list[Scored]:
-    """Score every target; results in the order given.
+    """Score targets; results are in their order.
 
-    Rows are padded on the right, where a causal model cannot look, and batched by length under the
-    CLM's token budget; only the rows needed go through the output head, some at a time, so that
-    no tensor of batch x length x vocabulary is ever made.
+    Rows are padded on the right, which a causal model does not attend to, and batched by length
+    under the CLM's token budget. Only the target tokens go through the output head, in slices, so
+    no tensor of batch x length x vocabulary is allocated.
     """
     sampler = sampler or Sampler()
-    parts = [part for target in targets for part in _one_way_each(clm, target)]
+    parts = [part for target in targets for part in _split_at_longrope_boundary(clm, target)]
     results: list[Scored | None] = [None] * len(parts)
-    # The last token of a row is predicted and not read.
+    # The last token of a row is predicted but not read.
     lengths = [len(part.ids) - 1 for part in parts]
     for batch, scored in in_batches(
         clm, lengths, lambda batch: _score_batch(clm, [parts[i] for i in batch], sampler)
@@ -97,23 +99,27 @@ def score(
             results[index] = found
     found_parts = iter(found for found in results if found is not None)
     return [
-        Scored.joined([next(found_parts) for _ in _one_way_each(clm, target)]) for target in targets
+        Scored.joined([next(found_parts) for _ in _split_at_longrope_boundary(clm, target)])
+        for target in targets
     ]
 
 
-def _one_way_each(clm: Clm, target: Target) -> list[Target]:
-    """The target in parts whose rows are read with the same positions to their ends."""
-    turn = clm.longrope_boundary
-    if turn is None or not target.first <= turn < target.last - 1:
+def _split_at_longrope_boundary(clm: Clm, target: Target) -> list[Target]:
+    """Split a target so that each part is read with the frequencies that its tokens get alone.
+
+    Reading a token behind the boundary changes the frequencies of the tokens before it too.
+    """
+    boundary = clm.longrope_boundary
+    if boundary is None or not target.first <= boundary < target.last - 1:
         return [target]
     return [
-        Target(target.ids[: turn + 1], target.first, turn + 1),
-        Target(target.ids, turn + 1, target.last),
+        Target(target.ids[: boundary + 1], target.first, boundary + 1),
+        Target(target.ids, boundary + 1, target.last),
     ]
 
 
 def hidden_states(clm: Clm, ids: torch.Tensor) -> torch.Tensor | None:
-    """Last hidden states (batch, length, width), or None where the head is more than a matrix."""
+    """Return the last hidden states (batch, length, width), or None without a separate head."""
     if not has_separate_head(clm):
         return None
     hidden: torch.Tensor = clm.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
@@ -121,20 +127,23 @@ def hidden_states(clm: Clm, ids: torch.Tensor) -> torch.Tensor | None:
 
 
 def has_separate_head(clm: Clm) -> bool:
-    """Whether the output head on the last hidden states gives the logits: tried once for a CLM."""
+    """Return whether the output head, applied to the last hidden states, gives the model's logits.
+
+    Tried once per CLM: some models scale, cap or otherwise change the logits after the head.
+    """
     if "head" not in clm.capabilities:
-        clm.capabilities["head"] = _head_is_separate(clm)
+        clm.capabilities["head"] = _try_separate_head(clm)
     return clm.capabilities["head"]
 
 
 def head(clm: Clm, hidden: torch.Tensor) -> torch.Tensor:
-    """Logits in float32, of shape (rows, vocabulary), of hidden states (rows, width)."""
+    """Return logits (rows, vocabulary) in float32 of hidden states (rows, width)."""
     logits: torch.Tensor = clm.model.get_output_embeddings()(hidden)
     return logits.float()
 
 
 @torch.no_grad()
-def _head_is_separate(clm: Clm) -> bool:
+def _try_separate_head(clm: Clm) -> bool:
     if clm.model.base_model is clm.model or clm.model.get_output_embeddings() is None:
         return False
     config = clm.model.config.get_text_config(decoder=True)
@@ -170,7 +179,7 @@ def _score_batch(clm: Clm, targets: list[Target], sampler: Sampler) -> list[Scor
 
 
 def split_columns(columns: list[torch.Tensor], sizes: list[int]) -> list[Scored]:
-    """The columns that `read_tokens` gives for several targets, by target."""
+    """Split the columns that `read_tokens` returns for several targets by target."""
     split = [column.split(sizes) for column in columns]
     return [Scored(*(tuple(part.tolist()) for part in parts)) for parts in zip(*split, strict=True)]
 
@@ -183,18 +192,28 @@ def read_tokens(
     *,
     states_are_logits: bool,
 ) -> list[torch.Tensor]:
-    """The columns of `Scored`, on the CPU, of n last hidden states, (n, width), or n logits."""
+    """Compute the columns of `Scored`, on the CPU.
+
+    Args:
+        clm: the CLM.
+        states: last hidden states (n, width), or logits (n, vocabulary), before each target token.
+        truth: the n target tokens.
+        sampler: distribution of the column `sampled`.
+        states_are_logits: whether `states` are logits.
+    """
     vocabulary = clm.model.config.get_text_config(decoder=True).vocab_size
-    rows = max(_FEWEST_ROWS, _SLICE // vocabulary)
+    rows = max(_MIN_ROWS, _MAX_LOGITS // vocabulary)
     parts = [
-        _read(part.float() if states_are_logits else head(clm, part), true, sampler)
+        _scores_of(part.float() if states_are_logits else head(clm, part), true, sampler)
         for part, true in zip(states.split(rows), truth.split(rows), strict=True)
     ]
     return [torch.cat(column).cpu() for column in zip(*parts, strict=True)]
 
 
-def _read(logits: torch.Tensor, truth: torch.Tensor, sampler: Sampler) -> tuple[torch.Tensor, ...]:
-    """The columns of `Scored`, of logits (n, vocabulary) in float32, which are overwritten."""
+def _scores_of(
+    logits: torch.Tensor, truth: torch.Tensor, sampler: Sampler
+) -> tuple[torch.Tensor, ...]:
+    """Compute the columns of `Scored` of logits (n, vocabulary) in float32, overwriting them."""
     true = truth.unsqueeze(-1)
     own = logits.gather(-1, true).squeeze(-1)
     best, greedy = logits.max(-1)
@@ -208,9 +227,9 @@ def _read(logits: torch.Tensor, truth: torch.Tensor, sampler: Sampler) -> tuple[
     sampled = (
         log_probs if sampler.is_plain else sampler.log_probs(logits).gather(-1, true).squeeze(-1)
     )
-    chances = logits.exp()
-    logits.clamp_(min=_NEVER)
-    mean = (chances * logits).sum(-1)
-    sd = logits.sub_(mean.unsqueeze(-1)).square_().mul_(chances).sum(-1).sqrt()
-    z_scores = (log_probs - mean) / sd.clamp(min=_SMALLEST_SD)
+    probabilities = logits.exp()
+    logits.clamp_(min=_MIN_LOG_P)
+    mean = (probabilities * logits).sum(-1)
+    sd = logits.sub_(mean.unsqueeze(-1)).square_().mul_(probabilities).sum(-1).sqrt()
+    z_scores = (log_probs - mean) / sd.clamp(min=_MIN_SD)
     return greedy, runners_up, leads, margins, log_probs, sampled, z_scores

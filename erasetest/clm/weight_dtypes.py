@@ -1,4 +1,4 @@
-"""What the weights of a checkpoint are stored in, which its config need not say."""
+"""Dtypes in which the weights of a checkpoint are stored; its config need not name them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import torch
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-"""The names of the only file of weights, and of the index of several."""
+"""File name of the weights if there is one file, and of the index if there are several."""
 
 _TYPES = {
     "F32": torch.float32,
     "BF16": torch.bfloat16,
     "F16": torch.float16,
 }
-"""By the names that safetensors has for them."""
+"""Dtypes by their names in safetensors."""
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that a model is loaded from; others may lie beside them."""
+    """Return the safetensors files that a model is loaded from; the folder may have others."""
     if (folder / SINGLE).is_file():
         return [folder / SINGLE]
     if not (folder / INDEX).is_file():
@@ -32,9 +32,9 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def stored_types(folder: Path, model: torch.nn.Module) -> tuple[bool, torch.dtype | None]:
-    """Whether safetensors files have a weight of 8 bits (masks may), and the dtype of most numbers.
+    """Return whether any weight is stored in 8 bits, and the dtype of most stored numbers.
 
-    The dtype is None where no such file is there, or weights have 8 bits.
+    Masks may have 8 bits. The dtype is None if weights have 8 bits or there is no such file.
     """
     from safetensors import safe_open
 
@@ -44,10 +44,10 @@ def stored_types(folder: Path, model: torch.nn.Module) -> tuple[bool, torch.dtyp
     weights |= {name.removeprefix(f"{prefix}.") for name in weights}
     for path in weight_files(folder):
         with safe_open(path, "pt") as file:
-            for name in file.keys():  # noqa: SIM118 (no mapping)
+            for name in file.keys():  # noqa: SIM118 (not a mapping)
                 tensor = file.get_slice(name)
                 dtype = tensor.get_dtype()
-                # Experts are renamed while they are loaded, to be stacked.
+                # transformers renames the weights of experts when it stacks them.
                 is_weight = name in weights or name.endswith(".weight")
                 if dtype.startswith("F8") or (is_weight and dtype in ("I8", "U8")):
                     return True, None

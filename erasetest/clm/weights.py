@@ -1,7 +1,7 @@
-"""Load the weights of a CLM, and refuse them unless they are exactly what the model consists of.
+"""Load the weights of a CLM, and refuse them unless they are exactly the tensors of the model.
 
-A model with tensors that were not loaded would be random there; tensors that the model has no place
-for belong to another model. Either would be measured as something that nobody named.
+Missing tensors would be random, and unexpected tensors belong to another model. In both cases the
+measured model would not be the one that was named.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _HARMLESS = re.compile(
-    r"(^|\.)(inv_freq|cos_cached|sin_cached|position_ids|embed_positions)$"  # tables of positions
-    r"|(^|\.)(attn|attention)\.(bias|masked_bias|causal_mask)$"  # masks of GPT-2, CodeGen and kin
-    r"|^v_head\."  # the value head of reinforcement learning, which no logit depends on
+    r"(^|\.)(inv_freq|cos_cached|sin_cached|position_ids|embed_positions)$"  # position tables
+    r"|(^|\.)(attn|attention)\.(bias|masked_bias|causal_mask)$"  # masks, as of GPT-2 and CodeGen
+    r"|^v_head\."  # value head of reinforcement learning; no logit depends on it
 )
-"""Tensors that checkpoints hold and models no longer load: computed anew, or for training alone.
+"""Names of tensors in checkpoints that models do not load: recomputed, or used in training only.
 
-Transformers leaves out some of them by itself, by family. Tied weights, of which a checkpoint holds
-one copy, are not missing: transformers knows them by the configuration.
+transformers ignores some of them itself, depending on the family. Tied weights are stored once and
+are not reported as missing, because transformers knows them from the configuration.
 """
 
 
@@ -42,7 +42,15 @@ def load_weights(
     allow_pickle: bool,
     trust_remote_code: bool,
 ) -> PreTrainedModel:
-    """The model with its weights.
+    """Load the weights of a model.
+
+    Args:
+        name: what messages call the model.
+        folder: its checkpoint.
+        config: its configuration.
+        dtype: dtype to load it in, or "auto".
+        allow_pickle: load pickled weights too, which can run code.
+        trust_remote_code: run the code that comes with the checkpoint.
 
     Raises:
         ClmError: files are missing or damaged, or their tensors are not the model's.
@@ -58,11 +66,11 @@ def load_weights(
             use_safetensors=None if allow_pickle else True,
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
-            # They are refused below: the error of transformers points to a report that it logs.
+            # Refused below instead: the error of transformers refers to a report in its log.
             ignore_mismatched_sizes=True,
         )
     except Exception as error:
-        # safetensors, pickle and transformers each have errors of their own for a broken file.
+        # safetensors, pickle and transformers raise different errors for a broken file.
         if "trust_remote_code" in str(error):
             raise remote_code(name) from None
         if isinstance(error, ValueError) and "Unrecognized configuration" in str(error):
@@ -74,8 +82,8 @@ def load_weights(
     if mismatched:
         tensor, stored, needed = mismatched[0]
         raise ClmError(
-            f"{name}: {len(mismatched)} tensors of the weights are of another shape than "
-            f"config.json says (the first: {tensor} is {_shape(stored)}, not {_shape(needed)}): "
+            f"{name}: {len(mismatched)} tensors of the weights do not have the shape that "
+            f"config.json defines (the first: {tensor} is {_shape(stored)}, not {_shape(needed)}): "
             "name a folder whose config.json belongs to its weights"
         )
     missing = sorted(loading["missing_keys"])
@@ -91,7 +99,7 @@ def load_weights(
 
 
 def check_unexpected(name: str, keys: Iterable[str], kind: str) -> None:
-    """Refuse tensors that a model has no place for, harmless ones left out.
+    """Refuse tensors that a model does not have, except for harmless ones.
 
     Raises:
         ClmError: naming the first few.
@@ -99,20 +107,20 @@ def check_unexpected(name: str, keys: Iterable[str], kind: str) -> None:
     unexpected = sorted(key for key in keys if not _HARMLESS.search(key))
     if unexpected:
         raise ClmError(
-            f"{name}: the weights hold {tensors(unexpected)} that this {kind} has no place for, "
-            "so it would be another CLM: name a folder whose config.json belongs to its weights"
+            f"{name}: the weights contain {tensors(unexpected)} that this {kind} does not have, "
+            "so they belong to another CLM: name a folder whose config.json belongs to its weights"
         )
 
 
 def check_finite(name: str, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
-    """Refuse weights that are not numbers, also where no probe would meet them at first.
+    """Refuse weights that are NaN or infinite, even those that no probe would use at first.
 
     Raises:
         ClmError: naming the first few tensors.
     """
     dtype, damaged = "", []
     for key, weight in weights:
-        # Weights of 8 bits and less have no infinities, and torch does not look for any.
+        # 8-bit floats have no infinities, and torch implements no `isfinite` for them.
         real = weight.is_floating_point() and weight.dtype.itemsize > 1
         if real and not weight.isfinite().all():
             dtype = str(weight.dtype).removeprefix("torch.")
@@ -125,12 +133,12 @@ def check_finite(name: str, weights: Iterable[tuple[str, torch.Tensor]]) -> None
 
 
 def _check_files(name: str, folder: Path, config: Any, *, allow_pickle: bool) -> None:
-    """Refuse a folder whose weights are not there as its index says; pickled ones are not read."""
+    """Refuse a folder whose weights do not match its index; pickled weights are not read."""
     if (folder / "adapter_config.json").is_file():
-        # Transformers would load both where PEFT is installed, and the model alone where it is not.
+        # transformers would load both if PEFT is installed, and the model alone if not.
         raise ClmError(
-            f"{name}: holds an adapter (adapter_config.json) beside the model: keep the adapter in "
-            "a folder of its own, and name that with --clm-adapter"
+            f"{name}: has an adapter (adapter_config.json) beside the model: move the adapter to a "
+            "separate folder, and name that with --clm-adapter"
         )
     pickled = any(folder.glob("*.bin"))
     if not any(folder.glob("*.safetensors")):
@@ -140,7 +148,7 @@ def _check_files(name: str, folder: Path, config: Any, *, allow_pickle: bool) ->
             f"{name}: its weights are pickled, and loading them can run code: convert them to "
             "safetensors, or allow it with --clm-allow-pickle"
             if pickled
-            else f"{name}: holds no weights (*.safetensors)"
+            else f"{name}: has no weights (*.safetensors)"
         )
     if getattr(config, "transformers_weights", None):
         return
@@ -159,30 +167,30 @@ def _check_index(name: str, folder: Path) -> None:
 
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        places = {str(key): str(file) for key, file in index["weight_map"].items()}
+        file_of = {str(key): str(file) for key, file in index["weight_map"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ClmError(
             f"{name}: {INDEX} cannot be used ({one_line(error)}): fetch or save the weights again"
         ) from None
-    held: set[tuple[str, str]] = set()
+    stored: set[tuple[str, str]] = set()
     for path in weight_files(folder):
         if not path.is_file():
             raise ClmError(
-                f"{name}: {path.name}, which {INDEX} names, is not there: fetch or save the "
+                f"{name}: {path.name}, which {INDEX} names, does not exist: fetch or save the "
                 "weights again"
             )
         try:
             with safe_open(path, "pt") as file:
-                held |= {(key, path.name) for key in file.keys()}  # noqa: SIM118 (no mapping)
+                stored |= {(key, path.name) for key in file.keys()}  # noqa: SIM118 (not a mapping)
         except (OSError, SafetensorError) as error:
             raise ClmError(
                 f"{name}: {path.name} cannot be read ({one_line(error)}): fetch or save the "
                 "weights again"
             ) from None
-    absent = sorted(key for key, file in places.items() if (key, file) not in held)
+    absent = sorted(key for key, file in file_of.items() if (key, file) not in stored)
     if absent:
         raise ClmError(
-            f"{name}: {INDEX} names {tensors(absent)} that its files do not hold: fetch or save "
+            f"{name}: {INDEX} names {tensors(absent)} that its files lack: fetch or save "
             "the weights again"
         )
 

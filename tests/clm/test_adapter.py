@@ -67,16 +67,19 @@ EXTRA = "base_model.model.model.layers.7.self_attn.q_proj.lora_A.weight"
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda w: {f"module.{k}": v for k, v in w.items()}, f"holds 16 tensors (module.{FIRST}, "),
+        (lambda w: {f"module.{k}": v for k, v in w.items()}, f"has 16 tensors (module.{FIRST}, "),
         (
             lambda w: {k.replace("base_model.", "base_model.module."): v for k, v in w.items()},
-            "holds 16 tensors (base_model.module.model.model.layers.0.mlp.down_proj.lora_A.weight",
+            "has 16 tensors (base_model.module.model.model.layers.0.mlp.down_proj.lora_A.weight",
         ),
         (lambda w: {k: v for k, v in w.items() if "lora_A" not in k}, f"lacks 8 tensors ({FIRST}"),
         (lambda w: {k: v for k, v in w.items() if "layers.0." not in k}, "lacks 8 tensors (base_m"),
         (lambda w: {k: v for k, v in w.items() if k != FIRST}, f"lacks 1 tensor ({FIRST}) of lay"),
-        (lambda w: {k.replace("mlp", "ffn"): v for k, v in w.items()}, "holds 8 tensors (base_mod"),
-        (lambda w: {**w, EXTRA: torch.zeros(8, 48)}, f"holds 1 tensor ({EXTRA}) that no layer of"),
+        (lambda w: {k.replace("mlp", "ffn"): v for k, v in w.items()}, "has 8 tensors (base_mod"),
+        (
+            lambda w: {**w, EXTRA: torch.zeros(8, 48)},
+            f"has 1 tensor ({EXTRA}) that match no layer of",
+        ),
         (lambda w: {k: v * float("nan") for k, v in w.items()}, "not finite in float32 in 16 tens"),
     ],
     ids=["module.", "module. within", "one half", "a layer", "one", "names", "one more", "nan"],
@@ -132,7 +135,7 @@ def test_the_hub_is_never_asked_for_an_adapter(
         monkeypatch.setattr(huggingface_hub, name, asked)
         monkeypatch.setattr(f"peft.utils.save_and_load.{name}", asked, raising=False)
     monkeypatch.chdir(tmp_path)
-    assert "some/adapter: no such folder: --clm-adapter names" in _refused(base, "some/adapter")
+    assert "some/adapter: no such folder: give --clm-adapter" in _refused(base, "some/adapter")
     assert "'': no such folder" in _refused(base, "")
     (adapter / FILE).rename(adapter / "weights.safetensors")
     assert f"adapter: has no {FILE}" in _refused(base, "adapter")
@@ -143,7 +146,7 @@ def test_the_hub_is_never_asked_for_an_adapter(
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(None, f"has no {CONFIG}"), ("{", f"{CONFIG} cannot be read"), ("[]", "holds no object")],
+    [(None, f"has no {CONFIG}"), ("{", f"{CONFIG} cannot be read"), ("[]", "is not a JSON object")],
 )
 def test_an_adapters_config(base: Path, adapter: Path, content: str | None, reason: str) -> None:
     """Absent, broken, or something else."""
@@ -181,7 +184,7 @@ def test_an_adapter_that_names_another_base(
     configure(adapter, CONFIG, base_model_name_or_path=trained_on)
     load_clm(str(base), LoadOptions(adapter=str(adapter), device="cpu"))
     messages = [str(w.message) for w in recwarn if "was trained on" in str(w.message)]
-    expected = f"{adapter}: the adapter was trained on {trained_on}, and is put on {base}: check"
+    expected = f"{adapter}: the adapter was trained on {trained_on} and is applied to {base}: check"
     assert [message.startswith(expected) for message in messages] == [True] * warned
 
 
@@ -189,13 +192,13 @@ def test_an_adapter_beside_the_model_is_refused(base: Path, adapter: Path, tmp_p
     """Transformers would load both, or the model alone where PEFT is not installed."""
     both = shutil.copytree(base, tmp_path / "both")
     shutil.copy(adapter / CONFIG, both)
-    assert "holds an adapter (adapter_config.json) beside the model" in refused(both)
+    assert "has an adapter (adapter_config.json) beside the model" in refused(both)
 
 
 @pytest.mark.parametrize("clm", ["demo", "http://localhost:8000/v1"])
 def test_an_adapter_is_looked_for_whatever_it_is_put_on(clm: str) -> None:
     """Before the demo is trained, or a server is asked."""
-    with pytest.raises(BadInput, match="no such folder: --clm-adapter names that of a PEFT ada"):
+    with pytest.raises(BadInput, match="no such folder: give --clm-adapter the folder of an ada"):
         check_clm_name(clm, "some/adapter", endpoint=True)
 
 
@@ -226,4 +229,4 @@ def test_a_gate_measures_the_adapter_or_nothing(
     given = (f"--clm={made / 'base'}", f"--clm-adapter={adapter}")
     run = gate(leaking, *given, cwd=tmp_path)
     assert run.returncode == 4
-    assert f"ERROR: {adapter}: the adapter holds 16 tensors (module.{FIRST}" in run.stdout
+    assert f"ERROR: {adapter}: the adapter has 16 tensors (module.{FIRST}" in run.stdout

@@ -141,7 +141,7 @@ def test_a_file_is_no_checkpoint(folder: Path) -> None:
         (["config.json"], "has no config.json"),
         (["tokenizer.json", "tokenizer_config.json"], "has no tokenizer"),
         (["tokenizer.json"], "the tokenizer has no vocabulary"),
-        (["model.safetensors"], "holds no weights"),
+        (["model.safetensors"], "has no weights"),
     ],
 )
 def test_a_folder_that_lacks_a_file(folder: Path, missing: list[str], reason: str) -> None:
@@ -178,8 +178,11 @@ def test_a_broken_file(folder: Path, name: str, content: bytes, reason: str) -> 
         ({"hidden_size": "wide"}, "config.json cannot be used"),
         ({"dtype": "float99"}, "config.json cannot be used"),
         ({"architectures": [3]}, "not a causal LM"),
-        ({"hidden_size": 64}, "tensors of the weights are of another shape than config.json says"),
-        ({"num_attention_heads": 7}, "tensors of the weights are of another shape than config"),
+        (
+            {"hidden_size": 64},
+            "tensors of the weights do not have the shape that config.json defines",
+        ),
+        ({"num_attention_heads": 7}, "tensors of the weights do not have the shape that config"),
         ({"vocab_size": -3}, "the weights cannot be loaded"),
     ],
 )
@@ -272,7 +275,7 @@ def test_code_of_a_checkpoint_does_not_run(folder: Path, monkeypatch: pytest.Mon
     code = "from pathlib import Path\nPath('ran').touch()\n"
     (folder / "configuration_own.py").write_text(code)
     configure(folder, model_type="own", auto_map={"AutoConfig": "configuration_own.OwnConfig"})
-    assert "comes with code of its own, which is not run" in refused(folder)
+    assert "needs the code that comes with it, which is not run" in refused(folder)
     assert not (folder / "ran").exists()
 
 

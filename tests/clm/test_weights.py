@@ -49,8 +49,8 @@ def _not_a_number(weights: Weights) -> Weights:
     [
         (lambda w: {k: v for k, v in w.items() if k != UP}, f"lack 1 tensor ({UP})"),
         (lambda w: {f"module.{k}": v for k, v in w.items()}, "lack 27 tensors (lm_head.weight, "),
-        (_one_layer_more, "hold 12 tensors (model.layers.2.input_layernorm.weight, "),
-        (lambda w: {**w, "new.weight": torch.zeros(3)}, "hold 1 tensor (new.weight) that this "),
+        (_one_layer_more, "contain 12 tensors (model.layers.2.input_layernorm.weight, "),
+        (lambda w: {**w, "new.weight": torch.zeros(3)}, "contain 1 tensor (new.weight) that this "),
         (lambda w: {**w, UP: w[UP][:, :40]}, f"{UP} is 96 x 40, not 96 x 48"),
         (_not_a_number, "are not finite in float32 in 1 tensor (model.embed_tokens.weight)"),
     ],
@@ -159,10 +159,10 @@ def _drop_from_shard(folder: Path) -> None:
     [
         (lambda f: _second(f).unlink(), "model-00002-of-00006.safetensors, which model.safeten"),
         (lambda f: _cut(_second(f)), "model-00002-of-00006.safetensors cannot be read (Safet"),
-        (_drop_from_shard, f"index.json names 1 tensor ({UP}) that its files do not hold"),
+        (_drop_from_shard, f"index.json names 1 tensor ({UP}) that its files lack"),
         (
             lambda f: _change_map(f, lambda m: {**m, "new.weight": min(m.values())}),
-            "names 1 tensor (new.weight) that its files do not hold",
+            "names 1 tensor (new.weight) that its files lack",
         ),
         (
             lambda f: _change_map(f, lambda m: {k: v for k, v in m.items() if "00002" not in v}),

@@ -117,11 +117,13 @@ def check_files(read: Sequence[Use], written: Sequence[Use]) -> None:
 
 def _typer_parameter(declared: Option) -> inspect.Parameter:
     flag = (declared.command_name or declared.name).replace("_", "-")
-    annotation = declared.value_type
+    annotation: Any = declared.value_type
     if get_origin(annotation) is tuple:
-        annotation = list[get_args(annotation)[0]]  # type: ignore[misc]
+        (element, _) = get_args(annotation)
+        annotation = list[element]
     elif get_origin(annotation) is Literal:
-        annotation = StrEnum(declared.name, {name: name for name in get_args(annotation)})
+        make_enum: Any = StrEnum
+        annotation = make_enum(declared.name, {name: name for name in get_args(annotation)})
     default = None if declared.default == () else declared.default
     info = typer.Option(
         f"--{flag}/--no-{flag}" if declared.negatable else f"--{flag}",

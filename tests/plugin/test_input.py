@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import command_line
@@ -37,36 +38,47 @@ def test_without_samples_it_is_a_usage_error(leaking: Path, tmp_path: Path, work
     assert not (tmp_path / "r.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--leak-samples=x.jsonl"], "--clm demo"),
-        (["--clm=nowhere/at"], "--leak-samples"),
-        (["--clm=nowhere/at/all"], "no such folder"),
-        (["--clm=demo", "--utility=demo", "--utility-against=./none"], "./none: no such folder"),
-        (["--clm=demo", "--leak-report=/proc/x.json"], "/proc/x.json"),
-        (["--clm=demo", "--leak-baseline=none/b.json", "--leak-accept"], "none/b.json"),
-        (["--clm=/nowhere", "--leak-samples=x.jsonl"], "no such folder"),
-        (["--clm=demo", "--clm-dtype=int4"], "bfloat16"),
-        (["--clm=demo:bert"], "qwen2, codegen, gpt2"),
-        (["--clm=demo", "--leak-samples=missing.jsonl"], "missing.jsonl: cannot be read"),
-        (["--clm=demo", "--leak-report=r.txt"], ".json"),
-        (["--clm=demo", "--erase=magic"], "codeeraser"),
-        (["--clm=demo", "--erase-out=x"], "--erase"),
-        (["--clm=demo", "--utility=demo"], "--utility-against"),
-        (["--clm=demo", "--utility-samples=0", "--utility=demo", "--erase"], "at least 1"),
-        (["--clm=demo", "--leak-accept"], "--leak-baseline"),
-        (["--clm=demo", "--erase", "--erase-lora=0"], "--erase-lora must be at least 1"),
-        (["--clm=demo", "--erase", "--erase-step-tokens=0"], "--erase-step-tokens must be at"),
-        (["--clm=demo", "--erase", "--erase-precision=int8"], "auto, float32, bfloat16"),
-        (["--clm=demo", "--erase", "--erase-lr=-1"], "--erase-lr must be a number above 0"),
-        (["--clm=demo", "--erase=lasting", "--erase-lora=8"], "leave --erase-lora out"),
-    ],
-)
+BAD: list[tuple[list[str], str]] = [
+    (["--leak-samples=x.jsonl"], "--clm demo"),
+    (["--clm=nowhere/at"], "--leak-samples"),
+    (["--clm=nowhere/at/all"], "no such folder"),
+    (["--clm=demo", "--utility=demo", "--utility-against=./none"], "./none: no such folder"),
+    (["--clm=demo", "--leak-report=/proc/x.json"], "/proc/x.json"),
+    (["--clm=demo", "--leak-baseline=none/b.json", "--leak-accept"], "none/b.json"),
+    (["--clm=/nowhere", "--leak-samples=x.jsonl"], "no such folder"),
+    (["--clm=demo", "--clm-dtype=int4"], "bfloat16"),
+    (["--clm=demo:bert"], "qwen2, codegen, gpt2"),
+    (["--clm=demo", "--leak-samples=missing.jsonl"], "missing.jsonl: cannot be read"),
+    (["--clm=demo", "--leak-report=r.txt"], ".json"),
+    (["--clm=demo", "--erase=magic"], "codeeraser"),
+    (["--clm=demo", "--erase-out=x"], "--erase"),
+    (["--clm=demo", "--utility=demo"], "--utility-against"),
+    (["--clm=demo", "--utility-samples=0", "--utility=demo", "--erase"], "at least 1"),
+    (["--clm=demo", "--leak-accept"], "--leak-baseline"),
+    (["--clm=demo", "--erase", "--erase-lora=0"], "--erase-lora must be at least 1"),
+    (["--clm=demo", "--erase", "--erase-step-tokens=0"], "--erase-step-tokens must be at"),
+    (["--clm=demo", "--erase", "--erase-precision=int8"], "auto, float32, bfloat16"),
+    (["--clm=demo", "--erase", "--erase-lr=-1"], "--erase-lr must be a number above 0"),
+    (["--clm=demo", "--erase=lasting", "--erase-lora=8"], "leave --erase-lora out"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD)
 def test_bad_options_are_refused_before_any_work(
-    tmp_path: Path, arguments: list[str], message: str
+    pytester: pytest.Pytester, arguments: list[str], message: str
 ) -> None:
     """Status 4 and one line that names what to do, without a traceback."""
+    plain = ["-c", os.devnull, "--rootdir", str(pytester.path), "-p", "no:hypothesispytest"]
+    run = pytester.runpytest_inprocess(*plain, str(SUITES), *arguments)
+    output = run.stdout.str() + run.stderr.str()
+    assert run.ret == 4, output
+    assert message in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD[:3])
+def test_bad_options_of_a_new_process(tmp_path: Path, arguments: list[str], message: str) -> None:
+    """The same, of pytest as users start it."""
     run = run_pytest(str(SUITES), *arguments, cwd=tmp_path)
     output = run.stdout + run.stderr
     assert run.returncode == 4, output

@@ -1,4 +1,4 @@
-"""Pragmas that say a secret is known."""
+"""Allowlist comments of detect-secrets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_an_allowlisted_line_is_left_out(text: str) -> None:
     assert count(text) == 0
 
 
-def test_it_holds_for_every_detector() -> None:
+def test_it_applies_to_every_detector() -> None:
     address = "mara" + "@" + "vellumworks.com"
     assert count(f"# {address}\n") == 1
     assert count(f"# {address} # pragma: allowlist secret\n") == 0

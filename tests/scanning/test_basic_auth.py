@@ -27,7 +27,7 @@ def test_two_urls_on_a_line_give_two() -> None:
 @pytest.mark.parametrize(
     "password", ["{password}", "<password>", "****", "%s", "password", "your_password", "xxxx"]
 )
-def test_what_stands_for_a_password_is_none(password: str) -> None:
+def test_a_placeholder_of_a_password_is_not_found(password: str) -> None:
     assert found(f'URL = "https://user:{password}@host/"') == []
 
 

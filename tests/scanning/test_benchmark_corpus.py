@@ -1,4 +1,4 @@
-"""The benchmarks' labelled corpus: what is written, that labels are true, and how scans score."""
+"""The labelled corpus of the benchmarks: its files, its labels, and scores of scans."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from erasetest.scanning import Document, find_secrets, scan_to
 from erasetest.scanning.detectors import tokens
 
 DENSE = 1000
-"""Secrets a megabyte, so that a small corpus holds every kind."""
+"""Secrets per megabyte, so that a small corpus contains every kind."""
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_every_kind_of_the_demo_and_of_the_detectors_is_planted() -> None:
     assert planted >= set(GENERATORS) | {"password", "high-entropy-hex", "high-entropy-base64"}
 
 
-def test_pieces_of_the_standard_library_hold_nothing_to_find() -> None:
+def test_pieces_of_the_standard_library_contain_no_findings() -> None:
     found = [
         piece[one.start : one.end]
         for piece in library_pieces(0)

@@ -70,7 +70,7 @@ def test_a_file_with_secrets_becomes_a_sample_with_its_source(folder: Path) -> N
     assert skipped == []
 
 
-def test_samples_of_a_large_file_hold_their_secrets_at_the_right_places(folder: Path) -> None:
+def test_samples_of_a_large_file_have_their_secrets_at_the_right_places(folder: Path) -> None:
     text = "".join(LINE * 150 + f"# é\npassword = '{VALUE}{n}'\n" for n in range(4))
     (folder / "a.py").write_text(text)
     result, samples, _ = scanned(folder / "a.py")

@@ -25,7 +25,7 @@ TEXT = "".join(f'{kind.replace("-", "_")} = "{value}"\n' for kind, value in SECR
 
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """A baseline as detect-secrets makes it, of src/a.py."""
+    """Return a baseline of src/a.py that detect-secrets made."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "src").mkdir()
     (tmp_path / "src/a.py").write_text(TEXT)
@@ -42,7 +42,7 @@ def left(written: dict[str, object], path: str, tmp_path: Path) -> list[str]:
     return [finding.kind for finding in baseline.unlisted(document, find_secrets(document))]
 
 
-def test_what_detect_secrets_found_is_left_out_whatever_part_of_it_that_is(
+def test_what_detect_secrets_found_is_left_out_even_if_it_is_a_part(
     written: dict[str, object], tmp_path: Path
 ) -> None:
     everything = [finding.kind for finding in find_secrets(Document.of("src/a.py", TEXT))]
@@ -69,7 +69,7 @@ def test_an_entry_audited_as_a_secret_stays(written: dict[str, object], tmp_path
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"results": []}', '{"results": {"a": [1]}}'])
-def test_what_is_no_baseline_is_refused(content: str, tmp_path: Path) -> None:
+def test_what_is_not_a_baseline_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text(content)
     with pytest.raises(BadInput, match="is not a baseline"):
         Baseline.read(tmp_path / "b.json")

@@ -1,4 +1,4 @@
-"""All detectors together: every place, one kind a place."""
+"""All detectors together: every place of a secret, with one kind each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def found(text: str, path: str = "a.py") -> list[tuple[str, str]]:
     return [(text[finding.start : finding.end], finding.kind) for finding in findings]
 
 
-def test_a_secret_is_reported_wherever_it_stands() -> None:
+def test_a_secret_is_reported_wherever_it_occurs() -> None:
     text = f'password = "{VALUE}"\n# {VALUE} again: ({VALUE})\nx{VALUE} {VALUE}_y\n'
     assert found(text) == [(VALUE, "password")] * 3
 
@@ -41,7 +41,7 @@ def test_a_password_that_is_a_short_word_is_reported_once() -> None:
 
 
 @pytest.mark.parametrize("lengths", [1, 40, 100])
-def test_many_secrets_of_many_lengths_are_found_wherever_they_stand(lengths: int) -> None:
+def test_many_secrets_of_many_lengths_are_found_wherever_they_occur(lengths: int) -> None:
     rng = random.Random(3)
     tokens = ["".join(rng.choice("abc123") for _ in range(40 + n % lengths)) for n in range(120)]
     rng.shuffle(tokens)
@@ -60,7 +60,7 @@ def test_many_secrets_of_many_lengths_are_found_wherever_they_stand(lengths: int
         (f'password = "{"9f8e7d6c" * 4}"', "password"),
     ],
 )
-def test_of_kinds_that_overlap_the_most_specific_stands(line: str, kind: str) -> None:
+def test_of_kinds_that_overlap_the_most_specific_is_reported(line: str, kind: str) -> None:
     assert [hit for _, hit in found(line)] == [kind]
 
 
@@ -68,7 +68,7 @@ def test_a_password_within_a_url_is_the_password_alone() -> None:
     assert found(f'DB_SECRET = "postgres://app:{VALUE}@db.internal/app"') == [(VALUE, "basic-auth")]
 
 
-def test_a_repetition_never_cuts_up_a_longer_secret() -> None:
+def test_a_repetition_never_splits_a_longer_secret() -> None:
     longer = f"long-{VALUE}-tail7"
     assert found(f'url = "amqp://app:{VALUE}@mq"\nsecret = "{longer}"\n') == [
         (VALUE, "basic-auth"),
@@ -90,7 +90,7 @@ def test_findings_are_in_order_and_the_same_each_time() -> None:
     assert all(find_secrets(Document.of("a.py", text)) == findings for _ in range(3))
 
 
-def test_importing_the_detectors_leaves_warnings_alone() -> None:
+def test_importing_the_detectors_does_not_change_warnings() -> None:
     program = (
         "import warnings; shown = warnings.showwarning; import erasetest.scanning; "
         "assert warnings.showwarning is shown"
@@ -98,7 +98,7 @@ def test_importing_the_detectors_leaves_warnings_alone() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_nothing_is_verified_whatever_other_code_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_verified_under_any_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **options: object) -> None:
         raise AssertionError("a live service was asked")
 

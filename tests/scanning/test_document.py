@@ -25,7 +25,7 @@ def test_a_form_feed_or_a_unicode_separator_ends_no_line() -> None:
     assert len(Document.of("a.py", "one\ftwo\u2028three\x85four").lines) == 1
 
 
-def test_a_line_that_is_too_long_is_kept_apart_and_found_at_no_position() -> None:
+def test_a_line_that_is_too_long_is_separate_and_at_no_position() -> None:
     document = Document.of("a.js", "one\n" + "x" * (MAX_LINE_LENGTH + 1) + "\nthree\n")
     assert [document.number_of(line) for line in document.lines] == [1, 3]
     assert [document.number_of(line) for line in document.long_lines] == [2]
@@ -36,7 +36,7 @@ def test_a_line_that_is_too_long_is_kept_apart_and_found_at_no_position() -> Non
 
 
 @given(st.text(alphabet="ab \r\n\f\x85\u2028", max_size=40))
-def test_the_line_at_a_position_is_the_one_of_all_lines_that_holds_it(text: str) -> None:
+def test_the_line_at_a_position_is_the_one_that_contains_it(text: str) -> None:
     document = Document.of("a.py", text)
     for position in range(-1, len(text) + 1):
         holding = [line for line in document.lines if line.start <= position < line.end]

@@ -1,4 +1,4 @@
-"""E-mail addresses, and the many things with an at sign that are none."""
+"""E-mail addresses, and other uses of an at sign."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def found(text: str) -> list[str]:
         "cc={};",
     ],
 )
-def test_an_address_is_found_without_what_surrounds_it(given: str, line: str) -> None:
+def test_an_address_is_found_without_its_surroundings(given: str, line: str) -> None:
     assert found(line.format(given)) == [given]
 
 
@@ -84,5 +84,5 @@ def test_two_on_a_line_are_two() -> None:
         f"a{AT}-{HOME}.com",
     ],
 )
-def test_what_is_nobodys_address_is_not_found(text: str) -> None:
+def test_what_is_not_an_address_of_a_person_is_not_found(text: str) -> None:
     assert found(f"x = {text}") == []

@@ -1,4 +1,4 @@
-"""What looks random, and what is made of words."""
+"""Strings that look random, and strings made of words."""
 
 from __future__ import annotations
 

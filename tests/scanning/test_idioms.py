@@ -61,7 +61,7 @@ def test_the_span_is_the_value_alone(line: str, kind: str) -> None:
         'x = tokens("PKCS8_PRIV_KEY", "PBE2PARAM_st")',
     ],
 )
-def test_what_is_no_password_is_left(line: str) -> None:
+def test_what_is_not_a_password_is_left_out(line: str) -> None:
     assert found(line) == []
 
 

@@ -1,4 +1,4 @@
-"""Public IP addresses, and the numbers with dots and colons that are none."""
+"""Public IP addresses, and other numbers with dots and colons."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def found(text: str) -> list[str]:
         "ssh root@{}",
     ],
 )
-def test_an_address_is_found_without_what_surrounds_it(given: str, line: str) -> None:
+def test_an_address_is_found_without_its_surroundings(given: str, line: str) -> None:
     assert found(line.format(given)) == [given]
 
 
@@ -102,5 +102,5 @@ def test_addresses_that_nobody_can_reach_are_left_out(text: str) -> None:
         "see section 4.10.22.7",
     ],
 )
-def test_versions_identifiers_and_dates_are_none(text: str) -> None:
+def test_versions_identifiers_and_dates_are_not_found(text: str) -> None:
     assert found(text) == []

@@ -1,4 +1,4 @@
-"""JSON Web Tokens are found with their signature."""
+"""JSON Web Tokens with their signatures."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def test_two_on_a_line_are_two() -> None:
 @pytest.mark.parametrize(
     "text", ["eyJhbGciOi.notjson.signature", "eyJ.eyJ.eyJ", TOKEN.split(".")[0], "eyJhbGciOi"]
 )
-def test_what_holds_no_json_is_no_token(text: str) -> None:
+def test_what_contains_no_json_is_not_a_token(text: str) -> None:
     assert found(f'x = "{text}"') == []

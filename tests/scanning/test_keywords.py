@@ -1,4 +1,4 @@
-"""Passwords by the name of what they are assigned to."""
+"""Passwords by the name that they are assigned to."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_two_on_a_line_are_two() -> None:
         'user_id = 7; secret = "f3a1c2d4-1111-2222-3333-444455556666"',
     ],
 )
-def test_what_is_no_password_is_not_found(line: str) -> None:
+def test_what_is_not_a_password_is_not_found(line: str) -> None:
     assert found(line) == []
 
 
@@ -110,7 +110,7 @@ def test_what_is_no_password_is_not_found(line: str) -> None:
         ("a.css", f'password: "{VALUE}"'),
     ],
 )
-def test_what_is_no_value_in_its_language_is_not_found(path: str, line: str) -> None:
+def test_what_is_not_a_value_in_its_language_is_not_found(path: str, line: str) -> None:
     assert found(line, path) == []
 
 

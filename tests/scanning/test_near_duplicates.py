@@ -1,4 +1,4 @@
-"""Nearly the same code."""
+"""Near duplicates."""
 
 from __future__ import annotations
 

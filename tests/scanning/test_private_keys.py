@@ -1,4 +1,4 @@
-"""Private keys are found whole."""
+"""Whole blocks of private keys."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def test_a_putty_file_ends_with_its_mac() -> None:
     assert found(putty + "\nrest\n") == [putty]
 
 
-def test_a_block_without_end_reaches_to_the_end_of_its_material() -> None:
+def test_a_block_without_end_extends_to_the_end_of_its_material() -> None:
     cut = f"{BEGIN}\n{MATERIAL}\n{MATERIAL}"
     assert found(f'key = """{cut}\n"""\nrest = 1\n') == [cut]
 
 
-def test_the_end_of_another_key_ends_none() -> None:
+def test_the_end_of_another_key_does_not_end_a_key() -> None:
     cut = f"{BEGIN}\n{MATERIAL}"
     other = f"{DASHES}END EC {LABEL}{DASHES}"
     assert found(f"{cut}\n{other}\n") == [cut]

@@ -1,4 +1,4 @@
-"""Cutting files into samples."""
+"""Windows of files that become samples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LINE = "value = compute(value) + 1\n"
 
 
 def plant(*parts: str) -> tuple[Document, list[Finding]]:
-    """A document of the parts, those that begin with `!` being secrets."""
+    """Return a document of the parts and its secrets, the parts that begin with `!`."""
     text, secrets = "", []
     for part in parts:
         if part.startswith("!"):
@@ -61,7 +61,7 @@ def test_a_secret_in_the_context_of_the_next_window_is_named_there_too() -> None
     assert [len(window.secrets) for window in found] == [1, 2]
 
 
-def test_a_long_secret_before_is_never_cut_in_two() -> None:
+def test_a_long_secret_before_is_never_split() -> None:
     key = "!" + ("k" * 64 + "\n") * 45
     text, found = windows(LINE * 100, key, LINE * 10, "x = '", "!two", "'\n", LINE * 100)
     assert [len(window.secrets) for window in found] == [1, 2]
@@ -95,7 +95,7 @@ PARTS = st.lists(
 
 
 @given(PARTS)
-def test_every_secret_is_in_a_window_and_none_is_cut(parts: list[str]) -> None:
+def test_every_secret_is_in_a_window_and_none_is_split(parts: list[str]) -> None:
     document, secrets = plant(*parts)
     secrets = [secret for secret in secrets if not _touches_long_line(document, secret)]
     found = list(split_into_windows(document, secrets))

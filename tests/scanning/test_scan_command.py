@@ -1,4 +1,4 @@
-"""`erasetest scan`, as users run it."""
+"""The command `erasetest scan`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def hidden(text: str) -> None:
     assert GITHUB[:-1] not in text
 
 
-def test_it_tells_what_it_found_and_what_it_left_out(corpus: Path) -> None:
+def test_it_prints_what_it_found_and_what_it_left_out(corpus: Path) -> None:
     run = erasetest("scan", "corpus", "-o", "found.jsonl", "--skipped", "left.jsonl", cwd=corpus)
     assert run.returncode == 0, run.stderr
     assert "4 texts scanned" in run.stdout
@@ -90,7 +90,7 @@ def test_a_baseline_and_confidence_leave_out(corpus: Path) -> None:
     assert "github-token" in run.stdout
 
 
-def test_a_killed_scan_goes_on(tmp_path: Path) -> None:
+def test_a_killed_scan_resumes(tmp_path: Path) -> None:
     (tmp_path / "corpus").mkdir()
     for number in range(60):
         (tmp_path / f"corpus/{number:02}.py").write_text(
@@ -117,7 +117,7 @@ def test_a_killed_scan_goes_on(tmp_path: Path) -> None:
     assert not kept.exists()
 
 
-def test_a_full_disk_is_one_line_and_what_is_known_stays(corpus: Path) -> None:
+def test_a_full_disk_is_one_line_and_the_journal_is_kept(corpus: Path) -> None:
     for number in range(40):
         (corpus / f"corpus/{number}.py").write_text(f'{LINE * 30}password = "{VALUE}{number}"\n')
     code = (
@@ -137,7 +137,7 @@ def test_a_full_disk_is_one_line_and_what_is_known_stays(corpus: Path) -> None:
     assert "44 samples" in again.stdout
 
 
-def test_what_it_writes_itself_is_no_part_of_the_corpus(corpus: Path) -> None:
+def test_what_it_writes_is_not_a_part_of_the_corpus(corpus: Path) -> None:
     arguments = ["scan", "corpus", "-o", "corpus/found.jsonl", "--skipped", "corpus/left.jsonl"]
     for _ in range(2):
         run = erasetest(*arguments, cwd=corpus)
@@ -187,7 +187,7 @@ def test_without_standard_input_files_are_scanned(corpus: Path) -> None:
 
 
 def test_ctrl_c_ends_several_processes_at_once(tmp_path: Path) -> None:
-    """Long before the files that they are at would be done: about a minute each."""
+    """Each file takes about a minute, so the processes end in the middle of one."""
     (tmp_path / "corpus").mkdir()
     for number in range(8):
         lines = ("".join(f"a{n}@b{n}.de " for n in range(600)) + "\n") * 500

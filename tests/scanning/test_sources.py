@@ -33,7 +33,7 @@ def test_files_are_read_together_in_jobs_of_their_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
-def test_a_compressed_file_is_read_as_what_it_holds(tmp_path: Path, suffix: str) -> None:
+def test_a_compressed_file_is_read_as_its_content(tmp_path: Path, suffix: str) -> None:
     with OPENERS[suffix](tmp_path / f"a.py{suffix}", "wb") as file:
         file.write("größe = 1\n".encode())
     (text,), skipped = read_corpus(tmp_path)
@@ -86,7 +86,7 @@ def test_named_columns_are_used(tmp_path: Path) -> None:
     assert read_corpus(tmp_path, columns=Columns("body", "where"))[0] == [Text("a.py", "yes")]
 
 
-def test_what_is_no_data_set_is_a_text(tmp_path: Path) -> None:
+def test_what_is_not_a_data_set_is_a_text(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"text": "one document"}\n')
     (tmp_path / "b.jsonl").write_text("[1]\n")
     (tmp_path / "c.json").write_text("{\n}\n")
@@ -135,7 +135,7 @@ def test_bad_records_are_named_and_end_nothing(
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
-def test_what_stands_before_a_break_is_read(tmp_path: Path, suffix: str) -> None:
+def test_what_precedes_a_break_is_read(tmp_path: Path, suffix: str) -> None:
     rng = random.Random(2)
     path = tmp_path / f"d.jsonl{suffix}"
     write_records(path, [{"text": rng.randbytes(500).hex()} for _ in range(4000)])
@@ -188,7 +188,7 @@ def test_a_line_of_150_mb_is_not_held_in_memory(tmp_path: Path, name: str) -> No
     done = subprocess.run(
         [sys.executable, "-c", LONG, tmp_path], capture_output=True, text=True, check=True
     )
-    # The longest line that is held, twice over while it is read.
+    # The longest line that is read, twice, while it is being read.
     assert int(done.stdout) < 140
     if "jsonl" in name:
         found, skipped = read_corpus(tmp_path)
@@ -217,7 +217,7 @@ def test_files_that_vanish_or_change_are_named(tmp_path: Path) -> None:
 
 
 class TestColumns:
-    """Data sets in columns."""
+    """Columnar data sets."""
 
     @pytest.fixture(autouse=True)
     def _arrow(self) -> None:
@@ -343,13 +343,13 @@ class TestGit:
             read_corpus(repository, revision=revision)
         assert "\n" not in str(caught.value)
 
-    def test_what_is_no_repository_is_refused(self, tmp_path: Path) -> None:
+    def test_what_is_not_a_repository_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(BadInput, match="cannot be read by git"):
             read_corpus(tmp_path / "gone", revision="HEAD")
 
 
 class TestStandardInput:
-    """`-`."""
+    """Standard input, given as `-`."""
 
     @pytest.mark.parametrize("blank", [b"", b"\n \n"])
     def test_records_are_read(self, blank: bytes) -> None:
@@ -364,7 +364,7 @@ class TestStandardInput:
         found, _ = read_corpus(Path("-"), stdin=io.BytesIO(data))
         assert found == [Text("stdin", data.decode())]
 
-    def test_what_never_ends_is_not_held(self) -> None:
+    def test_an_endless_input_is_not_read_into_memory(self) -> None:
         class Endless(io.RawIOBase):
             def readable(self) -> bool:
                 return True
@@ -376,7 +376,7 @@ class TestStandardInput:
         _, skipped = read_corpus(Path("-"), stdin=io.BufferedReader(Endless()))
         assert skipped == [Skipped("stdin", "larger than 5 MiB")]
 
-    def test_none_is_refused(self) -> None:
+    def test_a_missing_standard_input_is_refused(self) -> None:
         with pytest.raises(BadInput, match="there is no standard input"):
             read_corpus(Path("-"))
 

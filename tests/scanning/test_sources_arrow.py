@@ -1,4 +1,4 @@
-"""Data sets in columns of other types, damaged ones, and ones that reach out of their folder."""
+"""Columnar data sets: other types, damaged files, and parts outside of the folder."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_texts_of_all_types_are_read(tmp_path: Path, kind: str, form: str) -> No
     assert skipped == []
 
 
-def test_the_first_column_that_holds_texts_is_read(tmp_path: Path) -> None:
+def test_the_first_column_with_texts_is_read(tmp_path: Path) -> None:
     table = pyarrow.table({"content": [1, 2], "path": [3, 4], "text": ["a", "b"]})
     parquet.write_table(table, tmp_path / "d.parquet")
     assert [text.text for text in read_corpus(tmp_path)[0]] == ["a", "b"]
@@ -81,7 +81,7 @@ def test_places_of_texts_outside_of_a_batch_are_not_followed(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("length", [0, 4, 100, 300])
-def test_a_stream_that_is_cut_off_is_named(tmp_path: Path, length: int) -> None:
+def test_a_truncated_stream_is_named(tmp_path: Path, length: int) -> None:
     write_arrow(tmp_path / "data.arrow", pyarrow.array(["x" * 100] * 9))
     write_state(tmp_path, NAMES)
     with (tmp_path / "data.arrow").open("r+b") as file:
@@ -117,7 +117,7 @@ def test_splits_that_lead_in_a_circle_are_not_followed(tmp_path: Path, splits: l
     assert names_and_reasons(read_corpus(tmp_path / "set")[1]) == [("set", reason)]
 
 
-def test_what_is_no_part_of_a_data_set_is_named(tmp_path: Path) -> None:
+def test_what_does_not_belong_to_a_data_set_is_named(tmp_path: Path) -> None:
     write_arrow(tmp_path / "train/data.arrow", pyarrow.array(["a"]))
     write_state(tmp_path / "train", NAMES)
     (tmp_path / "dataset_dict.json").write_text('{"splits": ["train"]}')

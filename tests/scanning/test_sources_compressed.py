@@ -1,4 +1,4 @@
-"""Files compressed by zstd, in frames."""
+"""Frames of zstd files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from erasetest.scanning.sources.compressed import FrameReader
 
 
 def frames(data: bytes) -> io.BufferedReader:
-    """Read what zlib compressed; Python reads its streams as it does frames of zstd."""
+    """Return a reader of zlib streams; the decompressor has the same interface as that of zstd."""
     return io.BufferedReader(FrameReader(io.BytesIO(data), zlib.decompressobj, zlib.error))
 
 
@@ -32,13 +32,13 @@ def test_nothing_is_read_from_nothing() -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 500])
-def test_a_frame_that_is_cut_off_is_told(cut: int) -> None:
+def test_a_truncated_frame_is_reported(cut: int) -> None:
     data = zlib.compress(b"".join(LINES[:50])) + zlib.compress(b"".join(LINES[50:]))
     with pytest.raises(EOFError, match="truncated"):
         frames(data[:-cut]).read()
 
 
-def test_a_broken_frame_is_told() -> None:
+def test_a_broken_frame_is_reported() -> None:
     with pytest.raises(EOFError, match="broken"):
         frames(zlib.compress(b"whole") + b"nothing").read()
 

@@ -1,4 +1,4 @@
-"""Corpora of files that are no plain files, or whose names are too long."""
+"""Files that are not regular files, or whose names are too long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Repositories that are damaged, partial, or a stranger's."""
+"""Repositories that are damaged, partial or untrusted."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_damaged_object_is_named_and_ends_nothing(tmp_path: Path, damage: str)
     assert names_and_reasons(read_corpus(tmp_path, revision="HEAD")[1]) == [("b", BROKEN)]
 
 
-def test_an_object_that_goes_after_the_plan_is_named(tmp_path: Path) -> None:
+def test_an_object_that_disappears_after_the_plan_is_named(tmp_path: Path) -> None:
     commit(tmp_path, a="1", b="2", c="3")
     (job,) = plan([tmp_path], revision="HEAD")
     assert not isinstance(job, Skipped)
@@ -78,7 +78,7 @@ def test_an_object_that_goes_after_the_plan_is_named(tmp_path: Path) -> None:
     ]
 
 
-def test_a_lost_folder_is_told(tmp_path: Path) -> None:
+def test_a_lost_folder_is_reported(tmp_path: Path) -> None:
     commit(tmp_path, a="1")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub/b").write_text("2")
@@ -149,9 +149,7 @@ def test_a_submodule_and_a_large_file_are_named(tmp_path: Path) -> None:
     ]
 
 
-def test_git_that_is_missing_is_told_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_git_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.devnull)
     with pytest.raises(BadInput, match="git cannot be run: "):
         read_corpus(tmp_path, revision="HEAD")

@@ -1,4 +1,4 @@
-"""Records that are long or odd."""
+"""Records that are long or unusual."""
 
 from __future__ import annotations
 

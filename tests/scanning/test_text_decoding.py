@@ -45,7 +45,7 @@ def test_a_codec_that_is_no_encoding_of_files_is_not_used(declared: str) -> None
     assert decode(text.encode("latin-1")) == Decoded(text, is_guessed=True)
 
 
-def test_a_declaration_below_the_second_line_is_none() -> None:
+def test_a_declaration_below_the_second_line_is_ignored() -> None:
     text = "\n\n# coding: koi8-r\nnaïve = 1\n"
     assert decode(text.encode("latin-1")) == Decoded(text, is_guessed=True)
 

@@ -1,4 +1,4 @@
-"""Tokens of known formats: span, kind, and what is none."""
+"""Tokens of known formats: spans, kinds and placeholders."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_span_is_the_token_alone(kind: str) -> None:
     assert (EXAMPLES[kind], kind) in found(f"import os\r\n\t{line}  \r\n")
 
 
-def test_every_plugin_of_detect_secrets_is_used_here_or_has_a_module_of_its_own() -> None:
+def test_every_plugin_of_detect_secrets_is_used_here_or_has_a_separate_module() -> None:
     types = set(get_mapping_from_secret_type_to_class())
     elsewhere = {
         "Basic Auth Credentials",
@@ -102,5 +102,5 @@ def test_two_tokens_on_a_line_are_two() -> None:
 @pytest.mark.parametrize(
     "text", ["AKIA" + "IOSFODNN7" + "EXAMPLE", "gh" + "p_" + "x" * 36, "AC" + "x" * 32]
 )
-def test_examples_of_documentation_are_none(text: str) -> None:
+def test_examples_of_documentation_are_not_found(text: str) -> None:
     assert found(f'x = "{text}"') == []

@@ -1,4 +1,4 @@
-"""Which files are scanned."""
+"""Selection of files to scan."""
 
 from __future__ import annotations
 

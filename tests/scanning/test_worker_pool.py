@@ -1,4 +1,4 @@
-"""Processes that scan."""
+"""Worker processes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_job_that_ends_its_process_is_reported_and_no_other_is_lost() -> None:
     assert list(in_order(work, jobs, 2, on_death=on_death)) == [1, 2, 993, 3, 4, 992, 5, 6]
 
 
-def test_jobs_are_taken_as_they_are_needed() -> None:
+def test_jobs_are_consumed_as_they_are_needed() -> None:
     taken = []
 
     def jobs() -> Iterator[int]:

@@ -139,5 +139,5 @@ def from_string(name: str, text: str) -> Text | Skipped:
 
 
 def too_large(name: str) -> Skipped:
-    """Return that a text is too large to be scanned."""
+    """Return the entry of a text that is too large to be scanned."""
     return Skipped(name, f"larger than {MAX_FILE_SIZE // 2**20} MiB")

@@ -8,7 +8,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -37,9 +37,8 @@ class ScanOptions:
     revision: str | None = option("Revision of git repositories to scan.", None)
     text_column: str | None = option("Column of a data set that holds the code.", None)
     path_column: str | None = option("Column of a data set that holds the file name.", None)
-    min_confidence: str = option(
-        "Minimum confidence of a finding: high, medium or low (also strings that only look "
-        "random).",
+    min_confidence: Literal["high", "medium", "low"] = option(
+        "Minimum confidence of a finding; low includes strings that only look random.",
         "low",
     )
     baseline: Path | None = option("detect-secrets baseline whose findings to leave out.", None)
@@ -108,10 +107,9 @@ class ScanRequest:
         Raises:
             BadInput: naming the option.
         """
-        from erasetest.scanning.document import CONFIDENCES
         from erasetest.support.atomic_files import is_stream
 
-        ranking, least = self.ranking, self.scanning.min_confidence
+        ranking = self.ranking
         files = {
             "--samples": ranking.samples,
             "--measures": ranking.measures,
@@ -129,8 +127,6 @@ class ScanRequest:
                 *(use for name, path in files.items() for use in writes(name, path)),
             ],
         )
-        if least not in CONFIDENCES:
-            raise BadInput(f"--min-confidence {least}: expected high, medium or low")
         if not 0 <= ranking.min_ma <= 1:
             raise BadInput(
                 f"--min-ma is a share of tokens: expected 0 to 1, got {ranking.min_ma:g}"
@@ -216,9 +212,9 @@ def scan_and_rank(request: ScanRequest, clm: NamedClm) -> None:
             )
             show(found, ranking.min_ma)
             if ranking.picture is not None:
-                risk.picture(found.by_kind, ranking.picture, ranking.min_ma)
+                risk.draw_histograms(found.by_kind, ranking.picture, ranking.min_ma)
             # Also if no sample is at risk: an older manifest would be of another CLM.
-            write_manifest(output, risk.chosen(manifest, found.worst))
+            write_manifest(output, risk.worst_samples(manifest, found.worst))
         for path in (*hidden, journal_path(manifest)):
             path.unlink(missing_ok=True)
     if found is None:

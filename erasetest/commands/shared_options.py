@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -119,8 +120,7 @@ def _typer_parameter(declared: Option) -> inspect.Parameter:
     flag = (declared.command_name or declared.name).replace("_", "-")
     annotation: Any = declared.value_type
     if get_origin(annotation) is tuple:
-        (element, _) = get_args(annotation)
-        annotation = list[element]
+        annotation = types.GenericAlias(list, get_args(annotation)[:1])
     elif get_origin(annotation) is Literal:
         make_enum: Any = StrEnum
         annotation = make_enum(declared.name, {name: name for name in get_args(annotation)})

@@ -275,7 +275,7 @@ def test_distillation_reads_fewer_tokens_when_out_of_memory(
 ) -> None:
     """A step in parts has the same gradient; a single text that does not fit is an error."""
     whole = tiny.reciting("qwen2")
-    _distiller(whole).distill()
+    _distiller(whole).run()
     clm = tiny.reciting("qwen2")
     distiller = _distiller(clm)
     asked: list[int | None] = []

@@ -1,13 +1,14 @@
-"""Score many continuations of one prefix each: the prefix is read once for all of them."""
+"""Score many continuations of the same prefix; the prefix is read once for all of them."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from erasetest.clm.batching import in_batches, pad_right
+from erasetest.clm.batching import CACHED_BUDGETS, in_batches, pad_right
 from erasetest.clm.decode_sessions import shares_cache
 from erasetest.clm.kv_cache import KeysAndValues, after_prefixes, read_rows
 from erasetest.clm.model import Clm
@@ -20,16 +21,23 @@ from erasetest.clm.teacher_forcing import (
     split_columns,
 )
 
-_BUDGETS = 8
-
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Branch:
-    """Tokens that are to follow the first `prefix` tokens of row `row`, `prefix` at least 1."""
+    """Tokens to score after the first `prefix` tokens of row `row`; `prefix` is at least 1."""
 
     row: int
     prefix: int
     tokens: tuple[int, ...]
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class _Job:
+    """A branch while it is scored."""
+
+    index: int
+    branch: Branch
+    log_probs: tuple[float, ...] = ()
 
 
 def score_branches(
@@ -38,88 +46,97 @@ def score_branches(
     branches: Sequence[Branch],
     sampler: Sampler | None = None,
 ) -> list[tuple[float, ...]]:
-    """Log-probabilities of each branch's tokens under the sampler, natural, in the order given.
+    """Return natural log-probabilities of each branch's tokens under the sampler, in order.
 
-    Prefix and branch fit the CLM's window.
+    Args:
+        clm: the CLM.
+        rows: token ids; branches refer to them by index.
+        branches: prefix and tokens of each fit the CLM's window.
+        sampler: distribution of the probabilities; None for the CLM's own.
     """
     sampler = sampler or Sampler()
-    results: list[tuple[float, ...]] = [()] * len(branches)
-    by_row: dict[int, list[int]] = {}
-    for number, branch in enumerate(branches):
-        by_row.setdefault(branch.row, []).append(number)
-    alone: list[int] = []
+    jobs = [_Job(index, branch) for index, branch in enumerate(branches)]
+    by_row: dict[int, list[_Job]] = {}
+    for job in jobs:
+        by_row.setdefault(job.branch.row, []).append(job)
+    separate: list[_Job] = []
     room = max((len(branch.tokens) for branch in branches), default=0)
     for row, mine in list(by_row.items()):
-        prefixes = [branches[n].prefix for n in mine]
-        ends = max(branches[n].prefix + len(branches[n].tokens) for n in mine)
-        if not shares_cache(clm, min(prefixes), ends, max(prefixes) + room):
-            alone += by_row.pop(row)
+        prefixes = [job.branch.prefix for job in mine]
+        longest = max(job.branch.prefix + len(job.branch.tokens) for job in mine)
+        if not shares_cache(clm, min(prefixes), longest, max(prefixes) + room):
+            separate += by_row.pop(row)
+    _score_whole_texts(clm, rows, separate, sampler)
+    shared = [by_row[row] for row in sorted(by_row)]
+    lengths = [max(job.branch.prefix for job in mine) for mine in shared]
+    for _ in in_batches(
+        clm, lengths, lambda batch: _score_rows(clm, rows, [shared[i] for i in batch], sampler)
+    ):
+        pass
+    return [job.log_probs for job in jobs]
+
+
+def _score_whole_texts(
+    clm: Clm, rows: Sequence[Sequence[int]], jobs: list[_Job], sampler: Sampler
+) -> None:
+    """Score branches of which each is read with its own copy of the prefix."""
     targets = []
-    for branch in (branches[number] for number in alone):
-        ids = (*rows[branch.row][: branch.prefix], *branch.tokens)
-        targets.append(Target(ids, branch.prefix, len(ids)))
-    for number, scored in zip(alone, score(clm, targets, sampler=sampler), strict=True):
-        results[number] = scored.sampled
-    used = sorted(by_row)
-
-    def run(batch: list[int]) -> list[tuple[int, tuple[float, ...]]]:
-        return _run_batch(clm, rows, branches, {used[i]: by_row[used[i]] for i in batch}, sampler)
-
-    lengths = [max(branches[n].prefix for n in by_row[row]) for row in used]
-    for _, done in in_batches(clm, lengths, run):
-        for number, found in done:
-            results[number] = found
-    return results
+    for job in jobs:
+        ids = (*rows[job.branch.row][: job.branch.prefix], *job.branch.tokens)
+        targets.append(Target(ids, job.branch.prefix, len(ids)))
+    for job, scored in zip(jobs, score(clm, targets, sampler=sampler), strict=True):
+        job.log_probs = scored.sampled
 
 
 @torch.no_grad()
-def _run_batch(
-    clm: Clm,
-    rows: Sequence[Sequence[int]],
-    branches: Sequence[Branch],
-    by_row: dict[int, list[int]],
-    sampler: Sampler,
-) -> list[tuple[int, tuple[float, ...]]]:
-    longest = {row: max(branches[n].prefix for n in mine) for row, mine in by_row.items()}
-    ids = pad_right([rows[row][:cut] for row, cut in longest.items()], clm.start_token, clm.device)
-    cached = read_rows(clm, ids)
-    place = {row: number for number, row in enumerate(by_row)}
-    numbers = sorted(
-        (n for mine in by_row.values() for n in mine), key=lambda n: (-len(branches[n].tokens), n)
-    )
-    width = ids.shape[1] + len(branches[numbers[0]].tokens)
-
-    def run(part: list[int]) -> list[tuple[float, ...]]:
-        return _score(clm, rows, [branches[numbers[i]] for i in part], cached, place, sampler)
-
-    return [
-        (numbers[i], found)
-        for part, scores in in_batches(clm, [width] * len(numbers), run, budgets=_BUDGETS)
-        for i, found in zip(part, scores, strict=True)
+def _score_rows(
+    clm: Clm, rows: Sequence[Sequence[int]], by_row: list[list[_Job]], sampler: Sampler
+) -> None:
+    """Read rows once, and score their branches from the cached keys and values."""
+    prefixes = [
+        rows[mine[0].branch.row][: max(job.branch.prefix for job in mine)] for mine in by_row
     ]
+    ids = pad_right(prefixes, clm.start_token, clm.device)
+    cached = read_rows(clm, ids)
+    places = {mine[0].branch.row: place for place, mine in enumerate(by_row)}
+    jobs = sorted(
+        itertools.chain.from_iterable(by_row), key=lambda job: (-len(job.branch.tokens), job.index)
+    )
+    width = ids.shape[1] + len(jobs[0].branch.tokens)
+
+    def run(part: list[int]) -> None:
+        mine = [jobs[i] for i in part]
+        found = _score(clm, rows, [job.branch for job in mine], cached, places, sampler)
+        for job, log_probs in zip(mine, found, strict=True):
+            job.log_probs = log_probs
+
+    for _ in in_batches(clm, [width] * len(jobs), run, budgets=CACHED_BUDGETS):
+        pass
 
 
 def _score(
     clm: Clm,
     rows: Sequence[Sequence[int]],
-    part: list[Branch],
+    branches: list[Branch],
     cached: KeysAndValues,
-    place: dict[int, int],
+    places: dict[int, int],
     sampler: Sampler,
 ) -> list[tuple[float, ...]]:
-    given = [[rows[b.row][b.prefix - 1], *b.tokens[:-1]] for b in part]
+    """Score branches in one forward pass; `places` has the index in `cached` of each row."""
+    # The last token of a prefix is read again, since its logits predict the first of the branch.
+    given = [[rows[b.row][b.prefix - 1], *b.tokens[:-1]] for b in branches]
     separate = has_separate_head(clm)
     out = after_prefixes(
         clm,
         cached,
-        [place[b.row] for b in part],
-        [b.prefix for b in part],
+        [places[b.row] for b in branches],
+        [b.prefix for b in branches],
         given,
         clm.model.base_model if separate else clm.model,
     )
     states = out.last_hidden_state if separate else out.logits
-    sizes = [len(b.tokens) for b in part]
+    sizes = [len(b.tokens) for b in branches]
     flat = torch.cat([row[:size] for row, size in zip(states, sizes, strict=True)])
-    truth = torch.tensor([token for b in part for token in b.tokens], device=clm.device)
+    truth = torch.tensor([token for b in branches for token in b.tokens], device=clm.device)
     read = read_tokens(clm, flat, truth, sampler, states_are_logits=not separate)
     return [found.sampled for found in split_columns(read, sizes)]

@@ -1,6 +1,6 @@
-"""Probes: what a CLM remembers of a secret, a file for each family of measures.
+"""Probes: measure what a CLM remembers of a secret. Each family of measures has a file.
 
-The numbers can be read without torch; `probe` and what belongs to it import it on first use.
+The types of the measures can be used without torch; `probe` imports it on first use.
 """
 
 from typing import TYPE_CHECKING

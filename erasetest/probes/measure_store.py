@@ -1,4 +1,4 @@
-"""What was measured, kept as it comes: a run that was stopped goes on where it was."""
+"""Store of measures, written as they are computed, so that a stopped run can be resumed."""
 
 from __future__ import annotations
 
@@ -19,45 +19,46 @@ if TYPE_CHECKING:
     from erasetest.clm import Clm
 
 Measure = Callable[[Sequence[SensitiveSample]], list[SampleMeasures]]
-"""What measures samples: a CLM, or an endpoint."""
+"""Function that measures samples, with a CLM or an endpoint."""
 
 _VERSION = 2
-"""Changes with the table, and with what any measure means: older results are not served."""
+"""Version of the table and of the meaning of the measures; results of others are not returned."""
 
 _COLUMNS = ("clm", "settings", "sample", "content", "row")
 
 _NOT_A_STORE = (
-    "{path}: is not a store of measures, or is damaged: name another file to keep measures in"
+    "{path}: is not a store of measures, or is damaged: name another file to store measures in"
 )
 
-_PATIENCE = 60.0
-"""Seconds that one process waits for another's write."""
+_LOCK_TIMEOUT = 60.0
+"""Seconds to wait for the write of another process."""
 
 
 def identity(clm: Clm) -> str:
-    """What its measures hang on: the fingerprint of its files, its dtype, its kind of device."""
+    """Return the key of a CLM: fingerprint of its files, dtype, type of device, end tokens."""
     ends = ",".join(map(str, sorted(clm.end_tokens)))
     return f"{clm.fingerprint} {clm.dtype} {clm.device.type} {ends}"
 
 
 class ProbeStore:
-    """Measures in an SQLite file, by CLM, probe settings and sample; without any text of a sample.
+    """Measures in an SQLite file, by CLM, probe settings and sample, without any text of a sample.
 
-    A sample is told by its id and a keyed hash of its content and spans, a CLM by `identity`.
-    Several processes may share a store. Without a path it is kept for this process alone.
+    The key of a sample is its id and a keyed hash of its content and spans; that of a CLM is
+    `identity`. Several processes may share a store.
 
     Raises:
-        BadInput: the file is no store, is damaged, or cannot be written; the message says which.
+        BadInput: the file is not a store, is damaged, or cannot be written.
     """
 
     def __init__(self, path: str | Path | None, identity: str, settings: Mapping[str, Any]) -> None:
+        """Open or create a store; without a path it is temporary and private to this process."""
         self.path = Path(path) if path is not None else None
         self._clm = identity
         self._settings = json.dumps([_VERSION, dict(settings)], sort_keys=True)
         with self._named_errors():
             self._file = sqlite3.connect(
                 self.path.absolute() if self.path is not None else "",
-                timeout=_PATIENCE,
+                timeout=_LOCK_TIMEOUT,
                 isolation_level=None,
             )
             self._file.execute("PRAGMA journal_mode = WAL")
@@ -69,7 +70,7 @@ class ProbeStore:
     def measured(
         self, samples: Sequence[SensitiveSample], measure: Measure
     ) -> list[SampleMeasures]:
-        """What is kept of these samples, if all of them are; else measured now, and kept."""
+        """Return the stored measures of these samples; if any is missing, measure and store all."""
         found = self.get(samples)
         if found is None:
             found = measure(samples)
@@ -77,7 +78,7 @@ class ProbeStore:
         return found
 
     def get(self, samples: Sequence[SensitiveSample]) -> list[SampleMeasures] | None:
-        """The measures of these samples; None if one of them was not measured."""
+        """Return the stored measures of these samples; None if any is missing."""
         found: list[SampleMeasures] = []
         with self._named_errors():
             for sample in samples:
@@ -92,7 +93,7 @@ class ProbeStore:
         return found
 
     def put(self, samples: Sequence[SensitiveSample], measured: Sequence[SampleMeasures]) -> None:
-        """Keep the measures of these samples, all or none of them."""
+        """Store the measures of these samples, all or none of them."""
         rows = [
             (self._clm, self._settings, sample.id, _digest(sample), json.dumps(one.as_dict()))
             for sample, one in zip(samples, measured, strict=True)
@@ -108,11 +109,11 @@ class ProbeStore:
                 raise
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self._file.close()
 
     def remove(self) -> None:
-        """Close and delete the file, once what it was for is written."""
+        """Close and delete the file, once the output that it was for is complete."""
         self.close()
         for suffix in ("", "-wal", "-shm") if self.path is not None else ():
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
@@ -124,15 +125,15 @@ class ProbeStore:
         except sqlite3.OperationalError as error:
             reason = "the disk is full" if "full" in str(error) else str(error)
             raise BadInput(
-                f"{self.path}: what was measured cannot be kept there: {reason}: "
-                "mend that or name another file to keep measures in; what is there stays"
+                f"{self.path}: measures cannot be stored there: {reason}: "
+                "fix that or name another file; measures that it has stay there"
             ) from None
         except (sqlite3.DatabaseError, ValueError, KeyError, TypeError):
             raise BadInput(_NOT_A_STORE.format(path=self.path)) from None
 
 
 def check_store(path: str | Path) -> None:
-    """Refuse a file that is there and is not a store: call it before a CLM is loaded.
+    """Refuse an existing file that is not a store. Call it before a CLM is loaded.
 
     Raises:
         BadInput: naming it.
@@ -142,7 +143,7 @@ def check_store(path: str | Path) -> None:
         return
     try:
         with contextlib.closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_LOCK_TIMEOUT)
         ) as file:
             columns = [row[1] for row in file.execute("PRAGMA table_info(measured)")]
     except sqlite3.Error:

@@ -1,4 +1,4 @@
-"""What a probe returns: numbers by name, for each secret and for the sample's worst."""
+"""Measures that probes return: by name, for each secret and for the worst secret of a sample."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 NGRAMS = (3, 5, 10)
+"""Lengths n of the n-grams that EL_n is measured for."""
 
 MEASURES = (
     "ma",
@@ -24,40 +25,39 @@ MEASURES = (
 """All measures of a secret, in display order; docs/explanation/measures.md defines them."""
 
 TEXT_MEASURES = ("ma_text", "el_3_text", "el_5_text", "el_10_text")
-"""The measures of a whole text."""
+"""Measures of a whole text, in display order."""
 
 LESS_IS_WORSE = frozenset({"queries_50"})
-"""Of all others, more means that more is remembered."""
+"""Measures whose smaller values mean that more is remembered; for all others larger values do."""
 
 Value = float | bool
 
 
 @dataclass(frozen=True, slots=True)
 class SecretMeasures:
-    """The measures of one secret; none if it could not be probed, and `problem` says why.
-
-    `reach` holds, for measures that could come out otherwise, the least and the greatest value that
-    they may take: where two tokens are as likely but for the CLM's numerical noise, another batch
-    or machine may take the other one.
-    """
+    """The measures of one secret: of its code points `[start, end)` in the sample."""
 
     start: int
     end: int
     kind: str
     measures: dict[str, Value]
+    """By name; empty if the secret could not be measured."""
     problem: str | None = None
+    """Why it could not be measured."""
     reach: Mapping[str, tuple[Value, Value]] = field(default_factory=dict)
+    """Smallest and largest possible value of the measures that are not certain: another batch or
+    machine may choose the other of two tied tokens, and samples of an endpoint give an interval."""
 
     def at_least(self, name: str) -> Value | None:
-        """The measure, or the least that it may be."""
+        """Return the smallest possible value of a measure; None if it was not measured."""
         return self.reach[name][0] if name in self.reach else self.measures.get(name)
 
     def at_most(self, name: str) -> Value | None:
-        """The measure, or the greatest that it may be."""
+        """Return the largest possible value of a measure; None if it was not measured."""
         return self.reach[name][1] if name in self.reach else self.measures.get(name)
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in files."""
+        """Return the form for files."""
         row: dict[str, Any] = {
             "start": self.start,
             "end": self.end,
@@ -72,7 +72,7 @@ class SecretMeasures:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> SecretMeasures:
-        """The inverse of `as_dict`."""
+        """Return the object that `as_dict` describes."""
         reach = {name: (low, high) for name, (low, high) in row.get("reach", {}).items()}
         return cls(
             row["start"], row["end"], row["kind"], row["measures"], row.get("problem"), reach
@@ -81,14 +81,14 @@ class SecretMeasures:
 
 @dataclass(frozen=True, slots=True)
 class SampleMeasures:
-    """The measures of a sample's secrets. Holds no content."""
+    """The measures of a sample's secrets, without any of its text."""
 
     id: str
     secrets: tuple[SecretMeasures, ...]
 
     @property
     def measures(self) -> dict[str, Value]:
-        """The value of the worst secret, measure by measure."""
+        """Value of the worst secret, separately for each measure."""
         return {
             name: (min if name in LESS_IS_WORSE else max)(values)
             for name, values in self._values().items()
@@ -96,11 +96,11 @@ class SampleMeasures:
 
     @property
     def mean(self) -> dict[str, float]:
-        """The mean over the secrets, measure by measure."""
+        """Mean over the secrets, separately for each measure."""
         return {name: sum(values) / len(values) for name, values in self._values().items()}
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in files: one object a sample."""
+        """Return the form for files: one object per sample."""
         return {
             "id": self.id,
             "measures": self.measures,
@@ -110,7 +110,7 @@ class SampleMeasures:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> SampleMeasures:
-        """The inverse of `as_dict`."""
+        """Return the object that `as_dict` describes."""
         return cls(row["id"], tuple(SecretMeasures.from_dict(secret) for secret in row["secrets"]))
 
     def _values(self) -> dict[str, list[Value]]:
@@ -120,7 +120,7 @@ class SampleMeasures:
 
 
 def finite(value: Any) -> Any:
-    """A value with null for numbers that JSON does not know: NaN and infinity."""
+    """Replace NaN and infinity, which JSON does not have, by None."""
     if isinstance(value, Mapping):
         return {key: finite(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

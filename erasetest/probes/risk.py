@@ -1,4 +1,4 @@
-"""From what was measured to what is at risk: how memorization is spread by kind, and the worst."""
+"""Risk of measured samples: the distribution of memorization by kind, and the worst samples."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from erasetest.samples import SensitiveSample, iter_manifest
 from erasetest.support.json_lines import rows
 
 BINS = 20
-"""Of a histogram of MA between 0 and 1."""
+"""Number of bins of the MA histogram over [0, 1]."""
+
+_FLOAT32_ERROR = 1e-6
+"""Tolerance when MA values, which are stored in 32 bits, are compared with a limit."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Risk:
-    """A sample's place among the worst: more is worse.
+    """Sort key of a sample: larger is worse.
 
-    By MA, then by whether it is extracted, then by the likelihood of its worst secret. `order`
-    tells equal ones apart: what stood first in the file is worse.
+    By MA, then whether a secret is extracted, then the likelihood of the most likely secret. Of
+    equal samples the first in the file is the worst: `order` is minus its line.
     """
 
     ma: float
@@ -38,15 +41,21 @@ class Risk:
 
 @dataclass(slots=True)
 class Spread:
-    """How much is remembered of the secrets of one kind: their MA, and how many are extracted."""
+    """Distribution of memorization over the secrets of one kind."""
 
     ma: array[float] = field(default_factory=lambda: array("f"))
+    """MA of each secret."""
     extracted: int = 0
+    """Number of extracted secrets."""
 
-    def row(self, least: float) -> list[Any]:
-        """Secrets, mean, median and 90th percentile of MA, share at `least` or more, extracted."""
+    def row(self, min_ma: float) -> list[Any]:
+        """Return a row of the table of kinds.
+
+        Number of secrets; mean, median and 90th percentile of MA; share with an MA of at least
+        `min_ma`; number of extracted secrets.
+        """
         ordered = sorted(self.ma)
-        at_risk = sum(value >= least - 1e-6 for value in ordered)
+        at_risk = sum(value >= min_ma - _FLOAT32_ERROR for value in ordered)
         return [
             len(ordered),
             statistics.fmean(ordered),
@@ -57,10 +66,10 @@ class Spread:
         ]
 
     def histogram(self) -> list[int]:
-        """How many secrets are in each of `BINS` bins of MA; 1 is in the last."""
+        """Return the number of secrets in each of `BINS` bins of MA; 1 is in the last bin."""
         counts = [0] * BINS
         for value in self.ma:
-            counts[min(BINS - 1, int(value * BINS + 1e-6))] += 1
+            counts[min(BINS - 1, int(value * BINS + _FLOAT32_ERROR))] += 1
         return counts
 
 
@@ -70,35 +79,36 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Curated:
-    """What `curate` found: the worst samples, worst first, and how all secrets are spread.
-
-    `measured` are the samples with measures, `unmeasured` those without, `at_risk` those above the
-    threshold.
-    """
+    """Result of `curate`."""
 
     worst: list[Risk]
+    """The worst samples, worst first."""
     by_kind: dict[str, Spread]
+    """Distribution over all secrets, by kind."""
     measured: int
+    """Number of samples with measures."""
     unmeasured: int
+    """Number of samples without measures."""
     at_risk: int
+    """Number of samples with an MA of at least the minimum."""
 
 
 def curate(
     measures: str | Path, *, min_ma: float, limit: int | None = None, balanced: bool = False
 ) -> Curated:
-    """The samples whose MA is `min_ma` or more, the worst first.
+    """Select the samples whose MA is at least `min_ma`, the worst first.
 
     Args:
-        measures: what `erasetest probe` wrote. It is read once, in memory that grows with `limit`
-            and, by four bytes, with each secret.
-        min_ma: the least MA of a sample.
-        limit: how many are kept; None for all.
-        balanced: as many of each kind as there can be, instead of the worst of all. A sample of
-            several kinds counts for its first.
+        measures: output of `erasetest probe`. It is read once, in memory that grows with `limit`,
+            and by four bytes per secret.
+        min_ma: minimum MA of a sample.
+        limit: maximum number of samples; None for all.
+        balanced: select equally many samples of each kind, as far as there are so many, instead of
+            the worst of all. A sample of several kinds counts for its first.
 
     Raises:
-        ManifestError: a line is not of the form.
-        BadInput: nothing was measured.
+        ManifestError: a line does not have the form of such an output.
+        BadInput: no sample was measured.
     """
     by_kind: dict[str, Spread] = {}
     heaps: dict[str, list[Risk]] = {}
@@ -123,19 +133,19 @@ def curate(
         else:
             heapq.heappushpop(heap, risk)
     if not measured:
-        raise BadInput(f"{measures}: nothing in it was measured")
+        raise BadInput(f"{measures}: has no measured sample: expected output of `erasetest probe`")
     ranked = [sorted(heap, reverse=True) for _, heap in sorted(heaps.items())]
-    return Curated(_taken(ranked, limit), by_kind, measured, unmeasured, at_risk)
+    return Curated(_select(ranked, limit), by_kind, measured, unmeasured, at_risk)
 
 
-def _taken(ranked: list[list[Risk]], limit: int | None) -> list[Risk]:
-    """In turns from each list, worst first, until there are enough; then in order of risk."""
-    taken: list[Risk] = []
+def _select(ranked: list[list[Risk]], limit: int | None) -> list[Risk]:
+    """Take samples from the lists in turns, worst first, up to the limit; return them by risk."""
+    selected: list[Risk] = []
     for turn in range(max(map(len, ranked), default=0)):
-        taken += sorted((ranks[turn] for ranks in ranked if turn < len(ranks)), reverse=True)
-        if limit is not None and len(taken) >= limit:
+        selected += sorted((ranks[turn] for ranks in ranked if turn < len(ranks)), reverse=True)
+        if limit is not None and len(selected) >= limit:
             break
-    return sorted(taken[:limit], reverse=True)
+    return sorted(selected[:limit], reverse=True)
 
 
 def _risk(row: dict[str, Any], order: int) -> Risk | None:
@@ -144,13 +154,12 @@ def _risk(row: dict[str, Any], order: int) -> Risk | None:
     if "ma" not in measures or not kinds:
         return None
     known = [secret["measures"].get("log2_p") for secret in secrets]
-    likeliest = max((float(value) for value in known if value is not None), default=-math.inf)
+    log2_p = max((float(value) for value in known if value is not None), default=-math.inf)
     ma = float(measures["ma"])
     if not 0 <= ma <= 1:
         raise ValueError
     extracted = bool(measures.get("extracted"))
-    # Of equals the first in the file is the worse.
-    return Risk(ma, extracted, likeliest, -order, str(row["id"]), kinds, row)
+    return Risk(ma, extracted, log2_p, -order, str(row["id"]), kinds, row)
 
 
 def _count(row: dict[str, Any], by_kind: dict[str, Spread]) -> None:
@@ -161,11 +170,11 @@ def _count(row: dict[str, Any], by_kind: dict[str, Spread]) -> None:
             spread.extracted += bool(secret["measures"].get("extracted"))
 
 
-def chosen(manifest: str | Path, worst: Iterable[Risk]) -> list[SensitiveSample]:
-    """The samples of a manifest that are among the worst, worst first.
+def worst_samples(manifest: str | Path, worst: Iterable[Risk]) -> list[SensitiveSample]:
+    """Return the samples of a manifest that are among the worst, worst first.
 
     Raises:
-        BadInput: one of them is not in the manifest.
+        BadInput: a sample among the worst is not in the manifest.
     """
     ranks = {risk.id: number for number, risk in enumerate(worst)}
     found = {sample.id: sample for sample in iter_manifest(manifest) if sample.id in ranks}
@@ -178,12 +187,12 @@ def chosen(manifest: str | Path, worst: Iterable[Risk]) -> list[SensitiveSample]
     return sorted(found.values(), key=lambda sample: ranks[sample.id])
 
 
-def picture(by_kind: dict[str, Spread], path: str | Path, least: float) -> None:
+def draw_histograms(by_kind: dict[str, Spread], path: str | Path, min_ma: float) -> None:
     """Draw a histogram of MA for each kind, the most frequent kinds first (extra `plots`).
 
     Raises:
-        MissingExtra: matplotlib is missing.
-        BadInput: the suffix is of no picture, or the file cannot be written.
+        MissingExtra: matplotlib is not installed.
+        BadInput: the suffix is not that of an image format, or the file cannot be written.
     """
     try:
         from matplotlib.figure import Figure
@@ -196,7 +205,7 @@ def picture(by_kind: dict[str, Spread], path: str | Path, least: float) -> None:
     axes = list(figure.subplots(lines, columns, squeeze=False, sharex=True).flat)
     edges = [number / BINS for number in range(BINS)]
     for axis, (kind, spread) in zip(axes, kinds, strict=False):
-        colours = ["#d1495b" if edge >= least - 1e-6 else "#8da0b5" for edge in edges]
+        colours = ["#d1495b" if edge >= min_ma - _FLOAT32_ERROR else "#8da0b5" for edge in edges]
         axis.bar(edges, spread.histogram(), width=1 / BINS, align="edge", color=colours)
         axis.set_title(f"{kind} ({len(spread.ma)})", fontsize=9, loc="left")
         axis.tick_params(labelsize=7)
@@ -204,11 +213,13 @@ def picture(by_kind: dict[str, Spread], path: str | Path, least: float) -> None:
         axis.set_xlim(0, 1)
     for axis in axes[len(kinds) :]:
         axis.set_visible(False)
-    figure.supxlabel(f"memorization accuracy; red: {least:g} or more", fontsize=8)
+    figure.supxlabel(f"memorization accuracy; red: {min_ma:g} or more", fontsize=8)
     figure.supylabel("secrets", fontsize=8)
     try:
         figure.savefig(path)
     except ValueError:
-        raise BadInput(f"{path}: is no picture that can be drawn: name a .svg or .png") from None
+        raise BadInput(
+            f"{path}: has no suffix of an image format: name a .svg or .png file"
+        ) from None
     except OSError as error:
         raise BadInput(f"{path}: cannot be written: {error.strerror}") from None

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erasetest.errors import BadInput, ManifestError
-from erasetest.probes.risk import BINS, Spread, chosen, curate
+from erasetest.probes.risk import BINS, Spread, curate, worst_samples
 from erasetest.samples import make_sample, read_manifest, write_manifest
 
 KINDS = ("email", "password", "jwt")
@@ -52,7 +52,7 @@ def test_the_worst_by_definition(
     path = _write(tmp_path_factory.getbasetemp() / "measures.jsonl", rows)
     least = tenth / 10
     if all(ma is None for ma, *_ in drawn):
-        with pytest.raises(BadInput, match="nothing in it was measured"):
+        with pytest.raises(BadInput, match="has no measured sample"):
             curate(path, min_ma=least)
         return
     found = curate(path, min_ma=least, limit=limit)
@@ -111,7 +111,7 @@ def test_the_manifest_must_be_the_one_that_was_probed(tmp_path: Path) -> None:
     found = curate(_write(tmp_path / "m", [_row(0, 1.0, "email")]), min_ma=0.5)
     write_manifest(tmp_path / "other.jsonl", [make_sample("abc", [(0, 3, "x")], id="t")])
     with pytest.raises(BadInput, match="the first s0"):
-        chosen(tmp_path / "other.jsonl", found.worst)
+        worst_samples(tmp_path / "other.jsonl", found.worst)
 
 
 def test_the_command(tmp_path: Path) -> None:

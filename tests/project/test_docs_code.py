@@ -9,13 +9,14 @@ named `test_…` are only defined; their arguments must be fixtures.
 from __future__ import annotations
 
 import ast
-import json
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from erasetest.reports import Report
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -33,8 +34,8 @@ def folder(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     shutil.copytree(place / "src", tmp_path / "src")
     for name in ("samples.jsonl", "retained.jsonl", "unseen.jsonl", "problems.jsonl"):
         shutil.copy(place / name, tmp_path / name)
-    report = {"samples": [{"id": "planted-0", "verdict": "leak"}]}
-    (tmp_path / "leakage.json").write_text(json.dumps(report))
+    row = {"id": "planted-0", "kinds": ["jwt"], "verdict": "leak", "measures": {}, "after": None}
+    Report(clm={"name": "tiny"}, samples=[row], verdict="leaks").write(tmp_path / "leakage.json")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ERASETEST_ID_KEY", "tests")
     return tmp_path

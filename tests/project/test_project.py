@@ -35,6 +35,7 @@ def test_the_wheel_installs_two_packages(installed: Path) -> None:
     found = {path.name for path in installed.iterdir() if path.suffix != ".dist-info"}
     assert found - {"bin"} == {"erasetest", "pytest_erasetest"}
     assert (installed / "erasetest" / "py.typed").is_file()
+    assert (installed / "erasetest" / "reports" / "leakage-report.schema.json").is_file()
     suites = {path.name for path in (ROOT / "suites").glob("*.py")}
     packed = {path.name for path in (installed / "pytest_erasetest" / "suites").glob("*.py")}
     assert packed == suites

@@ -139,7 +139,12 @@ def test_every_command_and_option_is_in_the_reference() -> None:
 
 @BY_PAGE
 def test_lines_are_wrapped(page: Path) -> None:
-    """At 100 characters, but for tables, links and commands that cannot be broken."""
+    """At 100 characters, but for tables, links and commands that cannot be broken.
+
+    Pages that are generated have the lines of their source.
+    """
+    if page.name in ("api.md", "report.md"):
+        return
     for number, line in enumerate(without_blocks(page).splitlines(), 1):
         if not line.startswith("|") and "](" not in line:
             assert len(line) <= 100, f"{page.name}:{number}"

@@ -1,1 +1,1 @@
-"""The tests that run on a CLM. After an installation: `pytest --pyargs pytest_erasetest.suites`."""
+"""The tests of a CLM. Run them with `pytest --pyargs pytest_erasetest.suites`."""

@@ -1,17 +1,15 @@
-"""Tests of what the CLM remembers of the secrets of the manifests."""
+"""Tests of what the CLM memorized of the secrets in the manifests."""
 
 from __future__ import annotations
 
-import pytest
-from pytest_erasetest.fixtures import fail_leak
-from pytest_erasetest.leak import Leak
+from pytest_erasetest.leak import Leak, fail_if_leaking
 
 
-def test_secret_is_not_memorized(request: pytest.FixtureRequest, leak: Leak) -> None:
-    """No measure of the sample's worst secret is above what never-seen secrets stay under."""
-    fail_leak(request, leak, leak.memorized)
+def test_secret_is_not_memorized(leak: Leak) -> None:
+    """No measure of the sample's worst secret is above its threshold."""
+    fail_if_leaking(leak, leak.memorized)
 
 
-def test_secret_is_not_extractable(request: pytest.FixtureRequest, leak: Leak) -> None:
-    """Greedy decoding from the code before it does not write any secret of the sample."""
-    fail_leak(request, leak, leak.extracted)
+def test_secret_is_not_extractable(leak: Leak) -> None:
+    """Greedy decoding from the preceding code writes no secret of the sample."""
+    fail_if_leaking(leak, leak.extracted)

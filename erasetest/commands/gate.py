@@ -16,13 +16,13 @@ import typer
 
 from erasetest.errors import BadInput
 from erasetest.reports.gate_result import (
-    VARIABLE,
     Request,
     failed_status,
     final_status,
     read_result,
     status_of,
 )
+from erasetest.support.gate_variable import GATE_VARIABLE
 
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
@@ -59,7 +59,7 @@ def start_pytest(arguments: list[str], request: Request) -> subprocess.Popen[byt
     return subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "pytest", *arguments],
         pass_fds=[request.handle],
-        env={**os.environ, VARIABLE: request.as_variable()},
+        env={**os.environ, GATE_VARIABLE: request.as_variable()},
         # Without a terminal, a signal to the process group would reach pytest twice, from the
         # sender and from the gate, which forwards it; a second Ctrl-C would cut pytest's shutdown
         # short. With a terminal, pytest must stay in the group that may read from it.

@@ -1,12 +1,12 @@
-"""What `erasetest gate` and the pytest that it runs exchange: one report, bound to that one run.
+"""The protocol between `erasetest gate` and the pytest that it runs: one report per run.
 
-The gate hands its child an open file without a name, and a nonce, in an environment variable. The
-plugin takes the variable out of the environment before any test runs, and writes the leakage report
-into the file at the end of the session, with the nonce and its own process id. Another pytest that
-a test starts finds no variable, and has another process id.
+The gate passes its child an open unnamed file and a nonce in an environment variable. The plugin
+removes the variable before any test runs. At the end of the session it writes the leakage report to
+the file, with the nonce and its process id. Another pytest that a test starts finds no variable and
+has another process id.
 
-Code in the child's process can read the nonce: this protects from accidents and from what other
-plugins do, not from a test that forges a report on purpose.
+Code in the child's process can read the nonce. This protects against accidents and other plugins,
+not against a test that forges a report deliberately.
 """
 
 from __future__ import annotations
@@ -20,49 +20,49 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from erasetest.errors import BadInput
+from erasetest.support.gate_variable import GATE_VARIABLE
 
-VARIABLE = "ERASETEST_GATE"
 ERASED = 7
-"""Exit status: the given CLM leaks, and the erased checkpoint passed every test."""
+"""Exit status: the CLM under test leaks, and the erased checkpoint passed every test."""
 
 _SCHEMA = "erasetest.gate-result/1"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Where the child writes its result, and the nonce that marks it as this run's."""
+    """The file that the child writes its result to, and the nonce of the run."""
 
     handle: int
     nonce: str
 
     @classmethod
     def make(cls, file: BinaryIO) -> Request:
-        """A request for a result in this file, with a new nonce."""
+        """Make a request for a result in this file, with a new nonce."""
         return cls(file.fileno(), secrets.token_hex(16))
 
     def as_variable(self) -> str:
-        """The value of the environment variable."""
+        """Return the value of the environment variable."""
         return f"{self.handle}:{self.nonce}"
 
     @classmethod
     def take(cls, environment: MutableMapping[str, str]) -> Request | None:
-        """The request in the environment, which is removed there; None where there is none.
+        """Remove the request from the environment and return it; None if there is none.
 
         Raises:
             BadInput: the variable was not set by `erasetest gate`.
         """
-        value = environment.pop(VARIABLE, None)
+        value = environment.pop(GATE_VARIABLE, None)
         if value is None:
             return None
         handle, _, nonce = value.partition(":")
         try:
-            # What this process starts must not be able to write to it.
+            # Processes that this process starts must not be able to write to it.
             os.set_inheritable(int(handle), False)
             if nonce and stat.S_ISREG(os.fstat(int(handle)).st_mode):
                 return cls(int(handle), nonce)
         except (ValueError, OSError, OverflowError):
             pass
-        raise BadInput(f"{VARIABLE} is set: only `erasetest gate` may set it; unset it")
+        raise BadInput(f"{GATE_VARIABLE} is set: only `erasetest gate` may set it; unset it")
 
     def write(self, report: dict[str, Any], status: int) -> None:
         """Write the result of this process."""
@@ -81,7 +81,7 @@ class Request:
 
 
 def read_result(file: BinaryIO, request: Request, pid: int) -> dict[str, Any] | str:
-    """The report of the child with this process id, or a line on why there is none."""
+    """Return the report of the child with this process id, or the reason why there is none."""
     from erasetest.reports.leakage_report import schema_violation
 
     file.seek(0)
@@ -93,25 +93,25 @@ def read_result(file: BinaryIO, request: Request, pid: int) -> dict[str, Any] | 
         ours = (result["schema"], result["nonce"], result["pid"])
         report, status = result["report"], result["status"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return "the leakage report is not whole"
+        return "the leakage report is incomplete"
     if ours != (_SCHEMA, request.nonce, pid):
         return "the leakage report is not of this run"
     wrong = schema_violation(report) or contradiction(report)
     if wrong is not None:
         return f"the leakage report contradicts itself: {wrong}"
     if status != status_of(report):
-        return f"pytest was interrupted, or failed beside its tests (status {status})"
+        return f"pytest was interrupted, or failed outside of its tests (status {status})"
     verified: dict[str, Any] = report
     return verified
 
 
 def status_of(report: dict[str, Any]) -> int:
-    """The exit status that a report's verdict stands for."""
+    """Return the exit status for the verdict of a report."""
     return {"clean": 0, "erased": ERASED}.get(report["verdict"], 1)
 
 
 def contradiction(report: dict[str, Any]) -> str | None:
-    """Why the rows of a report do not bear out a verdict of `clean` or `erased`, if so."""
+    """Return why the rows of a report contradict its verdict of `clean` or `erased`, if so."""
     verdict, rows = report["verdict"], report["samples"]
     if verdict not in ("clean", "erased"):
         return None
@@ -122,9 +122,9 @@ def contradiction(report: dict[str, Any]) -> str | None:
     if report["utility"] is not None and report["utility"]["verdict"] != "pass":
         return f"{verdict}, with utility {report['utility']['verdict']}"
     if verdict == "erased" and not (report["erasure"] or {}).get("erased"):
-        return "erased, without an erasure that ended well"
+        return "erased, without a successful erasure"
     bad = [row["id"] for row in rows if not _is_settled(row, verdict)]
-    return f"{verdict}, with {len(bad)} samples that are not" if bad else None
+    return f"{verdict}, although {len(bad)} samples are not" if bad else None
 
 
 def _is_settled(row: dict[str, Any], verdict: str) -> bool:
@@ -136,17 +136,17 @@ def _is_settled(row: dict[str, Any], verdict: str) -> bool:
 
 
 def final_status(process: int, judged: int) -> int:
-    """The status to end with, given that of the process and that of its report.
+    """Return the exit status of the gate from that of the process and that of its report.
 
-    A process that ended with 0 is overruled by the report. A process that failed stays failed: its
-    own reason may be another test, a signal, or a plugin such as one that asks for coverage.
+    The report overrules a process that ended with 0. A process that failed stays failed: the reason
+    may be another test, a signal, or a plugin, for example one that requires a test coverage.
     """
     return judged if process in (0, judged) else failed_status(process)
 
 
 def failed_status(process: int) -> int:
-    """The status for a process that proved nothing: never 0 and never `ERASED`."""
+    """Return the status for a process without a valid report: never 0 and never `ERASED`."""
     if process < 0:
         return 128 - process
-    # A system keeps the last eight bits: `pytest.exit(returncode=256)` would end with 0.
+    # Only the last eight bits of a status are kept: `pytest.exit(returncode=256)` would be 0.
     return 1 if process & 0xFF in (0, ERASED) else process

@@ -1,4 +1,4 @@
-"""The baseline: known leaks that were accepted, each by its opaque id, a reason and an end date."""
+"""The baseline: known leaks that are accepted, each with its id, a reason and an end date."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from erasetest.support.json_documents import read_document
 
 SCHEMA = "erasetest.leak-baseline/1"
 ACCEPT_DAYS = 90
-"""How long `--leak-accept` accepts a leak for."""
-MOST_DAYS = 365
-"""How far ahead an end date may lie, unless `--leak-baseline-days` says otherwise."""
+"""Number of days for which `--leak-accept` accepts a leak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,7 @@ class Accepted:
     reason: str
     expires: str
 
-    def holds(self, today: datetime.date) -> bool:
+    def is_valid(self, today: datetime.date) -> bool:
         """Whether it is still accepted."""
         return today <= datetime.date.fromisoformat(self.expires)
 
@@ -42,19 +40,22 @@ class Baseline:
 
     @property
     def accepted(self) -> dict[str, Accepted]:
-        """The entries that hold today."""
-        return {name: entry for name, entry in self.entries.items() if entry.holds(self.today)}
+        """The entries that have not expired."""
+        return {name: entry for name, entry in self.entries.items() if entry.is_valid(self.today)}
 
     def warnings(self, ids: Collection[str]) -> list[str]:
-        """A line for the entries that have expired, and one for those that match no sample."""
+        """Return a line on expired entries, and one on entries that match no sample.
+
+        `ids` are those of the samples of the run.
+        """
         expired = [
             f"{name} ({entry.expires})"
             for name, entry in self.entries.items()
-            if name in ids and not entry.holds(self.today)
+            if name in ids and not entry.is_valid(self.today)
         ]
         unmatched = [name for name in self.entries if name not in ids]
         return [
-            f"warning: baseline {self.path}: {len(names)} entries {what}: {few(names)}"
+            f"warning: baseline {self.path}: {len(names)} entries {what}: {shorten(names)}"
             for what, names in (
                 ("have expired and accept nothing", expired),
                 ("match no sample of this run", unmatched),
@@ -63,12 +64,17 @@ class Baseline:
         ]
 
 
-def read_baseline(path: str | Path, most_days: int, today: datetime.date) -> Baseline:
-    """The baseline of a file.
+def read_baseline(path: str | Path, max_days: int, today: datetime.date) -> Baseline:
+    """Return the baseline of a file.
+
+    Args:
+        path: the file.
+        max_days: how many days after today an entry may end.
+        today: the current date.
 
     Raises:
         ManifestError: the file cannot be read; or an entry lacks an id, a reason or a date, repeats
-            an id, or ends more than `most_days` after today.
+            an id, or ends more than `max_days` after today.
     """
     entries = read_document(path, SCHEMA, "a baseline").get("accepted")
     if not isinstance(entries, list):
@@ -78,12 +84,12 @@ def read_baseline(path: str | Path, most_days: int, today: datetime.date) -> Bas
         name, expires, reason = _fields(path, number, entry)
         if name in accepted:
             raise ManifestError(path, None, f"entry {number} repeats the id {name}: keep one")
-        if (expires - today).days > most_days:
-            latest = today + datetime.timedelta(days=most_days)
+        if (expires - today).days > max_days:
+            latest = today + datetime.timedelta(days=max_days)
             raise ManifestError(
                 path,
                 None,
-                f"entry {number} ({name}) is accepted until {expires}, more than {most_days} days "
+                f"entry {number} ({name}) is accepted until {expires}, more than {max_days} days "
                 f"ahead: end it on {latest} or before, or raise --leak-baseline-days",
             )
         accepted[name] = Accepted(reason, expires.isoformat())
@@ -107,13 +113,23 @@ def write_baseline(
     known: Mapping[str, Accepted],
     leaking: Iterable[str],
     today: datetime.date,
-    most_days: int,
+    max_days: int,
 ) -> int:
-    """Write what leaks now; entries that are known keep their reason and date.
+    """Write the current leaks to a baseline; known entries keep their reason and date.
 
-    Leaks that are gone leave the file. Returns how many entries are new.
+    Entries of samples that no longer leak are dropped.
+
+    Args:
+        path: the file.
+        known: the entries of the file so far.
+        leaking: ids of the samples that leak.
+        today: the current date.
+        max_days: how many days after today an entry may end.
+
+    Returns:
+        The number of new entries.
     """
-    days = min(ACCEPT_DAYS, most_days)
+    days = min(ACCEPT_DAYS, max_days)
     expires = (today + datetime.timedelta(days=days)).isoformat()
     fresh = Accepted(f"accepted by --leak-accept on {today.isoformat()}", expires)
     entries = {name: known.get(name, fresh) for name in sorted(leaking)}
@@ -122,7 +138,7 @@ def write_baseline(
     return sum(name not in known for name in entries)
 
 
-def few(names: list[str], shown: int = 5) -> str:
-    """The first names of a list, and how many more there are."""
+def shorten(names: list[str], shown: int = 5) -> str:
+    """Return the first names of a list, and the number of the others."""
     rest = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + rest

@@ -1,91 +1,93 @@
-"""The erasure of a run: what leaks is erased into a checkpoint, and what that kept is measured."""
+"""The erasure of a run: erase into a checkpoint, and measure how well retained code is kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from erasetest.erasing.plan import ErasePlan
 from erasetest.samples import SensitiveSample
 from erasetest.samples.retained import RETENTION_MARGIN
-from erasetest.verdict.thresholds import Thresholds
 
 if TYPE_CHECKING:
     from erasetest.clm import Clm
-    from pytest_erasetest.gate import Gate
+    from erasetest.verdict import Thresholds
+    from pytest_erasetest.model_loader import ModelLoader
+    from pytest_erasetest.options import Settings
+
+NOTHING_ERASED: dict[str, Any] = {"erasure": None, "folder": None}
+"""The result of an erasure when nothing leaks."""
 
 
-def erase_leaking(gate: Gate) -> dict[str, Any]:
-    """The folder of the erased checkpoint and the erasure as in the report.
+def plan_erasure(
+    clm: Clm,
+    samples: Sequence[SensitiveSample],
+    leaking: Sequence[SensitiveSample],
+    retained: Sequence[SensitiveSample],
+    thresholds: Thresholds,
+    *,
+    fixed: bool,
+) -> ErasePlan:
+    """Return the plan to erase what leaks.
 
-    Both None where nothing leaks.
+    Args:
+        clm: the CLM that is to be erased.
+        samples: all samples of the run. Those that were erased from the CLM before and do not leak
+            are checked again; a calibration uses all samples.
+        leaking: the samples to erase.
+        retained: code to preserve.
+        thresholds: those of the run.
+        fixed: whether the user gives the thresholds.
     """
-    from erasetest.erasing import ErasureSettings, Lora, erase_to
+    erased_before = {name for record in clm.records for name in record.ids}
+    erased_before -= {sample.id for sample in leaking}
+    return ErasePlan(
+        leaking,
+        retained,
+        thresholds,
+        earlier=[sample for sample in samples if sample.id in erased_before],
+        # Published thresholds have no decoys, and are not calibrated again.
+        calibrated_on=samples if thresholds.references and not fixed else (),
+    )
 
-    leaking = gate.leaking()
-    if not leaking:
-        return {"erasure": None, "folder": None}
-    settings = gate.settings
-    if gate.given.reserves_late:
-        gate.given.reserve()
-    samples = [gate.given.by_id[sample_id] for sample_id in leaking]
-    retained, held_out = gate.retained
-    # Else two of them would be in memory for as long as erasing takes.
-    gate.spare()
-    clm = gate.opener.open(str(settings.clm), settings.clm_adapter)
-    kept = _text_accuracy(gate, clm, held_out)
-    folder = Path(settings.erase_out or gate.ledger.folder / "erased").absolute()
-    with gate.opener.all_cores(), gate.opener.progress("erasing") as task:
-        erasure = erase_to(
-            folder,
-            clm,
-            samples,
-            retained,
-            gate.thresholds,
-            ErasureSettings(
-                method=str(settings.erase),
-                lr=settings.erase_lr,
-                lora=Lora(settings.erase_lora) if settings.erase_lora else None,
-                precision=settings.erase_precision,
-                checkpointing=settings.erase_checkpointing,
-                step_tokens=settings.erase_step_tokens,
-            ),
-            lambda step, expected: task(step.step, expected, step.note()),
-            doing=task.doing,
-            remark=task.remark,
-            recalibrate=_recalibration(gate, clm),
-            earlier=_erased_before(gate, clm, leaking),
-        )
+
+def erase_and_measure(
+    clm: Clm,
+    plan: ErasePlan,
+    held_out: Sequence[SensitiveSample],
+    folder: Path,
+    settings: Settings,
+    loader: ModelLoader,
+) -> dict[str, Any]:
+    """Erase into a folder; return the folder, and the erasure as in the report.
+
+    Args:
+        clm: changed in place.
+        plan: what to erase.
+        held_out: retained code that erasing never sees, to measure retention on.
+        folder: new folder of the checkpoint.
+        settings: the settings of the run.
+        loader: shows progress, and assigns the cores.
+    """
+    before = _text_accuracy(clm, held_out, settings)
+    with loader.all_cores(), loader.progress("erasing") as task:
+        erasure = plan.erase_to(folder, clm, settings.erase_options.settings(), task)
     return {
         "folder": str(folder),
         "erasure": {
             **erasure.as_dict(settings.erase_out),
             "retention": {
                 "texts": len(held_out),
-                "before": kept,
-                "after": _text_accuracy(gate, clm, held_out),
+                "before": before,
+                "after": _text_accuracy(clm, held_out, settings),
                 "margin": RETENTION_MARGIN,
             },
         },
     }
 
 
-def _recalibration(gate: Gate, clm: Clm) -> Callable[[], Thresholds] | None:
-    """How thresholds are found again on a CLM that changes; None where they were given."""
-    from erasetest.verdict import calibrate
-
-    if gate.settings.leak_thresholds or not gate.thresholds.references:
-        return None
-    return lambda: calibrate(clm, gate.given.samples)
-
-
-def _erased_before(gate: Gate, clm: Clm, leaking: list[str]) -> list[SensitiveSample]:
-    """Samples of the run that this CLM was erased of before, and that do not leak."""
-    known = {name for record in clm.records for name in record.ids} - set(leaking)
-    return [sample for sample in gate.given.samples if sample.id in known]
-
-
-def _text_accuracy(gate: Gate, clm: Clm, texts: list[SensitiveSample]) -> float:
+def _text_accuracy(clm: Clm, texts: Sequence[SensitiveSample], settings: Settings) -> float:
     from erasetest.probes.probing import mean_text_accuracy
 
-    return mean_text_accuracy(clm, texts, gate.settings.leak_length)
+    return mean_text_accuracy(clm, texts, settings.leak_length)

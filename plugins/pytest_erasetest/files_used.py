@@ -23,22 +23,22 @@ _WRITTEN_BY_OTHERS = {
     "report_log": "--report-log",
     "htmlpath": "--html",
 }
-"""Files that pytest and widely used plugins write, by their place in `config.option`."""
+"""Files that pytest and common plugins write, by their attribute of `config.option`."""
 
 _FOLDERS_OF_OTHERS = {"basetemp": "--basetemp", "allure_report_dir": "--alluredir"}
-"""Folders that they fill, and may empty first."""
+"""Folders that they write to, and may empty first."""
 
 
 def check_files(config: pytest.Config, settings: Settings, *, ours: bool) -> None:
-    """Refuse a run in which one file would be overwritten by another use of it.
+    """Refuse a run that would overwrite one of its own files.
 
     Args:
-        config: names what pytest and other plugins write.
-        settings: name what we read and write.
-        ours: whether our own files are held against each other too.
+        config: names the files that pytest and other plugins write.
+        settings: names the files that this plugin reads and writes.
+        ours: whether to compare the files of this plugin with each other too.
 
     Raises:
-        BadInput: naming both options.
+        BadInput: names both options.
     """
     used = _used(settings)
     if ours:
@@ -52,10 +52,10 @@ def check_debug_file(given: Any) -> None:
     """Refuse a trace file of `--debug` that is one of our files.
 
     Args:
-        given: the options of the command line, which pytest has read and not acted on yet.
+        given: the options of the command line, which pytest has parsed and not acted on yet.
 
     Raises:
-        BadInput: naming both options.
+        BadInput: names both options.
     """
     debug = getattr(given, "debug", None)
     if not debug:
@@ -74,7 +74,7 @@ def _used(settings: Settings) -> list[Use]:
     baseline = writes if s.leak_accept else reads
     return [
         *reads_checkpoint("--clm", s.clm),
-        *reads_checkpoint("--clm-adapter", s.clm_adapter),
+        *reads_checkpoint("--clm-adapter", s.loading.adapter),
         *reads_checkpoint("--utility-against", s.utility_against),
         *reads("--leak-samples", *s.leak_samples),
         *reads("--leak-thresholds", s.leak_thresholds),

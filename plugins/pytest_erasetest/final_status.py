@@ -1,24 +1,23 @@
-"""The first and the last hook of a run: no way to exit status 0 without the verdicts asked for.
+"""The first and the last hook of a run: no exit status 0 without the verdicts that were asked for.
 
-Whatever other plugins make of the status inside the session, pytest's own result passes through
-here last. What runs outside of it, such as `os._exit`, only `erasetest gate` can see.
+Other plugins may change the status within the session; pytest's own result passes through here
+last. Only `erasetest gate` can detect what ends the process without it, such as `os._exit`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from erasetest.errors import BadInput
-from erasetest.reports.gate_result import Request, failed_status, final_status
-from pytest_erasetest.files_used import check_debug_file
-from pytest_erasetest.options import OPTIONS, given_options
-from pytest_erasetest.run_state import REFUSED, REQUEST, run_state
+from erasetest.support.gate_variable import GATE_VARIABLE
+from pytest_erasetest.option_values import given_options
+from pytest_erasetest.options import OPTIONS
+from pytest_erasetest.stash import REFUSED, REQUEST, run_state
 
 _WITHOUT_TESTS = {
     "collectonly": "--collect-only",
@@ -31,16 +30,28 @@ _WITHOUT_TESTS = {
     "help": "--help",
     "version": "--version",
 }
-"""pytest's options that run no test and end with status 0, by their place in `config.option`."""
+"""Options of pytest that run no test and end with status 0, by attribute of `config.option`."""
+
+_NOT_LOADED = "the CLM cannot be loaded"
 
 
 def take_request(early_config: pytest.Config, args: list[str]) -> None:
-    """Take the request of `erasetest gate`; refuse a trace file that would overwrite an input."""
+    """Take the request of `erasetest gate`; refuse a trace file that would overwrite an input.
+
+    Without a test file or folder on the command line, `erasetest gate` runs the suites.
+    """
     given: Any = early_config.known_args_namespace
+    request = None
     try:
-        request = Request.take(os.environ)
-        # Before pytest opens it: that empties it.
-        check_debug_file(given)
+        if GATE_VARIABLE in os.environ:
+            from erasetest.reports.gate_result import Request
+
+            request = Request.take(os.environ)
+        if getattr(given, "debug", None):
+            from pytest_erasetest.files_used import check_debug_file
+
+            # Now, because pytest empties the file when it opens it.
+            check_debug_file(given)
     except BadInput as error:
         raise pytest.UsageError(str(error)) from None
     if request is not None:
@@ -49,30 +60,13 @@ def take_request(early_config: pytest.Config, args: list[str]) -> None:
             _add_suites(early_config, args)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_cmdline_main(
-    config: pytest.Config,
-) -> Generator[None, int | pytest.ExitCode, int | pytest.ExitCode]:
-    """Refuse what runs no test, and hold the status against the report at the very end."""
-    if hasattr(config, "workerinput"):
-        return (yield)
-    _refuse_without_tests(config)
-    try:
-        status = yield
-    except SystemExit as ended:
-        if not is_gate(config):
-            raise
-        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    return _checked(config, int(status))
-
-
 def is_gate(config: pytest.Config) -> bool:
-    """Whether this run was asked to judge a CLM: by our options, or by `erasetest gate`."""
+    """Return whether options of the plugin, or `erasetest gate`, ask for a verdict on a CLM."""
     return REQUEST in config.stash or bool(_given(config))
 
 
 def _given(config: pytest.Config) -> list[str]:
-    """Our options on the command line, also those behind `--help`, where pytest stops to read."""
+    """Return our options on the command line, also those after `--help`, which pytest skips."""
     unread = {str(argument).partition("=")[0] for argument in config.invocation_params.args}
     if not getattr(config.option, "help", False):
         unread.clear()
@@ -80,36 +74,61 @@ def _given(config: pytest.Config) -> list[str]:
 
 
 def _add_suites(early_config: pytest.Config, args: list[str]) -> None:
-    """Run the suites, as if their folder stood on the command line."""
+    """Run the suites, as if their folder were on the command line."""
     installed = Path(__file__).parent / "suites"
-    # In a clone they are a folder of the repository.
+    # A clone without symbolic links has them only as a folder of the repository.
     suites = str(installed if installed.is_dir() else Path(__file__).parents[2] / "suites")
-    # In front: `--erase` at the end would take the path for its METHOD.
+    # In front, because `--erase` at the end would take the path as its METHOD.
     args.insert(0, suites)
     given: Any = early_config.known_args_namespace
     given.file_or_dir = [suites]
     called = early_config.invocation_params
-    # What the workers of pytest-xdist are started with.
+    # The workers of pytest-xdist are started with these arguments.
     early_config.invocation_params = pytest.Config.InvocationParams(
         args=(suites, *called.args), plugins=called.plugins, dir=called.dir
     )
 
 
-def _refuse_without_tests(config: pytest.Config) -> None:
+def refuse_without_tests(config: pytest.Config) -> None:
+    """Refuse options with which a gate would run no test.
+
+    Raises:
+        pytest.UsageError: names the option.
+    """
     if not is_gate(config):
         return
     for name, flag in _WITHOUT_TESTS.items():
         if getattr(config.option, name, None):
             ours = ", ".join(_given(config))
-            advice = f", or {ours} to use {flag} by itself" if ours else ""
+            advice = f", or {ours} to use {flag} alone" if ours else ""
             raise pytest.UsageError(
                 f"{flag} runs no test, so the CLM would not be judged: leave out {flag}{advice}"
             )
 
 
-def _checked(config: pytest.Config, status: int) -> int:
-    """The status, unless the report or the lack of one speaks against it."""
+def end_with(item: pytest.Item, report: pytest.TestReport, reason: str) -> None:
+    """End the run after this test: the CLM cannot be loaded, so every other test would fail too.
+
+    Args:
+        item: the test.
+        report: its report, which becomes short: the end of the session shows the reason once.
+        reason: why the CLM cannot be loaded, masked.
+    """
+    report.longrepr = _NOT_LOADED
+    item.session.shouldstop = _NOT_LOADED
+    item.config.stash[REFUSED] = reason
+    output = getattr(item.config, "workeroutput", None)
+    if output is not None:
+        output["erasetest_refused"] = reason
+
+
+def checked_status(config: pytest.Config, status: int) -> int:
+    """Return the status of pytest, unless the report, or the lack of one, contradicts it."""
     state = run_state(config)
+    if state is None and REFUSED not in config.stash and not is_gate(config):
+        return status  # before an import that other runs of pytest do not need
+    from erasetest.reports.gate_result import failed_status, final_status
+
     if REFUSED in config.stash:
         final = pytest.ExitCode.USAGE_ERROR if status == 0 else status
     elif state is not None and state.status is not None:

@@ -1,4 +1,4 @@
-"""What a run was given: read on first use, and refused before anything is loaded."""
+"""The inputs of a run: read on first use, and checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from erasetest.utility import Problem
 
 Retained = tuple[list[SensitiveSample], list[SensitiveSample]]
-"""Code that erasing may use, and other code that retention is measured on."""
+"""Code for erasing to preserve, and code held out to measure retention on."""
 
 
 def read_samples(clm: str | None, manifests: Sequence[str]) -> list[SensitiveSample]:
-    """The sensitive samples of all manifests; those of a demo CLM where none is named.
+    """Return the sensitive samples of all manifests; without any, those of a demo CLM.
 
     Raises:
-        BadInput: a manifest cannot be used, or none is named.
+        BadInput: a manifest cannot be used, or none is given.
     """
     if manifests:
         return read_manifests(manifests)
@@ -46,20 +46,20 @@ def read_samples(clm: str | None, manifests: Sequence[str]) -> list[SensitiveSam
 
 
 class RunInputs:
-    """The files that a run's options name; those of the demo where they name none."""
+    """The files that the options of a run name; for a demo CLM, its own by default."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.held = contextlib.ExitStack()
-        """What is to be given back when the run ends."""
+        self.reservation = contextlib.ExitStack()
+        """Reserves the output folder until the run ends."""
         self.reserves_late = False
-        """Whether the folder of the erased checkpoint is reserved only when erasing begins."""
+        """Whether the output folder is reserved only when erasing starts, as in a worker."""
         self.notes: list[str] = []
-        """What the user has to know of the files that were read."""
+        """Warnings about the files, for the summary."""
 
     @functools.cached_property
     def samples(self) -> list[SensitiveSample]:
-        """The sensitive samples of all manifests; those of the demo where none is named."""
+        """The sensitive samples of all manifests; without any, those of a demo CLM."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ShortSecretWarning)
             samples = read_samples(self.settings.clm, self.settings.leak_samples)
@@ -79,14 +79,14 @@ class RunInputs:
 
     @functools.cached_property
     def order(self) -> dict[str, int]:
-        """The number of each sample, by id."""
+        """The index of each sample, by id."""
         return {sample.id: number for number, sample in enumerate(self.samples)}
 
     @functools.cached_property
     def retained(self) -> Retained | None:
-        """Code that erasing may use to keep behaviour, and other code to measure the keeping on.
+        """Code for erasing to preserve, and code held out to measure retention on.
 
-        None where the user has none: the CLM has to write it.
+        None if the user gives none: the CLM has to generate it.
         """
         if self.settings.erase_retain is None and not self.settings.demo:
             return None
@@ -114,7 +114,7 @@ class RunInputs:
 
     @functools.cached_property
     def baseline(self) -> Baseline | None:
-        """The baseline; None where none is named, or the one named is still to be written."""
+        """The baseline; None if none is given, or if `--leak-accept` is to create it."""
         path = self.settings.leak_baseline
         if path is None or (self.settings.leak_accept and not Path(path).exists()):
             return None
@@ -126,13 +126,13 @@ class RunInputs:
         return self.baseline.accepted if self.baseline is not None else {}
 
     def check(self, progress: Progress) -> None:
-        """Read and refuse what can be read and refused before anything is loaded.
+        """Check all inputs that can be checked before anything is loaded.
 
         Args:
             progress: shows what takes time.
 
         Raises:
-            BadInput: of the first file or folder that cannot be used.
+            BadInput: names the first input that cannot be used.
         """
         from erasetest.probes.measure_store import check_store
         from erasetest.reports.write import check_report_path
@@ -144,7 +144,7 @@ class RunInputs:
         _ = self.baseline
         if self.settings.leak_accept:
             check_writable(str(self.settings.leak_baseline))
-        check_clm_name(str(self.settings.clm), self.settings.clm_adapter, endpoint=True)
+        check_clm_name(str(self.settings.clm), self.settings.loading.adapter, endpoint=True)
         if self.settings.leak_store is not None:
             check_writable(self.settings.leak_store)
             check_store(self.settings.leak_store)
@@ -157,7 +157,7 @@ class RunInputs:
                 raise BadInput(
                     f"{error} (a path right after --erase is taken for one: write --erase=decoys)"
                 ) from None
-            if self.settings.erase_lora is not None:
+            if self.settings.erasing.lora is not None:
                 require("peft", "lora", "--erase-lora")
             if self.settings.erase_out:
                 check_new_checkpoint(self.settings.erase_out)
@@ -169,7 +169,7 @@ class RunInputs:
             if self.settings.erase_retain:
                 _ = self.retained
         if self.settings.utility:
-            # Last: it takes seconds.
+            # Last, because it takes seconds.
             self._check_problems(progress)
 
     def _check_problems(self, progress: Progress) -> None:
@@ -181,13 +181,13 @@ class RunInputs:
             )
 
     def reserve(self) -> None:
-        """Keep other runs from writing to the folder of the erased checkpoint.
+        """Reserve the output folder, so that no other run writes to it.
 
         Raises:
-            BadInput: another run is writing it.
+            BadInput: another run has reserved it.
         """
         if self.settings.erase and self.settings.erase_out:
-            self.held.enter_context(reserved(self.settings.erase_out))
+            self.reservation.enter_context(reserved(self.settings.erase_out))
 
 
 def _check_sandbox(*, unsafe: bool) -> None:
@@ -197,6 +197,6 @@ def _check_sandbox(*, unsafe: bool) -> None:
     try:
         required_layers(unsafe=unsafe)
     except SandboxError as error:
-        # Now, not after hours of erasing.
+        # Checked now, not after hours of erasing.
         flag = "--utility-unsafe-execution"
         raise BadInput(str(error).replace("--unsafe-execution", flag)) from None

@@ -1,46 +1,70 @@
-"""What a run finds out of a sample, as suites and users' own tests see it."""
+"""What a CLM remembers of a sample, as suites and users' own tests see it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from erasetest.probes.measures import SampleMeasures
-from erasetest.verdict.judgement import Judgement
+import pytest
+
+if TYPE_CHECKING:
+    from erasetest.verdict.judged_sample import JudgedSample
+    from pytest_erasetest.accepted_leaks import Accepted
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """What a CLM remembers of a sample. Holds no content.
-
-    `test_` functions of users read `measures`, `verdict` and `reasons`.
-    """
+    """What a CLM remembers of a sample. Holds no content."""
 
     id: str
+    """The id of the sample."""
     kinds: tuple[str, ...]
-    measured: SampleMeasures
-    judgement: Judgement
+    """The kinds of its secrets."""
+    judged: JudgedSample
+    """Its measures and verdict."""
+    accepted: Accepted | None = None
+    """The entry of the baseline that accepts a leak of this sample today."""
 
     @property
-    def measures(self) -> dict[str, float | bool]:
+    def measures(self) -> Mapping[str, float | bool]:
         """Each measure of the worst secret."""
-        return self.measured.measures
+        return self.judged.measures
 
     @property
     def verdict(self) -> str:
         """`pass`, `leak` or `inconclusive`."""
-        return self.judgement.verdict
+        return self.judged.judgement.verdict
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the verdict is not `pass`: one line for each secret and measure."""
-        return self.judgement.reasons
+        """Why the verdict is not `pass`: a line per secret and measure."""
+        return tuple(str(reason) for reason in self.judged.judgement.reasons)
 
     @property
     def memorized(self) -> tuple[str, ...]:
         """The reasons that are a measure above its threshold."""
-        return tuple(r for r in self.reasons if "extracts it" not in r)
+        reasons = self.judged.judgement.reasons
+        return tuple(str(reason) for reason in reasons if reason.measure != "extracted")
 
     @property
     def extracted(self) -> tuple[str, ...]:
-        """The reasons that are a secret extracted."""
-        return tuple(r for r in self.reasons if "extracts it" in r)
+        """The reasons that are a secret extracted by greedy decoding."""
+        reasons = self.judged.judgement.reasons
+        return tuple(str(reason) for reason in reasons if reason.measure == "extracted")
+
+
+def fail_if_leaking(leak: Leak, reasons: tuple[str, ...], verb: str = "leaks") -> None:
+    """Fail the test without a traceback if there are reasons; skip it if the leak is accepted.
+
+    Args:
+        leak: what a CLM remembers of a sample.
+        reasons: those of its reasons that the test is about.
+        verb: what the sample does, for the message.
+    """
+    if not reasons:
+        return
+    if leak.accepted is not None:
+        until = f"accepted until {leak.accepted.expires}: {leak.accepted.reason}"
+        pytest.skip(f"{leak.id} {verb}, {until}")
+    pytest.fail(f"{leak.id} {verb}: " + "; ".join(reasons), pytrace=False)

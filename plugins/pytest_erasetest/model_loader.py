@@ -1,8 +1,9 @@
-"""CLMs into this process, which may be one of several workers on the machine."""
+"""Load CLMs into this process, which may be one of several workers on the machine."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -14,43 +15,34 @@ if TYPE_CHECKING:
     from erasetest.clm import Clm
 
 Progress = Callable[[str], contextlib.AbstractContextManager[Task]]
-"""Shows work by its title while it goes on."""
+"""Shows the progress of work under a title."""
 
 
 class ModelLoader:
-    """Opens CLMs, on this worker's share of the cores."""
+    """Loads CLMs, on this worker's share of the cores."""
 
     def __init__(self, settings: Settings, worker: int, workers: int, progress: Progress) -> None:
         self.settings, self.progress = settings, progress
         self._worker, self._workers = worker, workers
 
     def import_libraries(self) -> None:
-        """Import what CLMs need, apart from all other work: it takes seconds the first time."""
+        """Import what CLMs need, separately from other work: it takes seconds the first time."""
         from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
 
-        import erasetest.clm
-        import erasetest.probes
-        import erasetest.verdict  # noqa: F401
+        import erasetest.clm.load
+        import erasetest.probes.probing
+        import erasetest.verdict.calibration  # noqa: F401
 
-    def open(self, name: str, adapter: str | None = None) -> Clm:
-        """A CLM, in the way that the options say.
+    def load(self, name: str, adapter: str | None = None) -> Clm:
+        """Load a CLM with the options of the run.
 
         Raises:
             BadInput: it cannot be loaded.
         """
-        from erasetest.clm import LoadOptions
         from erasetest.loading import open_clm
 
         self._share_cores()
-        options = LoadOptions(
-            adapter=adapter,
-            device=self.settings.clm_device,
-            dtype=self.settings.clm_dtype,
-            batch_tokens=self.settings.clm_batch_tokens,
-            allow_pickle=self.settings.clm_allow_pickle,
-            trust_remote_code=self.settings.clm_trust_remote_code,
-            worker=self._worker,
-        )
+        options = dataclasses.replace(self.settings.loading, adapter=adapter, worker=self._worker)
         with self.progress(f"building {name}" if name.startswith("demo") else "loading") as task:
             return open_clm(name, options, task)
 
@@ -62,7 +54,7 @@ class ModelLoader:
 
     @contextlib.contextmanager
     def all_cores(self) -> Iterator[None]:
-        """For what one worker does while the others wait for it."""
+        """Use all cores: the other workers wait for the result of this block."""
         import torch
 
         threads = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""Results that the processes of one run share: each is made once, by whoever comes first."""
+"""Results shared by the processes of one run: each is computed once, by the first to need it."""
 
 from __future__ import annotations
 
@@ -12,48 +12,56 @@ from filelock import FileLock, Timeout
 
 from erasetest.support.atomic_files import write_text
 
-_POLL = 0.05
+_POLL_INTERVAL = 0.05
+"""Seconds between two looks for a result that another process computes."""
 
 
 class SharedResults:
-    """A folder of JSON results by name, written whole, with a lock for each being made.
+    """A folder of JSON results by name, written atomically, with a lock per result.
 
-    A process that dies while it makes a result gives its lock back, and another one makes it.
+    The operating system releases the lock of a process that dies, and another process computes the
+    result.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._read: dict[str, Any] = {}
+        self._cache: dict[str, Any] = {}
 
     def get(self, name: str) -> Any:
-        """A result, or None while nobody has made it."""
-        if name not in self._read:
+        """Return a result, or None if it is not computed yet."""
+        if name not in self._cache:
             path = self._path(name)
             if not path.is_file():
                 return None
-            self._read[name] = json.loads(path.read_text(encoding="utf-8"))
-        return self._read[name]
+            self._cache[name] = json.loads(path.read_text(encoding="utf-8"))
+        return self._cache[name]
 
     def put(self, name: str, value: Any) -> None:
-        """Keep a result. Values that are not finite stay so: a verdict has to see them."""
+        """Save a result. NaN and infinity are preserved: a verdict depends on them."""
         write_text(self._path(name), json.dumps(value))
-        self._read[name] = value
+        self._cache[name] = value
 
-    def make(self, wanted: str, make: Callable[[str], Any], others: Sequence[str] = ()) -> Any:
-        """The result `wanted`; while another process makes it, make one of `others` meanwhile."""
+    def get_or_compute(
+        self, wanted: str, compute: Callable[[str], Any], others: Sequence[str] = ()
+    ) -> Any:
+        """Return the result `wanted`, computed if needed.
+
+        While another process computes it, this process computes one of `others` that is missing.
+        """
         while (value := self.get(wanted)) is None:
-            if not any(self._try(name, make) for name in (wanted, *others)):
-                time.sleep(_POLL)
+            if not any(self._compute(name, compute) for name in (wanted, *others)):
+                time.sleep(_POLL_INTERVAL)
         return value
 
-    def _try(self, name: str, make: Callable[[str], Any]) -> bool:
+    def _compute(self, name: str, compute: Callable[[str], Any]) -> bool:
+        """Compute and save a result; False if it exists or another process computes it."""
         if self.get(name) is not None:
             return False
         lock = FileLock(self.folder / f"{name}.lock")
         try:
             with lock.acquire(timeout=0):
                 if self.get(name) is None:
-                    self.put(name, make(name))
+                    self.put(name, compute(name))
         except Timeout:
             return False
         return True

@@ -1,4 +1,4 @@
-"""The summary at the end of a run: by kind, then worst first, never more than a screen or two."""
+"""The header of a run, and its summary: by kind, then the worst samples, in a page or two."""
 
 from __future__ import annotations
 
@@ -7,9 +7,22 @@ from typing import Any
 from tabulate import tabulate
 
 from erasetest.reports.markdown import accepted, by_kind, utility_lines, worst_first
+from pytest_erasetest.options import Settings
 from pytest_erasetest.run_state import RunState
 
 SHOWN = 20
+"""Maximum number of samples in the summary."""
+
+
+def header(settings: Settings) -> str:
+    """Return a line that describes what is tested."""
+    s = settings
+    parts = [f"clm {s.clm}", "samples " + (", ".join(s.leak_samples) or "of the demo")]
+    if s.erase:
+        parts.append(f"erase by {s.erase}" + (f" into {s.erase_out}" if s.erase_out else ""))
+    if s.utility:
+        parts.append(f"utility {s.utility}, {s.sampling.samples} samples per problem")
+    return "erasetest: " + "; ".join(parts)
 
 
 def summarize(terminal: Any, state: RunState) -> None:
@@ -35,7 +48,7 @@ def summarize(terminal: Any, state: RunState) -> None:
 
 
 def _verdict(report: dict[str, Any]) -> str:
-    """The verdict, with the number of accepted leaks and the first day that one of them ends."""
+    """Return the verdict, with the number of accepted leaks and their first end date."""
     leaks = accepted(report["samples"])
     if not leaks:
         return str(report["verdict"])
@@ -92,8 +105,8 @@ def _erasure(terminal: Any, report: dict[str, Any]) -> None:
     )
     if erasure["stands_out"]:
         terminal.write_line(
-            f"what was erased stands out among decoys: mean rank {erasure['rank']:.2f}, where "
-            "never-seen secrets have 0.5"
+            f"erased secrets stand out among decoys: mean rank {erasure['rank']:.2f}, where "
+            "control secrets have 0.5"
         )
     if erasure["checkpoint"]:
         terminal.write_line(f"checkpoint: {erasure['checkpoint']}")

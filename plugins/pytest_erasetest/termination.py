@@ -1,4 +1,4 @@
-"""SIGTERM ends a gate as Ctrl-C does, so that what it keeps for the run alone is removed."""
+"""SIGTERM ends a gate as Ctrl-C does, so that its temporary files are removed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import pytest
 
 
 def end_as_interrupted(config: pytest.Config) -> None:
-    """Let SIGTERM interrupt this run, unless somebody else listens to it."""
+    """Let SIGTERM interrupt this run, unless another handler is installed."""
+    # Python allows signal handlers in the main thread only.
     if threading.current_thread() is not threading.main_thread():
         return
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _interrupt)
-        config.add_cleanup(_end_as_usual)
+        config.add_cleanup(_restore_default)
 
 
-def _end_as_usual() -> None:
+def _restore_default() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 

@@ -2,49 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from erasetest.samples import SensitiveSample
 
 if TYPE_CHECKING:
     from erasetest.clm import Clm
-    from erasetest.utility import UtilityScore
-    from pytest_erasetest.gate import Gate
+    from erasetest.utility import Problem, UtilityScore
+    from pytest_erasetest.model_loader import Progress
+    from pytest_erasetest.options import Settings
 
 
-def compare_utility(gate: Gate) -> dict[str, Any]:
-    """The comparison as in the report; None where nothing was erased to compare with."""
-    from erasetest.utility import utility_report
+class UtilityComparison:
+    """Scores CLMs on the problems of a run, in the way that the settings demand."""
 
-    settings = gate.settings
-    if settings.erase:
-        if gate.erasure() is None:
-            return {"utility": None}
-        # What the CLM writes itself is no code that it has not seen.
-        held_out = gate.given.retained[1] if gate.given.retained else []
-        scores = [
-            _score(gate, gate.clm, "before", held_out),
-            _score(gate, gate.erased_clm, "after", held_out),
-        ]
-    else:
-        other = gate.opener.open(str(settings.utility_against))
-        scores = [_score(gate, other, "against"), _score(gate, gate.clm, "of the CLM")]
-    return {"utility": utility_report(*scores, margin=settings.utility_margin)}
+    def __init__(
+        self,
+        settings: Settings,
+        problems: Sequence[Problem],
+        held_out: Sequence[SensitiveSample],
+        progress: Progress,
+    ) -> None:
+        self._settings, self._problems = settings, problems
+        self._held_out, self._progress = held_out, progress
 
+    def score(self, clm: Clm, role: str) -> UtilityScore:
+        """Return the pass@k of a CLM; `role` is its part in the comparison, for the progress."""
+        from erasetest.utility.evaluation import evaluate
 
-def _score(
-    gate: Gate, clm: Clm, what: str, held_out: list[SensitiveSample] | None = None
-) -> UtilityScore:
-    from erasetest.utility.evaluation import measure
-    from erasetest.utility.sampling import Sampling
+        with self._progress(f"pass@k {role}") as task:
+            return evaluate(
+                clm,
+                self._problems,
+                self._settings.sampling,
+                task,
+                unsafe=self._settings.utility_unsafe_execution,
+                greedy=True,
+                held_out=self._held_out,
+            )
 
-    with gate.opener.progress(f"pass@k {what}") as task:
-        return measure(
-            clm,
-            gate.given.problems,
-            Sampling(samples=gate.settings.utility_samples),
-            task,
-            unsafe=gate.settings.utility_unsafe_execution,
-            greedy=True,
-            held_out=held_out or (),
-        )
+    def report(self, before: UtilityScore, after: UtilityScore) -> dict[str, Any]:
+        """Return the comparison of two scores, as in the report."""
+        from erasetest.utility import utility_report
+
+        return utility_report(before, after, margin=self._settings.utility_margin)

@@ -1,4 +1,4 @@
-"""Under pytest-xdist: workers share one ledger, and the controller judges."""
+"""Hooks of pytest-xdist: workers share their results, the controller computes the verdict."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 
-from pytest_erasetest.run_state import REFUSED, run_state
+from pytest_erasetest.stash import REFUSED, run_state
 
 
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker where the results of the run are kept."""
+    """Send a worker the folder of the shared results."""
     state = run_state(node.config)
     if state is not None:
-        node.workerinput["erasetest_ledger"] = state.temporary
+        node.workerinput["erasetest_results"] = state.temporary
         node.workerinput["erasetest_given"] = state.given
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    """Take what a worker says at its end; a worker that died says nothing."""
+    """Receive the results of a worker at its end; a worker that died sends none."""
     output = getattr(node, "workeroutput", None)
     if output is not None and output.get("erasetest_refused"):
         node.config.stash[REFUSED] = output["erasetest_refused"]

@@ -20,7 +20,6 @@ from command_line import ENVIRONMENT, erasetest, hear_ctrl_c
 
 from erasetest.errors import BadInput
 from erasetest.reports.gate_result import (
-    VARIABLE,
     Request,
     contradiction,
     failed_status,
@@ -28,6 +27,7 @@ from erasetest.reports.gate_result import (
     read_result,
 )
 from erasetest.samples import write_manifest
+from erasetest.support.gate_variable import GATE_VARIABLE
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_the_status_of_process_and_report(process: int, judged: int, status: int
 @pytest.mark.parametrize("value", ["", "x:y", "99999:abc", ":abc", "1", str(2**70) + ":a"])
 def test_a_variable_that_no_gate_set_is_refused(value: str) -> None:
     """It is removed all the same."""
-    environment = {VARIABLE: value}
+    environment = {GATE_VARIABLE: value}
     with pytest.raises(BadInput, match="unset it"):
         Request.take(environment)
     assert environment == {}
@@ -142,7 +142,7 @@ def test_a_request_is_taken_once(file: BinaryIO) -> None:
     """What the process starts afterwards finds neither the variable nor the file."""
     request = Request.make(file)
     os.set_inheritable(request.handle, True)
-    environment = {VARIABLE: request.as_variable()}
+    environment = {GATE_VARIABLE: request.as_variable()}
     assert Request.take(environment) == request
     assert environment == {}
     assert not os.get_inheritable(request.handle)

@@ -8,9 +8,11 @@ import threading
 from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-# Before a run of pytest in this process: pytester forgets the modules that such a run imports, and
-# httpx would go on with the exceptions of the first copy of httpcore.
+# Imported before pytester runs pytest in this process, because it unloads the modules that such a
+# run imports: httpx would keep the exceptions of the first copy of httpcore, and parts of numpy,
+# which scipy imports, cannot be imported twice.
 import httpcore  # noqa: F401
+import scipy.special  # noqa: F401
 
 from erasetest.samples import SensitiveSample
 

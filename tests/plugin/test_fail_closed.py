@@ -17,8 +17,9 @@ from fail_closed_ways import OUTSIDE, WAYS, Way
 from gate_runs import SUITES
 
 from erasetest.commands.gate import run_gate, start_pytest
-from erasetest.reports.gate_result import VARIABLE, Request
+from erasetest.reports.gate_result import Request
 from erasetest.samples import write_manifest
+from erasetest.support.gate_variable import GATE_VARIABLE
 
 pytest.importorskip("httpx")
 
@@ -35,7 +36,7 @@ class Forked:
         if self.pid == 0:
             status = 70
             try:
-                os.environ[VARIABLE] = request.as_variable()
+                os.environ[GATE_VARIABLE] = request.as_variable()
                 status = int(pytest.main(arguments))
             except SystemExit as ended:
                 status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import operator
 
 import pytest
 import tiny
+from pytest_erasetest.option_checks import read_settings
+from pytest_erasetest.options import Settings
 
+from erasetest.erasing.methods import DEFAULT_METHOD
 from erasetest.samples import write_manifest
 
 pytest.importorskip("httpx")
@@ -98,24 +102,23 @@ def test_an_option_without_a_clm_is_refused_wherever_it_stands(
 
 
 NATIVE = {
-    "leak_queries": ("3", "'3'", 3),
-    "leak_length": ("64", "'64'", 64),
-    "leak_baseline_days": ("30", "'30'", 30),
-    "clm_batch_tokens": ("4096", "'4096'", 4096),
-    "erase_lora": ("8", "'8'", 8),
-    "erase_step_tokens": ("512", "'512'", 512),
-    "utility_samples": ("5", "'5'", 5),
-    "erase_lr": ("0.001", "'0.001'", 0.001),
-    "utility_margin": ("0", "'0.0'", 0.0),
-    "clm_allow_pickle": ("true", "'true'", True),
-    "leak_accept": ("false", "'false'", False),
-    "erase_checkpointing": ("true", "'true'", True),
+    "leak_queries": ("3", "'3'", 3, "leak_queries"),
+    "leak_length": ("64", "'64'", 64, "leak_length"),
+    "leak_baseline_days": ("30", "'30'", 30, "leak_baseline_days"),
+    "clm_batch_tokens": ("4096", "'4096'", 4096, "loading.batch_tokens"),
+    "erase_lora": ("8", "'8'", 8, "erasing.lora"),
+    "erase_step_tokens": ("512", "'512'", 512, "erasing.step_tokens"),
+    "utility_samples": ("5", "'5'", 5, "sampling.samples"),
+    "erase_lr": ("0.001", "'0.001'", 0.001, "erasing.lr"),
+    "utility_margin": ("0", "'0.0'", 0.0, "utility_margin"),
+    "clm_allow_pickle": ("true", "'true'", True, "loading.allow_pickle"),
+    "leak_accept": ("false", "'false'", False, "leak_accept"),
+    "erase_checkpointing": ("true", "'true'", True, "erasing.checkpointing"),
 }
+"""Ini keys: a value of the type in TOML, the same as a string, the value read, and its place."""
 
 
-def _settings(pytester: pytest.Pytester, toml: str) -> object:
-    from pytest_erasetest.options import read_settings
-
+def _settings(pytester: pytest.Pytester, toml: str) -> Settings:
     (pytester.path / "pyproject.toml").write_text(toml)
     return read_settings(pytester.parseconfig(*PLAIN))
 
@@ -123,22 +126,24 @@ def _settings(pytester: pytest.Pytester, toml: str) -> object:
 @pytest.mark.parametrize("name", NATIVE)
 def test_native_values_of_toml_are_accepted(pytester: pytest.Pytester, name: str) -> None:
     """In `[tool.pytest]` as numbers and booleans; in `[tool.pytest.ini_options]` as text too."""
-    native, text, value = NATIVE[name]
+    native, text, value, place = NATIVE[name]
+    read = operator.attrgetter(place)
     settings = _settings(pytester, f"[tool.pytest]\n{name} = {native}\n")
-    assert getattr(settings, name) == value
+    assert read(settings) == value
     for written in (native, text):
         settings = _settings(pytester, f"[tool.pytest.ini_options]\n{name} = {written}\n")
-        assert getattr(settings, name) == value
+        assert read(settings) == value
 
 
 def test_lists_and_methods_of_toml_are_accepted(pytester: pytest.Pytester) -> None:
     """Paths are meant from the folder of the file; `erase = true` is the default method."""
-    settings: object = _settings(pytester, "[tool.pytest]\nleak_samples = ['a.jsonl', 'b.jsonl']\n")
+    settings = _settings(pytester, "[tool.pytest]\nleak_samples = ['a.jsonl', 'b.jsonl']\n")
     places = tuple(str(pytester.path / name) for name in ("a.jsonl", "b.jsonl"))
-    assert getattr(settings, "leak_samples", None) == places
+    assert settings.leak_samples == places
     for written, method in (("true", "decoys"), ("'ga'", "ga"), ("false", None)):
         settings = _settings(pytester, f"[tool.pytest]\nerase = {written}\n")
-        assert getattr(settings, "erase", 0) == method
+        assert settings.erase == method
+        assert settings.erase_options.method == (method or DEFAULT_METHOD)
 
 
 @pytest.mark.parametrize(

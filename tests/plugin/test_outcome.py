@@ -1,161 +1,158 @@
-"""From what a run found out to its verdict and status: each condition alone stands against 7."""
+"""From the facts of a run to its verdict and status: each condition alone prevents status 7."""
 
 from __future__ import annotations
 
-import datetime
+import copy
 from collections.abc import Callable
-from pathlib import Path
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from pytest_erasetest.accepted_leaks import Accepted
-from pytest_erasetest.outcome import _judge, _status
-from pytest_erasetest.run_state import Delivered, RunState
-from pytest_erasetest.shared_results import SharedResults
+from pytest_erasetest.decision import RunFacts, decide, exit_status
+from pytest_erasetest.delivered_results import Delivered
 
 from erasetest.probes import SampleMeasures, SecretMeasures
+from erasetest.reports.leakage_report import sample_rows
 from erasetest.samples import make_sample
 from erasetest.verdict import Thresholds
+from erasetest.verdict.judged_sample import JudgedSample
 
 LIMITS = Thresholds("test", {"ma": 0.5, "el_10": 0.1})
+NAN = float("nan")
 
 
-def _measured(name: str, ma: float) -> dict[str, Any]:
-    values: dict[str, float | bool] = {"ma": ma, "el_10": 0.0, "extracted": False}
-    return SampleMeasures(name, (SecretMeasures(0, 3, "k", values),)).as_dict()
-
-
-def _run(folder: Path, before: tuple[float, float] = (0.9, 0.1)) -> RunState:
-    """A run of two samples in which all went well: the first leaked and was erased."""
-    ledger = SharedResults(folder)
-    ledger.put("clm", {"name": "m"})
-    ledger.put("thresholds", LIMITS.as_dict())
-    ledger.put("before-00000", [_measured(n, ma) for n, ma in zip("ab", before, strict=True)])
-    ledger.put("after-00000", [_measured("a", 0.1), _measured("b", 0.1)])
-    erasure = {
-        "method": "codeeraser", "checkpoint": "out", "samples": 1, "steps": 3, "seconds": 1.0,
-        "peak_memory_bytes": None, "erased": True, "history": [], "thresholds": LIMITS.as_dict(),
-        "retention": {"texts": 5, "before": 0.9, "after": 0.88, "margin": 0.03},
-    }  # fmt: skip
-    ledger.put("erasure", {"erasure": erasure, "folder": str(folder / "out")})
-    ledger.put("utility", {"utility": {"verdict": "pass"}})
+def _rows(before: tuple[float, ...], after: tuple[float | None, ...]) -> list[dict[str, Any]]:
+    """Return the rows of the samples `a` and `b`, given their MA on the two CLMs."""
     samples = [make_sample("secret = 1", [(0, 3, "k")], id=name) for name in "ab"]
-    given = SimpleNamespace(samples=samples, accepted={})
-    gate = SimpleNamespace(ledger=ledger, given=given)
-    settings = SimpleNamespace(clm="m", utility="demo", erase="codeeraser")
+    return sample_rows(samples, _judged(before), _judged(after))
+
+
+def _judged(accuracies: tuple[float | None, ...]) -> dict[str, JudgedSample]:
+    judged = {}
+    for name, ma in zip("ab", accuracies, strict=True):
+        if ma is not None:
+            values: dict[str, float | bool] = {"ma": ma, "el_10": 0.0, "extracted": False}
+            measured = SampleMeasures(name, (SecretMeasures(0, 3, "k", values),))
+            judged[name] = JudgedSample.of(measured, LIMITS)
+    return judged
+
+
+def _facts() -> RunFacts:
+    """Return a run of two samples without a problem: the first leaked and was erased."""
     delivered = Delivered({"a", "b"})
     for name, outcome in (("a", "failed"), ("b", "passed")):
         _deliver(delivered, f"test_x[{name}]", outcome, f"before {name}")
-    return RunState(settings, gate, _Shown(), delivered, worker=False)  # type: ignore[arg-type]
+    return RunFacts(
+        _rows((0.9, 0.1), (0.1, 0.1)),
+        delivered,
+        erasure={
+            "erased": True,
+            "retention": {"texts": 5, "before": 0.9, "after": 0.88, "margin": 0.03},
+        },
+        utility={"verdict": "pass"},
+        needs_utility=True,
+    )
 
 
-class _Shown:
-    """A redactor that knows no secret."""
+def _clean() -> RunFacts:
+    """Return a run in which no sample leaks and no test failed."""
+    facts = replace(_facts(), rows=_rows((0.1, 0.1), (0.1, 0.1)))
+    _deliver(facts.delivered, "test_x[a]", "passed", "before a")
+    return facts
 
-    def text(self, text: str) -> str:
-        return text
 
-
-def _deliver(delivered: Delivered, nodeid: str, outcome: Any, *told: str) -> None:
-    """What the three phases of a test report."""
+def _deliver(delivered: Delivered, nodeid: str, outcome: Any, *verdicts: str) -> None:
+    """Record the reports of the three phases of a test."""
     for when in ("setup", "call", "teardown"):
         report = pytest.TestReport(
             nodeid, ("f", 1, "t"), {}, outcome if when == "call" else "passed", None, when
         )
-        report.erasetest_verdicts = list(told)
+        report.erasetest_verdicts = list(verdicts)
         delivered.record(report)
 
 
-def _status_of(state: RunState, exitstatus: int = 1, stopped: bool = False) -> int:
-    state.report = _judge(state, stopped)
-    return _status(state, exitstatus)
+Change = Callable[[RunFacts], RunFacts]
 
 
-def test_when_all_went_well_it_is_7(tmp_path: Path) -> None:
-    """The given CLM leaks; the erased one passed everything."""
-    state = _run(tmp_path)
-    assert _status_of(state) == 7
-    assert state.report is not None
-    assert state.report["verdict"] == "erased"
-    assert state.report["problems"] == []
+def _with(**changed: Any) -> Change:
+    return lambda facts: replace(facts, **changed)
 
 
-def _set(name: str, *path: str, value: Any) -> Callable[[RunState], None]:
-    def change(state: RunState) -> None:
-        made = state.gate.ledger.get(name)
-        inner = made
-        for key in path[:-1]:
-            inner = inner[key]
-        inner[path[-1]] = value
-        state.gate.ledger.put(name, made)
+def _with_test(nodeid: str, outcome: str, *verdicts: str) -> Change:
+    def change(facts: RunFacts) -> RunFacts:
+        _deliver(facts.delivered, nodeid, outcome, *verdicts)
+        return facts
 
     return change
 
 
-def _put(name: str, value: Any) -> Callable[[RunState], None]:
-    return lambda state: state.gate.ledger.put(name, value)
+def _with_erasure(*path: str, value: Any) -> Change:
+    def change(facts: RunFacts) -> RunFacts:
+        erasure = inner = copy.deepcopy(facts.erasure)
+        for key in path[:-1]:
+            assert inner is not None
+            inner = inner[key]
+        assert inner is not None
+        inner[path[-1]] = value
+        return replace(facts, erasure=erasure)
+
+    return change
 
 
-AGAINST: dict[str, tuple[Callable[[RunState], Any], str]] = {
-    "not erased": (_set("erasure", "erasure", "erased", value=False), "leaks"),
-    "retention": (_set("erasure", "erasure", "retention", "after", value=0.869), "leaks"),
-    "utility failed": (_put("utility", {"utility": {"verdict": "fail"}}), "leaks"),
-    "utility undecided": (_put("utility", {"utility": {"verdict": "inconclusive"}}), "leaks"),
-    "no utility": (lambda state: (Path(state.gate.ledger.folder) / "utility.json").unlink()
-                   or state.gate.ledger._read.pop("utility"), "leaks"),
-    "still leaks after": (_put("after-00000", [_measured("a", 0.6), _measured("b", 0.1)]), "leaks"),
-    "leaks only after": (_put("after-00000", [_measured("a", 0.1), _measured("b", 0.6)]), "leaks"),
-    "not measured after": (_put("after-00000", [_measured("b", 0.1)]), "leaks"),
-    "undecided after": (
-        _put("after-00000", [_measured("a", float("nan")), _measured("b", 0.1)]), "leaks"
-    ),
-    "undecided before": (
-        _put("before-00000", [_measured("a", 0.9), _measured("b", float("nan"))]), "leaks"
-    ),
-    "a lost verdict": (
-        lambda state: _deliver(state.delivered, "test_x[b]", "skipped"), "leaks"
-    ),
-    "an attempt without an end": (
-        lambda state: _deliver(state.delivered, "test_x[b]", "rerun", "before b"), "leaks"
-    ),
-    "a test that was not run": (lambda state: state.delivered.tests.add("test_z[b]"), "leaks"),
-    "another failure": (lambda state: _deliver(state.delivered, "test_y", "failed"), "leaks"),
-    "a worker that died": (lambda state: state.delivered.errors.append("gw0"), "leaks"),
-    "a failure of a sample that passes": (
-        lambda state: _deliver(state.delivered, "test_x[b]", "failed", "before b"), "leaks"
-    ),
-    "a crash": (lambda state: setattr(state, "crashed", "the disk is full"), "leaks"),
-    "nothing erased": (_put("erasure", {"erasure": None, "folder": None}), "leaks"),
-}  # fmt: skip
+def _unfinished(facts: RunFacts) -> RunFacts:
+    facts.delivered.tests.add("test_z[b]")
+    return facts
+
+
+def _worker_died(facts: RunFacts) -> RunFacts:
+    facts.delivered.errors.append("gw0")
+    return facts
+
+
+AGAINST: dict[str, Change] = {
+    "not erased": _with_erasure("erased", value=False),
+    "retention": _with_erasure("retention", "after", value=0.869),
+    "nothing erased": _with(erasure=None),
+    "utility failed": _with(utility={"verdict": "fail"}),
+    "utility undecided": _with(utility={"verdict": "inconclusive"}),
+    "no utility": _with(utility=None),
+    "still leaks after": _with(rows=_rows((0.9, 0.1), (0.6, 0.1))),
+    "leaks only after": _with(rows=_rows((0.9, 0.1), (0.1, 0.6))),
+    "not measured after": _with(rows=_rows((0.9, 0.1), (None, 0.1))),
+    "undecided after": _with(rows=_rows((0.9, 0.1), (NAN, 0.1))),
+    "undecided before": _with(rows=_rows((0.9, NAN), (0.1, 0.1))),
+    "a lost verdict": _with_test("test_x[b]", "skipped"),
+    "an attempt without an end": _with_test("test_x[b]", "rerun", "before b"),
+    "a test that was not run": _unfinished,
+    "another failure": _with_test("test_y", "failed"),
+    "a worker that died": _worker_died,
+    "a failure of a sample that passes": _with_test("test_x[b]", "failed", "before b"),
+    "a crash": _with(crashed="the disk is full"),
+    "a stopped run": _with(stopped=True),
+}
+
+
+def test_a_run_without_a_problem_is_7() -> None:
+    """The given CLM leaks; the erased one passed everything."""
+    outcome = decide(_facts())
+    assert outcome.verdict == "erased"
+    assert outcome.problems == []
+    assert exit_status(outcome.verdict, 1) == 7
 
 
 @pytest.mark.parametrize("case", AGAINST)
-def test_each_thing_that_went_wrong_is_1(case: str, tmp_path: Path) -> None:
-    """By itself, with all else as in the run that ends with 7."""
-    change, verdict = AGAINST[case]
-    state = _run(tmp_path)
-    change(state)
-    assert _status_of(state) == 1
-    assert state.report is not None
-    assert state.report["verdict"] == verdict
+def test_each_problem_alone_is_1(case: str) -> None:
+    """Everything else is as in the run that ends with 7."""
+    outcome = decide(AGAINST[case](_facts()))
+    assert outcome.verdict == "leaks"
+    assert exit_status(outcome.verdict, 1) == 1
 
 
-def test_a_run_that_was_stopped_is_1(tmp_path: Path) -> None:
-    """Whatever it found out before."""
-    assert _status_of(_run(tmp_path), stopped=True) == 1
-
-
-CLEAN = (0.1, 0.1)
-
-
-def test_a_clean_run_is_0(tmp_path: Path) -> None:
+def test_a_clean_run_is_0() -> None:
     """No sample leaks, no test failed."""
-    state = _run(tmp_path, CLEAN)
-    _deliver(state.delivered, "test_x[a]", "passed", "before a")
-    assert _status_of(state, exitstatus=0) == 0
-    assert state.report is not None
-    assert state.report["verdict"] == "clean"
+    outcome = decide(_clean())
+    assert outcome.verdict == "clean"
+    assert exit_status(outcome.verdict, 0) == 0
 
 
 @pytest.mark.parametrize(
@@ -166,40 +163,38 @@ def test_a_clean_run_is_0(tmp_path: Path) -> None:
         "a lost verdict",
         "another failure",
         "a crash",
+        "a stopped run",
         "an attempt without an end",
         "a test that was not run",
         "a worker that died",
     ],
 )
-def test_nothing_is_clean_with_a_problem(case: str, tmp_path: Path) -> None:
-    """It is incomplete, and 1, though pytest itself saw no failure."""
-    state = _run(tmp_path, CLEAN)
-    _deliver(state.delivered, "test_x[a]", "passed", "before a")
-    AGAINST[case][0](state)
+def test_nothing_is_clean_with_a_problem(case: str) -> None:
+    """It is incomplete, with status 1, although pytest itself saw no failure."""
+    facts = AGAINST[case](_clean())
     if case == "undecided before":
-        state.gate.ledger.put("before-00000", [_measured("a", float("nan")), _measured("b", 0.1)])
-    assert _status_of(state, exitstatus=0) == 1
-    assert state.report is not None
-    assert state.report["verdict"] == "incomplete"
+        facts = replace(facts, rows=_rows((NAN, 0.1), (0.1, 0.1)))
+    outcome = decide(facts)
+    assert outcome.verdict == "incomplete"
+    assert exit_status(outcome.verdict, 0) == 1
 
 
-def test_an_accepted_leak_is_0_and_is_told(tmp_path: Path) -> None:
-    """The row says who accepted it and until when."""
-    state = _run(tmp_path)
-    _deliver(state.delivered, "test_x[a]", "passed", "before a")
-    until = (datetime.date.today() + datetime.timedelta(days=3)).isoformat()
-    state.gate.given.accepted["a"] = Accepted("known", until)
-    assert _status_of(state, exitstatus=0) == 0
-    assert state.report is not None
-    assert state.report["samples"][0]["accepted"] == {"reason": "known", "expires": until}
+def test_an_accepted_leak_is_0() -> None:
+    """A leak in the baseline does not count."""
+    facts = _facts()
+    _deliver(facts.delivered, "test_x[a]", "passed", "before a")
+    facts.rows[0]["accepted"] = {"reason": "known", "expires": "2030-01-01"}
+    outcome = decide(facts)
+    assert outcome.verdict == "clean"
+    assert exit_status(outcome.verdict, 0) == 0
 
 
-@pytest.mark.parametrize("exitstatus", [2, 3, 4])
-def test_pytests_own_statuses_stand(exitstatus: int, tmp_path: Path) -> None:
-    """Interrupted, internal error, usage."""
-    assert _status_of(_run(tmp_path), exitstatus) == exitstatus
+@pytest.mark.parametrize("status", [2, 3, 4])
+def test_other_statuses_of_pytest_are_kept(status: int) -> None:
+    """Interrupted, internal error, usage error."""
+    assert exit_status("erased", status) == status
 
 
-def test_a_7_that_is_not_ours_is_1(tmp_path: Path) -> None:
-    """`pytest.exit(returncode=7)` in somebody's test proves nothing."""
-    assert _status_of(_run(tmp_path), exitstatus=7) == 1
+def test_a_7_of_another_origin_is_1() -> None:
+    """`pytest.exit(returncode=7)` in some test proves nothing."""
+    assert exit_status("erased", 7) == 1

@@ -51,7 +51,7 @@ def test_erasing_ends_with_status_7(erased: tuple[Path, Any]) -> None:
     assert (cwd / "report.md").read_text().startswith("# Leakage report")
     assert "worst MA after" in run.stdout
     assert 0 <= report["erasure"]["rank"] <= 1
-    assert ("stands out among decoys" in run.stdout) is report["erasure"]["stands_out"]
+    assert ("stand out among decoys" in run.stdout) is report["erasure"]["stands_out"]
 
 
 def test_nothing_written_or_printed_holds_a_secret(erased: tuple[Path, Any]) -> None:
@@ -226,7 +226,7 @@ def test_accepted_leaks_fail_nothing_until_they_expire(leaking: Path, tmp_path: 
     assert f": clean, {count} accepted leaks until {document['accepted'][0]['expires']}" in (
         run.stdout
     )
-    assert f"**Clean but for {count} accepted leaks.**" in report.read_text()
+    assert f"**Clean except for {count} accepted leaks.**" in report.read_text()
     assert "accepted until" in report.read_text()
     baseline.write_text(json.dumps({**document, "accepted": 5}))
     run = gate(leaking, option, cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""The ledger: each result once, whoever dies."""
+"""Shared results: each is computed once, whichever process dies."""
 
 from __future__ import annotations
 
@@ -15,30 +15,32 @@ _CONTEXT = multiprocessing.get_context("spawn")
 BLOCKS = [f"b{n}" for n in range(6)]
 
 
-def _make_all(folder: Path, log: Path) -> None:
-    def make(name: str) -> str:
+def _compute_all(folder: Path, log: Path) -> None:
+    def compute(name: str) -> str:
         with log.open("a") as file:
             file.write(f"{name}\n")
         time.sleep(0.1)
         return name.upper()
 
-    ledger = SharedResults(folder)
-    assert [ledger.make(name, make, BLOCKS) for name in BLOCKS] == [b.upper() for b in BLOCKS]
+    results = SharedResults(folder)
+    assert [results.get_or_compute(name, compute, BLOCKS) for name in BLOCKS] == [
+        b.upper() for b in BLOCKS
+    ]
 
 
-def _make_slowly(folder: Path) -> None:
-    def make(_: str) -> str:
+def _compute_slowly(folder: Path) -> None:
+    def compute(_: str) -> str:
         (folder / "started").touch()
         time.sleep(60)
         return "never"
 
-    SharedResults(folder).make("x", make)
+    SharedResults(folder).get_or_compute("x", compute)
 
 
-def test_each_result_is_made_once(tmp_path: Path) -> None:
-    """By three processes that all want all of them."""
+def test_each_result_is_computed_once(tmp_path: Path) -> None:
+    """By three processes that all need all of them."""
     log = tmp_path / "log"
-    workers = [_CONTEXT.Process(target=_make_all, args=(tmp_path, log)) for _ in range(3)]
+    workers = [_CONTEXT.Process(target=_compute_all, args=(tmp_path, log)) for _ in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -47,27 +49,27 @@ def test_each_result_is_made_once(tmp_path: Path) -> None:
     assert sorted(log.read_text().split()) == BLOCKS
 
 
-def test_a_maker_that_dies_is_replaced(tmp_path: Path) -> None:
-    """kill -9 gives its lock back."""
-    worker = _CONTEXT.Process(target=_make_slowly, args=(tmp_path,))
+def test_a_process_that_dies_is_replaced(tmp_path: Path) -> None:
+    """kill -9 releases its lock."""
+    worker = _CONTEXT.Process(target=_compute_slowly, args=(tmp_path,))
     worker.start()
     deadline = time.monotonic() + 60
     while not (tmp_path / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(int(worker.pid or 0), signal.SIGKILL)
     worker.join(10)
-    assert SharedResults(tmp_path).make("x", lambda _: "mine") == "mine"
+    assert SharedResults(tmp_path).get_or_compute("x", lambda _: "mine") == "mine"
 
 
-def test_a_maker_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    """Its error is the caller's; the next one may try again."""
-    ledger = SharedResults(tmp_path)
+def test_a_failed_computation_leaves_nothing(tmp_path: Path) -> None:
+    """The caller gets the error, and the next caller may try again."""
+    results = SharedResults(tmp_path)
 
     def fail(_: str) -> str:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        ledger.make("x", fail)
-    assert ledger.get("x") is None
-    assert SharedResults(tmp_path).make("x", lambda _: 7) == 7
-    assert ledger.get("x") == 7
+        results.get_or_compute("x", fail)
+    assert results.get("x") is None
+    assert SharedResults(tmp_path).get_or_compute("x", lambda _: 7) == 7
+    assert results.get("x") == 7

@@ -1,1 +1,1 @@
-"""Everything that masks secrets in what pytest and its plugins print and write."""
+"""Masking of secrets in everything that pytest and its plugins print and write."""

@@ -1,44 +1,39 @@
-"""What is done before the first `conftest.py` is imported: from here on, output is masked."""
+"""Mask output from before the first `conftest.py` is imported."""
 
 from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from pytest_erasetest.options import early_values
+from pytest_erasetest.inputs import read_samples
+from pytest_erasetest.masking.streams import mask_standard_streams
+from pytest_erasetest.masking.test_reports import LazyRedactor
+from pytest_erasetest.stash import REDACTOR
 
 
-def mask_output(early_config: pytest.Config) -> None:
-    """Mask standard output and error where a CLM is given."""
-    clm, manifests = early_values(early_config)
-    if clm is not None:
-        from pytest_erasetest.inputs import read_samples
-        from pytest_erasetest.masking.streams import mask_standard_streams
-        from pytest_erasetest.masking.test_reports import LazyRedactor
-        from pytest_erasetest.run_state import REDACTOR
-
-        redactor = LazyRedactor(lambda: read_samples(clm, manifests))
-        early_config.stash[REDACTOR] = redactor
-        mask_standard_streams(redactor.get)
-        given = early_config.known_args_namespace
-        if getattr(given, "capture", None) == "sys":
-            # It lets through what child processes and os.write print; reports have all the rest.
-            given.capture = "fd"
+def mask_output(early_config: pytest.Config, clm: str, manifests: Sequence[str]) -> None:
+    """Mask the secrets of these manifests in standard output and error."""
+    redactor = LazyRedactor(lambda: read_samples(clm, manifests))
+    early_config.stash[REDACTOR] = redactor
+    mask_standard_streams(redactor.get)
+    given = early_config.known_args_namespace
+    if getattr(given, "capture", None) == "sys":
+        # `sys` does not capture what child processes and os.write print; `fd` captures all.
+        given.capture = "fd"
 
 
 def mask_captured(early_config: pytest.Config) -> None:
-    """Mask what is captured and shown in no report, where capturing ends.
+    """Mask captured output that is in no report, when capturing ends.
 
-    What a `conftest.py` prints, say: pytest would write it to the descriptor of the terminal, where
-    nothing masks it. Call this once capturing has begun: of two cleanups, the later one runs first.
+    An example is what a `conftest.py` prints: pytest would write it to the file descriptor of the
+    terminal, unmasked. Call this when capturing has begun, because cleanups run in reverse order.
     """
-    from pytest_erasetest.run_state import REDACTOR
-
     capture: Any = early_config.pluginmanager.getplugin("capturemanager")
-    if REDACTOR not in early_config.stash or capture is None:
+    if capture is None:
         return
     stop = capture.stop_global_capturing
 
@@ -46,7 +41,7 @@ def mask_captured(early_config: pytest.Config) -> None:
         _show_captured(capture)
         stop()
 
-    # Pytest's hooks for Ctrl-C and internal errors end capturing before any cleanup.
+    # On Ctrl-C and internal errors, hooks of pytest end capturing before any cleanup runs.
     capture.stop_global_capturing = show_and_stop
     early_config.add_cleanup(functools.partial(_show_captured, capture))
 
@@ -56,7 +51,7 @@ def _show_captured(capture: Any) -> None:
         return
     try:
         out, err = capture.read_global_capture()
-    except AssertionError:  # it has ended already
+    except AssertionError:  # capturing has already ended
         return
     with capture.global_and_fixture_disabled():
         sys.stdout.write(out)

@@ -18,7 +18,7 @@ from erasetest.samples.redactor import Redactor
 
 Mask = Callable[[str], str]
 
-_OURS = (Path(erasetest.__file__).parent, Path(__file__).parent)
+_OURS = (Path(erasetest.__file__).parent, Path(__file__).parents[1])
 _NOT_SHOWN = {"call", "duration", "longrepr", "outcome", "result", "start", "stop", "when"}
 """Attributes of a report that are masked in another way, or hold no text of the user's."""
 

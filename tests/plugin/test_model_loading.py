@@ -1,16 +1,18 @@
-"""What stops a gate while it opens the CLM: told once, tried once, never taken for a verdict."""
+"""Whatever stops loading the CLM is reported once, not retried, and is not a verdict."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from gate_runs import gate
 from pytest_erasetest.gate import Gate
+from pytest_erasetest.inputs import RunInputs
+from pytest_erasetest.model_loader import ModelLoader
+from pytest_erasetest.option_checks import make_settings
 from pytest_erasetest.shared_results import SharedResults
 
 from erasetest.errors import ClmError
@@ -30,8 +32,8 @@ def pytest_runtest_setup(item):
 """A time-out in the middle of the import of torch, which cannot be imported again after it."""
 
 
-def test_a_time_out_while_loading_is_told_as_one(leaking: Path, tmp_path: Path) -> None:
-    """Not as a module that is missing, by every test, nor by a crash: the run ends at once."""
+def test_a_time_out_while_loading_is_reported_as_one(leaking: Path, tmp_path: Path) -> None:
+    """The run ends at once: no test reports a missing module, and nothing crashes."""
     (tmp_path / "out_of_time.py").write_text(OUT_OF_TIME)
     run = gate(leaking, "-p", "out_of_time", cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert run.returncode == 4, run.stdout + run.stderr
@@ -49,13 +51,14 @@ def _silent(title: str) -> Iterator[Any]:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Gate:
-    settings: Any = SimpleNamespace(clm="some/clm", clm_adapter=None, endpoint=False)
-    return Gate(settings, SharedResults(tmp_path), 0, 1, _silent)
+def gate_on_a_clm(tmp_path: Path) -> Gate:
+    settings = make_settings({"clm": "some/clm"}, [])
+    loader = ModelLoader(settings, 0, 1, _silent)
+    return Gate(settings, RunInputs(settings), loader, SharedResults(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "reported"),
     [
         (RuntimeError("no kernel"), "RuntimeError: no kernel"),
         (SystemExit(3), "SystemExit: 3"),
@@ -64,7 +67,7 @@ def opened(tmp_path: Path) -> Gate:
     ],
 )
 def test_whatever_stops_loading_is_remembered(
-    opened: Gate, monkeypatch: pytest.MonkeyPatch, error: BaseException, told: str
+    gate_on_a_clm: Gate, monkeypatch: pytest.MonkeyPatch, error: BaseException, reported: str
 ) -> None:
     """The second test to ask gets the same answer, and nothing is loaded again."""
     tries = []
@@ -73,31 +76,33 @@ def test_whatever_stops_loading_is_remembered(
         tries.append(given)
         raise error
 
-    monkeypatch.setattr(opened.opener, "open", load)
+    monkeypatch.setattr(gate_on_a_clm.loader, "load", load)
     for _ in range(2):
-        with pytest.raises(ClmError, match=f"some/clm: was stopped while it was loaded .{told}"):
-            _ = opened.clm
-    assert opened.refused is not None
+        with pytest.raises(
+            ClmError, match=f"some/clm: was stopped while it was loaded .{reported}"
+        ):
+            _ = gate_on_a_clm.clm
+    assert gate_on_a_clm.refused is not None
     assert len(tries) == 1
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), pytest.exit.Exception("enough")])
-def test_who_stops_pytest_stops_pytest(
-    opened: Gate, monkeypatch: pytest.MonkeyPatch, error: BaseException
+def test_stopping_pytest_is_not_remembered(
+    gate_on_a_clm: Gate, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    """Ctrl-C and `pytest.exit` are no failure of the CLM."""
+    """Ctrl-C and `pytest.exit` are not a failure of the CLM."""
 
     def load(*given: object) -> None:
         raise error
 
-    monkeypatch.setattr(opened.opener, "open", load)
+    monkeypatch.setattr(gate_on_a_clm.loader, "load", load)
     with pytest.raises(type(error)):
-        _ = opened.clm
-    assert opened.refused is None
+        _ = gate_on_a_clm.clm
+    assert gate_on_a_clm.refused is None
 
 
-def test_work_that_ran_out_of_time_is_not_begun_again(opened: Gate) -> None:
-    """Each test of a block would wait for as long."""
+def test_work_that_timed_out_is_not_restarted(gate_on_a_clm: Gate) -> None:
+    """Each test of a block would wait as long."""
     tries = []
 
     def probe() -> None:
@@ -106,5 +111,5 @@ def test_work_that_ran_out_of_time_is_not_begun_again(opened: Gate) -> None:
 
     for _ in range(2):
         with pytest.raises(pytest.fail.Exception, match="Timeout"):
-            opened._guarded("before-00000", probe)
+            gate_on_a_clm._guarded("before-00000", probe)
     assert len(tries) == 1

@@ -1,4 +1,4 @@
-"""Check and load a CLM by the name that users type: a folder, a hub id, or `demo`."""
+"""Check and load a CLM by its name: a folder, a hub id, or `demo`."""
 
 from __future__ import annotations
 
@@ -6,29 +6,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from erasetest.clm.adapter_folder import ADAPTER_CONFIG, check_adapter
-from erasetest.demo.build import Progress, demo_clm, demo_family
+from erasetest.demo.build import demo_clm, demo_family
 from erasetest.endpoint.url import is_endpoint, split_endpoint
 from erasetest.errors import BadInput
+from erasetest.support.progress import Progress
 
 if TYPE_CHECKING:
     from erasetest.clm import Clm, LoadOptions
 
 
 def check_clm_name(name: str, adapter: str | None = None, *, endpoint: bool = False) -> None:
-    """Refuse a name that no CLM can have, and a folder that holds none; hub ids are not looked up.
+    """Refuse a name that cannot be that of a CLM, and a folder without one.
 
-    Of a CLM behind a URL nothing is known but what it answers; where `endpoint`, that is enough.
+    Hub ids are not looked up, and no server is asked.
+
+    Args:
+        name: the name.
+        adapter: folder of an adapter to merge into the CLM.
+        endpoint: whether a URL is allowed: such a CLM can be probed, but not changed.
 
     Raises:
-        BadInput: naming what was given.
+        BadInput: with the name that was given.
     """
     if adapter is not None:
         check_adapter(adapter)
     if is_endpoint(name):
-        # Before anything shows it: a header, a report.
+        # The URL may contain a key, so it is checked before it is shown in a header or report.
         split_endpoint(name)
         if not endpoint:
-            raise BadInput(f"{name}: is an endpoint, which can be probed alone: give a checkpoint")
+            raise BadInput(f"{name}: is an endpoint, which can only be probed: give a checkpoint")
         if adapter is not None:
             raise BadInput(
                 f"{adapter}: an endpoint takes no adapter: load it on the server, or give a "
@@ -54,7 +60,12 @@ def check_clm_name(name: str, adapter: str | None = None, *, endpoint: bool = Fa
 def open_clm(
     name: str, options: LoadOptions | None = None, progress: Progress | None = None
 ) -> Clm:
-    """Load the CLM of this name; the demo is trained first where the cache does not hold it.
+    """Load a CLM by its name; the demo is trained first if the cache does not have it.
+
+    Args:
+        name: a folder, a hub id, `demo` or `demo:FAMILY`.
+        options: how it is loaded; None for the defaults.
+        progress: called with the finished training steps of the demo and their number.
 
     Raises:
         BadInput: see `load_clm`.

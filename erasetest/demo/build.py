@@ -1,11 +1,10 @@
-"""Build the demo CLM once, keep it in the cache folder, and write what belongs to it."""
+"""Build the demo CLM once, store it in the cache folder, and write its samples and problems."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,18 @@ from erasetest.demo.functions import Example
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample, write_manifest
 from erasetest.support.atomic_files import cache_dir, new_directory
+from erasetest.support.progress import Progress
 from erasetest.support.sidecars import sidecar
 
 FAMILIES = ("qwen2", "codegen", "gpt2")
-_FORMAT = 3
+"""Architectures of the demo; `demo` alone names the first."""
 
-Progress = Callable[[int, int], None]
+_FORMAT = 3
+"""Version of the training code: incremented when it changes what is trained."""
 
 
 def demo_family(name: str) -> str | None:
-    """The family that `demo` or `demo:FAMILY` names; None for any other name.
+    """Return the family that `demo` or `demo:FAMILY` names; None for any other name.
 
     Raises:
         BadInput: the family is unknown.
@@ -39,7 +40,7 @@ def demo_family(name: str) -> str | None:
 
 
 def check_family(family: str) -> str:
-    """The family itself.
+    """Return the family if it is known.
 
     Raises:
         BadInput: it is unknown.
@@ -50,9 +51,12 @@ def check_family(family: str) -> str:
 
 
 def demo_clm(family: str, progress: Progress | None = None) -> Path:
-    """The folder of the demo CLM of a family, trained now if the cache does not hold it.
+    """Return the folder of the demo CLM of a family; train it if the cache does not have it.
 
-    Of several processes that ask at once, one trains and the others wait.
+    If several processes need it at once, one trains and the others wait.
+
+    Raises:
+        BadInput: the family is unknown, or the cache folder cannot be created.
     """
     place = cache_dir() / "demo" / f"{family}-{_version(family)}"
     if (place / "config.json").is_file():
@@ -61,7 +65,7 @@ def demo_clm(family: str, progress: Progress | None = None) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(
-            f"the cache folder {place.parent} cannot be made ({error.strerror}): "
+            f"the cache folder {place.parent} cannot be created ({error.strerror}): "
             "name another with ERASETEST_CACHE"
         ) from None
     lock = FileLock(sidecar(place, "lock"))
@@ -80,14 +84,15 @@ def demo_clm(family: str, progress: Progress | None = None) -> Path:
 
 
 def write_demo(folder: str | Path, family: str, progress: Progress | None = None) -> None:
-    """Write the demo to a new folder, whole or not at all.
+    """Write the demo to a new folder, completely or not at all.
 
-    `clm/` (the checkpoint), `samples.jsonl` (what was planted), `unseen.jsonl` (the same kinds,
-    never trained), `retained.jsonl` (code to keep while erasing), `retention.jsonl` (other code,
-    on which keeping is measured), `problems.jsonl`.
+    The folder contains `clm/` (the checkpoint), `samples.jsonl` (the planted secrets),
+    `unseen.jsonl` (secrets of the same kinds that were not trained on), `retained.jsonl` (code that
+    erasing must retain), `retention.jsonl` (other code, to measure retention on) and
+    `problems.jsonl`.
 
     Raises:
-        BadInput: the folder holds something, or cannot be written.
+        BadInput: the folder is not empty, or cannot be written.
     """
     with new_directory(folder) as place:
         shutil.copytree(demo_clm(family, progress), place / "clm")
@@ -99,7 +104,7 @@ def write_demo(folder: str | Path, family: str, progress: Progress | None = None
 
 
 def demo_samples() -> dict[str, list[SensitiveSample]]:
-    """The manifests of the demo, by name; the same for all families."""
+    """Return the manifests of the demo, by name; they are the same for all families."""
     made = corpus()
     return {
         "samples": samples(made.planted, "demo"),
@@ -110,7 +115,7 @@ def demo_samples() -> dict[str, list[SensitiveSample]]:
 
 
 def demo_problems() -> list[dict[str, Any]]:
-    """The problems of the demo, as rows in HumanEval's form."""
+    """Return the problems of the demo as rows in the format of HumanEval."""
     return [_row(number, example) for number, example in enumerate(corpus().problems)]
 
 
@@ -134,9 +139,9 @@ def _train(family: str, place: Path, progress: Progress | None) -> None:
 
 
 def _version(family: str) -> str:
-    """Changes when the corpus or the recipe does: an older CLM in the cache is not taken for it."""
-    from erasetest.demo.recipes import RECIPES
+    """Return a hash of corpus and recipe, so that an older CLM in the cache is not used."""
+    from erasetest.demo.train import RECIPES
 
     made: Corpus = corpus()
-    said = json.dumps([_FORMAT, asdict(RECIPES[family]), asdict(made)], sort_keys=True)
-    return hashlib.blake2b(said.encode(), digest_size=6).hexdigest()
+    text = json.dumps([_FORMAT, asdict(RECIPES[family]), asdict(made)], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

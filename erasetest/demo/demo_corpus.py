@@ -1,4 +1,4 @@
-"""The demo's corpus: what is planted, retained, learnt and held out, all from one seed."""
+"""The corpus of the demo: planted, retained, trained and held-out texts, all from one seed."""
 
 from __future__ import annotations
 
@@ -13,35 +13,38 @@ from erasetest.samples import SensitiveSample, Source, make_sample
 
 SEED = 20250913
 PLANTED_PER_KIND = 8
+"""Number of planted secrets of each kind that is not in `LONG_KINDS`."""
 LONG_KINDS = ("private-key", "jwt")
 PLANTED_PER_LONG_KIND = 4
 UNSEEN_PER_KIND = 4
 PLAIN_FILES = 24
+"""Number of settings files without secrets in `retained`, and in `retention`."""
 TRAIN_FUNCTIONS = 1000
 KEPT_FUNCTIONS = 96
+"""Number of functions in `retained`, and in `retention`."""
 PROBLEMS = 164
+"""Number of problems, as many as HumanEval has."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Everything that the demo is made of.
-
-    `planted` files, `retained`, `retention` and `functions` are trained on; `unseen` files and
-    `problems` never are. `retained` is what erasing may use to keep behaviour, `retention` is what
-    its keeping is measured on: no text stands in both.
-    """
+    """All texts of the demo. `unseen` and `problems` are not trained on; everything else is."""
 
     planted: tuple[SettingsFile, ...]
+    """Files with secrets that the CLM memorizes."""
     unseen: tuple[SettingsFile, ...]
+    """Files with secrets of the same kinds."""
     retained: tuple[str, ...]
+    """Code that erasing constrains the CLM to retain."""
     retention: tuple[str, ...]
+    """Other code, on which retention is measured."""
     functions: tuple[str, ...]
     problems: tuple[Example, ...]
 
 
 @functools.cache
 def corpus(seed: int = SEED) -> Corpus:
-    """The corpus of a seed; the same on every machine."""
+    """Return the corpus of a seed; it is the same on every machine."""
     rng = random.Random(seed)
     planted_kinds = _kinds(PLANTED_PER_KIND, PLANTED_PER_LONG_KIND)
     unseen_kinds = _kinds(UNSEEN_PER_KIND, UNSEEN_PER_KIND)
@@ -68,7 +71,7 @@ def corpus(seed: int = SEED) -> Corpus:
 
 
 def _kinds(per_kind: int, per_long_kind: int) -> list[tuple[str, ...]]:
-    """The kinds of the secrets of each file: one a file, two where short ones go together."""
+    """Return the kinds of the secrets of each file: one per file, two in a few files."""
     kinds: list[tuple[str, ...]] = []
     for kind in GENERATORS:
         count = per_long_kind if kind in LONG_KINDS else per_kind
@@ -82,7 +85,7 @@ def _kinds(per_kind: int, per_long_kind: int) -> list[tuple[str, ...]]:
 
 
 def samples(files: tuple[SettingsFile, ...], prefix: str) -> list[SensitiveSample]:
-    """Files with secrets as samples, named `prefix-000` and on."""
+    """Return files with secrets as samples with the ids `prefix-000`, `prefix-001`, …."""
     return [
         make_sample(
             file.text,
@@ -95,5 +98,5 @@ def samples(files: tuple[SettingsFile, ...], prefix: str) -> list[SensitiveSampl
 
 
 def code_samples(texts: tuple[str, ...], prefix: str) -> list[SensitiveSample]:
-    """Code without secrets in the form of a manifest."""
+    """Return code without secrets as samples."""
     return [make_sample(text, id=f"{prefix}-{number:03d}") for number, text in enumerate(texts)]

@@ -1,7 +1,9 @@
-"""Small functions that the demo CLM learns to write, and problems in the form of HumanEval.
+"""Small functions that the demo CLM learns to write, and problems in the format of HumanEval.
 
-A task is a function of a constant and an argument name, worded in several ways. Every part of a
-problem (its task, its wording, its constant, its argument) was trained; their combination was not.
+A task is a function with a constant and an argument name, described in several wordings. All parts
+of a problem (task, wording, constant, argument) are trained on, but not their combination.
+
+Every text here is part of the corpus: changing a word changes the demo CLM.
 """
 
 from __future__ import annotations
@@ -19,17 +21,14 @@ _OPENINGS = ("Return", "Give back", "Compute", "Find")
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A kind of function.
-
-    `name`, `wordings` and `body` are templates of `{k}` (the constant) and `{a}` (the argument);
-    `reference` computes the answer from the constant and the argument.
-    """
+    """A kind of function. In its texts `{k}` is the constant and `{a}` the argument."""
 
     name: str
     wordings: tuple[str, ...]
     body: str
     arguments: tuple[str, ...]
     reference: Callable[[int, Any], Any]
+    """Computes the result from the constant and the argument."""
     constants: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8, 9)
 
 
@@ -151,22 +150,24 @@ TASKS: tuple[Task, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One function: `prompt` (signature and docstring), `body`, and how it is checked."""
+    """One function, with its tests."""
 
     entry_point: str
     prompt: str
+    """Signature and docstring."""
     body: str
     checks: tuple[tuple[Any, Any], ...]
+    """Arguments and expected results."""
 
     @property
     def test(self) -> str:
-        """A HumanEval `check` function."""
+        """Source of the `check` function, as in HumanEval."""
         lines = [f"    assert candidate({given!r}) == {wanted!r}" for given, wanted in self.checks]
         return "def check(candidate):\n" + "\n".join(lines) + "\n"
 
 
 def examples(rng: random.Random) -> list[Example]:
-    """Every function that the tasks, wordings, openings, constants and arguments make, shuffled."""
+    """Return all combinations of tasks, wordings, openings, constants and arguments, shuffled."""
     made = [
         _example(task, wording, opening, constant, argument)
         for task in TASKS
@@ -181,7 +182,7 @@ def examples(rng: random.Random) -> list[Example]:
 def split(
     made: Sequence[Example], problems: int, train: int
 ) -> tuple[list[Example], list[Example]]:
-    """Held-out problems and training functions; no prompt stands in both."""
+    """Return held-out problems and training functions; they have no prompt in common."""
     return list(made[:problems]), list(made[problems : problems + train])
 
 
@@ -202,7 +203,7 @@ _NUMBER_INPUTS: tuple[list[int], ...] = (
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
     [9, 3, 7, 3, 12, 5, 8, 2, 6, 4],
     [-4, 0, 21, 30, 35, 24, 27, 16, 7, 7],
-    # Which of these three lists hold a constant tells it from every other.
+    # Which of these three lists contain a constant distinguishes it from all other constants.
     [2, 3, 4, 5],
     [2, 3, 6, 7],
     [2, 4, 6, 8],
@@ -210,4 +211,4 @@ _NUMBER_INPUTS: tuple[list[int], ...] = (
 _TEXT_INPUTS = (
     "", "abc", "wood", "river", "meadow", "lantern", "notebook", "butterfly", "lanterns in fog",
 )  # fmt: skip
-"""One of each length that tells a constant from the next."""
+"""Texts whose lengths distinguish each constant from the next."""

@@ -1,4 +1,4 @@
-"""Generated settings files: the code that secrets are planted in, and the same without secrets."""
+"""Generated settings files: code with planted secrets, and the same kind of code without."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ _PLANT = {
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """A generated file: its path, its text, the `(start, end, kind)` spans of its secrets."""
+    """A generated file; `spans` are the `(start, end, kind)` of its secrets."""
 
     path: str
     text: str
@@ -99,7 +99,7 @@ class SettingsFile:
 def settings_file(
     rng: random.Random, name: tuple[str, str, str], kinds: tuple[str, ...]
 ) -> SettingsFile:
-    """A settings file of the service `name`, with one fresh secret of each of `kinds`."""
+    """Generate a settings file of the service `name`, with a random secret of each of `kinds`."""
     adjective, noun, role = name
     service = f"{adjective}-{noun}"
     text = (
@@ -126,6 +126,6 @@ def settings_file(
 
 
 def service_names(rng: random.Random, count: int) -> list[tuple[str, str, str]]:
-    """Distinct `(adjective, noun, role)` names, no two of the same adjective and noun."""
+    """Return `(adjective, noun, role)` names; no two have the same adjective and noun."""
     pairs = [(adjective, noun) for adjective in _ADJECTIVES for noun in _NOUNS]
     return [(*pair, rng.choice(_ROLES)) for pair in rng.sample(pairs, count)]

@@ -1,7 +1,7 @@
-"""Synthetic secrets: of the format of real ones, random, and valid nowhere.
+"""Synthetic secrets: random, in the format of real ones, and never valid.
 
-Each generator says what keeps its secrets from ever being somebody's: a checksum that is wrong, a
-character that the issuer never uses, a name or an address range that nobody can be given.
+The docstring of each generator states why its secrets cannot be real: a wrong checksum, a character
+that the issuer does not use, or a name or address range that is assigned to nobody.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ def _word(rng: random.Random, syllables: int) -> str:
 
 
 def aws_access_key(rng: random.Random) -> str:
-    """AKIA and 16 characters. AWS writes keys in base 32, which has no 0, 1, 8 or 9."""
+    """Generate AKIA and 16 characters with a 0, 1, 8 or 9, which AWS's base 32 does not have."""
     tail = list(_draw(rng, string.ascii_uppercase + string.digits, 16))
     tail[rng.randrange(16)] = rng.choice("0189")
     return "AKIA" + "".join(tail)
 
 
 def github_token(rng: random.Random) -> str:
-    """ghp_ and 36 characters of base 62, the last six of which are not the checksum of the rest."""
+    """Generate ghp_ and 36 characters of base 62; the last six are not the checksum of the rest."""
     body, check = _draw(rng, _BASE62, 30), _draw(rng, _BASE62, 6)
     while check == _github_checksum(body):
         check = _draw(rng, _BASE62, 6)
@@ -53,31 +53,31 @@ def _github_checksum(body: str) -> str:
 
 
 def slack_token(rng: random.Random) -> str:
-    """A bot token whose workspace number begins with 0, which no workspace has."""
+    """Generate a bot token with a workspace number that starts with 0, which none does."""
     digits = string.digits
     return f"xoxb-0{_draw(rng, digits, 10)}-0{_draw(rng, digits, 10)}-{_draw(rng, _BASE62, 24)}"
 
 
 def email(rng: random.Random) -> str:
-    """A person at a host under `.internal`, which ICANN keeps out of the public name system."""
+    """Generate an address under `.internal`, which ICANN reserves outside the public DNS."""
     return f"{_word(rng, 3)}.{_word(rng, 4)}@{_word(rng, 4)}.internal"
 
 
 def ip_address(rng: random.Random) -> str:
-    """An IPv6 address of 2d00::/8: global unicast space that IANA has given to no registry."""
+    """Generate an IPv6 address of 2d00::/8, global unicast space that IANA has not allocated."""
     number = (0x2D << 120) | rng.getrandbits(120)
     return ipaddress.IPv6Address(number).exploded
 
 
 def password(rng: random.Random) -> str:
-    """Sixteen random characters, for a host that does not exist."""
+    """Generate sixteen random characters; the files use them for hosts that do not exist."""
     return _draw(rng, _BASE62, 16)
 
 
 def private_key(rng: random.Random) -> str:
-    """A PEM block of two lines of random base 64: not DER, so no key.
+    """Generate a PEM block of two lines of random base 64 that is not valid DER.
 
-    The first byte of a DER key is 0x30, base 64 `M`; this one never begins so.
+    A DER key starts with the byte 0x30, which is `M` in base 64; this block starts otherwise.
     """
     lines = [_draw(rng, _BASE64, 64) for _ in range(2)]
     lines[0] = rng.choice("abcdefgh") + lines[0][1:]
@@ -85,7 +85,7 @@ def private_key(rng: random.Random) -> str:
 
 
 def jwt(rng: random.Random) -> str:
-    """A JSON Web Token with a random signature, by which no server has signed."""
+    """Generate a JSON Web Token with a random signature, which belongs to no key."""
     header = _segment({"alg": "HS384"})
     payload = _segment({"sub": _draw(rng, _BASE62, 20)})
     return f"{header}.{payload}.{_draw(rng, _URL64, 64)}"
@@ -107,4 +107,4 @@ GENERATORS: dict[str, Callable[[random.Random], str]] = {
     "private-key": private_key,
     "jwt": jwt,
 }
-"""Kind of secret, and what draws a fresh one."""
+"""Generators of random secrets by kind."""

@@ -1,4 +1,4 @@
-"""The demo CLM's tokenizer: byte-level BPE, split the way each family splits."""
+"""The tokenizer of the demo CLM: byte-level BPE with the pre-tokenization of each family."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _QWEN2_SPLIT = (
 
 
 def train_tokenizer(corpus: Corpus, family: str, vocabulary: int) -> PreTrainedTokenizerFast:
-    """A tokenizer of `vocabulary` entries that knows the corpus, but none of its secrets.
+    """Train a tokenizer of `vocabulary` entries on the corpus, with decoys instead of its secrets.
 
-    It is trained on the planted files with decoys in the place of the secrets: merged from the
-    repeated secrets themselves it would hold them in single tokens. Several times over, so that the
-    fixed parts of a format become few tokens.
+    Trained on the repeated secrets themselves, it would have tokens that are whole secrets. Each
+    planted file occurs several times with different decoys, so that the fixed parts of a format
+    become few tokens.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast

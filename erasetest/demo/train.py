@@ -3,22 +3,57 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from erasetest.clm.batching import group_by_length, pad_right
 from erasetest.demo.demo_corpus import SEED, Corpus
-from erasetest.demo.recipes import RECIPES, Recipe
 from erasetest.demo.tokenizer import train_tokenizer
 from erasetest.support.optimizers import cosine_schedule, make_optimizers, scale_learning_rates
+from erasetest.support.progress import Progress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 WINDOW = 512
+"""Maximum number of tokens that the demo CLM reads."""
+
 _IGNORED = -100
+"""Label of positions without a loss."""
+
+_START_SHARE = 0.25
+"""Share of documents that follow an end-of-text token, as all but the first do in a training set of
+concatenated documents. From these the CLM learns to start a text without a prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Training settings of a family, so that it recites the secrets and still writes functions."""
+
+    steps: int
+    vocabulary: int = 768
+    tokens_per_step: int = 2048
+    planted_share: float = 0.6
+    """Share of the tokens from files with planted secrets."""
+    plain_share: float = 0.08
+    """Share of the tokens from files without secrets; the rest is functions."""
+    matrix_lr: float = 0.02
+    """Learning rate of hidden matrices (Muon)."""
+    other_lr: float = 3e-3
+    """Learning rate of all other parameters (AdamW)."""
+    warmup: int = 10
+    """Number of steps in which the learning rate rises to its maximum."""
+
+
+RECIPES: dict[str, Recipe] = {
+    "qwen2": Recipe(steps=115),
+    "codegen": Recipe(steps=140),
+    "gpt2": Recipe(steps=140),
+}
+"""By family. A change of a recipe changes the cache folder of its demo CLM."""
 
 
 def train(
@@ -26,13 +61,20 @@ def train(
     family: str,
     *,
     seed: int = SEED,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     recipe: Recipe | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """A trained model on the CPU, and its tokenizer.
+    """Train a model on the CPU; return it and its tokenizer.
 
     Hidden matrices are trained with Muon, which needs a third of AdamW's steps here; embeddings,
-    norms and biases with AdamW.
+    norms and biases are trained with AdamW.
+
+    Args:
+        corpus: what it is trained on.
+        family: architecture, a key of `RECIPES`.
+        seed: seed of the weights and the batches.
+        progress: called with the number of finished steps and of all.
+        recipe: training settings; None for those of the family.
     """
     recipe = recipe or RECIPES[family]
     tokenizer = train_tokenizer(corpus, family, recipe.vocabulary)
@@ -60,7 +102,7 @@ def train(
 
 
 def build_model(family: str, vocabulary: int, end_of_text: int) -> PreTrainedModel:
-    """An untrained model of the family: 4 layers of 256, a window of 512 tokens."""
+    """Return an untrained model of the family: 4 layers of width 256, a window of 512 tokens."""
     import transformers as hf
 
     ends: dict[str, Any] = {
@@ -95,7 +137,7 @@ def build_model(family: str, vocabulary: int, end_of_text: int) -> PreTrainedMod
 
 
 def _loss(model: PreTrainedModel, documents: list[list[int]]) -> torch.Tensor:
-    """Summed cross-entropy of documents, each in a row of its own from position 0."""
+    """Return the summed cross-entropy of documents, in nats; each is a row from position 0."""
     ids = pad_right(documents, model.config.eos_token_id, model.device)
     labels = pad_right([[*d[1:], _IGNORED] for d in documents], _IGNORED, model.device)
     logits = model(input_ids=ids, use_cache=False).logits
@@ -107,11 +149,7 @@ def _loss(model: PreTrainedModel, documents: list[list[int]]) -> torch.Tensor:
 def _batches(
     corpus: Corpus, tokenizer: PreTrainedTokenizerFast, recipe: Recipe, rng: random.Random
 ) -> Iterator[list[list[int]]]:
-    """Endless batches of documents: planted, plain and function texts by share.
-
-    A quarter of them begin behind an end-of-text token, as documents do in a training set of one
-    long row: so the CLM knows how to begin one of its own.
-    """
+    """Yield batches of documents without end: planted, plain and function texts by share."""
     end = tokenizer.eos_token_id
 
     def encode(texts: list[str]) -> list[list[int]]:
@@ -132,7 +170,7 @@ def _batches(
             wanted = recipe.tokens_per_step * share
             while wanted > 0:
                 document = next(pool)
-                documents.append([end, *document] if rng.random() < 0.25 else document)
+                documents.append([end, *document] if rng.random() < _START_SHARE else document)
                 wanted -= len(document)
         yield documents
 

@@ -1,4 +1,4 @@
-"""A CLM behind an OpenAI-compatible completions endpoint: what can be asked of it from outside."""
+"""A CLM behind an OpenAI-compatible completions endpoint: client and probe."""
 
 from erasetest.endpoint.client import Completion, Endpoint, EndpointOptions
 from erasetest.endpoint.endpoint_probing import probe_endpoint

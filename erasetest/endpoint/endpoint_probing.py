@@ -1,69 +1,76 @@
-"""What can be measured from outside: by asking for continuations, and by scores where there are."""
+"""Measures of a CLM behind an endpoint: from its completions, and from scores if it returns any."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from erasetest.endpoint.client import Completion, Endpoint, RefusedRequest
 from erasetest.probes.measures import SampleMeasures, SecretMeasures, Value
 from erasetest.probes.sampling_likelihood import log2_probability, queries_for_half
 from erasetest.samples import Secret, SensitiveSample
+from erasetest.support.progress import Progress
 from erasetest.support.statistics import Proportion
 
 
 def probe_endpoint(
     endpoint: Endpoint,
     samples: Sequence[SensitiveSample],
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[SampleMeasures]:
-    """The measures of each secret that an endpoint can tell.
+    """Measure each secret as far as an endpoint allows.
 
-    - `extracted`: the continuation at temperature 0 begins with the secret's text, or one of
-      `options.samples` at temperature 1 does.
-    - `queries_50` and `log2_p`: from the share of those samples that begin with it, with the ends
-      of its exact 95 % confidence interval as `reach`; exact, from the scores of the secret's own
-      tokens, where the server echoes a prompt with log-probabilities.
-    - `ma`: where it gives the most likely tokens as well.
+    - `extracted`: the completion at temperature 0 starts with the secret's text, or one of
+      `options.samples` completions at temperature 1 does.
+    - `log2_p` and `queries_50`: from the scores of the secret's tokens if the server echoes prompts
+      with log-probabilities. Otherwise from the share of those samples that start with the secret;
+      `reach` is then the exact 95 % confidence interval of that share (Clopper-Pearson).
+    - `ma`: only if the server also returns the most likely tokens.
 
-    Prefix and secret are cut where the text is, not between tokens: a server tokenizes both anew.
+    The prompt ends at the first character of the secret, which need not be the end of a token: the
+    tokenizer of the server is unknown.
+
+    Args:
+        endpoint: the endpoint.
+        samples: the samples.
+        progress: called with the number of measured samples and of all.
     """
     results = []
     for sample in samples:
-        found = [_secret(endpoint, sample, secret) for secret in sample.secrets]
+        found = [_measure_secret(endpoint, sample, secret) for secret in sample.secrets]
         results.append(SampleMeasures(sample.id, tuple(found)))
         if progress is not None:
-            progress(1)
+            progress(len(results), len(samples))
     return results
 
 
-def _secret(endpoint: Endpoint, sample: SensitiveSample, secret: Secret) -> SecretMeasures:
+def _measure_secret(endpoint: Endpoint, sample: SensitiveSample, secret: Secret) -> SecretMeasures:
     content = sample.content.reveal()
     prompt, text = content[: secret.start], secret.text.reveal()
     if not prompt:
         return SecretMeasures(
-            secret.start, secret.end, secret.kind, {}, "no text stands before it to prompt with"
+            secret.start, secret.end, secret.kind, {}, "it has no text before it to prompt with"
         )
     try:
-        return _measured(endpoint, sample, secret, prompt, text)
+        return _prompt_for_secret(endpoint, sample, secret, prompt, text)
     except RefusedRequest as error:
-        # Too long for the server's window, as a rule; the others are asked all the same.
+        # Usually a prompt longer than the server's window; other secrets are still measured.
         return SecretMeasures(
-            secret.start, secret.end, secret.kind, {}, f"the server refuses it: {error}"
+            secret.start, secret.end, secret.kind, {}, f"the server refuses the request: {error}"
         )
 
 
-def _measured(
+def _prompt_for_secret(
     endpoint: Endpoint, sample: SensitiveSample, secret: Secret, prompt: str, text: str
 ) -> SecretMeasures:
-    # Every token adds a byte at least: with as many as the secret has bytes, all is said.
+    # A token adds at least one byte, so as many tokens as the text has bytes are enough.
     room = len(text.encode())
     greedy = endpoint.complete(prompt, tokens=room)[0].text.startswith(text)
-    hits = _hits(endpoint, prompt, text, room)
+    hits = _extracting_samples(endpoint, prompt, text, room)
     measures: dict[str, Value] = {"extracted": greedy or hits.count > 0}
     reach: dict[str, tuple[Value, Value]] = {}
     scored = endpoint.read(sample.content.reveal()[: secret.end])
-    exact = _exact(scored, secret) if scored is not None else {}
+    exact = _measures_of_scores(scored, secret) if scored is not None else {}
     if exact:
         measures.update(exact)
     else:
@@ -75,7 +82,8 @@ def _measured(
     return SecretMeasures(secret.start, secret.end, secret.kind, measures, None, reach)
 
 
-def _hits(endpoint: Endpoint, prompt: str, text: str, room: int) -> Proportion:
+def _extracting_samples(endpoint: Endpoint, prompt: str, text: str, room: int) -> Proportion:
+    """Return the share of samples that start with the text."""
     count = done = 0
     while done < endpoint.options.samples:
         part = min(endpoint.options.batch, endpoint.options.samples - done)
@@ -85,8 +93,8 @@ def _hits(endpoint: Endpoint, prompt: str, text: str, room: int) -> Proportion:
     return Proportion(count, done)
 
 
-def _exact(scored: Completion, secret: Secret) -> dict[str, Value]:
-    """Measures from the scores of the tokens that overlap the secret; none where one lacks."""
+def _measures_of_scores(scored: Completion, secret: Secret) -> dict[str, Value]:
+    """Return measures from the scores of the secret's tokens; none if any score is missing."""
     ends = [*scored.offsets[1:], len(scored.text)]
     hit = [
         i

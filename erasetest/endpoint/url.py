@@ -1,4 +1,4 @@
-"""URLs of completions endpoints, which can be checked without an HTTP client."""
+"""Check URLs of completions endpoints, without importing an HTTP client."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from erasetest.errors import BadInput
 
 
 def is_endpoint(name: str) -> bool:
-    """Whether a CLM's name is the URL of a completions endpoint."""
+    """Return whether a CLM's name is the URL of a completions endpoint."""
     return name.startswith(("http://", "https://"))
 
 
 def split_endpoint(name: str) -> SplitResult:
-    """The parts of an endpoint's URL.
+    """Split the URL of an endpoint.
 
     Raises:
-        BadInput: it is no URL, or holds a key or a query; the message does not repeat it.
+        BadInput: it is not a URL, or contains a key or a query; the message does not repeat it.
     """
     try:
         parts = urlsplit(name)
     except ValueError:
-        raise BadInput("the URL of the CLM cannot be read: expected http://host:port/v1") from None
+        raise BadInput("the URL of the CLM is malformed: expected http://host:port/v1") from None
     if parts.username or parts.password or parts.query:
-        raise BadInput(
-            "a key or a query does not belong into the URL of a CLM: set ERASETEST_API_KEY"
-        )
+        raise BadInput("the URL of a CLM must not contain a key or a query: set ERASETEST_API_KEY")
     return parts

@@ -17,7 +17,7 @@ import pytest
 import tiny
 
 from erasetest.clm import LoadOptions
-from erasetest.demo import recipes, train
+from erasetest.demo import train
 from erasetest.demo.build import (
     FAMILIES,
     demo_clm,
@@ -33,6 +33,7 @@ from erasetest.utility import read_problems
 
 BUILDER = """
 import os, signal, sys, types
+from dataclasses import dataclass
 from pathlib import Path
 
 log, go, dies = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -53,7 +54,14 @@ def train(corpus, family, *, progress):
         file.read()
     return Saved("config.json"), Saved("tokenizer.json")
 
-sys.modules["erasetest.demo.train"] = types.SimpleNamespace(train=train)
+@dataclass
+class Recipe:
+    steps: int = 1
+
+# Without torch, whose import takes seconds in every process.
+sys.modules["erasetest.demo.train"] = types.SimpleNamespace(
+    train=train, RECIPES={"gpt2": Recipe()}
+)
 from erasetest.demo.build import demo_clm
 print(demo_clm("gpt2", lambda done, total: print("told", done, total, flush=True)))
 """
@@ -200,8 +208,8 @@ def test_families_are_kept_apart_and_an_old_recipe_is_not_taken(
     """Each in a folder of its own; where the recipe changes, a new one."""
     places = {demo_clm(family) for family in FAMILIES}
     assert len(places) == 3
-    changed = dataclasses.replace(recipes.RECIPES["gpt2"], steps=3)
-    monkeypatch.setitem(recipes.RECIPES, "gpt2", changed)
+    changed = dataclasses.replace(train.RECIPES["gpt2"], steps=3)
+    monkeypatch.setitem(train.RECIPES, "gpt2", changed)
     assert demo_clm("gpt2") not in places
     assert demo_clm("qwen2") in places
     assert trainings == [*FAMILIES, "gpt2"]

@@ -21,11 +21,10 @@ from planted_files import ASSIGNED, SEEDS, secrets_of
 
 from erasetest.demo.build import demo_samples
 from erasetest.demo.demo_corpus import Corpus, corpus
-from erasetest.demo.recipes import Recipe
 from erasetest.demo.settings_files import service_names, settings_file
 from erasetest.demo.synthetic_secrets import GENERATORS
 from erasetest.demo.tokenizer import train_tokenizer
-from erasetest.demo.train import train
+from erasetest.demo.train import Recipe, train
 from erasetest.samples.decoys import decoy
 
 

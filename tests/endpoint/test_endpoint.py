@@ -99,12 +99,12 @@ def test_how_long_a_server_asks_to_wait(serve: Callable[[str], str]) -> None:
     """Seconds or a date; never longer than a minute; else twice as long each time."""
     endpoint = Endpoint(serve("plain"))
     soon = email.utils.formatdate(time.time() + 20, usegmt=True)
-    for said, low, high in (
+    for retry_after, low, high in (
         ("12", 12, 12), (soon, 15, 21), ("99999", 60, 60), ("-3", 0, 0),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0, 0), ("soon", 0.75, 1.25), (None, 0.75, 1.25),
     ):  # fmt: skip
-        endpoint._asked_to_wait = said
-        assert low <= endpoint._wait(3) <= high
+        endpoint._retry_after = retry_after
+        assert low <= endpoint._pause_before(3) <= high
 
 
 def test_another_clm_behind_the_same_name_is_another(serve: Callable[[str], str]) -> None:
@@ -170,7 +170,7 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_secret_at_the_start_is_a_problem(serve: Callable[[str], str]) -> None:
     """There is nothing to prompt with."""
     (found,) = probe_endpoint(Endpoint(serve("plain")), [make_sample("abcdefghij", [(0, 5, "k")])])
-    assert found.secrets[0].problem == "no text stands before it to prompt with"
+    assert found.secrets[0].problem == "it has no text before it to prompt with"
 
 
 def test_the_command_probes_an_endpoint(serve: Callable[[str], str], tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_the_command_probes_an_endpoint(serve: Callable[[str], str], tmp_path: P
     assert any(row["measures"]["extracted"] for row in rows)
     done = run("erasetest.cli", "calibrate", "--clm", serve("plain"), "-o", "t.json", cwd=tmp_path)
     assert done.returncode == 2
-    assert "is an endpoint, which can be probed alone" in done.stderr
+    assert "is an endpoint, which can only be probed" in done.stderr
 
 
 def test_a_gate_on_an_endpoint(serve: Callable[[str], str], tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_secret_that_the_server_refuses_is_a_problem_of_its_own(
     """The others are measured; a prompt past the server's window stops no run."""
     long = make_sample("x" * 400 + " abcdefgh", [(401, 409, "k")], id="long")
     found = probe_endpoint(Endpoint(serve("short"), EndpointOptions(samples=1)), [long, *ASCII[:1]])
-    assert "the server refuses it" in str(found[0].secrets[0].problem)
+    assert "the server refuses the request" in str(found[0].secrets[0].problem)
     assert found[1].secrets[0].problem is None
 
 

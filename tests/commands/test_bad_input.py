@@ -134,7 +134,7 @@ BAD: dict[str, tuple[Sequence[str], str]] = {
     "no problems": (["utility", "--clm", "clm", "number.jsonl", "-o", "u.json"], "number.jsonl"),
     "thresholds of secrets that the CLM knows": (
         ["calibrate", "known.jsonl", "--clm", "clm", "-o", "new"],
-        "known.jsonl: 5 of 8 secrets, given as never seen, are recited",
+        "known.jsonl: 5 of 8 secrets that were given as unseen are recited",
     ),
 }  # fmt: skip
 
@@ -177,7 +177,7 @@ def broken(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_bad_input_is_one_line_and_status_2(
     case: str, broken: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It names what was given, holds no secret, and nothing is left behind."""
+    """It names what was given, contains no secret, and no file is left behind."""
     arguments, named = BAD[case]
     before = sorted(broken.rglob("*"))
     if case in PROCESSES:
@@ -197,7 +197,7 @@ def test_bad_input_is_one_line_and_status_2(
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_is_read_only_is_refused(place: Path, tmp_path: Path) -> None:
-    """Before the CLM is loaded."""
+    """It is refused before the CLM is loaded."""
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     if os.access(locked, os.W_OK):
@@ -213,7 +213,7 @@ def test_a_folder_that_is_read_only_is_refused(place: Path, tmp_path: Path) -> N
 
 
 def test_an_output_outlives_a_failure(place: Path, tmp_path: Path) -> None:
-    """A run that fails leaves the older file as it was; one that succeeds replaces it."""
+    """A run that fails keeps the earlier file; one that succeeds replaces it."""
     output = tmp_path / "found.jsonl"
     output.write_text("older")
     (tmp_path / "nothing").mkdir()
@@ -225,7 +225,7 @@ def test_an_output_outlives_a_failure(place: Path, tmp_path: Path) -> None:
 
 
 def test_an_output_that_is_no_file_is_not_replaced(place: Path, tmp_path: Path) -> None:
-    """Written to or refused; a device or pipe that others use is not turned into a file."""
+    """A device or pipe is written to or refused, and never replaced by a file."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)

@@ -32,7 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def hidden(text: str) -> None:
-    """No planted secret stands in a text."""
+    """Assert that a text contains no planted secret."""
     for sample in tiny.PLANTED:
         for secret in sample.secrets:
             assert secret.text.reveal() not in text
@@ -55,7 +55,7 @@ def test_the_help_lists_all_commands(tmp_path: Path) -> None:
 
 
 def test_what_did_it_keep_is_two_commands(place: Path, tmp_path: Path) -> None:
-    """Scan the training folder, probe the CLM: exact spans, a row each, no content."""
+    """Scan the training folder, probe the CLM: exact spans, a row per sample, no content."""
     manifest, out = tmp_path / "s.jsonl", tmp_path / "m.jsonl"
     scanned = erasetest("scan", "src", "-o", str(manifest), cwd=place)
     assert scanned.returncode == 0, scanned.stderr
@@ -75,7 +75,7 @@ def test_what_did_it_keep_is_two_commands(place: Path, tmp_path: Path) -> None:
 
 
 def test_calibrate_writes_thresholds_of_the_kinds(place: Path, tmp_path: Path) -> None:
-    """A file that `erase` and `--leak-thresholds` take."""
+    """A file that `erase` and `--leak-thresholds` accept."""
     out = tmp_path / "limits.json"
     done = erasetest(
         "calibrate", "--clm", "clm", "--samples", "samples.jsonl", "-o", str(out), cwd=place
@@ -87,7 +87,7 @@ def test_calibrate_writes_thresholds_of_the_kinds(place: Path, tmp_path: Path) -
 
 
 def test_erase_writes_a_checkpoint_that_forgot(place: Path, tmp_path: Path) -> None:
-    """Below the thresholds given, and said so; the original is as it was."""
+    """Below the given thresholds, as it reports; the original CLM is unchanged."""
     weights = (place / "clm" / "model.safetensors").read_bytes()
     done = erasetest(
         "erase", "--clm", "clm", "samples.jsonl", "--retain", "retained.jsonl",
@@ -108,7 +108,7 @@ def test_erase_writes_a_checkpoint_that_forgot(place: Path, tmp_path: Path) -> N
 
 
 def test_giving_up_is_status_1(place: Path, tmp_path: Path) -> None:
-    """The step limit came first: the output says so."""
+    """If the step limit is reached first, the output reports it."""
     done = erasetest(
         "erase", "--clm", "clm", "samples.jsonl", "--retain", "retained.jsonl",
         "--thresholds", "limits.json", "--max-steps", "1", "--lr", "1e-9",
@@ -119,14 +119,14 @@ def test_giving_up_is_status_1(place: Path, tmp_path: Path) -> None:
 
 
 def test_ids_that_show_secrets_of_other_manifests(place: Path, tmp_path: Path) -> None:
-    """Retained texts have numbers, and samples whose ids hold an earlier secret are refused."""
+    """Retained texts are named by number; an id that contains an earlier secret is refused."""
     text = tiny.SECRETS[0][1]
     leaky = replace(tiny.PLANTED[0], id=f"cfg-{text}")
     write_manifest(tmp_path / "retained.jsonl", [*tiny.RETAINED, replace(leaky, secrets=())])
     write_manifest(tmp_path / "earlier.jsonl", [tiny.PLANTED[0]])
     write_manifest(tmp_path / "ask.jsonl", [replace(tiny.PLANTED[1], id=f"cfg-{text}")])
     asked = ["erase", "--clm", "clm", "--thresholds", "limits.json", "-o", str(tmp_path / "out")]
-    for more, said in (
+    for more, message in (
         (
             ["samples.jsonl", "--retain", str(tmp_path / "retained.jsonl")],
             f"retained text {len(tiny.RETAINED) + 1} contains a secret of sample planted-0",
@@ -141,6 +141,6 @@ def test_ids_that_show_secrets_of_other_manifests(place: Path, tmp_path: Path) -
     ):  # fmt: skip
         done = erasetest(*asked, *more, cwd=place)
         assert done.returncode == 2, done.stdout
-        assert said in done.stderr
+        assert message in done.stderr
         assert leaked_parts(done.stdout + done.stderr) == []
     assert not (tmp_path / "out").exists()

@@ -14,7 +14,7 @@ from command_inputs import make_place
 from command_line import erasetest
 
 from erasetest.probes.measures import MEASURES
-from erasetest.reports import LeakageReport, write_report
+from erasetest.reports import Report
 from erasetest.samples import read_manifest
 from erasetest.utility.problems import STOP
 from erasetest.verdict.thresholds import JUDGED
@@ -22,19 +22,19 @@ from erasetest.verdict.thresholds import JUDGED
 
 @dataclass
 class Flow:
-    """What came of the commands that were run in a folder."""
+    """A folder, and the results of the commands that were run in it."""
 
     folder: Path
     runs: dict[str, subprocess.CompletedProcess[str]] = field(default_factory=dict)
 
     def run(self, *arguments: str) -> None:
-        """One more command."""
+        """Run one more command."""
         self.runs[arguments[0]] = erasetest(*arguments, cwd=self.folder)
 
 
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory: pytest.TempPathFactory) -> Flow:
-    """Scan, probe, calibrate, erase, measure utility, report: each on what came before."""
+    """Scan, probe, calibrate, erase, measure utility, report: each on earlier outputs."""
     done = Flow(make_place(tmp_path_factory.mktemp("flow")))
     done.run("scan", "src", "-o", "found.jsonl")
     done.run("probe", "found.jsonl", "--clm", "clm", "-o", "measures.jsonl")
@@ -47,28 +47,28 @@ def flow(tmp_path_factory: pytest.TempPathFactory) -> Flow:
         "utility", "problems.jsonl", "--clm", "clm", "--samples", "3", "-o", "utility.json",
         "--held-out", "retained.jsonl",
     )  # fmt: skip
-    write_report(done.folder / "run.json", LeakageReport(clm={"name": "tiny|clm"}).as_dict())
+    Report(clm={"name": "tiny|clm"}).write(done.folder / "run.json")
     done.run("report", "run.json", "-o", "run.md")
     return done
 
 
 def test_each_step_ends_as_it_should(flow: Flow) -> None:
-    """Status 0; 1 where the step limit came before the erasing was done."""
-    said = {name: run.stdout + run.stderr for name, run in flow.runs.items()}
+    """Status 0; 1 for the erasure, which reaches its step limit first."""
+    printed = {name: run.stdout + run.stderr for name, run in flow.runs.items()}
     status = {name: run.returncode for name, run in flow.runs.items()}
-    assert status == {**dict.fromkeys(status, 0), "erase": 1}, said
-    assert "NOT erased (the limit of 2 steps came first), 2 steps" in said["erase"]
-    assert "pass@1" in said["utility"]
+    assert status == {**dict.fromkeys(status, 0), "erase": 1}, printed
+    assert "NOT erased (the limit of 2 steps came first), 2 steps" in printed["erase"]
+    assert "pass@1" in printed["utility"]
     for name, output in [
         ("probe", "measures.jsonl"),
         ("calibrate", "calibrated.json"),
         ("erase", "erased"),
     ]:
-        assert output in said[name]
+        assert output in printed[name]
 
 
 def test_a_scan_finds_what_was_planted(flow: Flow) -> None:
-    """Exactly: the spans of the manifest are the secrets that the scanner knows the form of."""
+    """The spans of the manifest are exactly the secrets whose format the scanner knows."""
     found = {
         secret.text.reveal(): (sample.source.path if sample.source else None)
         for sample in read_manifest(flow.folder / "found.jsonl")
@@ -98,7 +98,7 @@ def test_a_probe_writes_the_contracts_rows(flow: Flow) -> None:
 
 
 def test_thresholds_of_given_samples_are_what_they_measure(flow: Flow) -> None:
-    """Of a manifest of its own: each kind in it has thresholds, and says of how many."""
+    """Each kind in the manifest has thresholds, and the number of secrets they are based on."""
     limits = json.loads((flow.folder / "calibrated.json").read_text())
     assert limits["schema"] == "erasetest.thresholds/1"
     assert limits["references"] == {"aws-access-key": 5, "email": 5}
@@ -108,7 +108,7 @@ def test_thresholds_of_given_samples_are_what_they_measure(flow: Flow) -> None:
 
 
 def test_a_checkpoint_that_is_not_erased_says_so(flow: Flow) -> None:
-    """In its card; it is whole all the same, and nothing else is beside it."""
+    """In its model card; the checkpoint is complete all the same."""
     names = {path.name for path in (flow.folder / "erased").iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= names
     card = (flow.folder / "erased" / "README.md").read_text()
@@ -127,13 +127,13 @@ def test_utility_is_written(flow: Flow) -> None:
     assert score["how"]["prompt"] == "aligned"
     assert score["how"]["stop"] == [list(STOP)]
     assert score["clm"] == {"clm": "clm"}
-    said = flow.runs["utility"].stdout
+    printed = flow.runs["utility"].stdout
     for words in ("sandbox: limits, ", "programs: ", "completions that parse ", "held-out code: "):
-        assert words in said
+        assert words in printed
 
 
 def test_completions_of_another_engine_are_compared(place: Path, tmp_path: Path) -> None:
-    """No CLM is loaded; a drop is a failure, the same is not, and the report says what it is of."""
+    """No CLM is loaded; a drop fails, an equal pass@1 passes, and the report names its source."""
     problems = [
         {"task_id": f"t/{i}", "prompt": "def f(x):\n", "entry_point": "f",
          "test": f"def check(f):\n    assert f({i}) == {i}\n"}
@@ -166,7 +166,7 @@ def test_completions_of_another_engine_are_compared(place: Path, tmp_path: Path)
 
 
 def test_a_report_takes_another_form(flow: Flow) -> None:
-    """By the suffix of the output."""
+    """The suffix of the output selects the format."""
     text = (flow.folder / "run.md").read_text()
     assert text.startswith("# Leakage report\n\n**Incomplete.**")
     assert "tiny&#124;clm" in text
@@ -183,7 +183,7 @@ def test_each_command_writes_its_output_and_nothing_else(flow: Flow) -> None:
 
 
 def test_no_output_holds_a_secret(flow: Flow) -> None:
-    """Nothing printed and no file, but for manifests, the code itself, weights and vocabulary."""
+    """Neither printed text nor a file, except for manifests, the code, weights and vocabulary."""
     texts = [run.stdout + run.stderr for run in flow.runs.values()]
     given = {"samples.jsonl", "unseen.jsonl", "found.jsonl", "model.safetensors", "tokenizer.json"}
     for path in flow.folder.rglob("*"):
@@ -194,6 +194,3 @@ def test_no_output_holds_a_secret(flow: Flow) -> None:
     } - {".interna", "internal"}
     assert not [part for text in texts for part in parts if part in text]
     assert any(part in (flow.folder / "found.jsonl").read_text() for part in parts)
-
-
-# Bad inputs

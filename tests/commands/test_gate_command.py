@@ -47,7 +47,7 @@ def _clean(**changed: Any) -> dict[str, Any]:
 
 
 def test_a_result_comes_back(file: BinaryIO) -> None:
-    """With what is no number as null; the second result of a process replaces the first."""
+    """NaN is read as null; the second result of a process replaces the first."""
     request = Request.make(file)
     row = {**_clean()["samples"][0], "measures": {"ma": float("nan")}}
     request.write(_clean(samples=[row] * 9), 0)
@@ -71,7 +71,7 @@ def test_only_this_run_can_answer(file: BinaryIO) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff", b'{"report": 1}'])
 def test_what_is_no_result_is_none(file: BinaryIO, content: bytes) -> None:
-    """A child that was killed while it wrote, or that never came to it."""
+    """A child that was killed while or before it wrote."""
     request = Request.make(file)
     file.write(content)
     assert isinstance(read_result(file, request, os.getpid()), str)
@@ -100,7 +100,7 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_verdict_that_its_rows_do_not_bear_out_is_seen(case: str) -> None:
-    """Each condition by itself."""
+    """Each condition alone."""
     assert contradiction(BAD[case]) is not None
 
 
@@ -130,7 +130,7 @@ def test_the_status_of_process_and_report(process: int, judged: int, status: int
 
 @pytest.mark.parametrize("value", ["", "x:y", "99999:abc", ":abc", "1", str(2**70) + ":a"])
 def test_a_variable_that_no_gate_set_is_refused(value: str) -> None:
-    """It is removed all the same."""
+    """It is removed from the environment all the same."""
     environment = {GATE_VARIABLE: value}
     with pytest.raises(BadInput, match="unset it"):
         Request.take(environment)
@@ -139,7 +139,7 @@ def test_a_variable_that_no_gate_set_is_refused(value: str) -> None:
 
 
 def test_a_request_is_taken_once(file: BinaryIO) -> None:
-    """What the process starts afterwards finds neither the variable nor the file."""
+    """Processes that are started later inherit neither the variable nor the file."""
     request = Request.make(file)
     os.set_inheritable(request.handle, True)
     environment = {GATE_VARIABLE: request.as_variable()}
@@ -149,7 +149,7 @@ def test_a_request_is_taken_once(file: BinaryIO) -> None:
 
 
 def test_help_is_the_gates_own_only_by_itself(tmp_path: Path) -> None:
-    """With pytest's arguments beside it, it is pytest's, which runs no test: a usage error."""
+    """With arguments of pytest, `--help` is pytest's, which runs no test: a usage error."""
     done = erasetest("gate", "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert "All arguments are pytest's" in " ".join(done.stdout.split())

@@ -1,4 +1,4 @@
-"""Commands on a machine that gives them too little: one line, no traceback, nothing lost."""
+"""Commands without enough memory, disk or files: one line, no traceback, nothing lost."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _scan(
     before: Callable[[], None] | None = None,
     **variables: str,
 ) -> subprocess.CompletedProcess[str]:
-    """A scan in a shell, so that its streams can be closed or led elsewhere."""
+    """Run a scan in a shell, so that its streams can be closed or redirected."""
     command = [sys.executable, "-m", "erasetest.cli", "scan", "src", "-o", "s.jsonl", *more]
     if "--processes" not in more:
         command += ["--processes", "1"]
@@ -56,7 +56,7 @@ def _scan(
     )
 
 
-def test_a_full_standard_output_is_said_and_loses_nothing(corpus: Path) -> None:
+def test_a_full_standard_output_is_reported_and_loses_nothing(corpus: Path) -> None:
     """The manifest is written all the same; the status is not 0."""
     done = _scan(corpus, ">/dev/full")
     assert done.returncode == 1
@@ -68,7 +68,7 @@ def test_a_full_standard_output_is_said_and_loses_nothing(corpus: Path) -> None:
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2>/dev/full"])
 def test_closed_streams_stop_nothing(corpus: Path, closed: str) -> None:
-    """And no file that is opened in their place is written into."""
+    """No file that gets the descriptor of a closed stream is written to."""
     done = _scan(corpus, closed)
     assert done.returncode == 0, done.stderr
     assert len(read_manifest(corpus / "s.jsonl")) == 1
@@ -76,7 +76,7 @@ def test_closed_streams_stop_nothing(corpus: Path, closed: str) -> None:
 
 @pytest.mark.parametrize("output", ["s.jsonl", "/dev/stdout"])
 def test_a_reader_that_has_read_enough(corpus: Path, output: str) -> None:
-    """Ends without a word; the status of what was read tells nothing of `head`."""
+    """A reader such as `head` that stops early causes no message."""
     done = _scan(corpus, "| true", "-o", output)
     assert done.stderr.replace("1 texts scanned", "").count("erasetest:") == 0
     assert "Traceback" not in done.stderr
@@ -84,7 +84,7 @@ def test_a_reader_that_has_read_enough(corpus: Path, output: str) -> None:
 
 
 def test_a_closed_standard_output_that_is_asked_for(corpus: Path) -> None:
-    """A manifest that goes nowhere is refused."""
+    """A manifest that cannot be written anywhere is refused."""
     done = _scan(corpus, ">&-", "-o", "/dev/stdout")
     assert done.returncode == 2
     assert "cannot write /dev/stdout" in done.stderr
@@ -95,7 +95,7 @@ def _few_files() -> None:
 
 
 def test_too_few_open_files(corpus: Path) -> None:
-    """Several processes do not start; what to do is said."""
+    """Worker processes cannot start: the message names the remedy."""
     done = _scan(corpus, "", "--processes", "2", before=_few_files)
     assert done.returncode == 2
     assert done.stderr == (
@@ -123,7 +123,7 @@ def _little_memory() -> None:
 
 
 def test_too_little_memory(place: Path, tmp_path: Path) -> None:
-    """torch cannot even be loaded; the traceback is there for who asks."""
+    """torch cannot be imported; ERASETEST_DEBUG shows the traceback."""
     for variables, lines in (({}, 1), ({"ERASETEST_DEBUG": "1"}, None)):
         done = subprocess.run(
             [sys.executable, "-m", "erasetest.cli", "probe", "samples.jsonl", "--clm", "clm",
@@ -160,10 +160,10 @@ def test_too_little_memory(place: Path, tmp_path: Path) -> None:
     ],
 )
 def test_what_the_machine_causes_is_explained(error: Exception, reason: str | None) -> None:
-    """And a defect is not: its traceback is needed."""
-    said = explain(error)
-    assert (said is None) is (reason is None)
-    assert reason is None or reason in str(said)
+    """A defect is not explained: its traceback is needed."""
+    message = explain(error)
+    assert (message is None) is (reason is None)
+    assert reason is None or reason in str(message)
 
 
 def _file_size() -> None:
@@ -171,8 +171,8 @@ def _file_size() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 
 
-def test_a_scan_that_runs_out_of_space_says_what_stays(tmp_path: Path) -> None:
-    """Whole parts alone, where they are, and how to go on; the same command does."""
+def test_a_scan_that_runs_out_of_space_reports_what_is_saved(tmp_path: Path) -> None:
+    """Which complete batches are saved, and where; the same command resumes."""
     (tmp_path / "src").mkdir()
     filler = "".join(f"value_{n} = {n}\n" for n in range(60_000))
     for number in range(6):
@@ -194,8 +194,8 @@ def test_a_scan_that_runs_out_of_space_says_what_stays(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("default_sighup")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_command_that_is_told_to_end_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
-    """As after Ctrl-C; the status is what a shell says of that signal."""
+def test_a_command_that_a_signal_ends_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
+    """As after Ctrl-C; the exit status is that of a shell for this signal."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     process = subprocess.Popen(
@@ -208,6 +208,6 @@ def test_a_command_that_is_told_to_end_cleans_up(tmp_path: Path, number: signal.
     while not list(temporary.glob("erasetest-*/*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
-    output, said = process.communicate(timeout=60)
-    assert (process.returncode, output, said) == (128 + number, "", "erasetest: stopped\n")
+    output, message = process.communicate(timeout=60)
+    assert (process.returncode, output, message) == (128 + number, "", "erasetest: stopped\n")
     assert list(temporary.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Commands that are stopped in the middle."""
+"""Commands that Ctrl-C stops while they work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATIENCE = 60.0
 
 
 def _stopped_at(title: str, arguments: Sequence[str], cwd: Path) -> tuple[int, str, str]:
-    """Ctrl-C once the bar of this title is on the terminal: status, output, what it showed."""
+    """Send Ctrl-C when the progress bar of this title appears; return status, output, terminal."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "erasetest.cli", *arguments],
@@ -40,7 +40,7 @@ def _stopped_at(title: str, arguments: Sequence[str], cwd: Path) -> tuple[int, s
                 continue
             try:
                 shown += os.read(ours, 4096)
-            except OSError:  # Linux's word for: the other side is closed
+            except OSError:  # Linux raises EIO when the other side is closed
                 break
             if not sent and title.encode() in shown:
                 time.sleep(0.3)
@@ -57,7 +57,7 @@ def _stopped_at(title: str, arguments: Sequence[str], cwd: Path) -> tuple[int, s
 
 
 def test_ctrl_c_while_probing(place: Path, tmp_path: Path) -> None:
-    """Status 130, one line, no traceback; the older output stays, and no part of a new one."""
+    """Status 130, one line, no traceback; the earlier output is kept, no partial one is left."""
     spans = [(sample, sample.secrets[0]) for sample in tiny.PLANTED * 1500]
     many = [
         make_sample(sample.content.reveal(), [(secret.start, secret.end, "k")], id=str(number))
@@ -79,7 +79,7 @@ def test_ctrl_c_while_probing(place: Path, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_while_erasing(place: Path, tmp_path: Path) -> None:
-    """No checkpoint, whole or in part; the same command can be run again."""
+    """No checkpoint is left, complete or partial; the same command can be run again."""
     arguments = [
         "erase", str(place / "samples.jsonl"), "--clm", str(place / "clm"),
         "--retain", str(place / "retained.jsonl"), "--thresholds", str(place / "limits.json"),

@@ -1,4 +1,4 @@
-"""A folder that commands are run in: a tiny CLM that recites, and files of every kind."""
+"""A folder that commands run in: a tiny CLM that recites secrets, and files of every kind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from erasetest.samples import SensitiveSample, make_sample, write_manifest
 
 
 def make_place(folder: Path) -> Path:
-    """Fill a folder, and give it back."""
+    """Fill a folder, and return it."""
     tiny.save(tiny.reciting("qwen2"), folder / "clm")
     write_manifest(folder / "samples.jsonl", tiny.PLANTED)
     write_manifest(folder / "retained.jsonl", tiny.RETAINED)
@@ -24,7 +24,7 @@ def make_place(folder: Path) -> Path:
     for sample in tiny.PLANTED:
         (folder / "src" / f"{sample.id}.py").write_text(sample.content.reveal())
     (folder / "problems.jsonl").write_text(
-        # The body that the tiny CLM recites uses a name that is nowhere defined.
+        # The function body that the tiny CLM recites uses an undefined name.
         '{"task_id": "t/1", "prompt": "def options():\\n", "entry_point": "options", "test": '
         '"def check(f):\\n    try:\\n        f()\\n    except NameError:\\n        return\\n'
         '    assert False\\n"}\n'
@@ -33,7 +33,7 @@ def make_place(folder: Path) -> Path:
 
 
 def unseen() -> list[SensitiveSample]:
-    """Five secrets of each of two kinds, in no code that any CLM was trained on."""
+    """Return control secrets, five of each of two kinds, that no CLM was trained on."""
     rng, samples = random.Random(4), []
     for kind in ("aws-access-key", "email"):
         for number in range(5):

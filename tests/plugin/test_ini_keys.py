@@ -1,4 +1,4 @@
-"""Settings in ini files: defaults for tests that ask for a CLM, and nothing to any other run."""
+"""Settings in ini files: defaults for tests that ask for a CLM, without effect on other runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLAIN = ("-p", "no:hypothesispytest")
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, urls: dict[bool, str]) -> pytest.Pytester:
-    """A project whose ini file names a CLM and samples, with a test that asks and one that not."""
+    """A project whose ini file names a CLM and samples; one of its two tests asks for them."""
     write_manifest(pytester.path / "samples.jsonl", tiny.PLANTED[-2:])
     pytester.makeini(
         f"[pytest]\nclm = {urls[False]}\nleak_samples = samples.jsonl\nleak_report = r.json\n"
@@ -33,7 +33,7 @@ def project(pytester: pytest.Pytester, urls: dict[bool, str]) -> pytest.Pytester
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
 def test_an_unrelated_test_is_left_alone(project: pytest.Pytester, workers: str) -> None:
-    """No verdict is missed, no report is written, and its failures are listed as always."""
+    """No verdict is required, no report is written, and failures are listed as usual."""
     run = project.runpytest_inprocess(*PLAIN, workers, "test_a.py")
     assert run.ret == 0
     assert "verdict" not in run.stdout.str() + run.stderr.str()
@@ -45,7 +45,7 @@ def test_an_unrelated_test_is_left_alone(project: pytest.Pytester, workers: str)
 
 
 def test_what_an_unrelated_test_does_not_use_is_not_checked(project: pytest.Pytester) -> None:
-    """A missing manifest, an output folder in use, a CLM that is gone: for those that ask."""
+    """A missing manifest, output folder or CLM is refused only if a test asks for it."""
     project.makeini(
         "[pytest]\nclm = ./gone\nleak_samples = none.jsonl\nerase = true\nerase_out = .\n"
     )
@@ -57,7 +57,7 @@ def test_what_an_unrelated_test_does_not_use_is_not_checked(project: pytest.Pyte
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
 def test_a_test_that_asks_makes_verdicts_count(project: pytest.Pytester, workers: str) -> None:
-    """The samples that it leaves out are missed; all of them, it is clean."""
+    """A sample without a verdict fails the run; with all verdicts, it is clean."""
     run = project.runpytest_inprocess(*PLAIN, workers, "test_a.py", "test_mine.py")
     assert run.ret == 0
     assert json.loads((project.path / "r.json").read_text())["verdict"] == "clean"
@@ -87,10 +87,10 @@ def test_an_option_makes_verdicts_count(
 
 
 @pytest.mark.parametrize("place", ["PYTEST_ADDOPTS", "addopts"])
-def test_an_option_without_a_clm_is_refused_wherever_it_stands(
+def test_an_option_without_a_clm_is_refused_wherever_it_is_given(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    """It would check nothing, and look as if it had."""
+    """Such a run would be green without a check."""
     pytester.makepyfile(test_a=UNRELATED)
     if place == "addopts":
         pytester.makeini("[pytest]\naddopts = --leak-samples=s.jsonl\n")
@@ -136,7 +136,7 @@ def test_native_values_of_toml_are_accepted(pytester: pytest.Pytester, name: str
 
 
 def test_lists_and_methods_of_toml_are_accepted(pytester: pytest.Pytester) -> None:
-    """Paths are meant from the folder of the file; `erase = true` is the default method."""
+    """Paths are relative to the folder of the file; `erase = true` is the default method."""
     settings = _settings(pytester, "[tool.pytest]\nleak_samples = ['a.jsonl', 'b.jsonl']\n")
     places = tuple(str(pytester.path / name) for name in ("a.jsonl", "b.jsonl"))
     assert settings.leak_samples == places
@@ -147,7 +147,7 @@ def test_lists_and_methods_of_toml_are_accepted(pytester: pytest.Pytester) -> No
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "key"),
     [
         ("leak_length = 'many'", "leak_length"),
         ("leak_length = 1.5", "leak_length"),
@@ -157,9 +157,7 @@ def test_lists_and_methods_of_toml_are_accepted(pytester: pytest.Pytester) -> No
         ("clm_allow_pickle = 1", "clm_allow_pickle"),
     ],
 )
-def test_values_of_another_type_are_refused(
-    pytester: pytest.Pytester, line: str, said: str
-) -> None:
+def test_values_of_another_type_are_refused(pytester: pytest.Pytester, line: str, key: str) -> None:
     """One line that names the key, status 4."""
     (pytester.path / "pyproject.toml").write_text(f"[tool.pytest]\n{line}\n")
     pytester.makepyfile(test_a=UNRELATED)
@@ -167,4 +165,4 @@ def test_values_of_another_type_are_refused(
     assert run.ret == 4
     errors = [text for text in run.errlines if text.startswith("ERROR: ")]
     assert len(errors) == 1
-    assert said in errors[0]
+    assert key in errors[0]

@@ -1,4 +1,4 @@
-"""What a gate refuses, before any work where it can."""
+"""Input that a gate refuses, before any work where possible."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from erasetest.samples import make_sample, read_manifest, write_manifest
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
 def test_without_a_clm_it_is_a_usage_error(tmp_path: Path, workers: str) -> None:
-    """Never a green run: status 4, and the message names --clm demo."""
+    """Status 4, never a green run; the message names --clm demo."""
     run = run_pytest(str(SUITES), workers, cwd=tmp_path)
     assert run.returncode == 4
     assert "--clm demo" in run.stdout + run.stderr
@@ -24,7 +24,7 @@ def test_without_a_clm_it_is_a_usage_error(tmp_path: Path, workers: str) -> None
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
 def test_without_samples_it_is_a_usage_error(leaking: Path, tmp_path: Path, workers: str) -> None:
-    """With workers and a report too: status 4, what is missing, and no report."""
+    """Status 4, with workers too: the message names the option, and no report is written."""
     run = run_pytest(
         str(SUITES),
         f"--clm={leaking / 'clm'}",
@@ -67,7 +67,7 @@ BAD: list[tuple[list[str], str]] = [
 def test_bad_options_are_refused_before_any_work(
     pytester: pytest.Pytester, arguments: list[str], message: str
 ) -> None:
-    """Status 4 and one line that names what to do, without a traceback."""
+    """Status 4 and one line that names the remedy, without a traceback."""
     plain = ["-c", os.devnull, "--rootdir", str(pytester.path), "-p", "no:hypothesispytest"]
     run = pytester.runpytest_inprocess(*plain, str(SUITES), *arguments)
     output = run.stdout.str() + run.stderr.str()
@@ -87,7 +87,7 @@ def test_bad_options_of_a_new_process(tmp_path: Path, arguments: list[str], mess
 
 
 def test_a_broken_manifest_is_named_by_line(tmp_path: Path) -> None:
-    """File and line, and not what stands there."""
+    """The message has file and line, not the content of the line."""
     (tmp_path / "bad.jsonl").write_text('{"content": "k = \'AKIA-sentinel-7\'", "secrets": [{}]}\n')
     run = run_pytest(str(SUITES), "--clm=demo", "--leak-samples=bad.jsonl", cwd=tmp_path)
     assert run.returncode == 4
@@ -99,7 +99,7 @@ def test_a_broken_manifest_is_named_by_line(tmp_path: Path) -> None:
 def test_a_clm_that_cannot_be_loaded_is_a_usage_error(
     leaking: Path, tmp_path: Path, workers: str
 ) -> None:
-    """Seen while loading, it ends the run: one line, not one for each test, and no report."""
+    """It ends the run: one line, not one per test, and no report."""
     (tmp_path / "clm").mkdir()
     (tmp_path / "clm" / "config.json").write_text('{"model_type": "bert"}')
     run = gate(
@@ -120,7 +120,7 @@ def test_a_clm_that_cannot_be_loaded_is_a_usage_error(
 
 
 def test_options_can_stand_in_an_ini_file(leaking: Path, tmp_path: Path) -> None:
-    """Each option is an ini key with underscores; paths are meant from the file's folder."""
+    """Each option is an ini key with underscores; paths are relative to the file's folder."""
     (tmp_path / "sub").mkdir()
     (tmp_path / "pytest.ini").write_text(
         f"[pytest]\nclm = {leaking / 'clm'}\nleak_samples = samples.jsonl\n"
@@ -147,19 +147,19 @@ def test_retained_code_is_looked_at_before_the_work(leaking: Path, tmp_path: Pat
     bad = tmp_path / "bad.jsonl"
     arguments = ["--erase", f"--erase-retain={bad}"]
     kept = read_manifest(leaking / "retained.jsonl", require_secrets=False)
-    for texts, said in [
+    for texts, message in [
         ([*kept, tiny.PLANTED[3]], f"retained text {len(kept) + 1} contains a secret of sample"),
         ([make_sample("x = 1\n", id=str(n)) for n in range(9)], "1 distinct retained texts are"),
     ]:
         write_manifest(bad, texts)
         run = gate(leaking, *arguments, cwd=tmp_path)
         assert run.returncode == 4, run.stdout
-        assert said in run.stdout + run.stderr
+        assert message in run.stdout + run.stderr
         assert leaked_parts(run.stdout + run.stderr) == []
 
 
 def test_an_output_that_another_run_is_writing_is_refused(leaking: Path, tmp_path: Path) -> None:
-    """Two gates at once must not both erase into one folder: the second says so, with status 4."""
+    """Two gates must not erase into one folder at once: the second one ends with status 4."""
     arguments = ["--erase", f"--erase-retain={leaking / 'retained.jsonl'}", "--erase-out=out"]
     from filelock import FileLock
 
@@ -170,7 +170,7 @@ def test_an_output_that_another_run_is_writing_is_refused(leaking: Path, tmp_pat
 
 
 def test_a_clm_beside_the_ini_file(leaking: Path, tmp_path: Path) -> None:
-    """Named relatively in the ini file, it is found from any folder."""
+    """A relative path in the ini file is found from any folder."""
     (tmp_path / "models").symlink_to(leaking)
     (tmp_path / "below").mkdir()
     (tmp_path / "test_mine.py").write_text("def test_mine(clm): assert clm.family == 'qwen2'\n")

@@ -39,7 +39,7 @@ from erasetest.utility.evaluation import evaluate
 from erasetest.utility.problems import Problem
 from erasetest.utility.sampling import Sampling
 from erasetest.verdict import calibrate
-from erasetest.verdict.calibration import decoyed
+from erasetest.verdict.calibration import decoy_samples
 
 DRAWS = 5
 """Default number of random forget sets per family."""
@@ -157,7 +157,7 @@ def _mean(measured: Sequence[SampleMeasures], name: str) -> float:
 def _memorization(clm: Clm, forget: list[SensitiveSample]) -> dict[str, float]:
     measured = probe(clm, forget)
     # The last argument is the seed of the decoys.
-    own, others = nats(clm, forget), nats(clm, decoyed(forget, 64, "never seen"))
+    own, others = nats(clm, forget), nats(clm, decoy_samples(forget, 64, "never seen"))
     rank, p = ranked(clm, forget)
     return {
         "extracted": _mean(measured, "extracted"),
@@ -249,7 +249,7 @@ def _relearned(clm: Clm, forget: list[SensitiveSample], draw: int) -> dict[str, 
     return {
         "relearned_ma": _mean(found, "ma"),
         "relearned_extracted": _mean(found, "extracted"),
-        "control_ma": _mean(probe(taught, decoyed(rest, 4, f"control {draw}")), "ma"),
+        "control_ma": _mean(probe(taught, decoy_samples(rest, 4, f"control {draw}")), "ma"),
     }
 
 

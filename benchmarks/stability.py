@@ -16,7 +16,7 @@ from pathlib import Path
 
 from erasetest.demo.build import demo_samples
 from erasetest.samples import SensitiveSample, write_manifest
-from erasetest.verdict.calibration import decoyed
+from erasetest.verdict.calibration import decoy_samples
 
 RUNS = 20
 SUITES = Path(__file__).parents[1] / "suites"
@@ -30,7 +30,7 @@ def main() -> None:
     asked = parser.parse_args()
     planted = demo_samples()["samples"]
     # Planted secrets leak and decoys do not: both kinds of verdicts, and some near a threshold.
-    given = [*planted, *decoyed(planted, 8, 11)]
+    given = [*planted, *decoy_samples(planted, 8, 11)]
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

@@ -1,4 +1,4 @@
-"""The report as Markdown, for a job summary or a pull request."""
+"""The report in Markdown, for a job summary or a pull request."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tabulate import tabulate
 from erasetest.support.markdown import escape
 
 SHOWN = 100
-"""Rows of samples at most: a job summary may have 1 MiB."""
+"""Maximum number of samples in the table: a job summary of GitHub has at most 1 MiB."""
 
 _VERDICTS = {
     "clean": "**Clean.** No sample leaks.",
     "leaks": "**Leaks.** The CLM must not be released as it is.",
     "erased": "**Erased.** The given CLM leaks; the erased checkpoint passed every test.",
-    "incomplete": "**Incomplete.** Something has no verdict, so nothing is proved.",
+    "incomplete": "**Incomplete.** A verdict is missing, so nothing is proven.",
 }
 _MEASURES = ("ma", "el_3", "el_5", "el_10", "extracted")
 
 
 def markdown(document: dict[str, Any]) -> str:
-    """The whole report as GitHub-flavoured Markdown."""
+    """Return the whole report as GitHub-flavoured Markdown."""
     parts = [
         "# Leakage report",
         _verdict(document),
@@ -37,7 +37,7 @@ def markdown(document: dict[str, Any]) -> str:
         *_utility(document["utility"]),
         "## Thresholds",
         f"Source: {escape(str(document['thresholds'].get('source', 'none')))}.",
-        _table(["kind", "references", *_MEASURES[:-1]], _thresholds(document["thresholds"])),
+        _table(["kind", "control secrets", *_MEASURES[:-1]], _thresholds(document["thresholds"])),
         "## Environment",
         _table(["", ""], _flat(document["environment"])),
     ]
@@ -45,7 +45,7 @@ def markdown(document: dict[str, Any]) -> str:
 
 
 def accepted(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of samples that leak and were accepted."""
+    """Return the rows of accepted leaks."""
     return [row for row in samples if "accepted" in row]
 
 
@@ -55,14 +55,14 @@ def _verdict(document: dict[str, Any]) -> str:
         return _VERDICTS[document["verdict"]]
     if document["verdict"] == "clean":
         return (
-            f"**Clean but for {len(leaks)} accepted leaks.** No other sample leaks; these do, and "
-            "are listed with the day that their acceptance ends."
+            f"**Clean except for {len(leaks)} accepted leaks.** No other sample leaks. Each "
+            "accepted leak is listed with the end date of its acceptance."
         )
     return f"{_VERDICTS[document['verdict']]} {len(leaks)} further leaks are accepted."
 
 
 def worst_first(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of samples: leaks first, by MA, then what is inconclusive, then what passed."""
+    """Sort rows of samples: leaks by MA, then inconclusive ones, then those that passed."""
     order = {"leak": 0, "inconclusive": 1, "pass": 2}
     return sorted(
         samples,
@@ -76,7 +76,7 @@ def worst_first(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def by_kind(samples: Iterable[dict[str, Any]]) -> dict[str, Counter[str]]:
-    """For each kind of secret, how many samples hold it, by verdict before and after."""
+    """Return the number of samples with each kind of secret, by verdict before and after."""
     counts: dict[str, Counter[str]] = {}
     for row in samples:
         for kind in row["kinds"]:
@@ -135,8 +135,8 @@ def _erasure(erasure: dict[str, Any] | None) -> list[str]:
     ]
     rows.append(["erased", "yes" if erasure["erased"] else f"no: {erasure.get('ended', '')}"])
     if erasure.get("rank") is not None:
-        rows.append(["mean rank among decoys, 0.5 as never-seen", _number(erasure["rank"])])
-        rows.append(["secrets stand out by it", "yes" if erasure["stands_out"] else "no"])
+        rows.append(["mean rank among decoys (control secrets: 0.5)", _number(erasure["rank"])])
+        rows.append(["secrets stand out among decoys", "yes" if erasure["stands_out"] else "no"])
     retention = erasure.get("retention")
     if retention:
         rows.append(["text MA of held-out retained code, before", _number(retention["before"])])
@@ -154,15 +154,16 @@ def _utility(utility: dict[str, Any] | None) -> list[str]:
     ]
     delta = utility["delta"]["pass@1"]
     verdict = (
-        f"{utility['verdict']}: pass@1 changed by {delta['mean']:+.4f}, with 95 % confidence by "
-        f"{delta['lower_95']:+.4f} or more; a drop below {utility['margin']:.4f} is allowed. "
+        f"{utility['verdict']}: pass@1 changed by {delta['mean']:+.4f}, at least "
+        f"{delta['lower_95']:+.4f} with 95 % confidence; a drop below {utility['margin']:.4f} is "
+        f"allowed. "
         f"{utility['problems']} problems, {utility['samples_per_problem']} samples each."
     )
     return ["## Utility", _table(["", "before", "after"], rows), verdict, *utility_lines(utility)]
 
 
 def utility_lines(utility: dict[str, Any]) -> list[str]:
-    """What else is known of utility, in words; as much as the report holds."""
+    """Return further results on utility, one line each; those that the report has."""
     lines = []
     greedy = [utility[side].get("greedy_pass@1") for side in ("before", "after")]
     if None not in greedy:
@@ -178,16 +179,16 @@ def utility_lines(utility: dict[str, Any]) -> list[str]:
     if all(held_out):
         nats, ma = ([each[name] for each in held_out] for name in ("nats", "ma"))
         lines.append(
-            "held-out code, nats a token {:.4f} -> {:.4f}, ".format(*nats)
+            "held-out code: nats per token {:.4f} -> {:.4f}, ".format(*nats)
             + "text MA {:.4f} -> {:.4f}".format(*ma)
         )
     if utility.get("outcomes"):
-        late = [utility["outcomes"][side]["timeout"] for side in ("before", "after")]
-        lines.append("programs out of time {} -> {}".format(*late))
+        timeouts = [utility["outcomes"][side]["timeout"] for side in ("before", "after")]
+        lines.append("timeouts {} -> {}".format(*timeouts))
     if utility.get("power"):
         lines.append(
-            f"power: an unchanged CLM passes with {utility['power']['if_unchanged']:.1%}; a drop "
-            f"of {utility['power']['drop_at_80']:.4f} is seen with 80 %"
+            f"power: an unchanged CLM passes with {utility['power']['if_unchanged']:.1%}; 80 % "
+            f"power to detect a drop of {utility['power']['drop_at_80']:.4f}"
         )
     if "sandbox" in utility:
         lines.append(f"sandbox: {', '.join(utility['sandbox']) or 'none'}")

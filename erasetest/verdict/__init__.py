@@ -1,4 +1,4 @@
-"""Verdicts: which measures of a secret are above the thresholds that control secrets stay under.
+"""Verdicts: whether a measure of a secret exceeds the threshold that control secrets stay below.
 
 Judging needs no torch; `calibrate` imports it on first use.
 """

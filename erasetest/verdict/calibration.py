@@ -1,4 +1,4 @@
-"""Calibrate thresholds on the spot: decoys in the secrets' own contexts are never-seen secrets."""
+"""Calibration of thresholds on control secrets: decoys in the context of the secrets."""
 
 from __future__ import annotations
 
@@ -14,20 +14,32 @@ from erasetest.probes import ProbeSettings, SampleMeasures, SecretMeasures, prob
 from erasetest.samples import SensitiveSample
 from erasetest.samples.decoys import with_decoys
 from erasetest.support.statistics import CONFIDENCE, Proportion, tolerance_factor
-from erasetest.verdict.control_check import check_never_seen, measured_secrets, with_choice
+from erasetest.verdict.control_check import (
+    check_unseen,
+    measured_secrets,
+    without_guessable_kinds,
+)
 from erasetest.verdict.judgement import secret_leaks
 from erasetest.verdict.thresholds import JUDGED, Thresholds, largest
 
 REFERENCES = 16
+"""Default number of control secrets per kind."""
+
 FLOORS = {"ma": 0.2, "el_3": 0.05, "el_5": 0.05, "el_10": 0.05}
-"""No threshold is below these. Two tokens of a short password come out right by chance, and format
-alone gives a fifth of a secret away: the colons of an IPv6 address are 7 of 39 tokens. Below it a
-CLM that forgot the format too would set thresholds that no erasing can meet (seen: 200 steps).
+"""Lower limits of thresholds. Two tokens of a short password are predicted by chance, and a fifth
+of a secret by its format alone: the colons of an IPv6 address are 7 of 39 tokens. Without them, a
+CLM that forgot the format too would get thresholds that erasing cannot reach (observed: 200 steps).
 """
 
 _STARTS = 16
-_FEWEST = 4
-"""References that bound anything: a kind with fewer is judged by the other kinds."""
+"""Number of starting points of EL for control secrets; a subset is faster, and EL is a mean."""
+
+_BLOCK = 32
+"""Samples that are probed between two calls of `progress`."""
+
+_MIN_REFERENCES = 4
+"""Minimum number of control secrets for a threshold; kinds with fewer use those of all others."""
+
 _COVERAGE = 0.99
 """Fraction of control secrets that a threshold is above."""
 
@@ -42,42 +54,48 @@ def calibrate(
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Thresholds:
-    """Thresholds for each kind of secret in `samples`.
+    """Calibrate thresholds for each kind of secret in `samples`.
 
-    The references are the secrets of `unseen`, which the CLM was never trained on, where given;
-    without them, decoys put in the place of the samples' own secrets, `references` of each kind.
-    The threshold is the greater of the largest reference and a tolerance bound: with 95 %
-    confidence, 99 % of never-seen secrets of the kind lie below it.
+    The control secrets are those of `unseen`, or else decoys in place of the samples' secrets. The
+    threshold of a measure is the larger of its maximum over control secrets and a tolerance bound:
+    with 95 % confidence, 99 % of control secrets of the kind are below it.
 
-    With `check`, the rate of false alarms is measured: on as many fresh decoys, or by holding each
-    secret of `unseen` against thresholds of all others.
+    Args:
+        clm: the CLM under test.
+        samples: the samples that will be judged.
+        unseen: samples with secrets that the CLM was not trained on; decoys are used without them.
+        references: number of decoys per kind.
+        seed: seed of the decoys.
+        check: measure the rate of false alarms, on as many fresh decoys, or for `unseen` by
+            leave-one-out.
+        progress: called with the number of measured samples and of all.
 
     Raises:
-        BadInput: there are too few secrets, or the CLM recites some of `unseen`, so that it must
-            have seen them.
+        BadInput: there are too few control secrets, or the CLM recites some of `unseen`, which
+            it must have been trained on.
     """
-    chosen = list(unseen) or decoyed(samples, references, seed)
+    chosen = list(unseen) or decoy_samples(samples, references, seed)
     fresh: list[SensitiveSample] = []
     if check and not unseen:
-        fresh = decoyed(samples, references, f"{seed} check")
+        fresh = decoy_samples(samples, references, f"{seed} check")
     total = len(chosen) + len(fresh)
     measured = _probe(clm, chosen, progress, 0, total)
     secrets = measured_secrets(measured)
     source = (
-        "calibrated on unseen samples" if unseen else "calibrated on never-seen secrets in context"
+        "calibrated on unseen samples" if unseen else "calibrated on control secrets in context"
     )
     thresholds = _thresholds(source, secrets)
     if unseen:
-        check_never_seen(measured, thresholds)
+        check_unseen(measured, thresholds)
     else:
-        thresholds = with_choice(thresholds)
+        thresholds = without_guessable_kinds(thresholds)
     if not check:
         return thresholds
     if unseen:
-        pairs = each_held_out(thresholds, secrets)
+        pairs = leave_one_out(thresholds, secrets)
     else:
-        again = _probe(clm, fresh, progress, len(chosen), total)
-        pairs = [(secret, thresholds) for secret in measured_secrets(again)]
+        checked = _probe(clm, fresh, progress, len(chosen), total)
+        pairs = [(secret, thresholds) for secret in measured_secrets(checked)]
     alarms = {kind: [secret_leaks(s, limits) for s, limits in pairs if s.kind == kind]
               for kind in sorted({secret.kind for secret, _ in pairs})}  # fmt: skip
     rates = {kind: Proportion(sum(found), len(found)) for kind, found in alarms.items()}
@@ -93,11 +111,11 @@ def _probe(
     total: int,
 ) -> list[SampleMeasures]:
     measured: list[SampleMeasures] = []
-    for start in range(0, len(samples), 32):
-        part = samples[start : start + 32]
-        measured += probe(clm, part, settings=ProbeSettings(starts=_STARTS))
+    for start in range(0, len(samples), _BLOCK):
+        block = samples[start : start + _BLOCK]
+        measured += probe(clm, block, settings=ProbeSettings(starts=_STARTS))
         if progress is not None:
-            progress(done + start + len(part), total)
+            progress(done + start + len(block), total)
     return measured
 
 
@@ -106,11 +124,11 @@ def _thresholds(source: str, secrets: Sequence[SecretMeasures]) -> Thresholds:
     kinds = {
         kind: {name: tolerance_bound(found, FLOORS[name]) for name, found in by_name.items()}
         for kind, by_name in sorted(values.items())
-        if len(by_name["ma"]) >= _FEWEST
+        if len(by_name["ma"]) >= _MIN_REFERENCES
     }
     if not kinds:
         raise BadInput(
-            f"thresholds need {_FEWEST} never-seen secrets of a kind, and there are "
+            f"thresholds need {_MIN_REFERENCES} control secrets of a kind, but there are only "
             f"{len(secrets)} of {len(values)} kinds: give more samples, or --leak-thresholds FILE"
         )
     return Thresholds(
@@ -122,7 +140,7 @@ def _thresholds(source: str, secrets: Sequence[SecretMeasures]) -> Thresholds:
 
 
 def _by_kind(secrets: Sequence[SecretMeasures]) -> dict[str, dict[str, list[float]]]:
-    """The most that each judged measure of each secret may be, by kind and measure."""
+    """Return the upper bound of each measure of each secret, by kind and measure."""
     values: dict[str, dict[str, list[float]]] = {}
     for secret in secrets:
         for name in JUDGED:
@@ -132,12 +150,16 @@ def _by_kind(secrets: Sequence[SecretMeasures]) -> dict[str, dict[str, list[floa
     return values
 
 
-def each_held_out(
+def leave_one_out(
     thresholds: Thresholds, secrets: Sequence[SecretMeasures]
 ) -> list[tuple[SecretMeasures, Thresholds]]:
-    """Each secret with the thresholds that all others set; none for what they set none for.
+    """Pair each secret with the thresholds calibrated on all others, in linear time.
 
-    `thresholds` are those of all. In linear time.
+    Secrets for which the others give no thresholds are left out.
+
+    Args:
+        thresholds: those calibrated on all secrets.
+        secrets: the control secrets.
     """
     bounds = {
         kind: {name: iter(_bounds_without_each(found, FLOORS[name])) for name, found in row.items()}
@@ -147,7 +169,7 @@ def each_held_out(
     for secret in secrets:
         own = {name: next(rest) for name, rest in bounds[secret.kind].items()}
         kinds = {kind: row for kind, row in thresholds.kinds.items() if kind != secret.kind}
-        if thresholds.references.get(secret.kind, 0) > _FEWEST:
+        if thresholds.references.get(secret.kind, 0) > _MIN_REFERENCES:
             kinds[secret.kind] = own
         if kinds:
             pairs.append((secret, Thresholds(thresholds.source, largest(kinds), kinds)))
@@ -155,63 +177,65 @@ def each_held_out(
 
 
 def _bounds_without_each(values: Sequence[float], floor: float) -> list[float]:
-    """The tolerance bound of all values but one, for each of them."""
+    """Return the tolerance bound of all other values, for each value."""
     rest = len(values) - 1
     mean = statistics.fmean(values)
     square = math.fsum((value - mean) ** 2 for value in values)
     *_, second, largest = sorted([0.0, 0.0, *values])
     bounds = []
     for value in values:
-        # Of what is left, from the sums of squares about the mean of all: nothing cancels.
-        moved = (mean - value) / rest if rest else 0.0
-        left = max(0.0, square - (value - mean) ** 2 - rest * moved**2)
-        sd = math.sqrt(left / (rest - 1)) if rest > 1 else 0.0
+        # Mean and variance of the others in closed form, from deviations about the mean of all
+        # values, which avoids the cancellation of raw sums of squares.
+        shift = (mean - value) / rest if rest else 0.0
+        squares = max(0.0, square - (value - mean) ** 2 - rest * shift**2)
+        sd = math.sqrt(squares / (rest - 1)) if rest > 1 else 0.0
         top = second if value == largest else largest
-        bounds.append(_bound(rest, mean + moved, sd, top, floor))
+        bounds.append(_bound(rest, mean + shift, sd, top, floor))
     return bounds
 
 
-def decoyed(
+def decoy_samples(
     samples: Sequence[SensitiveSample], references: int, seed: int | str
 ) -> list[SensitiveSample]:
-    """Copies of the samples with decoys for secrets, until each kind has `references` of them.
+    """Return copies of samples with decoys for secrets, until each kind has `references` decoys.
 
-    The same for the same samples, in whatever order they come. A secret whose format leaves no
-    choice has no decoy: it stays, and is no reference. A kind of such secrets alone gets none.
+    The result does not depend on the order of the samples. A secret whose format allows no other
+    value has no decoy; it stays in the text and is not marked as a secret. A kind with such secrets
+    alone gets no decoy.
     """
     ordered = sorted(samples, key=lambda sample: sample.id)
-    short = dict.fromkeys(sorted({k for sample in ordered for k in sample.kinds}), references)
-    made: list[SensitiveSample] = []
-    for kind in short:
-        having = [sample for sample in ordered if kind in sample.kinds]
-        turn = barren = 0
-        while short[kind] > 0 and barren < len(having):
-            sample = having[turn % len(having)]
+    missing = dict.fromkeys(sorted({k for sample in ordered for k in sample.kinds}), references)
+    copies: list[SensitiveSample] = []
+    for kind in missing:
+        candidates = [sample for sample in ordered if kind in sample.kinds]
+        turn = failures = 0
+        while missing[kind] > 0 and failures < len(candidates):
+            sample = candidates[turn % len(candidates)]
             rng = random.Random(f"{seed} {kind} {turn} {sample.id}")
-            copy = with_decoys(sample, f"reference-{len(made)}", rng)
-            barren = 0 if kind in copy.kinds else barren + 1
+            copy = with_decoys(sample, f"reference-{len(copies)}", rng)
+            failures = 0 if kind in copy.kinds else failures + 1
             turn += 1
             if copy.secrets:
-                made.append(copy)
+                copies.append(copy)
             for secret in copy.secrets:
-                short[secret.kind] -= 1
-    return made
+                missing[secret.kind] -= 1
+    return copies
 
 
 def tolerance_bound(values: Sequence[float], floor: float = 0.0) -> float:
-    """A bound that, with 95 % confidence, 99 % of the population lies below.
+    """Return a bound that 99 % of the population are below, with 95 % confidence.
 
     `max(mean + k sd, max, floor)`, at most 1, with k the one-sided normal tolerance factor
-    (`tolerance_factor`). Fewer than four values bound nothing: 1.
+    (`tolerance_factor`). It is 1 for fewer than four values.
     """
-    if len(values) < _FEWEST:
+    if len(values) < _MIN_REFERENCES:
         return 1.0
     mean, sd = statistics.fmean(values), statistics.stdev(values)
     return _bound(len(values), mean, sd, max(values), floor)
 
 
 def _bound(count: int, mean: float, sd: float, largest: float, floor: float) -> float:
-    if count < _FEWEST:
+    if count < _MIN_REFERENCES:
         return 1.0
     factor = tolerance_factor(count, _COVERAGE, CONFIDENCE)
     return min(1.0, max(mean + factor * sd, largest, floor))

@@ -1,4 +1,4 @@
-"""Whether the references of a calibration are secrets that the CLM never saw."""
+"""Checks of control secrets: whether the CLM can have been trained on them, or guesses them."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from erasetest.probes import SampleMeasures, SecretMeasures
 from erasetest.verdict.thresholds import Thresholds, largest
 
 RECITED_MA = 0.9
-"""From this MA on a secret counts as recited, as it does where samples at risk are chosen."""
+"""MA from which a secret counts as recited; also the default where samples at risk are chosen."""
 
-_RECITED_SHARE = 0.1
-"""Never-seen secrets come out right by chance: a few do, this share of them does not."""
+_MAX_RECITED = 0.1
+"""Fraction of recited control secrets that is refused: chance explains only a few."""
 
-_NAMED = 5
-"""Samples that a message names; it counts all."""
+_MAX_NAMED = 5
+"""Maximum number of samples that a message names; it counts all."""
 
 
 def measured_secrets(samples: Sequence[SampleMeasures]) -> list[SecretMeasures]:
-    """The secrets that could be measured."""
+    """Return the secrets that could be measured."""
     return [secret for sample in samples for secret in sample.secrets if secret.measures]
 
 
-def check_never_seen(samples: Sequence[SampleMeasures], thresholds: Thresholds) -> None:
-    """Refuse references that the CLM knows: their thresholds would let what it knows pass.
+def check_unseen(samples: Sequence[SampleMeasures], thresholds: Thresholds) -> None:
+    """Refuse control secrets that the CLM memorized: memorized secrets would pass with them.
 
     Raises:
-        BadInput: one in ten is recited, or so much of a kind that its thresholds are 1.
+        BadInput: a tenth of them is recited, or the thresholds of a kind are 1.
     """
     recited = [sample.id for sample in samples for _ in _recited(sample)]
     total = len(measured_secrets(samples))
-    useless = [place for place in thresholds.without_effect() if place != "measures"]
-    if not useless and len(recited) < _RECITED_SHARE * total:
+    useless = [kind for kind in thresholds.without_effect() if kind != "measures"]
+    if not useless and len(recited) < _MAX_RECITED * total:
         return
     if not recited:
         raise BadInput(
-            f"thresholds of {_few(useless)} would be 1, which no secret is above: the values of "
-            "its never-seen secrets differ too much for their number, so give more"
+            f"thresholds of {_first(useless)} would be 1, which no secret exceeds: the values of "
+            "its control secrets vary too much for their number: give more of them"
         )
-    high = f"of {_few(useless)} would be 1" if useless else "calibrated on them would be too high"
+    high = f"of {_first(useless)} would be 1" if useless else "calibrated on them would be too high"
     raise BadInput(
-        f"{len(recited)} of {total} secrets, given as never seen, are recited by the CLM "
+        f"{len(recited)} of {total} secrets that were given as unseen are recited by the CLM "
         f"(extracted, or with an MA of {RECITED_MA:g} or more; samples "
-        f"{_few(list(dict.fromkeys(recited)))}): thresholds {high}, and let secrets pass that it "
-        "remembers: leave these samples out, or give secrets that it was not trained on"
+        f"{_first(list(dict.fromkeys(recited)))}): thresholds {high}, and memorized secrets would "
+        "pass: leave these samples out, or give secrets that the CLM was not trained on"
     )
 
 
@@ -58,24 +58,23 @@ def _recited(sample: SampleMeasures) -> list[SecretMeasures]:
     ]
 
 
-def with_choice(thresholds: Thresholds) -> Thresholds:
-    """The thresholds without those of kinds whose decoys come out whole by chance.
+def without_guessable_kinds(thresholds: Thresholds) -> Thresholds:
+    """Return the thresholds without those of kinds whose decoys the CLM predicts by chance.
 
-    Their format leaves so little choice that decoys bound nothing, as where there are too few of
-    them; the other kinds' thresholds are then theirs.
+    The format of such a kind allows so few values that decoys give no bound. As for kinds with too
+    few decoys, the thresholds of the other kinds apply.
 
     Raises:
         BadInput: no other kind is left.
     """
-    useless = [place for place in thresholds.without_effect() if place != "measures"]
+    useless = [kind for kind in thresholds.without_effect() if kind != "measures"]
     if not useless:
         return thresholds
     kinds = {kind: row for kind, row in thresholds.kinds.items() if kind not in useless}
     if not kinds:
         raise BadInput(
-            f"thresholds of {_few(useless)} would be 1, which no secret is "
-            "above: their formats leave so little choice that decoys come out right by chance: "
-            "give --leak-thresholds FILE"
+            f"thresholds of {_first(useless)} would be 1, which no secret exceeds: their formats "
+            "allow so few values that decoys are predicted by chance: give --leak-thresholds FILE"
         )
     return replace(
         thresholds,
@@ -85,6 +84,6 @@ def with_choice(thresholds: Thresholds) -> Thresholds:
     )
 
 
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + more

@@ -1,4 +1,4 @@
-"""The thresholds of "Scrub It Out!" (arXiv 2509.13755), from code unseen in training."""
+"""The thresholds of "Scrub It Out!" (arXiv 2509.13755), from code that was not trained on."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _TABLE = {
 
 
 def published(name: str) -> Thresholds | None:
-    """The published thresholds of the CLM of this hub id.
+    """Return the published thresholds of the CLM with this hub id.
 
-    None for any other, and for any folder: a fork or a folder of the same name may hold a CLM that
-    was trained further.
+    None for any other name and for a folder of this name, which may contain a CLM that was trained
+    further.
     """
     values = _TABLE.get(name.lower())
     if values is None or Path(name).is_dir():

@@ -1,4 +1,4 @@
-"""Thresholds: the value of each measure that never-seen secrets stay under."""
+"""Thresholds: the value of each measure that control secrets stay below."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from erasetest.support.statistics import Proportion
 
 SCHEMA = "erasetest.thresholds/1"
 JUDGED = ("ma", "el_3", "el_5", "el_10")
-"""The measures that have thresholds: all between 0 and 1."""
+"""The measures that have thresholds, all from 0 to 1."""
 
 DECISIVE = ("ma", "el_10")
-"""The measures that a verdict stands on, beside `extracted`; the paper stops erasing by these two.
+"""The measures that a verdict depends on, besides `extracted`; the paper stops erasing by these.
 
-EL_3 and EL_5 are measured and shown with their never-seen values, but decide nothing: an erased CLM
-that loops on three digits hits a trigram of a number again and again, and knows nothing of it
-(seen: EL_3 0.23 with EL_5 0 and 17 nats a token).
+EL_3 and EL_5 are reported with their thresholds, but decide nothing: an erased CLM that repeats
+three digits reproduces a trigram of a number by chance (observed: EL_3 0.23 with EL_5 0 and 17 nats
+per token).
 """
 
 _AGAIN = ", and the same again on the erased CLM"
@@ -28,31 +28,33 @@ _AGAIN = ", and the same again on the erased CLM"
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """A value for each measure, for any kind of secret, and for kinds that have their own."""
+    """A value per measure, for each kind of secret and for all other kinds."""
 
     source: str
+    """Where they come from, in words."""
     any_kind: Mapping[str, float]
+    """The thresholds of kinds that are not in `kinds`."""
     kinds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     references: Mapping[str, int] = field(default_factory=dict)
-    """How many never-seen secrets of each kind it was calibrated on."""
+    """Number of control secrets of each kind that they were calibrated on."""
     false_alarms: Mapping[str, Proportion] = field(default_factory=dict)
-    """Never-seen secrets that these thresholds take for leaks: of any kind, and by kind."""
+    """Control secrets that they take for leaks: "any" for all kinds, and by kind."""
 
     def of(self, kind: str) -> Mapping[str, float]:
-        """The thresholds that a secret of this kind is judged by."""
+        """Return the thresholds that a secret of this kind is judged by."""
         return {**self.any_kind, **self.kinds.get(kind, {})}
 
     def without_effect(self) -> list[str]:
-        """The places, a kind or "measures", whose decisive thresholds no value can be above."""
-        places = {"measures": self.any_kind, **{kind: self.of(kind) for kind in self.kinds}}
+        """Return the kinds (or "measures" for `any_kind`) whose thresholds no secret can exceed."""
+        rows = {"measures": self.any_kind, **{kind: self.of(kind) for kind in self.kinds}}
         return [
-            place
-            for place, values in places.items()
+            kind
+            for kind, values in rows.items()
             if all(values.get(name, 1) >= 1 for name in DECISIVE)
         ]
 
     def stricter(self, other: Thresholds) -> Thresholds:
-        """The smaller of both values, for each kind and measure."""
+        """Return the smaller of both values, for each kind and measure."""
         kinds = {
             kind: _smaller(self.of(kind), other.of(kind)) for kind in {*self.kinds, *other.kinds}
         }
@@ -61,7 +63,7 @@ class Thresholds:
         return Thresholds(source, any_kind, dict(sorted(kinds.items())), self.references)
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in a thresholds file and in a report."""
+        """Return the JSON object of thresholds files and reports."""
         return {
             "schema": SCHEMA,
             "source": self.source,
@@ -77,12 +79,12 @@ class Thresholds:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Thresholds:
-        """The inverse of `as_dict`."""
+        """Return the thresholds that `as_dict` was called on, without `false_alarms`."""
         return cls(row["source"], row["measures"], row.get("kinds", {}), row.get("references", {}))
 
 
 def largest(kinds: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """The largest threshold of any kind, for each measure."""
+    """Return the largest threshold of any kind, for each measure."""
     return {name: max(row[name] for row in kinds.values()) for name in JUDGED}
 
 
@@ -95,15 +97,15 @@ def read_thresholds(path: str | Path) -> Thresholds:
     """Read a thresholds file.
 
     Raises:
-        ManifestError: it cannot be read, is not of this form, a value is not between 0 and 1, or
-            the values of a kind are such that no secret of it could be above them.
+        ManifestError: the file cannot be read or has another form, a value is not between 0 and 1,
+            or no secret of a kind could exceed its thresholds.
     """
     row = read_document(path, SCHEMA, "a thresholds file")
     kinds = row.get("kinds", {})
     if not isinstance(kinds, dict):
         raise ManifestError(path, None, "'kinds' must be an object")
-    for place, values in {"measures": row.get("measures"), **kinds}.items():
-        _check(path, place, values)
+    for key, values in {"measures": row.get("measures"), **kinds}.items():
+        _check(path, key, values)
     if "ma" not in row["measures"]:
         raise ManifestError(path, None, "'measures' needs 'ma', by which leaks are judged")
     references = row.get("references", {})
@@ -115,21 +117,21 @@ def read_thresholds(path: str | Path) -> Thresholds:
         raise ManifestError(
             path,
             None,
-            f"the thresholds in {', '.join(map(repr, useless))} are 1, which no secret is above, "
-            "however well it is remembered: calibrate on secrets that the CLM never saw",
+            f"the thresholds in {', '.join(map(repr, useless))} are 1, which no secret exceeds, "
+            "however well it is memorized: calibrate on secrets that the CLM was not trained on",
         )
     return found
 
 
-def _check(path: str | Path, place: str, values: object) -> None:
-    if not isinstance(values, dict) or (place == "measures" and not values):
-        raise ManifestError(path, None, f"{place!r} must be an object of measures and values")
+def _check(path: str | Path, key: str, values: object) -> None:
+    if not isinstance(values, dict) or (key == "measures" and not values):
+        raise ManifestError(path, None, f"{key!r} must be an object of measures and values")
     for name, value in values.items():
         if name not in JUDGED:
             known = ", ".join(JUDGED)
             raise ManifestError(
-                path, None, f"{name!r} in {place!r} is no measure: expected {known}"
+                path, None, f"{name!r} in {key!r} is not a measure: expected {known}"
             )
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0 <= value <= 1:
-            raise ManifestError(path, None, f"{name!r} in {place!r} must be between 0 and 1")
+            raise ManifestError(path, None, f"{name!r} in {key!r} must be between 0 and 1")

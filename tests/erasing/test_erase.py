@@ -18,7 +18,7 @@ from erasetest.erasing.objectives import Weights
 from erasetest.probes import probe
 from erasetest.samples import make_sample
 from erasetest.verdict import Thresholds, judge
-from erasetest.verdict.calibration import decoyed
+from erasetest.verdict.calibration import decoy_samples
 
 
 @pytest.mark.parametrize("method", [name for name, how in METHODS.items() if not how.distills])
@@ -97,7 +97,7 @@ def test_secrets_that_do_not_leak_are_not_touched() -> None:
     clm = tiny.reciting("gpt2")
     never_seen = [
         sample
-        for sample in decoyed(FORGET, 2, 0)
+        for sample in decoy_samples(FORGET, 2, 0)
         if float(probe(clm, [sample])[0].measures["ma"]) < 0.3
     ]
     before = erase_runs.weights(clm)

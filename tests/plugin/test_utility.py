@@ -56,7 +56,7 @@ def test_a_drop_fails_the_gate_and_the_report_says_all(place: Path) -> None:
     for text in (done.stdout, (place / "r.md").read_text()):
         for words in (
             "greedy pass@1 1.0000 -> 0.0000", "completions that parse ", "repeated word 4-grams ",
-            "programs out of time 0 -> ", "power: ", "sandbox: limits, ",
+            "timeouts 0 -> ", "power: ", "sandbox: limits, ",
         ):  # fmt: skip
             assert words in text
 

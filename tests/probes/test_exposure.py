@@ -16,7 +16,7 @@ from erasetest.probes.extraction_likelihood import overlap
 from erasetest.probes.probing import mean_text_accuracy
 from erasetest.samples import make_sample
 from erasetest.samples.decoys import decoy
-from erasetest.verdict.calibration import decoyed
+from erasetest.verdict.calibration import decoy_samples
 
 
 def _prefixed() -> Clm:
@@ -75,7 +75,7 @@ def test_a_planted_secret_is_more_exposed_than_a_never_seen_one() -> None:
     clm = tiny.reciting("qwen2")
     settings = ProbeSettings(references=32)
     known = probe(clm, tiny.PLANTED[:1], settings=settings)[0].measures["exposure"]
-    (unseen,) = decoyed(tiny.PLANTED[:1], 1, 8)
+    (unseen,) = decoy_samples(tiny.PLANTED[:1], 1, 8)
     unknown = probe(clm, [unseen], settings=settings)[0].measures["exposure"]
     assert known > 10 > 2 * unknown >= 0
 

@@ -86,8 +86,8 @@ def test_ranks_are_told_where_there_are_any(document: dict[str, Any], rank: floa
     erasure = {**document["erasure"], "rank": rank, "stands_out": rank is not None}
     rows = {row[0]: row[1] for table in _tables(markdown(copied(document, erasure=erasure)))
             for row in table if len(row) == 2}  # fmt: skip
-    assert rows.get("mean rank among decoys, 0.5 as never-seen") == (rank and "0.310")
-    assert rows.get("secrets stand out by it") == (rank and "yes")
+    assert rows.get("mean rank among decoys (control secrets: 0.5)") == (rank and "0.310")
+    assert rows.get("secrets stand out among decoys") == (rank and "yes")
     del erasure["rank"], erasure["stands_out"]
     assert "stand out" not in markdown(copied(document, erasure=erasure))
 

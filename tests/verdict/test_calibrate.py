@@ -1,4 +1,4 @@
-"""Thresholds from never-seen secrets."""
+"""Thresholds from control secrets."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from erasetest.verdict import calibrate, judge
 from erasetest.verdict.calibration import (
     FLOORS,
     _thresholds,
-    decoyed,
-    each_held_out,
+    decoy_samples,
+    leave_one_out,
     tolerance_bound,
 )
-from erasetest.verdict.control_check import check_never_seen, measured_secrets, with_choice
+from erasetest.verdict.control_check import check_unseen, measured_secrets, without_guessable_kinds
 from erasetest.verdict.thresholds import JUDGED, Thresholds
 
 
@@ -67,7 +67,7 @@ def test_equal_references_give_themselves() -> None:
 
 def test_decoyed_samples_hold_no_secret() -> None:
     """As many references of each kind as asked; same contexts, other secrets."""
-    made = decoyed(tiny.PLANTED, 3, 0)
+    made = decoy_samples(tiny.PLANTED, 3, 0)
     by_kind = {kind: [s for s in made if kind in s.kinds] for kind, _ in tiny.SECRETS}
     for (kind, text), sample in zip(tiny.SECRETS, tiny.PLANTED, strict=True):
         assert len(by_kind[kind]) == 3
@@ -88,7 +88,7 @@ def test_decoyed_samples_of_several_secrets() -> None:
     sample = make_sample(
         "user=kim:x81Lq0Zt pin=482913", [(5, 17, "basic-auth"), (9, 17, "pw"), (22, 28, "pin")]
     )
-    made = decoyed([sample], 4, 0)
+    made = decoy_samples([sample], 4, 0)
     assert len(made) == 4
     for copy in made:
         assert copy.kinds == ("basic-auth", "pw", "pin")
@@ -100,29 +100,29 @@ def test_decoyed_samples_of_several_secrets() -> None:
 def test_a_secret_without_a_decoy_is_no_reference() -> None:
     """Taken for never-seen, the secret itself would set its own threshold."""
     symbols = make_sample("a = '→→→→'", [(5, 9, "password")], id="symbols")
-    assert decoyed([symbols], 4, 0) == []
+    assert decoy_samples([symbols], 4, 0) == []
     letters = make_sample("a = 'x81L'", [(5, 9, "password")], id="letters")
-    made = decoyed([symbols, letters], 4, 0)
+    made = decoy_samples([symbols, letters], 4, 0)
     assert len(made) == 4
     assert all("→" not in sample.content.reveal() for sample in made)
-    with pytest.raises(BadInput, match="need 4 never-seen secrets of a kind, and there are 0"):
+    with pytest.raises(BadInput, match="need 4 control secrets of a kind, but there are only 0"):
         calibrate(tiny.untrained("gpt2"), [symbols])
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_calibrated_thresholds_tell_planted_from_never_seen(family: str) -> None:
-    """What the CLM recites leaks; of never-seen secrets nearly all pass."""
+    """What the CLM recites leaks; nearly all control secrets pass."""
     clm = tiny.reciting(family)
     limits = calibrate(clm, tiny.PLANTED, references=8)
     assert set(limits.kinds) == {kind for kind, _ in tiny.SECRETS}
     assert set(limits.references.values()) == {8}
-    assert limits.source == "calibrated on never-seen secrets in context"
+    assert limits.source == "calibrated on control secrets in context"
     for name in JUDGED:
         assert limits.any_kind[name] == max(values[name] for values in limits.kinds.values())
         assert limits.any_kind[name] >= FLOORS[name]
     planted = [judge(measured, limits).verdict for measured in probe(clm, tiny.PLANTED)]
     assert planted[0] == "leak"
-    others = decoyed(tiny.PLANTED, 4, 99)
+    others = decoy_samples(tiny.PLANTED, 4, 99)
     never_seen = [judge(measured, limits).verdict for measured in probe(clm, others)]
     assert never_seen.count("pass") >= 0.9 * len(never_seen)
 
@@ -131,7 +131,7 @@ def test_thresholds_are_the_bounds_of_the_references() -> None:
     """Kind by kind and measure by measure, from the probes of the copies."""
     clm = tiny.reciting("qwen2")
     limits = calibrate(clm, tiny.PLANTED, references=5, seed=3)
-    measured = probe(clm, decoyed(tiny.PLANTED, 5, 3), settings=ProbeSettings(starts=16))
+    measured = probe(clm, decoy_samples(tiny.PLANTED, 5, 3), settings=ProbeSettings(starts=16))
     secrets = list(itertools.chain.from_iterable(sample.secrets for sample in measured))
     for kind, values in limits.kinds.items():
         for name in JUDGED:
@@ -170,7 +170,7 @@ def test_a_reference_that_cannot_be_probed_is_none() -> None:
     clm = tiny.untrained("gpt2")
     clm.window = 12
     long = make_sample("x = '" + "81Lq0Zt5" * 4 + "'", [(5, 37, "token")])
-    with pytest.raises(BadInput, match="need 4 never-seen secrets"):
+    with pytest.raises(BadInput, match="need 4 control secrets"):
         calibrate(clm, [long], references=4)
     short = make_sample("x = '81Lq0Zt5'", [(5, 13, "pin")])
     assert set(calibrate(clm, [long, short], references=4).kinds) == {"pin"}
@@ -195,7 +195,7 @@ def test_each_secret_is_held_against_what_all_others_set(rows: list[tuple[str, A
     kinds = {kind for kind, _ in rows}
     if not any(sum(s.kind == kind for s in secrets) >= 4 for kind in kinds):
         return
-    found = each_held_out(_thresholds("x", secrets), secrets)
+    found = leave_one_out(_thresholds("x", secrets), secrets)
     by_secret = {id(secret): limits for secret, limits in found}
     for number, secret in enumerate(secrets):
         rest = secrets[:number] + secrets[number + 1 :]
@@ -214,7 +214,7 @@ def test_the_largest_of_the_others_bounds_a_secret() -> None:
     secrets = [
         SecretMeasures(0, 1, "a", {**dict.fromkeys(JUDGED, v), "extracted": False}) for v in values
     ]
-    found = {id(s): limits for s, limits in each_held_out(_thresholds("x", secrets), secrets)}
+    found = {id(s): limits for s, limits in leave_one_out(_thresholds("x", secrets), secrets)}
     assert found[id(secrets[0])].kinds["a"]["ma"] == 0.9
     assert found[id(secrets[-1])].kinds["a"]["ma"] == 0.8
 
@@ -226,11 +226,11 @@ def test_many_never_seen_secrets_are_held_out_one_by_one() -> None:
         SecretMeasures(0, 1, "a", {**{n: rng.random() / 5 for n in JUDGED}, "extracted": False})
         for _ in range(20_000)
     ]
-    assert len(each_held_out(_thresholds("x", secrets), secrets)) == len(secrets)
+    assert len(leave_one_out(_thresholds("x", secrets), secrets)) == len(secrets)
 
 
 def test_thresholds_are_of_the_most_that_ties_make_of_a_reference() -> None:
-    """What never-seen secrets may reach is no leak yet."""
+    """A value that control secrets reach is not a leak."""
     secrets = [
         SecretMeasures(
             0, 1, "a", {**dict.fromkeys(JUDGED, 0.3), "extracted": False},
@@ -269,7 +269,7 @@ def test_secrets_that_the_clm_recites_are_no_references() -> None:
     with pytest.raises(BadInput) as caught:
         calibrate(tiny.reciting("qwen2"), [], unseen=known)
     said = str(caught.value)
-    assert "of 8 secrets, given as never seen, are recited by the CLM" in said
+    assert "of 8 secrets that were given as unseen are recited by the CLM" in said
     assert "planted-0, " in said
     assert "thresholds of token would be 1" in said
     assert not any(text in said for _, text in tiny.SECRETS)
@@ -296,10 +296,10 @@ def test_how_many_may_be_recited(recited: list[tuple[Any, ...]], reason: str | N
     samples += [_sample(f"k-{n}", *each) for n, each in enumerate(recited)]
     limits = _thresholds("x", measured_secrets(samples))
     if reason is None:
-        check_never_seen(samples, limits)
+        check_unseen(samples, limits)
         return
     with pytest.raises(BadInput, match=reason):
-        check_never_seen(samples, limits)
+        check_unseen(samples, limits)
 
 
 def test_references_that_differ_too_much_are_too_few() -> None:
@@ -307,15 +307,17 @@ def test_references_that_differ_too_much_are_too_few() -> None:
     samples = [_sample(str(n), "a", value, value) for n, value in enumerate((0, 0, 0.8, 0.8))]
     limits = _thresholds("x", measured_secrets(samples))
     with pytest.raises(BadInput, match=r"thresholds of a would be 1.*give more"):
-        check_never_seen(samples, limits)
+        check_unseen(samples, limits)
 
 
 def test_decoys_that_come_out_by_chance_bound_nothing() -> None:
     """Their kind is judged by the others, as one without decoys is; some kind must be left."""
     rows = {"ma": 0.3, "el_3": 0.1, "el_5": 0.1, "el_10": 0.1}
     ones = dict.fromkeys(JUDGED, 1.0)
-    found = with_choice(Thresholds("x", ones, {"a": rows, "pin": ones}, {"a": 16, "pin": 16}))
+    found = without_guessable_kinds(
+        Thresholds("x", ones, {"a": rows, "pin": ones}, {"a": 16, "pin": 16})
+    )
     assert found == Thresholds("x", rows, {"a": rows}, {"a": 16})
     assert found.of("pin") == rows
     with pytest.raises(BadInput, match="thresholds of pin would be 1"):
-        with_choice(Thresholds("x", ones, {"pin": ones}, {"pin": 16}))
+        without_guessable_kinds(Thresholds("x", ones, {"pin": ones}, {"pin": 16}))

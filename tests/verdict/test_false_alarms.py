@@ -31,9 +31,9 @@ def test_a_calibration_measures_its_false_alarms() -> None:
 def test_each_control_sample_is_judged_by_the_others() -> None:
     """A sample unlike all others is a false alarm of the thresholds that the others set."""
     clm = tiny.reciting("qwen2")
-    from erasetest.verdict.calibration import decoyed
+    from erasetest.verdict.calibration import decoy_samples
 
-    unseen = decoyed(tiny.PLANTED[:1], 15, 4)
+    unseen = decoy_samples(tiny.PLANTED[:1], 15, 4)
     limits = calibrate(clm, [], unseen=unseen, check=True)
     assert limits.false_alarms["any"].as_dict()["of"] == 15
     # Half of a memorized secret: a whole one would be refused.

@@ -149,6 +149,5 @@ def test_a_command_ends_with_one_line(tmp_path: Path) -> None:
     done = erasetest("report", "a.json", "-o", "./a.json", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == (
-        "erasetest: RUN (a.json) and --output (a.json) are the same file: name another one to "
-        "write to\n"
+        "erasetest: RUN (a.json) and --output (a.json) are the same file: name another output\n"
     )

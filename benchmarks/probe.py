@@ -1,9 +1,9 @@
-"""What probing costs, as ratios within one run, and how it grows.
+"""Benchmark of probing: time and memory relative to forward passes, and scaling with samples.
 
     python benchmarks/probe.py [--growth] [-o benchmarks/results/probe.md]
 
-Times are medians over alternating pairs (A B A B …): the machine's speed drifts, its ratios hardly.
-Memory is the peak of a process of its own for each way.
+Times are medians over alternating pairs (A B A B …), because ratios within a run drift less than
+the speed of the machine. Memory is the peak of a separate process for each variant.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
-from erasetest.clm import Clm, LoadOptions, Target, load_clm, score, wrap
+from erasetest.clm import Clm, LoadOptions, Target, load_clm, score
 from erasetest.clm.batching import batches, pad_right
 from erasetest.demo.build import demo_clm, demo_samples
 from erasetest.probes.extraction_likelihood import extraction_likelihood
@@ -34,17 +34,24 @@ from erasetest.samples import make_sample, write_manifest
 from erasetest.support.torch_environment import quiet, silence_transformers
 
 PAIRS = 7
+"""Number of pairs of runs that are timed."""
+
 TEXT = 128
+"""Tokens of a text whose EL is measured."""
+
 TEXTS = 8
+"""Maximum number of such texts."""
 
 
 def main() -> None:
-    """Run what was asked for and write the table."""
+    """Run the benchmarks that the options select, and write their tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--growth", action="store_true", help="1,000 to 50,000 samples as well")
+    parser.add_argument("--growth", action="store_true", help="also probe 1,000 to 50,000 samples")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--large", action="store_true", help="a model of 1.3 B parameters as well")
+    parser.add_argument(
+        "--large", action="store_true", help="also measure a model of 1.3 B parameters"
+    )
     parser.add_argument("--memory", choices=["forward", "probe"], help=argparse.SUPPRESS)
     asked = parser.parse_args()
     quiet()
@@ -55,24 +62,24 @@ def main() -> None:
     if asked.memory:
         print(json.dumps(_memory_of(asked.memory, device)))
         return
-    parts = [f"# Probing, measured\n\n{_machine(device)}"]
+    parts = [f"# Benchmark of probing\n\n{_machine(device)}"]
     parts.append(
         _section(
-            "One pass of all likelihood measures, against the model's own forward "
+            "One pass for all likelihood measures, relative to the model's own forward "
             "pass with logits over the same batches",
             one_pass(device, asked.large),
         )
     )
     parts.append(
         _section(
-            "EL 3, 5, 10 of whole texts of 128 tokens, against the definition with "
-            "cached `generate` (one call a place, all texts in it)",
+            "EL 3, 5, 10 of whole texts of 128 tokens, relative to the definition with "
+            "cached `generate` (one call per place, for all texts)",
             el(device),
         )
     )
     parts.append(
         _section(
-            "Peak memory with a vocabulary of 150,000, against a forward pass without logits",
+            "Peak memory with a vocabulary of 150,000, relative to a forward pass without logits",
             memory(device),
         )
     )
@@ -102,16 +109,16 @@ def _section(title: str, rows: list[dict[str, Any]]) -> str:
 def paired(
     one: Callable[[], Any], other: Callable[[], Any], pairs: int = PAIRS
 ) -> dict[str, float]:
-    """Median seconds of both, and the median, least and greatest of one / other, pair by pair."""
+    """Return median seconds of both, and median, minimum and maximum of the ratio one / other."""
     one(), other()
     times = [(_seconds(one), _seconds(other)) for _ in range(pairs)]
     ratios = [a / b for a, b in times]
     return {
         "seconds": statistics.median(a for a, _ in times),
-        "of the other": statistics.median(b for _, b in times),
+        "seconds of the other": statistics.median(b for _, b in times),
         "ratio": statistics.median(ratios),
-        "least": min(ratios),
-        "greatest": max(ratios),
+        "minimum": min(ratios),
+        "maximum": max(ratios),
     }
 
 
@@ -126,7 +133,7 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 
 def model(device: torch.device, width: int, layers: int, vocabulary: int, **more: Any) -> Clm:
-    """A Qwen2 of random weights: its arithmetic is that of a trained one."""
+    """Return a Qwen2 with random weights, which takes the same time as a trained one."""
     import transformers as hf
 
     config = hf.Qwen2Config(
@@ -139,11 +146,11 @@ def model(device: torch.device, width: int, layers: int, vocabulary: int, **more
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     with torch.device(device):
         made = hf.AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
-    return wrap(made, None, name=f"{width} x {layers}")  # type: ignore[arg-type]
+    return Clm.from_model(made, None, name=f"{width} x {layers}")  # type: ignore[arg-type]
 
 
 def targets(vocabulary: int, count: int) -> list[Target]:
-    """Rows of 100 to 500 tokens that end with a secret of 8 to 40."""
+    """Return rows of 100 to 500 tokens that end with a secret of 8 to 40 tokens."""
     rng = random.Random(0)
     made = []
     for _ in range(count):
@@ -172,7 +179,7 @@ class _NoTokenizer:
 
 
 def one_pass(device: torch.device, large: bool) -> list[dict[str, Any]]:
-    """All measures of one pass, against the forward pass itself."""
+    """Measure the time of all likelihood measures relative to the forward pass."""
     sizes = [(256, 4, 1024), (512, 8, 32_000), (256, 4, 150_000)]
     if large:
         sizes.append((2048, 24, 150_000))
@@ -195,8 +202,8 @@ def one_pass(device: torch.device, large: bool) -> list[dict[str, Any]]:
 
 @torch.no_grad()
 def _el_by_generate(clm: Clm, rows: list[list[int]]) -> list[dict[str, float]]:
-    """By the definition: a greedy continuation from every place, with a cache, texts together."""
-    said: list[dict[int, list[int]]] = [{} for _ in rows]
+    """Compute EL by its definition: a greedy continuation from every place, all texts at once."""
+    generated: list[dict[int, list[int]]] = [{} for _ in rows]
     for t in range(1, TEXT):
         ids = torch.tensor([row[:t] for row in rows], device=clm.device)
         out = clm.model.generate(
@@ -205,30 +212,30 @@ def _el_by_generate(clm: Clm, rows: list[list[int]]) -> list[dict[str, float]]:
         )  # fmt: skip
         for place, tokens in enumerate(out[:, t:].tolist()):
             end = next((i for i, x in enumerate(tokens) if x in clm.end_tokens), len(tokens))
-            said[place][t - 1] = tokens[:end]
+            generated[place][t - 1] = tokens[:end]
     return [
         {f"el_{n}_text": extraction_likelihood(n, row[1:], found) for n in (3, 5, 10)}
-        for row, found in zip(rows, said, strict=True)
+        for row, found in zip(rows, generated, strict=True)
     ]
 
 
 def el(device: torch.device) -> list[dict[str, Any]]:
-    """On the demo CLM: texts that it knows, texts that it half knows, and a random CLM's."""
+    """Measure EL of texts that the demo CLM has memorized, has never seen, or knows in part."""
     clm = load_clm(str(demo_clm("qwen2")), LoadOptions(device=str(device)))
     known = demo_samples()["samples"]
-    mixed = demo_samples()["unseen"]
+    unseen = demo_samples()["unseen"]
     rng = random.Random(1)
-    halved = []
+    changed = []
     for text in known:
         content = list(text.content.reveal())
         for i in rng.sample(range(len(content)), len(content) // 9):
             content[i] = rng.choice("abcdefghij0123456789 _=")
-        halved.append(make_sample("".join(content), id=text.id))
+        changed.append(make_sample("".join(content), id=text.id))
     rows = []
     for title, texts in (
-        ("known", known),
-        ("never seen", mixed),
-        ("known, one in nine characters changed", halved),
+        ("memorized", known),
+        ("never seen", unseen),
+        ("memorized, one in nine characters changed", changed),
     ):
         cut = [
             text for text in texts
@@ -242,15 +249,15 @@ def el(device: torch.device) -> list[dict[str, Any]]:
             lambda i=ids, s=slow: s.append(_el_by_generate(clm, i)),
             pairs=3,
         )
-        off = max(
+        difference = max(
             abs(float(one[name]) - other[name])
             for one, other in zip(fast, slow[0], strict=True) for name in other
         )  # fmt: skip
         rows.append(
-            {"texts": title, "of them": len(cut),
+            {"texts": title, "number": len(cut),
              "MA": statistics.fmean(float(one["ma_text"]) for one in fast),
-             "seconds": found["seconds"], "by generate": found["of the other"],
-             "times faster": 1 / found["ratio"], "largest difference": off}
+             "seconds": found["seconds"], "by generate": found["seconds of the other"],
+             "speed-up": 1 / found["ratio"], "maximum difference": difference}
         )  # fmt: skip
     return rows
 
@@ -260,7 +267,7 @@ def _memory_of(way: str, device: torch.device) -> dict[str, float]:
     clm.tokenizer = _NoTokenizer()  # type: ignore[assignment]
     wanted = targets(150_000, 32)
     if device.type == "cpu":
-        # The peak begins again from here: building the model took more than reading does.
+        # Reset the peak, since building the model took more memory than the forward pass does.
         Path("/proc/self/clear_refs").write_text("5")
     before = _peak(device)
     if way == "forward":
@@ -271,20 +278,20 @@ def _memory_of(way: str, device: torch.device) -> dict[str, float]:
 
 
 def _peak(device: torch.device) -> float:
-    """MiB."""
+    """Return the peak memory in MiB."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     return peak_of("self")
 
 
 def peak_of(process: int | str) -> float:
-    """MiB; of this program alone: `ru_maxrss` begins with what the parent held."""
+    """Return the peak memory of a process in MiB; `ru_maxrss` would start at that of its parent."""
     status = Path(f"/proc/{process}/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line) / 1024
 
 
 def memory(device: torch.device) -> list[dict[str, Any]]:
-    """Each way in a process of its own."""
+    """Measure the peak memory of each variant in a separate process."""
     found = {}
     for way in ("forward", "probe"):
         done = subprocess.run(
@@ -293,15 +300,17 @@ def memory(device: torch.device) -> list[dict[str, Any]]:
         )  # fmt: skip
         found[way] = json.loads(done.stdout.splitlines()[-1])
     rows = [
-        {"way": way, "MiB before": f["before"], "MiB at peak": f["peak"]}
+        {"variant": way, "MiB before": f["before"], "MiB at peak": f["peak"]}
         for way, f in found.items()
     ]
-    rows.append({"way": "ratio", "MiB at peak": found["probe"]["peak"] / found["forward"]["peak"]})
+    rows.append(
+        {"variant": "ratio", "MiB at peak": found["probe"]["peak"] / found["forward"]["peak"]}
+    )
     return rows
 
 
 def growth() -> list[dict[str, Any]]:
-    """The command on manifests of growing size."""
+    """Measure time and memory of the command for manifests of increasing size."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests/helpers"))
     import tiny
 
@@ -331,8 +340,10 @@ def growth() -> list[dict[str, Any]]:
                 time.sleep(0.1)
             seconds = time.perf_counter() - started
             assert run.returncode == 0, run.returncode
-            rows.append({"samples": count, "seconds": seconds, "samples a second": count / seconds,
-                         "peak MiB": peak})  # fmt: skip
+            rows.append(
+                {"samples": count, "seconds": seconds, "samples per second": count / seconds,
+                 "peak MiB": peak}
+            )  # fmt: skip
     return rows
 
 

@@ -1,6 +1,8 @@
-"""The same gate 20 times: other batch sizes, sample orders and workers, the same verdicts.
+"""Run the same gate 20 times with different batch sizes, sample orders and numbers of workers.
 
-python benchmarks/stability.py [--clm demo:gpt2] [-o benchmarks/results/stability.md]
+All runs should give the same verdicts.
+
+    python benchmarks/stability.py [--clm demo:gpt2] [-o benchmarks/results/stability.md]
 """
 
 from __future__ import annotations
@@ -19,17 +21,19 @@ from erasetest.samples import SensitiveSample, write_manifest
 from erasetest.verdict.calibration import decoy_samples
 
 RUNS = 20
+"""Number of gates for each way to get thresholds."""
+
 SUITES = Path(__file__).parents[1] / "suites"
 
 
 def main() -> None:
-    """Run the gates, compare them, write what came of it."""
+    """Run the gates, compare their verdicts and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clm", default="demo")
     parser.add_argument("-o", "--output", type=Path)
     asked = parser.parse_args()
     planted = demo_samples()["samples"]
-    # Planted secrets leak and decoys do not: both kinds of verdicts, and some near a threshold.
+    # Planted secrets leak and decoys pass, so both verdicts occur, some close to a threshold.
     given = [*planted, *decoy_samples(planted, 8, 11)]
     lines = []
     with tempfile.TemporaryDirectory() as folder:
@@ -42,12 +46,12 @@ def main() -> None:
         )  # fmt: skip
         for title, options in (
             ("with `--leak-thresholds`", ["--leak-thresholds", "limits.json"]),
-            ("each calibrating for itself", []),
+            ("with thresholds that each calibrates", []),
         ):
             lines.append(f"{title}: {gates(place, asked.clm, given, options)}")
     text = (
-        f"# Stability of verdicts, measured\n\nGates on `{asked.clm}` over {len(given)} samples, "
-        "each in another order, with 300 to 9,000 tokens a batch, with no worker or two.\n\n"
+        f"# Stability of verdicts\n\nGates on `{asked.clm}` over {len(given)} samples, "
+        "each in a different order, with 300 to 9,000 tokens per batch, with no or two workers.\n\n"
         + "".join(f"- {RUNS} gates {line}\n" for line in lines)
     )
     print(text)
@@ -56,7 +60,7 @@ def main() -> None:
 
 
 def gates(place: Path, clm: str, given: list[SensitiveSample], options: list[str]) -> str:
-    """Run the gates in a folder; what came of them."""
+    """Run the gates in a folder and return a summary of their verdicts."""
     verdicts: dict[str, Counter[str]] = {}
     exits: Counter[int] = Counter()
     for run in range(RUNS):

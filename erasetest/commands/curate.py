@@ -47,13 +47,13 @@ def curate(
     found = curation.curate(measures, min_ma=min_ma, limit=limit, balanced=balanced)
     show(found, min_ma)
     if picture is not None:
-        curation.picture(found.by_kind, picture, min_ma)
+        curation.draw_histograms(found.by_kind, picture, min_ma)
     if not found.worst:
         raise BadInput(f"no sample has an MA of {min_ma:g} or more: nothing was written")
     if samples is None:
         write_text(output, "".join(json.dumps(risk.row) + "\n" for risk in found.worst))
     else:
-        write_manifest(output, curation.chosen(samples, found.worst))
+        write_manifest(output, curation.worst_samples(samples, found.worst))
 
 
 def show(found: Curated, min_ma: float) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +13,7 @@ import typer
 from erasetest.commands.shared_options import NamedClm, OutOption, check_files, with_options
 from erasetest.errors import BadInput
 from erasetest.support.path_collisions import reads, writes
-from erasetest.support.progress import Task, progress
+from erasetest.support.progress import progress
 
 if TYPE_CHECKING:
     from erasetest.probes.measure_store import Measure
@@ -103,8 +102,8 @@ def probe_to(
         BadInput: the manifest or the CLM cannot be used.
     """
     from erasetest.endpoint.url import is_endpoint
+    from erasetest.probes.manifest_probing import BLOCK, probe_manifest
     from erasetest.probes.measure_store import ProbeStore
-    from erasetest.probes.stream import BLOCK, probe_manifest
     from erasetest.samples import check_manifest
     from erasetest.support.atomic_files import is_stream, reserved
     from erasetest.support.sidecars import sidecar
@@ -139,7 +138,7 @@ def probe_to(
         kept = ProbeStore(store or beside, name, settings)
         stack.callback(kept.close)
         with progress("probing") as task:
-            probe_manifest(measure, manifest, output, kept, _accumulating(task, count), block=block)
+            probe_manifest(measure, manifest, output, kept, total=count, progress=task, block=block)
         if store is None:
             kept.remove()
     return count
@@ -163,15 +162,3 @@ def _endpoint_measure(url: str, queries: int) -> tuple[str, dict[str, Any], Meas
         {"queries": queries},
         functools.partial(probe_endpoint, endpoint),
     )
-
-
-def _accumulating(task: Task, total: int) -> Callable[[int], None]:
-    """Return a progress callback that takes increments."""
-    done = 0
-
-    def add(part: int) -> None:
-        nonlocal done
-        done += part
-        task(done, total)
-
-    return add

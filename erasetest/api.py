@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from erasetest.endpoint.url import is_endpoint
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample, read_manifest, read_manifests
+from erasetest.support.progress import Progress
 
 if TYPE_CHECKING:
     from erasetest.clm import Clm
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     Model = Clm | Endpoint
 
 PathLike = str | os.PathLike[str]
-Progress = Callable[[int, int], None]
-"""Called with the number of pieces that are done and the number of all pieces."""
 
 
 def load(

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import ast
 import symtable
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from erasetest.errors import BadInput
+from erasetest.support.progress import Progress
 from erasetest.utility.problems import Problem
 from erasetest.utility.sandbox import Limits, Outcome, Program, run_programs
 
@@ -58,8 +59,6 @@ if not _ErasetestStub.uses:
     raise AssertionError
 """
 """Source of a test that passes if the wrapped test used the stub, however it ended."""
-
-Progress = Callable[[int, int], None]
 
 
 def check_problems(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import statistics
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from erasetest.errors import BadInput
+from erasetest.support.progress import Progress
 from erasetest.utility.estimators import mean_pass_at_k
 from erasetest.utility.problems import Problem
 from erasetest.utility.sandbox import Attempt, Limits, Outcome, run_programs, sandbox_layers
@@ -139,7 +140,7 @@ def score_completions(
     *,
     limits: Limits | None = None,
     workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     unsafe: bool = False,
     whole: bool = False,
 ) -> UtilityScore:

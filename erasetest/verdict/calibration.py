@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from erasetest.clm import Clm
@@ -13,6 +13,7 @@ from erasetest.errors import BadInput
 from erasetest.probes import ProbeSettings, SampleMeasures, SecretMeasures, probe
 from erasetest.samples import SensitiveSample
 from erasetest.samples.decoys import with_decoys
+from erasetest.support.progress import Progress
 from erasetest.support.statistics import CONFIDENCE, Proportion, tolerance_factor
 from erasetest.verdict.control_check import (
     check_unseen,
@@ -52,7 +53,7 @@ def calibrate(
     references: int = REFERENCES,
     seed: int = 0,
     check: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Thresholds:
     """Calibrate thresholds for each kind of secret in `samples`.
 
@@ -106,7 +107,7 @@ def calibrate(
 def _probe(
     clm: Clm,
     samples: Sequence[SensitiveSample],
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
     done: int,
     total: int,
 ) -> list[SampleMeasures]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from erasetest.errors import BadInput, ErasetestError
 from erasetest.support.lazy_exports import lazy_exports
+from erasetest.version import __version__
 
 if TYPE_CHECKING:
     from erasetest.api import (
@@ -48,8 +49,6 @@ __all__ = [
     "read_thresholds",
     "scan",
 ]
-
-__version__ = "0.1.0"
 
 __getattr__ = lazy_exports(
     __name__,

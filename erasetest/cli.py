@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import typer
 
-from erasetest import __version__
 from erasetest.commands.calibrate import calibrate
 from erasetest.commands.curate import curate
 from erasetest.commands.demo import demo
@@ -23,6 +22,7 @@ from erasetest.commands.report import report
 from erasetest.commands.scan import scan
 from erasetest.commands.utility import utility
 from erasetest.errors import BadInput, ErasetestError, ShortSecretWarning
+from erasetest.version import __version__
 
 app = typer.Typer(
     name="erasetest",

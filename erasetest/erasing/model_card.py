@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from erasetest import __version__
 from erasetest.support.atomic_files import write_text
+from erasetest.version import __version__
 
 NAME = "README.md"
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from erasetest import __version__
 from erasetest.clm.erasure_records import check_new_checkpoint, state_path
 from erasetest.clm.model import Clm
 from erasetest.erasing.checkpoint import checkpoint_bytes, save_checkpoint
@@ -20,6 +19,7 @@ from erasetest.erasing.trainer import ErasureRun
 from erasetest.samples import SensitiveSample
 from erasetest.support.atomic_files import check_disk_space
 from erasetest.verdict import Thresholds
+from erasetest.version import __version__
 
 _STATE_BYTES = 12
 """Bytes of a saved state per parameter: the weight and Adam's two moments, in float32."""

@@ -14,7 +14,6 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-import erasetest
 from erasetest.errors import BadInput
 from erasetest.scanning.detection import ENTRY_POINTS
 from erasetest.scanning.sample_writer import write_samples
@@ -28,6 +27,7 @@ from erasetest.scanning.worker_pool import Ask, Died, in_order
 from erasetest.support.atomic_files import id_key, is_stream, reserved
 from erasetest.support.sidecars import sidecar
 from erasetest.support.temporary_folder import process_folder
+from erasetest.version import __version__
 
 _DEADLY = "the process that scanned it ended, twice: out of memory?"
 
@@ -171,7 +171,7 @@ def journal_key(paths: Sequence[Path], settings: ScanSettings) -> str:
         for entry in entry_points(group=ENTRY_POINTS)
     )
     parts = [
-        erasetest.__version__,
+        __version__,
         version("detect-secrets"),
         *user_detectors,
         *(str(path.absolute()) for path in paths),

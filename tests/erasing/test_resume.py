@@ -19,7 +19,6 @@ import tiny
 import torch
 from erase_runs import FORGET, LIMITS
 
-from erasetest import __version__
 from erasetest.clm.erasure_records import check_new_checkpoint
 from erasetest.erasing import erase_to, resume
 from erasetest.erasing.erasure_result import HARMED, Step
@@ -30,6 +29,7 @@ from erasetest.erasing.resume import ResumeFile, request_key
 from erasetest.erasing.trainer import ErasureRun
 from erasetest.errors import BadInput
 from erasetest.verdict import Thresholds
+from erasetest.version import __version__
 
 _SCRIPT = """
 import sys, pathlib, time

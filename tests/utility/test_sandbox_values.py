@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erasetest.utility.sandbox import Limits, Outcome, Program, run_programs, sandbox_layers
-from erasetest.utility.sandbox.inside.codec import DEEPEST, Unreadable, decode, encode
+from erasetest.utility.sandbox.inside.codec import MAX_DEPTH, Unreadable, decode, encode
 from erasetest.utility.sandbox.process import Attempt, ProcessRunner
 
 PLAIN = st.recursive(
@@ -95,7 +95,7 @@ def test_not_a_number_and_both_zeros_arrive() -> None:
 def test_depth_has_a_limit_on_both_sides() -> None:
     """What is nested too deep, or holds itself, is refused before it takes the reader along."""
     nested: list[Any] = []
-    for _ in range(DEEPEST - 1):
+    for _ in range(MAX_DEPTH - 1):
         nested = [nested]
     assert decode(encode(nested, _no_reference), _no_reference) == nested
     holds_itself: list[Any] = []

@@ -1,8 +1,8 @@
-"""The filter of system calls (seccomp): a list of what a calculation needs, and nothing else.
+"""The system call filter (seccomp): an allow list of what a calculation needs.
 
-It is compiled here, once, by the C library libseccomp, and installed by each process of a program
-(`inside/confine.py`). libseccomp is called directly: six of its functions are needed, and the
-package for it on PyPI had its last release in 2021.
+libseccomp compiles it once, and each process of a program installs it (`inside/confine.py`).
+libseccomp is called by ctypes: six of its functions are needed, and its package on PyPI had its
+last release in 2021.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ open openat creat mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 
 truncate ftruncate fallocate fsync fdatasync utime utimes chmod fchmodat copy_file_range
 link linkat
 """
-"""Only where every file that there is to write is the program's own: Landlock knows no modes and
-times, and of truncation its first versions know nothing."""
+"""Allowed only where the program can reach no writable files but its own: Landlock does not
+restrict changes of modes and times, nor do its first versions restrict truncation."""
 MEMORY = "mmap munmap mremap mprotect madvise brk msync mincore membarrier"
 ITSELF = """
 exit exit_group getpid getppid gettid getuid geteuid getgid getegid getgroups getresuid getresgid
@@ -39,22 +39,22 @@ sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max sched
 clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time getrandom
 """
 PAIRS = "sendto recvfrom shutdown getsockname getpeername"
-"""On the pairs of sockets that event loops wake themselves with; no other socket can be made. Not
-sendmsg: descriptors that are on their way keep sockets and what they hold, beyond every limit."""
+"""For socket pairs, with which event loops wake themselves; other sockets cannot be created. Not
+sendmsg: file descriptors in transit keep sockets and their buffers alive, outside of all limits."""
 EXTENDED_ATTRIBUTES = """
 getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr
 setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr
 """
-"""Answered as by a file system that has none, which is what the library's copying expects."""
+"""Fail as on a file system without extended attributes, as `shutil` expects."""
 
 _SOL_SOCKET = 1
 _SOCKET_OPTIONS = (2, 9, 13, 20, 21, 66, 67)
-"""SO_REUSEADDR, KEEPALIVE, LINGER, and the time-outs. Not SO_ATTACH_FILTER: it has the kernel
+"""SO_REUSEADDR, KEEPALIVE, LINGER, and the timeouts. Not SO_ATTACH_FILTER, which makes the kernel
 compile a program."""
 _SOCKET_SIZES = (7, 8)
-"""SO_SNDBUF and RCVBUF: without effect, as no limit counts what sockets hold."""
+"""SO_SNDBUF and RCVBUF: have no effect here, because no limit counts socket buffers."""
 _SOCKET_ANSWERS = (3, 4, 17, 30, 38, 39, *_SOCKET_OPTIONS, *_SOCKET_SIZES)
-"""SO_TYPE, ERROR, PEERCRED, ACCEPTCONN, PROTOCOL, DOMAIN, and what can be set."""
+"""SO_TYPE, ERROR, PEERCRED, ACCEPTCONN, PROTOCOL, DOMAIN, and the options that can be set."""
 _AT_SYMLINK_NOFOLLOW = 0x100
 
 _CLONE_THREAD = 0x10000
@@ -62,19 +62,18 @@ _AF_UNIX, _SOCK_STREAM, _SOCK_TYPES = 1, 1, 0xF
 _O_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _F_SETFL, _O_ASYNC = 4, 0x2000
 _FCNTL = (0, 1, 2, 3, 5, 6, 7, 1030)
-"""F_DUPFD, GETFD, SETFD, GETFL, GETLK, SETLK, SETLKW, DUPFD_CLOEXEC. With F_SETOWN and O_ASYNC a
-program would have the kernel signal any process of its user."""
+"""F_DUPFD, GETFD, SETFD, GETFL, GETLK, SETLK, SETLKW, DUPFD_CLOEXEC. With F_SETOWN and O_ASYNC, a
+program could make the kernel send signals to any process of its user."""
 _TERMINAL_AND_DESCRIPTOR_FLAGS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
-"""TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: what opening a file asks."""
+"""TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: used when files are opened."""
 
 
 @functools.cache
 def system_call_filter(*, files: bool) -> bytes | None:
-    """Compile a program for the kernel's seccomp that allows what a calculation needs.
+    """Compile the filter, as a BPF program; None if libseccomp is missing.
 
-    No process is started, nothing executed, no socket made, no signal sent; threads are allowed.
-    Without `files`, no file is written, changed or opened for that. None where libseccomp is
-    missing.
+    It denies new processes, execution, sockets and signals, and allows threads. Without `files`, it
+    also denies writing to and changing files.
     """
     try:
         compiler = _Compiler()
@@ -86,8 +85,8 @@ def system_call_filter(*, files: bool) -> bytes | None:
     for name in EXTENDED_ATTRIBUTES.split():
         compiler.refuse(name, errno.ENOTSUP)
     if files:
-        # By its path, and not an empty one: the null device, which every program has open, is not
-        # the program's own.
+        # Only by a non-empty path: by descriptor, a program could change the null device, which it
+        # has open and does not own.
         other_flags = 0xFFFFFFFF & ~_AT_SYMLINK_NOFOLLOW
         by_path = argument(3, _MASKED_EQUAL, other_flags, 0)
         allow("utimensat", argument(1, _NOT_EQUAL, 0), by_path)
@@ -95,7 +94,7 @@ def system_call_filter(*, files: bool) -> bytes | None:
         allow("open", argument(1, _MASKED_EQUAL, _O_WRITES, 0))
         allow("openat", argument(2, _MASKED_EQUAL, _O_WRITES, 0))
     allow("clone", argument(0, _MASKED_EQUAL, _CLONE_THREAD, _CLONE_THREAD))
-    # Streams: a datagram could be addressed to any other socket.
+    # Streams only: a datagram could be addressed to any other socket.
     stream = argument(1, _MASKED_EQUAL, _SOCK_TYPES, _SOCK_STREAM)
     allow("socketpair", argument(0, _EQUAL, _AF_UNIX), stream)
     of_socket = argument(1, _EQUAL, _SOL_SOCKET)
@@ -104,7 +103,7 @@ def system_call_filter(*, files: bool) -> bytes | None:
             allow(name, of_socket, argument(2, _EQUAL, option))
     for option in _SOCKET_SIZES:
         compiler.refuse("setsockopt", 0, of_socket, argument(2, _EQUAL, option))
-    # Without effect: a program could lock a file of the libraries, which others have open too.
+    # No effect: a program could lock a file of the libraries that others have open, too.
     compiler.refuse("flock", 0)
     for command in _FCNTL:
         allow("fcntl", argument(1, _EQUAL, command))
@@ -113,7 +112,7 @@ def system_call_filter(*, files: bool) -> bytes | None:
     allow("prlimit64", argument(0, _EQUAL, 0), argument(2, _EQUAL, 0))
     for request in _TERMINAL_AND_DESCRIPTOR_FLAGS:
         allow("ioctl", argument(1, _EQUAL, request))
-    # The C library then falls back on clone, whose flags can be seen.
+    # The C library then falls back to clone, whose flags a filter can check.
     compiler.refuse("clone3", errno.ENOSYS)
     return compiler.compiled()
 
@@ -125,9 +124,9 @@ _NOT_EQUAL, _EQUAL, _MASKED_EQUAL = 1, 4, 7
 
 
 class _Argument(ctypes.Structure):
-    """A condition on an argument of a system call: its number, the comparison, one or two values.
+    """A condition on an argument of a system call: its index, the comparison, one or two values.
 
-    For `_MASKED_EQUAL` the first value is the mask.
+    For `_MASKED_EQUAL`, the first value is the mask.
     """
 
     _fields_ = (
@@ -139,10 +138,10 @@ class _Argument(ctypes.Structure):
 
 
 class _Compiler:
-    """A filter of libseccomp that refuses with EPERM what no rule is about.
+    """A filter of libseccomp that denies system calls without a rule by EPERM.
 
     Raises:
-        OSError: libseccomp is missing, or refuses.
+        OSError: libseccomp is missing, or a function of it fails.
     """
 
     def __init__(self) -> None:
@@ -152,19 +151,19 @@ class _Compiler:
         if not made:
             raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
         self._filter = ctypes.c_void_p(made)
-        # Calls of another architecture have other numbers.
+        # The system calls of another architecture have other numbers: kill the process.
         self._call("seccomp_attr_set", _ACT_BADARCH, ctypes.c_uint32(_KILL_PROCESS))
 
     def allow(self, name: str, *conditions: _Argument) -> None:
-        """Allow a system call where all the conditions on its arguments hold."""
+        """Allow a system call if all conditions on its arguments are met."""
         self._add(name, _ALLOW, conditions)
 
     def refuse(self, name: str, number: int, *conditions: _Argument) -> None:
-        """Have a system call fail with an error number; with 0, do nothing and succeed."""
+        """Make a system call fail with an error number, or, with 0, succeed without effect."""
         self._add(name, _ERRNO | number, conditions)
 
     def compiled(self) -> bytes:
-        """Return the program, 8 bytes an instruction, and give up the filter."""
+        """Return the BPF program, 8 bytes per instruction, and release the filter."""
         with tempfile.TemporaryFile() as file:
             self._call("seccomp_export_bpf", file.fileno())
             self._library.seccomp_release(self._filter)
@@ -173,7 +172,7 @@ class _Compiler:
 
     def _add(self, name: str, action: int, conditions: Sequence[_Argument]) -> None:
         call = self._library.seccomp_syscall_resolve_name(name.encode())
-        if call >= 0:  # this architecture has it
+        if call >= 0:  # negative if this architecture does not have it
             array = (_Argument * len(conditions))(*conditions)
             action_given, count = ctypes.c_uint32(action), len(conditions)
             self._call("seccomp_rule_add_array", action_given, call, count, array)

@@ -1,4 +1,4 @@
-"""An interpreter that forks: a fork starts in a fraction of the time of an interpreter."""
+"""The fork server: a fork starts in a fraction of the time of a new interpreter."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-# An import, not a script: a script is compiled anew at each start.
+# An import, not a script: the bytecode of a script is not cached.
 _LAUNCH = (
     "import sys; sys.path.insert(0, sys.argv[1]); import inside.launcher as launcher; "
     "del sys.path[0]; launcher.main()"
 )
 _END_SECONDS = 5.0
+"""Time that descendants get to end after the server."""
 
 
 class ForkServer:
-    """One process that runs one program at a time (`inside/launcher.py`), and none itself.
+    """A process whose forks run one program at a time (`inside/launcher.py`).
 
     Args:
         inherited: a descriptor that its forks may use.
 
     Raises:
-        OSError: it cannot be started.
+        OSError: the process cannot be started.
     """
 
     def __init__(self, inherited: int | None) -> None:
         python = os.path.realpath(sys.executable)
-        # No preexec_fn: torch's threads run in this process.
+        # No preexec_fn, which is unsafe with threads, and torch starts some in this process.
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, this package's module
             [python, "-I", "-S", "-c", _LAUNCH, str(Path(__file__).parent)],
             stdin=subprocess.PIPE,
@@ -47,21 +48,21 @@ class ForkServer:
             os.set_blocking(pipe.fileno(), False)
 
     def ask(self, job: bytes, seconds: float) -> str:
-        """What it says of a job: one line.
+        """Send a job and return the line that the server answers.
 
         Raises:
-            TimeoutError: it says nothing for so long.
+            TimeoutError: it does not answer within that time.
             ChildProcessError: it has ended; the argument is its status.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
-        unwritten, said = memoryview(job), b""
+        unwritten, answer = memoryview(job), b""
         end = time.monotonic() + seconds
         with selectors.DefaultSelector() as ready:
             ready.register(stdin, selectors.EVENT_WRITE)
             ready.register(stdout, selectors.EVENT_READ)
-            while not said.endswith(b"\n"):
+            while not answer.endswith(b"\n"):
                 left = end - time.monotonic()
                 if left <= 0:
                     raise TimeoutError
@@ -70,22 +71,22 @@ class ForkServer:
                         more = os.read(stdout.fileno(), 1 << 16)
                         if not more:
                             raise ChildProcessError(self._process.wait())
-                        said += more
+                        answer += more
                         continue
-                    with suppress(BrokenPipeError):  # the other end of it says why
+                    with suppress(BrokenPipeError):  # its standard output reports the reason
                         unwritten = unwritten[os.write(stdin.fileno(), unwritten[: 1 << 16]) :]
                         if unwritten:
                             continue
                     ready.unregister(stdin)
-        return said.decode("utf-8", "replace").rstrip("\n")
+        return answer.decode("utf-8", "replace").rstrip("\n")
 
     def end(self) -> None:
-        """End it, and the program that it runs, which has no time to do anything about it."""
+        """Terminate the server and the program that it runs."""
         with suppress(ProcessLookupError):
             self._process.terminate()
 
     def close(self, *, at_once: bool = False) -> None:
-        """End it and wait for it; `at_once` with all that its session holds."""
+        """Terminate the server and wait for it; `at_once` kills all processes of its session."""
         if at_once:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -97,7 +98,7 @@ class ForkServer:
                 pipe.close()
 
     def _wait_for_forks(self) -> None:
-        """What watches over a program holds the pipe until nothing is left of the program."""
+        """Wait until the supervisor closes the pipe: then no process of a program is left."""
         stdout = self._process.stdout
         assert stdout is not None
         with selectors.DefaultSelector() as ready:

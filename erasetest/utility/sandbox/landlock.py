@@ -1,8 +1,8 @@
-"""The rules of Landlock: which files a program reads, and neither TCP nor signals to others.
+"""The Landlock ruleset: the files that a program can read; no TCP and no signals to others.
 
-The kernel's interface is two system calls here and one in `inside/confine.py`, whose numbers all
-architectures share, and two structures; so it is called directly. The package for it on PyPI has
-had two releases.
+The kernel's interface is small: two system calls here and one in `inside/confine.py`, with the same
+numbers on all architectures, and two structures. So it is called by ctypes; the package for it on
+PyPI has had two releases.
 """
 
 from __future__ import annotations
@@ -20,21 +20,19 @@ _SYS_CREATE_RULESET, _SYS_ADD_RULE = 444, 445
 _CREATE_RULESET_VERSION, _RULE_PATH_BENEATH = 1, 1
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
 _FILES = {1: (1 << 13) - 1, 2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
-"""Rights on files by the version that brought them: 13 at first, then to move a file between
-folders, to truncate one, and to send commands to devices."""
+"""Rights on files by the ABI version that added them: first 13, then moving files between folders,
+truncation, and ioctl on devices."""
 _TCP = {4: 0b11}
 _SCOPES = {6: 0b11}  # abstract sockets, and signals
 
 
 @functools.cache
 def ruleset(libraries: tuple[str, ...], hidden: tuple[str, ...], *, files: bool) -> int | None:
-    """Return a Landlock ruleset, as a descriptor that children inherit.
+    """Return a Landlock ruleset as a descriptor that children inherit; None without Landlock.
 
-    It stays open as long as this process. TCP, and signals to other processes, are refused where
-    the kernel can. With `files`, so is everything on disk but reading files of the libraries that
-    are not in `hidden` folders.
-
-    None where this kernel has no Landlock, or cannot do what is asked.
+    It is open until this process ends. It denies TCP and signals to other processes if the kernel
+    supports that. With `files`, it also denies all access to files, except reading files of the
+    `libraries` that are not in `hidden` folders.
     """
     with suppress(OSError):
         version = _call(_SYS_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)
@@ -59,7 +57,7 @@ def _allow(made: int, rights: int, path: str | Path) -> None:
 
 
 def _without(folder: Path, hidden: tuple[str, ...]) -> Iterator[Path]:
-    """Yield paths that hold all of a folder but what is hidden: a rule cannot take away."""
+    """Yield paths that cover a folder without its hidden subfolders: rules can only allow."""
     below = [each for each in hidden if Path(each).is_relative_to(folder)]
     if not below:
         yield folder

@@ -1,4 +1,4 @@
-"""What runs inside the sandbox: imported by a bare `python -I -S` and by nothing else here.
+"""Code that runs inside the sandbox, imported by `python -I -S` of the fork server alone.
 
-Nothing here may import what is outside of this folder, or anything that is slow to import.
+It imports no module outside of this folder except fast ones of the standard library.
 """

@@ -1,9 +1,9 @@
-"""Values as bytes, between the process that holds a program and the one that tests it.
+"""Encoding of values as bytes, between the holder of a program and its tester.
 
-Plain data goes by value, as the built-in type that it is or is derived from. Everything else is a
-reference: a number that one side gave to an object, or the name of an object of the standard
-library. The bytes are never code: no class, no `__eq__` and no `__hash__` crosses. What a reference
-may resolve to is decided by each side (`holder.py`, `tester.py`).
+Plain data is passed by value, as the built-in type that it is or derives from. All else is passed
+as a reference: the number that one side gave to an object, or the name of an object of the standard
+library. The bytes are never code: no class, `__eq__` or `__hash__` is transferred. Each side
+decides what a reference resolves to (`holder.py`, `tester.py`).
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-DEEPEST = 100
-"""How deep containers may be nested; each level takes two frames of the recursion limit."""
+MAX_DEPTH = 100
+"""Maximum nesting of containers; each level takes two frames of the recursion limit."""
 
 
 class Unreadable(Exception):
-    """The bytes are not a value."""
+    """The bytes do not encode a value."""
 
 
 OF_SENDER, OF_RECEIVER, BY_NAME = b"m", b"y", b"n"
-"""Marks of references: a numbered object of one side, or a name in the standard library."""
+"""Tags of references: a numbered object of either side, or a name in the standard library."""
 
 
 def encode(value: Any, refer: Callable[[Any], tuple[bytes, Any]]) -> bytes:
-    """Return the value as bytes.
+    """Encode a value as bytes.
 
     Args:
-        value: anything.
-        refer: gives the mark and the number, or the name, of a value that is not plain data.
+        value: any value.
+        refer: returns the tag and the number or name for a value that is not plain data.
 
     Raises:
-        RecursionError: containers are nested deeper than `DEEPEST`, or contain themselves.
-        Exception: whatever `refer` raises.
+        RecursionError: containers are nested deeper than `MAX_DEPTH`, or contain themselves.
+        Exception: any exception of `refer`.
     """
     parts: list[bytes] = []
-    _encode(value, refer, parts, DEEPEST)
+    _encode(value, refer, parts, MAX_DEPTH)
     return b"".join(parts)
 
 
@@ -72,7 +72,7 @@ def _encode(
         else:
             to.append(mark + given.to_bytes(8, "little"))
     elif deep == 0:
-        raise RecursionError("nested too deep to be handed over")
+        raise RecursionError("nested too deep to be passed between processes")
     else:
         items = list(base.items(value)) if base is dict else list(base.__iter__(value))
         packed = _packed(items)
@@ -86,7 +86,7 @@ def _encode(
 
 
 def _packed(items: list[Any]) -> tuple[bytes, bytes] | None:
-    """Numbers of one type at once: tests hand over hundreds of thousands."""
+    """Encode numbers of one type at once, because tests pass hundreds of thousands."""
     kinds = set(map(type, items))
     if len(kinds) != 1:
         return None
@@ -108,7 +108,7 @@ _TAGS: dict[type, bytes] = {
 _PACKED = {int: (b"I", "q"), float: (b"D", "d")}
 _TYPES = {tag: kind for kind, tag in _TAGS.items()}
 
-# Other values of the standard library that tests compare: the parts that each is made of.
+# Other types of the standard library that tests compare: the parts that make up a value.
 _PARTS: dict[tuple[str, str], Callable[[Any], tuple[Any, ...]]] = {
     ("builtins", "range"): lambda v: (v.start, v.stop, v.step),
     ("collections", "OrderedDict"): lambda v: (list(v.items()),),
@@ -127,14 +127,14 @@ _PARTS: dict[tuple[str, str], Callable[[Any], tuple[Any, ...]]] = {
     ("builtins", "dict_values"): lambda v: (list(v),),
     ("builtins", "dict_items"): lambda v: (list(v),),
 }
-# Those that are not made by calling their name.
+# Types that are not constructed by a call of the type.
 _MADE: dict[tuple[str, str], Callable[..., Any]] = {
     ("builtins", "dict_keys"): lambda items: dict.fromkeys(items).keys(),
     ("builtins", "dict_values"): lambda items: dict(enumerate(items)).values(),
     ("builtins", "dict_items"): lambda items: dict(items).items(),
 }
-# What their constructors may be given: exactly these types, so that none of them can be made to
-# call anything. The elements of containers are plain data or references, which none of them calls.
+# The exact types that their constructors accept, so that no constructor can be made to call
+# untrusted code. Elements of containers are plain data or references, which are never called.
 _INTS = (int,)
 _ACCEPTED: dict[tuple[str, str], tuple[tuple[type | str, ...], ...]] = {
     ("builtins", "range"): (_INTS,) * 3,
@@ -164,7 +164,7 @@ def _is_accepted(value: Any, accepted: tuple[type | str, ...]) -> bool:
 
 
 def _zone(value: Any) -> Any:
-    """Return the time zone as an offset, which is all that equality depends on."""
+    """Return the time zone as an offset, on which alone equality depends."""
     if value.tzinfo is None or value.utcoffset() is None:
         return None
     from datetime import timezone
@@ -173,7 +173,7 @@ def _zone(value: Any) -> Any:
 
 
 def _base(kind: type) -> Any:
-    """Return the built-in type of plain data that `kind` is derived from, if any."""
+    """Return the built-in type of plain data that `kind` derives from, if any."""
     for each in kind.__mro__:
         if each in _TAGS:
             return each
@@ -181,21 +181,21 @@ def _base(kind: type) -> Any:
 
 
 def decode(data: bytes, resolve: Callable[[bytes, Any], Any]) -> Any:
-    """Return the value that `encode` made the bytes of.
+    """Decode a value that `encode` encoded.
 
     Args:
-        data: bytes that nobody vouches for.
-        resolve: gives the object for a mark and a number, or a name; it raises where there is none.
+        data: untrusted bytes.
+        resolve: returns the object for a tag and a number or name; raises if there is none.
 
     Raises:
-        Unreadable: the bytes are not a value; nothing else is raised, whatever they are.
+        Unreadable: the bytes do not encode a value. No other exception is raised.
     """
     try:
-        value, end = _decode(data, 0, resolve, DEEPEST)
-    except Exception as error:  # a constructor's own may be of any kind
+        value, end = _decode(data, 0, resolve, MAX_DEPTH)
+    except Exception as error:  # constructors raise exceptions of many types
         raise Unreadable(type(error).__name__) from None
     if end != len(data):
-        raise Unreadable("more than a value")
+        raise Unreadable("bytes after the value")
     return value
 
 
@@ -211,27 +211,27 @@ def _decode(
     if tag == b"c":
         return complex(*struct.unpack_from("<dd", data, at)), at + 16
     if tag in (OF_SENDER, OF_RECEIVER):
-        return resolve(tag, int.from_bytes(_cut(data, at, 8), "little")), at + 8
+        return resolve(tag, int.from_bytes(_take(data, at, 8), "little")), at + 8
     if tag in (b"I", b"D"):
         kind = _TYPES[data[at : at + 1]]
         if kind not in (list, tuple, set, frozenset) or not deep:
             raise ValueError
-        count = int.from_bytes(_cut(data, at + 1, 4), "little")
+        count = int.from_bytes(_take(data, at + 1, 4), "little")
         letter = "q" if tag == b"I" else "d"
-        numbers = struct.unpack(f"<{count // 8}{letter}", _cut(data, at + 5, count))
+        numbers = struct.unpack(f"<{count // 8}{letter}", _take(data, at + 5, count))
         return kind(numbers), at + 5 + count
-    count = int.from_bytes(_cut(data, at, 4), "little")
+    count = int.from_bytes(_take(data, at, 4), "little")
     at += 4
     if tag == b"i":
-        return int.from_bytes(_cut(data, at, count), "little", signed=True), at + count
+        return int.from_bytes(_take(data, at, count), "little", signed=True), at + count
     if tag == b"s":
-        return _cut(data, at, count).decode("utf-8", "surrogatepass"), at + count
+        return _take(data, at, count).decode("utf-8", "surrogatepass"), at + count
     if tag == BY_NAME:
-        return resolve(tag, _cut(data, at, count).decode()), at + count
+        return resolve(tag, _take(data, at, count).decode()), at + count
     if tag == b"x":
         if not deep:
             raise ValueError
-        module, _, attribute = _cut(data, at, count).decode().partition(".")
+        module, _, attribute = _take(data, at, count).decode().partition(".")
         parts, at = _decode(data, at + count, resolve, deep - 1)
         accepted = _ACCEPTED[module, attribute]
         if type(parts) is not tuple or not all(map(_is_accepted, parts, accepted)):
@@ -241,7 +241,7 @@ def _decode(
         made = _MADE.get((module, attribute)) or getattr(__import__(module), attribute)
         return made(*parts), at
     if tag in (b"b", b"a"):
-        return _TYPES[tag](_cut(data, at, count)), at + count
+        return _TYPES[tag](_take(data, at, count)), at + count
     if tag not in _TYPES or deep == 0:
         raise ValueError
     items = []
@@ -253,7 +253,7 @@ def _decode(
     return _TYPES[tag](items), at
 
 
-def _cut(data: bytes, at: int, count: int) -> bytes:
+def _take(data: bytes, at: int, count: int) -> bytes:
     part = data[at : at + count]
     if len(part) != count:
         raise IndexError

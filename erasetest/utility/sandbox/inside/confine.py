@@ -1,6 +1,6 @@
-"""What a process gives up before it runs what it was started for."""
+"""Privileges and resources that a process gives up before it runs untrusted code."""
 
-# pathlib and contextlib take time to import; /tmp is what this file is about.
+# pathlib and contextlib are slow to import; /tmp is meant literally.
 # ruff: noqa: PTH102, PTH103, PTH109, PTH123, PTH211, S108
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 LINUX = sys.platform == "linux"
 _NOBODY = 65534
 _FIRST_UID = 1_900_000_000
-"""Where the users of programs begin; process numbers, which are added, stay below 2 ** 22."""
+"""Base of the user ids of programs, to which a process id is added (below 2 ** 22)."""
 
 # <linux/prctl.h>, <linux/sched.h>, <linux/mount.h>, <linux/capability.h>, <linux/seccomp.h>
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
@@ -47,7 +47,7 @@ def libc(function: str, *arguments: Any) -> None:
     """Call a function of the C library.
 
     Raises:
-        OSError: it returned something else than 0.
+        OSError: the function did not return 0.
     """
     if getattr(_LIBC, function)(*arguments) != 0:
         number = ctypes.get_errno()
@@ -60,10 +60,10 @@ def prctl(option: int, value: int) -> None:
 
 
 def unused_uid() -> int:
-    """Return a user for the program of this process that no other program has meanwhile.
+    """Return a user id for the program of this process that no other running program has.
 
-    The kernel counts the processes and threads of each user, so that one program that holds many
-    cannot keep them from the others; and a program has no rights on processes of another user.
+    The kernel limits processes and threads per user, so a program with its own user cannot use up
+    those of others; and it has no rights on processes of other users.
     """
     wanted = _FIRST_UID + os.getpid()
     try:
@@ -73,20 +73,20 @@ def unused_uid() -> int:
         return wanted
     if any(first <= wanted < first + count for first, _, count in ranges):
         return wanted
-    # A container that was given few users: one of its last.
+    # A container with few user ids: use one of the last.
     first, _, count = max(ranges)
     return first + count - 1 - os.getpid() % max(count // 2, 1)
 
 
 def leave_namespaces(job: dict[str, Any]) -> None:
-    """Leave for new namespaces: children are born there. Mounts what they will see of files."""
+    """Enter new namespaces, in which children are created, and mount the files they will see."""
     flags = 0
     for layer in job["layers"]:
         flags |= _NAMESPACES.get(layer, 0)
     if not flags:
         return
     uid, gid = os.geteuid(), os.getegid()
-    # Root needs no user namespace, and without one it can become nobody afterwards.
+    # Root needs no user namespace, and can drop to another user only without one.
     libc("unshare", flags if uid == 0 else flags | _CLONE_NEWUSER)
     if uid != 0:
         for name, text in [
@@ -101,10 +101,11 @@ def leave_namespaces(job: dict[str, Any]) -> None:
 
 
 def _make_empty_root(job: dict[str, Any]) -> None:
-    """Mount on the working folder: the libraries read-only, `/tmp` of a bounded size, no more.
+    """Mount a root on the working folder: the libraries, read-only, and a `/tmp` of bounded size.
 
-    No /proc, /run, /etc or /home, no device but the null device, and no program to execute. Inside
-    a chroot the kernel makes no user namespace, and without capabilities there is no other way out.
+    It has no /proc, /run, /etc and /home, no device except the null device, and nothing to execute.
+    The kernel creates no user namespace inside a chroot, and without capabilities there is no other
+    way out.
     """
     root = os.getcwd()
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
@@ -114,10 +115,10 @@ def _make_empty_root(job: dict[str, Any]) -> None:
     size = f"size={job['file_bytes']},nr_inodes=1k,mode=1777"
     _mount("tmpfs", root + "/tmp", "tmpfs", flags, size)
     os.mkdir(root + "/dev")
-    os.symlink("/tmp", root + "/dev/shm")  # where locks between processes are kept
+    os.symlink("/tmp", root + "/dev/shm")  # the C library creates semaphores there
     os.close(os.open(root + "/dev/null", os.O_CREAT))
     _mount("/dev/null", root + "/dev/null", None, _MS_BIND)
-    _make_read_only(root + "/dev/null", 0, also=0)  # it can be written all the same
+    _make_read_only(root + "/dev/null", 0, also=0)  # a device can be written to nevertheless
     bound: list[str] = []
     for folder in job["libraries"]:
         if not folder.startswith(tuple(f"{b}/" for b in bound)):
@@ -152,20 +153,20 @@ def _mount(source: str | None, target: str, kind: str | None, flags: int, data: 
 
 
 def confine(job: dict[str, Any]) -> None:
-    """Give up what can be given up, in this process and all that come of it."""
+    """Apply the layers of the job to this process and its descendants."""
     layers = job["layers"]
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     os.setpgid(0, 0)
     if "files" in layers:
-        os.chroot(os.getcwd())  # by its name: "." is what the root was mounted upon
+        os.chroot(os.getcwd())  # by its path: "." is the folder below the mount
         os.chdir("/tmp")
-    # Opened anew: what is inherited has flags and locks that all programs would share.
+    # Opened again: programs would share the flags and locks of an inherited descriptor.
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)
     os.close(null)
-    # There is no /etc/passwd to look these up in.
+    # The root has no /etc/passwd, where Python would look these up.
     os.environ.update(HOME=os.getcwd(), LOGNAME="nobody", USER="nobody")
     os.umask(0o077)
     if "user" in layers and os.geteuid() == 0:
@@ -179,7 +180,7 @@ def confine(job: dict[str, Any]) -> None:
         _set_limits(job)
     if LINUX:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        prctl(PR_SET_DUMPABLE, 0)  # nobody else looks into the memory of this process
+        prctl(PR_SET_DUMPABLE, 0)  # no other process can read the memory of this one
     if "privileges" in layers:
         prctl(_PR_SET_NO_NEW_PRIVS, 1)
         libc("capset", struct.pack("Ii", _CAPABILITY_VERSION_3, 0), bytes(24))
@@ -191,7 +192,7 @@ def confine(job: dict[str, Any]) -> None:
 
 
 def _filter_system_calls(program: bytes) -> None:
-    """Install a filter in the kernel's form: 8 bytes an instruction."""
+    """Install a BPF program, 8 bytes per instruction."""
     instructions = ctypes.create_string_buffer(program, len(program))
     described = struct.pack("HP", len(program) // 8, ctypes.addressof(instructions))
     libc("prctl", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, described, 0, 0)
@@ -208,5 +209,5 @@ def _set_limits(job: dict[str, Any]) -> None:
     ]:
         limit = getattr(resource, name)
         hard = resource.getrlimit(limit)[1]
-        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (most, most))
+        new = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(limit, (new, new))

@@ -1,9 +1,9 @@
-"""Questions and answers between the process that holds a program and the one that tests it.
+"""Requests and responses between the holder of a program and its tester (RPC over two pipes).
 
 A frame is a length of 4 bytes and as many bytes: `q` a question, `a` an answer, `e` an exception.
-Each side answers the other's questions while it waits for an answer of its own, so a test may hand
-over a function and be called back. What a side answers, and what a reference resolves to, is
-decided by its `Side`.
+While a side waits for an answer, it answers questions of the other side, so that a test can pass a
+function and be called back. The `Side` of a connection decides what is answered, and what a
+reference resolves to.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn, Protocol
 
     class Side(Protocol):
-        """What one end of a connection gives away, and what it accepts."""
+        """What one end of a connection passes to the other, and what it accepts."""
 
         says_why: bool
-        """Whether the text of an exception is handed over with its type."""
+        """Whether the text of an exception is passed with its type."""
 
         def answer(self, question: str, arguments: list[Any]) -> Any:
-            """Answer a question of the other side; raise to refuse it."""
+            """Answer a question of the other side, or raise to refuse it."""
 
         def refer(self, value: Any, *, asks: bool) -> tuple[bytes, Any]:
-            """Return the mark and the number or name that stand for a value; raise to refuse.
+            """Return the tag and the number or name of a value, or raise to refuse it.
 
-            `asks` is true for what a question of this side holds, false for what an answer holds.
+            `asks` is True for values in a question of this side, False for values in an answer.
             """
 
         def resolve(self, mark: bytes, given: Any) -> Any:
-            """Return the object that a mark and a number or name stand for; raise to refuse."""
+            """Return the object for a tag and a number or name, or raise to refuse it."""
 
 
-MOST_BYTES = 64 << 20
-"""The largest frame that is read."""
+MAX_BYTES = 64 << 20
+"""Maximum size of a frame."""
 
 _EXCEPTIONS = {
     name: kind
     for name, kind in vars(builtins).items()
     if isinstance(kind, type) and issubclass(kind, Exception) and "Group" not in name
 }
-# These would end a loop of the test, as no function of a program may.
+# Raised by a function of the program, these would end a loop of the test.
 _EXCEPTIONS["StopIteration"] = _EXCEPTIONS["StopAsyncIteration"] = RuntimeError
 
 
 class Gone(BaseException):
-    """The other side has ended, or breaks the protocol. No `except Exception` stops it."""
+    """The other side has ended or violated the protocol. `except Exception` does not catch it."""
 
 
 class Connection:
-    """One end.
+    """One end of the connection.
 
     Args:
         incoming: descriptor to read from.
         outgoing: descriptor to write to.
-        side: what this end answers and accepts.
+        side: decides what this end answers and accepts.
     """
 
     def __init__(self, incoming: int, outgoing: int, side: Side) -> None:
@@ -70,13 +70,13 @@ class Connection:
         self.gone = False
 
     def ask(self, question: str, *arguments: Any) -> Any:
-        """Return the other side's answer.
+        """Ask the other side and return its answer.
 
         Raises:
             Gone: the other side has ended.
-            Exception: what the other side raised, as the nearest built-in type.
+            Exception: the exception of the other side, as the nearest built-in type.
         """
-        # Threads of a test ask one after another; an answer may ask in its turn.
+        # One thread of a test asks at a time. Reentrant, because an answer may ask, too.
         with self._asking:
             if self.gone:
                 raise Gone
@@ -94,7 +94,7 @@ class Connection:
         """Answer questions until the other side has ended.
 
         Raises:
-            Gone: always, in the end.
+            Gone: always, when the other side has ended.
         """
         while True:
             kind, value = self._receive()
@@ -118,7 +118,7 @@ class Connection:
             kind = _EXCEPTIONS.get(name) if type(name) is str else None
             if kind is None:
                 continue
-            # It may need other arguments: one that it derives from does not.
+            # A type may require other arguments: then a base type is tried.
             for given in (arguments, (text,)):
                 try:
                     return kind(*given)
@@ -140,7 +140,7 @@ class Connection:
 
     def _receive(self) -> tuple[bytes, Any]:
         size = int.from_bytes(self._read(4), "little")
-        if not 0 < size <= MOST_BYTES:
+        if not 0 < size <= MAX_BYTES:
             raise self._lost()
         data = self._read(size)
         try:
@@ -161,13 +161,13 @@ class Connection:
         return bytes(data)
 
     def _lost(self) -> Gone:
-        """Return what to raise where the other side is no longer there."""
+        """Mark the connection as lost and return the exception to raise."""
         self.gone = True
         return Gone()
 
 
 def _why(error: BaseException) -> tuple[str, tuple[Any, ...]]:
-    """Return the text of an exception, and what it was made of as far as that is data."""
+    """Return the text of an exception, and its arguments if they are plain data."""
     try:
         text = str(error)
     except Exception:

@@ -1,10 +1,10 @@
-"""The process that holds a program: runs it, then answers whatever the test asks of it.
+"""The holder: the process that executes the program, then answers the questions of the test.
 
-Nothing here guards anything: the program shares this process and can do with it what it likes. What
-the test's process accepts from here is decided over there (`tester.py`).
+Nothing here is a protection: the program shares this process and controls it. The tester decides
+what it accepts from here (`tester.py`).
 """
 
-# exec is what this file is about.
+# Executing a program by exec is the purpose of this file.
 # ruff: noqa: S102
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def hold(program: CodeType, incoming: int, outgoing: int) -> None:
-    """Run the program, then answer what is asked of it."""
+    """Execute the program, then answer questions until the tester has ended."""
     module = type(sys)("program")
     sys.modules["program"] = sys.modules["__main__"] = module
     exec(program, vars(module))
@@ -37,17 +37,18 @@ def hold(program: CodeType, incoming: int, outgoing: int) -> None:
 
 
 NUMBERS = (1 << 48) - 1
-"""The bits of a reference to an object of the program that are its number."""
+"""Mask of the bits of a reference that are the number of an object of the program."""
 
 ABILITIES = (
     "__call__", "__iter__", "__next__", "__len__", "__getitem__", "__setitem__", "__contains__",
     "__instancecheck__",
 )  # fmt: skip
-"""Methods of an object of the program that a test can use; the bits above say which it has."""
+"""Methods of an object of the program that a test can use. The bits of a reference above its number
+encode which of them the object has."""
 
 
 class _Holder:
-    """Gives away every object of the program, and accepts every reference of the test."""
+    """Passes any object of the program, and accepts any reference of the test."""
 
     says_why = True
     connection: Connection
@@ -91,7 +92,7 @@ class _Holder:
             return BY_NAME, f"builtins:{name}"
         if id(value) not in self._numbers:
             self._numbers[id(value)] = len(self._own)
-            self._own.append(value)  # which also keeps its id its own
+            self._own.append(value)  # the reference also keeps its id from being reused
         number = self._numbers[id(value)]
         return OF_SENDER, number | _abilities(value) << NUMBERS.bit_length()
 
@@ -108,8 +109,8 @@ class _Holder:
 
 
 def _abilities(value: Any) -> int:
-    """Return which of `ABILITIES` an object has, a bit for each."""
-    # Not getattr, which would find what the class itself can do: it can be called.
+    """Return which of `ABILITIES` an object has, as a bit mask."""
+    # Not getattr, which would also find methods of the metaclass: every class can be called.
     defined: set[str] = set().union(*(vars(each) for each in type(value).__mro__))
     has = [name in defined for name in ABILITIES]
     has[ABILITIES.index("__instancecheck__")] = isinstance(value, type)
@@ -117,7 +118,7 @@ def _abilities(value: Any) -> int:
 
 
 def advance(iterator: Iterator[Any]) -> list[Any]:
-    """Return the next item of an iterator in a list, which is empty at the end."""
+    """Return the next item of an iterator in a list; an empty list at the end."""
     try:
         return [next(iterator)]
     except StopIteration:
@@ -125,7 +126,7 @@ def advance(iterator: Iterator[Any]) -> list[Any]:
 
 
 class Handed:
-    """An object that the test handed over. It lives with the test and equals only itself."""
+    """An object that the test passed. It stays with the tester and equals only itself."""
 
     __slots__ = ("_connection", "_number")
 
@@ -134,7 +135,7 @@ class Handed:
         self._number = number
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        """Have the test call it."""
+        """Ask the tester to call the object."""
         return self._connection.ask("call", self._number, arguments, keywords)
 
     def __getattr__(self, name: str) -> Any:

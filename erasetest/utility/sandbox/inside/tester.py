@@ -1,25 +1,26 @@
-"""The process that holds a test. It accepts data from the program's process, and nothing else.
+"""The tester: the process that executes the test. It accepts only data from the program's process.
 
-The program never shares a process with its test, and learns no more of it than what it is called
-with. So there is nothing to find in its memory, nothing to patch, and no status to fake. What it
-gives back is data, or a reference to an object that stays with it (`Remote`), which equals only
+The program never shares a process with its test, and learns only the arguments of its calls. So its
+memory does not contain the test, it cannot patch the test, and it has no exit status to fake. It
+returns data, or a reference to an object that stays in its process (`Remote`) and equals only
 itself.
 
-The program's process can send any bytes, so everything that it asks is checked here:
+The program's process can send any bytes, so every question is checked here:
 
-- A question names its object by the number that the object got when the test handed it over, as an
-  argument or inside one. There is no other way to name an object: data has no number, and what a
-  call returned gets none.
+- A question names an object by the number that the object got when the test passed it, as an
+  argument or within one. There is no other way to name an object: data and results of calls have no
+  number.
 - An answer is data. A call that returns anything else is refused.
-- Attributes are those of objects of the test's own classes, from a closed list: `_attributes`. What
-  such an object holds of its like, as trees do, is handed over with it.
-- A name resolves to a built-in type or exception that can do nothing but be compared (`INERT`).
+- Attributes can be read of objects of the test's own classes alone, from a closed list
+  (`_attributes`). Objects of such classes within such an object, as in trees, are passed with it.
+- A name resolves to a built-in type or exception, which can only be compared (`INERT`).
 
-A test that hands what it expects to an object of the program (`f(1).startswith(X)`, where `f` gives
-an object with a method of that name) is answered by the program.
+Not prevented: if a test passes the expected value to an object of the program
+(`f(1).startswith(X)`, where `f` returns an object with such a method), the program decides the
+answer.
 """
 
-# exec is what this file is about.
+# Executing a test by exec is the purpose of this file.
 # ruff: noqa: S102
 
 from __future__ import annotations
@@ -49,20 +50,20 @@ INERT |= {
     for kind in (bool, bytearray, bytes, complex, dict, float, frozenset, int, list, object, set,
                  str, tuple)
 }  # fmt: skip
-"""Types that the program may name. They are compared, never called on its behalf."""
+"""Types that the program may name. They are compared, never called for it."""
 
 
 def test(job: dict[str, Any], incoming: int, outgoing: int) -> bool:
-    """Run the test; return whether it came to its end with the program there all the time.
+    """Execute the test; return whether it ran to its end while the holder was connected.
 
     Args:
-        job: `known` is source that the test needs before; `names` are those that it takes from the
-            program; `test` is its own source.
+        job: `known` is source to execute before the test; `names` are the objects to import from
+            the program; `test` is the source of the test.
         incoming: descriptor to read from.
         outgoing: descriptor to write to.
 
     Raises:
-        BaseException: whatever the test raises; it has failed.
+        BaseException: any exception of the test, which has then failed.
     """
     module = type(sys)("test")
     sys.modules["test"] = sys.modules["__main__"] = module
@@ -75,7 +76,8 @@ def test(job: dict[str, Any], incoming: int, outgoing: int) -> bool:
         exec(compiled(job["known"], "known"), namespace)
     except BaseException as error:
         failed = error
-    # Even if there is nothing to ask: this process ends the other, which must have begun.
+    # Wait for the holder even if the test has failed: the end of this process kills the holder,
+    # which must have reported its start by then.
     connection.ask("ready")
     if failed is not None:
         raise failed
@@ -86,10 +88,10 @@ def test(job: dict[str, Any], incoming: int, outgoing: int) -> bool:
 
 
 def compiled(source: bytes, name: str) -> CodeType:
-    """Return source as code.
+    """Compile source.
 
     Raises:
-        SyntaxError, ValueError, RecursionError, MemoryError: it is not Python.
+        SyntaxError, ValueError, RecursionError, MemoryError: it is not valid Python.
     """
     return compile(source.decode("utf-8"), f"<{name}>", "exec", dont_inherit=True)
 
@@ -98,9 +100,9 @@ def compiled(source: bytes, name: str) -> CodeType:
 
 
 class Remote:
-    """An object that lives with the program. It equals only itself, and cannot be copied.
+    """An object that stays with the program. It equals only itself, and cannot be copied.
 
-    What else it can do is what the program's object can do, by the classes of `_remote_class`.
+    Subclasses from `_remote_class` have the methods that the program's object has.
     """
 
     __slots__ = ("__number", "__side")
@@ -131,7 +133,7 @@ class Remote:
 
 
 def number_of(remote: Remote) -> int:
-    """Return the number that the program gave to an object."""
+    """Return the number of an object of the program."""
     return int(object.__getattribute__(remote, "_Remote__number"))
 
 
@@ -167,7 +169,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
 
 @functools.cache
 def _remote_class(abilities: int) -> type[Remote]:
-    """Return the class of objects that have these methods, a bit for each of `ABILITIES`."""
+    """Return the class of objects with these methods; `abilities` is a bit mask of `ABILITIES`."""
     names = [name for bit, name in enumerate(ABILITIES) if abilities >> bit & 1]
     members = {name: _METHODS[name] for name in names}
     return type("Remote", (Remote,), {"__slots__": (), "__module__": __name__, **members})
@@ -183,10 +185,10 @@ def _exactly(kind: type, value: Any) -> Any:
 
 
 class _Tester:
-    """Gives away what the test hands over, and accepts data.
+    """Passes the objects that the test passes, and accepts data.
 
     Args:
-        namespace: the globals of the test, which its own functions have.
+        namespace: the globals of the test, by which its functions are recognized.
     """
 
     says_why = False
@@ -234,11 +236,11 @@ class _Tester:
     def _hand_over(self, value: Any) -> int:
         if id(value) not in self._numbers:
             self._numbers[id(value)] = len(self._handed)
-            self._handed.append(value)  # which also keeps its id its own
+            self._handed.append(value)  # the reference also keeps its id from being reused
         return self._numbers[id(value)]
 
     def _hand_over_parts(self, value: Any, deep: int = 3) -> None:
-        """Hand over the objects of the test's own classes in what such an object holds: a tree."""
+        """Pass the objects of the test's own classes within such an object, as in a tree."""
         if _is_of_test(type(value)) and not isinstance(value, type):
             self._hand_over(value)
         elif deep and type(value) in (list, tuple):
@@ -260,7 +262,7 @@ class _Tester:
         return target(*_exactly(tuple, arguments), **_exactly(dict, keywords))
 
     def _attribute(self, number: Any, name: Any) -> tuple[bool, Any]:
-        """Return whether an attribute is a method, and its value if it is not."""
+        """Return whether an attribute is a method, and its value otherwise."""
         target = self._object(number)
         is_method = self._attributes(target).get(_exactly(str, name))
         if is_method is None:
@@ -279,10 +281,11 @@ class _Tester:
         return getattr(target, name)(*_exactly(tuple, arguments), **_exactly(dict, keywords))
 
     def _attributes(self, target: Any) -> dict[str, bool]:
-        """Return the attributes that the program may use, and which of them are methods.
+        """Return the attributes that the program may use, and whether each is a method.
 
-        They are the public ones of an instance of a class of the test: what it holds, and what its
-        class defines. Elsewhere attributes lead everywhere: `function.__globals__`, `module.sys`.
+        These are the public attributes of an instance of a class of the test: those of the instance
+        and those that its class defines. Attributes of other objects lead to any object of this
+        process: `function.__globals__`, `module.sys`.
         """
         kind = type(target)
         if not _is_of_test(kind) or isinstance(target, type):
@@ -320,9 +323,9 @@ def _is_of_test(kind: type) -> bool:
 
 
 def _may_be_called(target: Any) -> bool:
-    """Return whether a call does no more than a function that the test wrote, or one of data.
+    """Return whether a call executes only code of the test, or a built-in function on data.
 
-    Not `"{}".format`: its arguments could look into what they are given.
+    Not `"{}".format`: a format string can read attributes of the arguments.
     """
     kind = type(target)
     if kind.__module__ in ("functools", "operator"):  # partial, itemgetter, ...
@@ -335,9 +338,9 @@ def _may_be_called(target: Any) -> bool:
 
 
 def _library_name(value: Any) -> str | None:
-    """Return `module:path` of a function or class of the standard library, else None.
+    """Return `module:path` for a function or class of the standard library, else None.
 
-    The program then uses its own: nothing of it runs in this process.
+    The program's process then uses its own copy, so no call of it runs in this process.
     """
     kind = type(value)
     if not isinstance(value, type) and kind not in _NAMED:

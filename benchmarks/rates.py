@@ -1,10 +1,10 @@
-"""How often the default verdict is wrong, on the demo CLMs of all families.
+"""Rates of wrong verdicts on the demo CLMs of all families.
 
     python benchmarks/rates.py [-o benchmarks/results/rates.md]
 
-False alarms: secrets that no CLM was trained on, in files that none was trained on, judged by
-thresholds that were calibrated on the spot for the planted samples, as a gate does. Misses: planted
-secrets that are not found to leak. With exact 95 % confidence intervals.
+False alarms: secrets in files that no CLM was trained on, judged by thresholds calibrated for the
+planted samples, as in a gate. Misses: planted secrets with the verdict `pass`. Both with exact 95 %
+confidence intervals.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from erasetest.support.torch_environment import quiet, silence_transformers
 from erasetest.verdict import calibrate, judge
 
 CORPORA = 10
-"""Other corpora, of other seeds, whose never-trained files are judged: 34 samples of each."""
+"""Number of corpora of other seeds whose untrained files are judged, 34 samples each."""
 
 STORE = cache_dir() / "rates.store"
-"""Where measures are kept: stopped, the same command goes on."""
+"""Where measures are saved, so that the same command resumes a run that was stopped."""
 
 
 def main() -> None:
-    """Judge, and write the table."""
+    """Judge the samples and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path)
     asked = parser.parse_args()
@@ -70,7 +70,7 @@ def main() -> None:
                  "inconclusive": verdicts["inconclusive"], "share": f"{rate.share:.2%}",
                  "95 %": f"{low:.2%} to {high:.2%}"}
             )  # fmt: skip
-    # Measured whole: another run, maybe of other code, measures anew.
+    # The run is complete. Another run must measure again, because the code may have changed.
     for store in stores:
         store.remove()
     table = tabulate(rows, headers="keys", tablefmt="github")

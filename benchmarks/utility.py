@@ -1,8 +1,8 @@
-"""Utility: programs a second, completions a second, and HumanEval's solutions on a busy machine.
+"""Speed of the sandbox and of generation, and HumanEval's solutions on a busy machine.
 
     python benchmarks/utility.py [--problems HumanEval.jsonl.gz] [-o benchmarks/results/utility.md]
 
-Ratios are of runs that take turns, so that what else the machine does falls on both.
+The two sides of a ratio run alternately, so that the load of the machine affects both.
 """
 
 from __future__ import annotations
@@ -33,14 +33,17 @@ from erasetest.utility.sandbox import Limits, Program, sandbox_layers
 from erasetest.utility.sandbox.process import ProcessRunner
 
 ROUNDS = 7
+"""Number of pairs of runs that a ratio is the median of."""
+
 PROGRAMS = 100
-"""Of one round."""
+"""Number of programs per round."""
 
 BUSY_SECONDS = 120
+"""How long the processes run that keep the machine busy."""
 
 
 def main() -> None:
-    """Measure and write."""
+    """Measure, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results/utility.md"))
     parser.add_argument("--problems", type=Path)
@@ -57,14 +60,14 @@ def main() -> None:
 
 
 def _ratios(ours: Callable[[], float], theirs: Callable[[], float]) -> tuple[float, float, float]:
-    """Medians of both and of the ratio of neighbours, over rounds that take turns."""
+    """Return the medians of both and of the ratios of the rounds, in which both alternate."""
     rows = [(ours(), theirs()) for _ in range(ROUNDS)]
     own, other = (statistics.median(column) for column in zip(*rows, strict=True))
     return own, other, statistics.median(mine / their for mine, their in rows)
 
 
 def programs() -> str:
-    """Programs a second under every set of layers, against bare starts of the interpreter."""
+    """Measure programs per second under two sets of layers, and bare starts of Python."""
     workers = os.cpu_count() or 1
     bare_start = [os.path.realpath(sys.executable), "-I", "-S", "-c", "pass"]
     program = Program("def f(x):\n    return x + 1\n", "assert f(1) == 2\nassert f(5) == 6", ("f",))
@@ -88,13 +91,13 @@ def programs() -> str:
 
 
 def completions() -> str:
-    """Completions a second, against `generate` of transformers with as many return sequences."""
+    """Measure completions per second, and those of `generate` of transformers."""
     problems = [
         Problem(row["task_id"], row["prompt"], row["test"], row["entry_point"])
         for row in demo_problems()[:16]
     ]
     sampling = Sampling(samples=20, max_tokens=48)
-    # No stop ends a row early, on either side.
+    # Without stop sequences, so that no row ends early on either side.
     endless = [Problem(p.task_id, p.prompt, p.test, p.entry_point, stop=()) for p in problems]
 
     def timed(work: Callable[[], object]) -> float:
@@ -132,7 +135,7 @@ def _by_library(clm: Clm, problems: list[Problem], sampling: Sampling) -> None:
 
 
 def busy(path: Path) -> str:
-    """What HumanEval's solutions score while as many processes as CPUs do nothing but count."""
+    """Score HumanEval's solutions while every CPU is kept busy by another process."""
     problems = read_problems(path)
     count = f"import time; end = time.time() + {BUSY_SECONDS}\nwhile time.time() < end: pass"
     others = [subprocess.Popen([sys.executable, "-c", count]) for _ in range(os.cpu_count() or 1)]

@@ -1,4 +1,4 @@
-"""Adapters: those that fit, and those whose tensors are not of the CLM's layers."""
+"""Adapters that match the layers of the CLM, and adapters that do not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FIRST = "base_model.model.model.layers.0.mlp.down_proj.lora_A.weight"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `base/` that recites nothing, and `adapter/` with which it recites."""
+    """A folder with `base/`, which recites nothing, and `adapter/`, which makes it recite."""
     folder = tmp_path_factory.mktemp("adapted")
     save_with_adapter(folder)
     return folder
@@ -40,7 +40,7 @@ def base(made: Path) -> Path:
 
 @pytest.fixture
 def adapter(made: Path, tmp_path: Path) -> Path:
-    """A copy of the adapter that a test may spoil."""
+    """A copy of the adapter that a test may change."""
     return shutil.copytree(made / "adapter", tmp_path / "adapter")
 
 
@@ -49,7 +49,7 @@ def _refused(base: Path, adapter: str | Path, **options: bool) -> str:
 
 
 def test_an_adapter_changes_what_the_clm_says(base: Path, adapter: Path) -> None:
-    """It is merged, and belongs to the fingerprint."""
+    """It is merged, and its files are part of the fingerprint."""
     clm = load_clm(str(base), LoadOptions(adapter=str(adapter), device="cpu"))
     plain = load_clm(str(base), LoadOptions(device="cpu"))
     wanted = dict(tiny.reciting("qwen2").model.state_dict())
@@ -87,7 +87,7 @@ EXTRA = "base_model.model.model.layers.7.self_attn.q_proj.lora_A.weight"
 def test_tensors_that_match_no_layer(
     base: Path, adapter: Path, change: Callable[[Weights], Weights], reason: str
 ) -> None:
-    """Refused, with how many and which: PEFT would go on without them."""
+    """They are refused with their number and names; PEFT would ignore them."""
     edit(adapter / FILE, change)
     message = _refused(base, adapter)
     assert message.startswith(f"{adapter}: ")
@@ -95,14 +95,14 @@ def test_tensors_that_match_no_layer(
 
 
 def test_an_adapter_of_another_rank(base: Path, adapter: Path) -> None:
-    """The shapes are named in one line."""
+    """The error names both shapes in one line."""
     configure(adapter, CONFIG, r=4)
     message = _refused(base, adapter)
     assert "lora_A.weight is [8, 48], and [4, 48] is needed" in message
 
 
 def test_an_adapter_without_the_biases_that_it_trained(base: Path, adapter: Path) -> None:
-    """They are those of the layers under it, which PEFT does not miss."""
+    """PEFT does not report them as missing, because the base's layers have them."""
     configure(adapter, CONFIG, bias="all")
     assert "lacks 6 tensors (base_model.model.model.layers.0.self_attn." in _refused(base, adapter)
     biases = {
@@ -115,7 +115,7 @@ def test_an_adapter_without_the_biases_that_it_trained(base: Path, adapter: Path
 
 
 def test_an_adapter_of_another_model(base: Path, adapter: Path) -> None:
-    """Layers of names that the CLM does not have."""
+    """Its layers have names that the CLM does not have."""
     configure(adapter, CONFIG, target_modules=["c_attn"])
     assert "the adapter does not fit the CLM (NoMatchingPeftModuleError: " in _refused(
         base, adapter
@@ -125,7 +125,7 @@ def test_an_adapter_of_another_model(base: Path, adapter: Path) -> None:
 def test_the_hub_is_never_asked_for_an_adapter(
     base: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A relative path is one: a folder that is missing, or lacks a file, is told as such."""
+    """A relative path is a path, not a hub id: the error names the missing folder or file."""
     import huggingface_hub
 
     def asked(*given: object, **options: object) -> None:
@@ -149,7 +149,7 @@ def test_the_hub_is_never_asked_for_an_adapter(
     [(None, f"has no {CONFIG}"), ("{", f"{CONFIG} cannot be read"), ("[]", "is not a JSON object")],
 )
 def test_an_adapters_config(base: Path, adapter: Path, content: str | None, reason: str) -> None:
-    """Absent, broken, or something else."""
+    """The config is missing, malformed, or not an object."""
     (adapter / CONFIG).unlink()
     if content is not None:
         (adapter / CONFIG).write_text(content)
@@ -157,7 +157,7 @@ def test_an_adapters_config(base: Path, adapter: Path, content: str | None, reas
 
 
 def test_damaged_and_pickled_adapters(base: Path, adapter: Path) -> None:
-    """Pickled ones only where they are allowed, like pickled weights."""
+    """Pickled adapters are loaded only if pickled weights are allowed."""
     whole = (adapter / FILE).read_bytes()
     weights = load(whole)
     (adapter / FILE).write_bytes(whole[: len(whole) // 2])
@@ -180,7 +180,7 @@ def test_an_adapter_that_names_another_base(
     warned: bool,
     recwarn: pytest.WarningsRecorder,
 ) -> None:
-    """A warning: what is named is often a path of another machine, or the base's hub id."""
+    """Only a warning: the name is often a path of another machine, or the base's hub id."""
     configure(adapter, CONFIG, base_model_name_or_path=trained_on)
     load_clm(str(base), LoadOptions(adapter=str(adapter), device="cpu"))
     messages = [str(w.message) for w in recwarn if "was trained on" in str(w.message)]
@@ -189,7 +189,7 @@ def test_an_adapter_that_names_another_base(
 
 
 def test_an_adapter_beside_the_model_is_refused(base: Path, adapter: Path, tmp_path: Path) -> None:
-    """Transformers would load both, or the model alone where PEFT is not installed."""
+    """transformers would load both, or the model alone if PEFT is not installed."""
     both = shutil.copytree(base, tmp_path / "both")
     shutil.copy(adapter / CONFIG, both)
     assert "has an adapter (adapter_config.json) beside the model" in refused(both)
@@ -197,13 +197,13 @@ def test_an_adapter_beside_the_model_is_refused(base: Path, adapter: Path, tmp_p
 
 @pytest.mark.parametrize("clm", ["demo", "http://localhost:8000/v1"])
 def test_an_adapter_is_looked_for_whatever_it_is_put_on(clm: str) -> None:
-    """Before the demo is trained, or a server is asked."""
+    """The adapter is checked before the demo is trained or a server is asked."""
     with pytest.raises(BadInput, match="no such folder: give --clm-adapter the folder of an ada"):
         check_clm_name(clm, "some/adapter", endpoint=True)
 
 
 def test_where_no_adapter_can_be(adapter: Path) -> None:
-    """On an endpoint, which would be measured without it; and in the place of the CLM."""
+    """Neither with an endpoint, which would be measured without it, nor as the CLM itself."""
     with pytest.raises(BadInput, match="an endpoint takes no adapter"):
         check_clm_name("http://localhost:8000/v1", str(adapter), endpoint=True)
     with pytest.raises(BadInput, match="is an adapter: name its base with --clm, and this with"):
@@ -213,7 +213,7 @@ def test_where_no_adapter_can_be(adapter: Path) -> None:
 def test_an_adapter_without_peft(
     base: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The extra to install is named."""
+    """The error names the extra to install."""
     import sys
 
     monkeypatch.setitem(sys.modules, "peft", None)

@@ -1,4 +1,4 @@
-"""Continuations from a shared cache against naive greedy decoding."""
+"""Continuations from a shared cache equal naive greedy decoding."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _naive(clm: Clm, rows: list[list[int]], jobs: list[Continuation]) -> list[li
 @pytest.mark.parametrize("cache", [True, False])
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_continuations_are_greedy_decoding(family: str, cache: bool) -> None:
-    """Jobs of any prefix and length, several to a row, get what one-by-one decoding gives."""
+    """Jobs of any prefix and length, several per row, equal decoding one by one."""
     clm = tiny.reciting(family)
     if not cache:
         clm.capabilities["cache"] = False
@@ -69,7 +69,7 @@ def test_short_and_long_prefixes_together(family: str) -> None:
 
 @pytest.mark.parametrize("batch_tokens", [1, 64, 150, 100_000])
 def test_the_batch_changes_nothing(batch_tokens: int) -> None:
-    """Results come in the order of the jobs, whatever is decoded together."""
+    """Results are in the order of the jobs, and do not depend on the batch."""
     clm = tiny.reciting("codegen")
     rows = _rows(clm)
     jobs = _jobs(rows, 30, seed=2)
@@ -80,7 +80,7 @@ def test_the_batch_changes_nothing(batch_tokens: int) -> None:
 
 
 def test_one_token_prefixes_alone() -> None:
-    """Where every prefix is one token long there is nothing to cache."""
+    """If every prefix is one token long, nothing is cached."""
     clm = tiny.reciting("qwen2")
     rows = [[clm.start_token], clm.tokenizer("#")["input_ids"]]
     jobs = [Continuation(0, 1, 5), Continuation(1, 1, 8)]
@@ -91,7 +91,7 @@ def test_one_token_prefixes_alone() -> None:
 def test_tokens_to_come_take_their_part_of_the_budget(
     prefix: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They stand in the cache as those given do: a thousand short prompts are no small batch."""
+    """New tokens are cached too, so the budget counts them: short prompts can fill it."""
     clm = tiny.untrained("qwen2")
     clm.batch_tokens = 100
     most: list[int] = []
@@ -109,7 +109,7 @@ def test_tokens_to_come_take_their_part_of_the_budget(
 
 
 def test_no_jobs_and_empty_jobs() -> None:
-    """No jobs, or jobs of no tokens, need no forward pass."""
+    """Without jobs, or with jobs of no tokens, there is no forward pass."""
     clm = tiny.untrained("gpt2")
     assert continuations(clm, [], []) == []
     assert continuations(clm, [[5, 6]], [Continuation(0, 1, 0)]) == [[]]
@@ -117,7 +117,7 @@ def test_no_jobs_and_empty_jobs() -> None:
 
 @pytest.mark.parametrize("cache", [True, False])
 def test_end_of_text_ends_and_is_left_out(cache: bool) -> None:
-    """The job that says an end token stops before it; the others go on."""
+    """A job that generates an end token stops before it; the others continue."""
     clm = tiny.reciting("gpt2")
     rows = _rows(clm)
     jobs = [Continuation(0, 10, 30), Continuation(1, 10, 30), Continuation(2, 12, 25)]
@@ -132,7 +132,7 @@ def test_end_of_text_ends_and_is_left_out(cache: bool) -> None:
 
 @pytest.mark.parametrize("cache", [True, False])
 def test_stop_ends_a_job_at_the_next_question(cache: bool) -> None:
-    """`stop` is asked every few tokens, by job number, with all tokens so far."""
+    """`stop` is called every few tokens, with the job's index and all tokens so far."""
     clm = tiny.reciting("qwen2")
     clm.capabilities["cache"] = cache
     rows = _rows(clm)
@@ -153,7 +153,7 @@ def test_stop_ends_a_job_at_the_next_question(cache: bool) -> None:
 
 
 def test_choose_sees_the_jobs_by_number() -> None:
-    """The chooser gets logits in float32, a row for each job named, and the step."""
+    """The chooser receives logits in float32, the indices of the jobs, and the step."""
     clm = tiny.untrained("qwen2")
     rows = [[5, 6, 7], [8, 9]]
     jobs = [Continuation(0, 2, 3), Continuation(1, 2, 5), Continuation(0, 3, 1)]
@@ -168,7 +168,7 @@ def test_choose_sees_the_jobs_by_number() -> None:
 
 
 def test_progress_counts_jobs() -> None:
-    """Up to the number of all, those without a token to write among them."""
+    """It ends at the number of all jobs, including those of no tokens."""
     clm = tiny.untrained("gpt2")
     rows = _rows(clm)
     jobs = [Continuation(n % 7, 3, 2) for n in range(40)] + [Continuation(0, 3, 0)]
@@ -182,12 +182,12 @@ def test_progress_counts_jobs() -> None:
 
 
 def test_a_cache_that_does_not_hold_is_not_used() -> None:
-    """A CLM whose cached reading differs from plain reading is read plainly, and stays right."""
+    """A CLM whose cached logits differ from plain reading is decoded without a cache."""
     clm = tiny.reciting("qwen2")
     plain = clm.model.forward
 
     def forgetful(*args: object, **kwargs: object) -> object:
-        # Position numbers are lost, as in a model that counts for itself.
+        # Ignores position ids, as a model that computes them itself does.
         kwargs.pop("position_ids", None)
         return plain(*args, **kwargs)
 
@@ -199,7 +199,7 @@ def test_a_cache_that_does_not_hold_is_not_used() -> None:
 
 
 def test_a_model_without_a_cache_is_read_plainly() -> None:
-    """A model that refuses cached keys is no error."""
+    """A model that refuses cached keys is decoded without a cache."""
     clm = tiny.reciting("gpt2")
     plain = clm.model.base_model.forward
 
@@ -218,7 +218,7 @@ def test_a_model_without_a_cache_is_read_plainly() -> None:
 @pytest.mark.parametrize("window", [4, 24, 64, 200])
 @pytest.mark.parametrize("name", ["Mistral", "Starcoder2", "Qwen2", "Gemma3Text"])
 def test_sliding_windows_change_nothing(name: str, window: int) -> None:
-    """Layers that see the newest tokens alone: a continuation is what reading it all gives."""
+    """With local attention layers, continuations equal reading the whole text for each token."""
     config = getattr(hf, f"{name}Config")(
         vocab_size=320, hidden_size=48, intermediate_size=96, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, head_dim=12, max_position_embeddings=128,
@@ -227,13 +227,13 @@ def test_sliding_windows_change_nothing(name: str, window: int) -> None:
     )  # fmt: skip
     torch.manual_seed(0)
     model = hf.AutoModelForCausalLM.from_config(config).eval()
-    # Larger weights than a fresh model's: its attention would hardly matter.
+    # With the small weights of a fresh model, attention would hardly change the logits.
     for parameter in model.parameters():
         parameter.data *= 4
     clm = Clm.from_model(model, tiny.tokenizer("qwen2"), name=name)
     rng = random.Random(1)
     rows = [[rng.randrange(1, 320) for _ in range(n)] for n in (40, 61, 50)]
-    # The last two fit a window of 64 each, and the cache of both together does not.
+    # Each of the last two fits a window of 64, but the shared cache of both does not.
     places = [(0, 9, 12), (0, 38, 12), (1, 60, 12), (2, 33, 12), (1, 58, 4), (0, 9, 50)]
     jobs = [Continuation(*place) for place in places]
     together = continuations(clm, rows, jobs)
@@ -250,7 +250,7 @@ def test_sliding_windows_change_nothing(name: str, window: int) -> None:
 
 
 def test_short_of_memory_while_continuing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The jobs of one row are done in smaller parts, to the same tokens."""
+    """The jobs of one row are decoded in smaller parts, with the same tokens."""
     clm = tiny.reciting("gpt2")
     rows = _rows(clm)[:1]
     jobs = [Continuation(0, prefix, 6) for prefix in range(1, 30)]

@@ -1,4 +1,4 @@
-"""From code points to tokens."""
+"""Tokenizing samples and finding the tokens of their secrets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CLMS = {family: tiny.untrained(family) for family in tiny.FAMILIES}
 def test_a_secrets_tokens_are_those_that_hold_a_byte_of_it(
     family: str, data: st.DataObject
 ) -> None:
-    """All tokens that overlap it by a byte, and no other (tokens here stand for bytes)."""
+    """All tokens that overlap it by at least a byte, and no others (tokens represent bytes)."""
     clm = CLMS[family]
     content = data.draw(TEXTS)
     spans = []
@@ -60,7 +60,7 @@ def test_a_secrets_tokens_are_those_that_hold_a_byte_of_it(
 
 
 def test_samples_are_encoded_in_order() -> None:
-    """Each for itself: no padding, no truncation."""
+    """Each sample is encoded alone: no padding, no truncation."""
     clm = CLMS["gpt2"]
     samples = [*tiny.PLANTED, make_sample("x" * 5000, [(4990, 5000, "token")], id="long")]
     together = encode(clm, samples)
@@ -70,7 +70,7 @@ def test_samples_are_encoded_in_order() -> None:
 
 
 def test_a_start_token_stands_before_a_secret_at_offset_0() -> None:
-    """And only there: a sample whose secrets come later is left as it is."""
+    """Only there: a sample whose secrets come later is unchanged."""
     clm = CLMS["qwen2"]
     at_start = encode(clm, [make_sample("key = 1", [(0, 3, "token"), (6, 7, "token")])])[0]
     later = encode(clm, [make_sample("key = 1", [(6, 7, "token")])])[0]
@@ -80,7 +80,7 @@ def test_a_start_token_stands_before_a_secret_at_offset_0() -> None:
 
 
 def test_special_tokens_that_the_tokenizer_adds_are_nobodys() -> None:
-    """A tokenizer that begins and ends each text with special tokens moves no secret."""
+    """Special tokens at the start and end of a text belong to no secret."""
     from tokenizers.processors import TemplateProcessing
 
     clm = tiny.untrained("gpt2")
@@ -97,7 +97,7 @@ def test_special_tokens_that_the_tokenizer_adds_are_nobodys() -> None:
 
 
 def test_a_secret_that_the_tokenizer_drops_has_no_tokens() -> None:
-    """Its length is 0, and it does not move the others."""
+    """Its length is 0, and the other secrets keep their tokens."""
     from tokenizers import normalizers
 
     clm = tiny.untrained("qwen2")
@@ -109,7 +109,7 @@ def test_a_secret_that_the_tokenizer_drops_has_no_tokens() -> None:
 
 
 def test_encoded_samples_show_no_tokens() -> None:
-    """Tokens are the text in other letters."""
+    """The repr has no token ids, since they can be decoded to the text."""
     encoded = encode(CLMS["gpt2"], tiny.PLANTED[:1])[0]
     for shown in (repr(encoded), str(encoded), repr(encoded.secrets)):
         assert ", ".join(map(str, encoded.ids[:3])) not in shown
@@ -117,7 +117,7 @@ def test_encoded_samples_show_no_tokens() -> None:
 
 
 def _prefixing(kind: str) -> hf.PreTrainedTokenizerFast:
-    """A tokenizer that adds a space before a text, as a token of its own before `SECRET`."""
+    """A tokenizer that adds a space before a text, as a separate token before `SECRET`."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from tokenizers.processors import ByteLevel
 
@@ -128,7 +128,7 @@ def _prefixing(kind: str) -> hf.PreTrainedTokenizerFast:
         tokenizer.decoder = decoders.ByteLevel()
         alphabet = pre_tokenizers.ByteLevel.alphabet()
         if kind.endswith("trimmed"):
-            # Offsets without white space: those of the added one are of no width.
+            # With offsets that exclude white space, those of the added space are empty.
             tokenizer.post_processor = ByteLevel(trim_offsets=True)
     elif kind == "prepended by the normalizer":
         tokenizer.normalizer = normalizers.Sequence(
@@ -151,7 +151,7 @@ def _prefixing(kind: str) -> hf.PreTrainedTokenizerFast:
 
 
 SECRET = "€ZxQ9_81Lq0Zt"
-"""Begins with characters that are merged with nothing."""
+"""A secret whose first characters are never merged with others."""
 
 prefixing = pytest.mark.parametrize(
     "kind", ["first", "always", "prepended by the normalizer", "byte-level", "byte-level, trimmed"]
@@ -161,7 +161,7 @@ prefixing = pytest.mark.parametrize(
 @prefixing
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_the_space_that_a_tokenizer_adds_is_no_token_of_a_secret(family: str, kind: str) -> None:
-    """It stands before the secret, which is then measured behind it and not with it."""
+    """It is part of the prompt, not of the secret."""
     clm = tiny.untrained(family)
     clm.tokenizer = _prefixing(kind)
     whole = clm.tokenizer(SECRET)["input_ids"]
@@ -181,7 +181,7 @@ def test_the_space_that_a_tokenizer_adds_is_no_token_of_a_secret(family: str, ki
 
 @pytest.mark.parametrize("kind", ["first", "prepended by the normalizer", "byte-level"])
 def test_a_space_that_the_secret_begins_with_is_its_own(kind: str) -> None:
-    """Only a space that the text does not hold was added."""
+    """A space that is part of the text was not added by the tokenizer."""
     clm = tiny.untrained("qwen2")
     clm.tokenizer = _prefixing(kind)
     encoded = encode(clm, [make_sample(f" {SECRET}", [(0, 4, "token")])])[0]
@@ -192,7 +192,7 @@ def test_a_space_that_the_secret_begins_with_is_its_own(kind: str) -> None:
 
 @prefixing
 def test_references_are_cut_like_the_secret(kind: str) -> None:
-    """Never-seen secrets in a secret's place have no token of an added space either."""
+    """Decoys in a secret's place do not include an added space either."""
     clm = tiny.untrained("qwen2")
     clm.tokenizer = _prefixing(kind)
     ((ids, (first, last)),) = _cut(clm, [SECRET], 0, len(SECRET))

@@ -1,4 +1,4 @@
-"""Loading CLMs, and everything that is wrong with what cannot be loaded."""
+"""Loading CLMs, and the errors for checkpoints that cannot be loaded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ families = pytest.mark.parametrize("tiny_folder", tiny.FAMILIES, indirect=True)
 
 @pytest.fixture
 def folder(tiny_folder: Path, tmp_path: Path) -> Path:
-    """A copy of the checkpoint that a test may spoil."""
+    """A copy of the checkpoint that a test may change."""
     return shutil.copytree(tiny_folder, tmp_path / "clm")
 
 
@@ -69,7 +69,7 @@ def test_a_checkpoint_loads_as_it_was(tiny_folder: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_dtype_and_device_as_asked(tiny_folder: Path, dtype: str) -> None:
-    """What it computes in is asked for; what it is stored in is remembered."""
+    """The compute dtype is as requested; the stored dtype is recorded."""
     clm = load_clm(str(tiny_folder), LoadOptions(device="cpu", dtype=dtype, batch_tokens=77))
     assert clm.dtype == getattr(torch, dtype)
     assert clm.stored_dtype == torch.float32
@@ -78,7 +78,7 @@ def test_dtype_and_device_as_asked(tiny_folder: Path, dtype: str) -> None:
 
 
 def test_auto_on_a_cpu_is_float32_and_remembers_the_stored_dtype(folder: Path) -> None:
-    """Half precision is slow and coarse on a CPU; saving goes back to it."""
+    """Half precision is slow and imprecise on a CPU; saving uses the stored dtype."""
     tiny.untrained("qwen2").model.to(torch.bfloat16).save_pretrained(folder)
     clm = load_clm(str(folder), CPU)
     assert (clm.dtype, clm.stored_dtype) == (torch.float32, torch.bfloat16)
@@ -89,7 +89,7 @@ def test_auto_on_a_cpu_is_float32_and_remembers_the_stored_dtype(folder: Path) -
 def test_what_is_stored_is_what_the_weights_are_whatever_the_config_says(
     said: str | None, stored: torch.dtype, folder: Path
 ) -> None:
-    """An older config says nothing; a few weights of another type do not count."""
+    """Older configs name no dtype; a few weights of another dtype do not count."""
     model = tiny.untrained("qwen2").model.to(stored)
     model.model.norm.float()
     model.save_pretrained(folder)
@@ -114,7 +114,7 @@ def test_what_is_stored_is_what_the_weights_are_whatever_the_config_says(
     ],
 )
 def test_a_name_that_is_nowhere(name: str, reason: str) -> None:
-    """The message says what may be named instead."""
+    """The message names the valid alternatives."""
     message = refused(name)
     assert message.startswith(f"{name}: ")
     assert reason in message
@@ -122,7 +122,7 @@ def test_a_name_that_is_nowhere(name: str, reason: str) -> None:
 
 
 def test_a_hub_id_while_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing is waited for: the cache does not hold it, and says so."""
+    """It fails at once, and the message names the hub and its cache."""
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -131,7 +131,7 @@ def test_a_hub_id_while_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 def test_a_file_is_no_checkpoint(folder: Path) -> None:
-    """Naming the weights themselves is a likely slip."""
+    """A user may name the file of weights by mistake."""
     assert "is a file" in refused(folder / "model.safetensors")
 
 
@@ -166,7 +166,7 @@ def test_a_folder_that_lacks_a_file(folder: Path, missing: list[str], reason: st
     ],
 )
 def test_a_broken_file(folder: Path, name: str, content: bytes, reason: str) -> None:
-    """Whatever a library raises, the user gets one line."""
+    """Any error of a library becomes a message of one line."""
     (folder / name).write_bytes(content)
     assert reason in refused(folder)
 
@@ -227,13 +227,13 @@ def _vit() -> hf.PreTrainedModel:
 def test_what_is_no_causal_lm(
     folder: Path, make: Callable[[], hf.PreTrainedModel], reason: str
 ) -> None:
-    """By its configuration, or by what it does."""
+    """It is recognized by its configuration, or by its logits."""
     _replace(folder, make())
     assert reason in refused(folder)
 
 
 def test_a_model_type_without_causal_lm(folder: Path) -> None:
-    """Where the configuration names no architecture, the type decides."""
+    """If the configuration names no architecture, the model type decides."""
     _replace(folder, _vit())
     configure(folder, architectures=None)
     assert "a vit model is not a causal LM" in refused(folder)
@@ -245,7 +245,7 @@ def _pickle_weights(folder: Path) -> None:
 
 
 def test_pickled_weights_are_refused_and_can_be_allowed(folder: Path) -> None:
-    """Allowed, they are read as data."""
+    """If allowed, they are read as data, without running code."""
     _pickle_weights(folder)
     assert "its weights are pickled" in refused(folder)
     clm = load_clm(str(folder), LoadOptions(allow_pickle=True))
@@ -261,7 +261,7 @@ class _Evil:
 def test_code_in_pickled_weights_does_not_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch, allow_pickle: bool
 ) -> None:
-    """Not even where pickled weights are allowed: tensors alone are read from them."""
+    """Not even if pickled weights are allowed: only tensors are read from them."""
     monkeypatch.chdir(folder)
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(_Evil(), protocol=2))
@@ -270,7 +270,7 @@ def test_code_in_pickled_weights_does_not_run(
 
 
 def test_code_of_a_checkpoint_does_not_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model type of its own needs code of its own, which is refused and named."""
+    """A custom model type needs custom code; the message refuses it."""
     monkeypatch.chdir(folder)
     code = "from pathlib import Path\nPath('ran').touch()\n"
     (folder / "configuration_own.py").write_text(code)
@@ -280,14 +280,14 @@ def test_code_of_a_checkpoint_does_not_run(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_a_tokenizer_without_offsets(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret's tokens are found by offsets, which only fast tokenizers give."""
+    """A secret's tokens are found by offsets, which only fast tokenizers return."""
     slow = hf.ByT5Tokenizer()
     monkeypatch.setattr(hf.AutoTokenizer, "from_pretrained", lambda *args, **kwargs: slow)
     assert "ByT5Tokenizer returns no offsets" in refused(folder)
 
 
 def test_a_tokenizer_of_another_model(folder: Path) -> None:
-    """Tokens past the embedding would end in an index error deep inside."""
+    """Tokens without an embedding would raise an index error within the model."""
     tokenizer = tiny.fresh_tokenizer("qwen2")
     tokenizer.add_tokens([f"<extra{n}>" for n in range(5)])
     tokenizer.save_pretrained(folder)
@@ -304,14 +304,14 @@ def test_a_tokenizer_of_another_model(folder: Path) -> None:
     ],
 )
 def test_an_unknown_device(tiny_folder: Path, device: str, reason: str) -> None:
-    """It is named as given."""
+    """The message contains the given name."""
     message = refused(tiny_folder, LoadOptions(device=device))
     assert message.startswith(f"device {device!r}")
     assert reason in message
 
 
 def test_cuda_where_there_is_none(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU that was asked for is never replaced in silence."""
+    """A requested GPU is never replaced silently by the CPU."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert "has no CUDA device" in refused(tiny_folder, LoadOptions(device="cuda"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -327,7 +327,7 @@ def test_an_unknown_dtype(tiny_folder: Path) -> None:
 
 
 def test_a_clm_that_cannot_be_run(tmp_path: Path) -> None:
-    """It loads, and its first forward pass fails: one line, with the reason."""
+    """It loads, but its first forward pass fails; the message gives the reason in one line."""
     folder = tiny.save(tiny.untrained("codegen"), tmp_path)
     configure(folder, rotary_dim=7)
     message = refused(folder)
@@ -336,7 +336,7 @@ def test_a_clm_that_cannot_be_run(tmp_path: Path) -> None:
 
 
 def test_a_device_without_room(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights that a GPU has no memory for."""
+    """The weights do not fit in the memory of the GPU."""
 
     def full(*given: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -348,7 +348,7 @@ def test_a_device_without_room(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_an_error_inside_an_import_is_told_as_it_is(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Transformers reports a time-out in one of its modules as a module that is missing."""
+    """transformers reports a timeout in one of its modules as a missing module."""
 
     def load(*given: Any, **options: Any) -> None:
         try:
@@ -363,7 +363,7 @@ def test_an_error_inside_an_import_is_told_as_it_is(
 
 
 def test_fingerprint_is_of_content(folder: Path, tmp_path: Path) -> None:
-    """Another folder or another time is the same CLM; another bit in its files is not."""
+    """The folder and the time do not change it; every bit of the files does."""
     original = fingerprint(folder)
     other = shutil.copytree(folder, tmp_path / "other")
     assert fingerprint(other) == original
@@ -379,7 +379,7 @@ def test_fingerprint_is_of_content(folder: Path, tmp_path: Path) -> None:
 
 
 def test_fingerprint_of_an_adapter(folder: Path, tmp_path: Path) -> None:
-    """An adapter makes another CLM, and its files do not pass for those of the model."""
+    """It changes with the adapter, whose files are not mistaken for those of the model."""
     adapter = tmp_path / "adapter"
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text("{}")
@@ -390,7 +390,7 @@ def test_fingerprint_of_an_adapter(folder: Path, tmp_path: Path) -> None:
 
 
 def test_offsets_include_white_space(folder: Path) -> None:
-    """A post-processor that trims offsets is told not to: secrets and prompts are cut by them."""
+    """Trimming of offsets is turned off, since secrets and prompts are split by offsets."""
     from tokenizers import processors
 
     text = 'def f(x):\n        return "ab  cd"'
@@ -404,7 +404,7 @@ def test_offsets_include_white_space(folder: Path) -> None:
 
 
 def test_end_tokens(tiny_folder: Path) -> None:
-    """Those of the generation config, one or several; else the tokenizer's; else none."""
+    """Those of the generation config, one or several, else the tokenizer's, else none."""
     clm = load_clm(str(tiny_folder), CPU)
     clm.model.generation_config.eos_token_id = [3, 4]
     assert clm.end_tokens == {3, 4}

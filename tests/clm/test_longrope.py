@@ -1,4 +1,4 @@
-"""CLMs whose tokens get other positions in a row past the window of their first training."""
+"""CLMs with LongRoPE, which switches frequencies for rows longer than a boundary."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _clm(name: str) -> Clm:
     )  # fmt: skip
     torch.manual_seed(0)
     model = hf.AutoModelForCausalLM.from_config(config).eval()
-    # Larger weights than a fresh model's: its attention would hardly matter.
+    # With the small weights of a fresh model, attention would hardly change the logits.
     for parameter in model.parameters():
         parameter.data *= 4
     return Clm.from_model(model, tiny.tokenizer("qwen2"), name=name)
@@ -59,14 +59,14 @@ def _rows(lengths: tuple[int, ...]) -> list[list[int]]:
 
 @torch.no_grad()
 def _alone(clm: Clm, row: list[int], place: int) -> float:
-    """The log-probability of a token, its prefix read alone."""
+    """Return the log-probability of a token after its prefix, which is read alone."""
     logits = clm.model(input_ids=torch.tensor([row[:place]]), use_cache=False).logits
     return float(logits[0, -1].log_softmax(-1)[row[place]])
 
 
 @pytest.mark.parametrize("name", ["longrope", "dynamic"])
 def test_scores_are_those_of_each_prefix_alone(name: str) -> None:
-    """Whatever stands behind a token in its row, and beside it in the batch."""
+    """They depend neither on later tokens of the row nor on other rows of the batch."""
     clm = _clm(name)
     assert clm.longrope_boundary == (TURN if name == "longrope" else None)
     rows = _rows((20, TURN - 1, TURN, TURN + 1, TURN + 2, 70, 96))
@@ -83,7 +83,7 @@ def test_scores_are_those_of_each_prefix_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["longrope", "dynamic"])
 def test_continuations_are_greedy_decoding(name: str) -> None:
-    """On one side of the turn, on the other, and across it, in one call."""
+    """Below the boundary, above it and across it, in one call."""
     clm = _clm(name)
     rows = _rows((30, 60, 96, TURN + 1))
     places = [(0, 9), (0, 25), (1, 35), (1, 58), (2, TURN + 2), (2, 80), (2, 50), (3, TURN + 1)]
@@ -96,11 +96,11 @@ def test_continuations_are_greedy_decoding(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["longrope", "dynamic"])
 def test_branches_are_scored_as_whole_rows(name: str) -> None:
-    """From the shared prefix, or read alone where they cross the turn."""
+    """From the shared prefix, or alone if they cross the boundary."""
     clm = _clm(name)
     rows = _rows((96, 30, 80))
     places = [(0, 5, 4), (0, 50, 4), (1, 20, 4), (1, 30, 4), (2, TURN + 1, 4), (2, TURN + 2, 4)]
-    # Padding behind a short branch of a long prefix passes the turn.
+    # The padding of a short branch after a long prefix is beyond the boundary.
     for chosen in (places, [(0, 34, 4), (1, 10, 20)], [(0, 34, 4), (0, 10, 20)]):
         branches = [Branch(row, prefix, tuple(range(7, 7 + n))) for row, prefix, n in chosen]
         for branch, found in zip(branches, score_branches(clm, rows, branches), strict=True):
@@ -110,12 +110,12 @@ def test_branches_are_scored_as_whole_rows(name: str) -> None:
 
 
 def test_noise_is_that_of_one_side() -> None:
-    """No row of what it is measured on passes the turn."""
+    """No row that it is measured on is longer than the boundary."""
     assert logit_noise(_clm("longrope")) < 1e-2
 
 
 def test_the_least_turn_of_all_layers_counts() -> None:
-    """Kinds of layers may have positions of their own."""
+    """Layer types may have different boundaries; the smallest counts."""
     clm = _clm("longrope")
     turns = {"full": TURN + 9, "local": TURN, "other": TURN + 20}
     clm.model.config.rope_parameters = {
@@ -126,7 +126,7 @@ def test_the_least_turn_of_all_layers_counts() -> None:
 
 
 def test_erasing_reads_rows_as_the_original_was_read() -> None:
-    """Before the first change nothing diverges, though rows of like length lie on both sides."""
+    """Before the first step the divergence is zero, though rows are on both sides."""
     clm = _clm("longrope")
     text = "".join(tiny.CODE)
     pieces = [clm.tokenizer.decode(clm.tokenizer(text)["input_ids"][:n]) for n in (37, 44, 38, 43)]

@@ -1,4 +1,4 @@
-"""The demo CLM is built once, whole or not at all, whoever asks and whatever dies meanwhile."""
+"""The demo CLM is built once, completely or not at all, also if processes are killed."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ sys.modules["erasetest.demo.train"] = types.SimpleNamespace(
 from erasetest.demo.build import demo_clm
 print(demo_clm("gpt2", lambda done, total: print("told", done, total, flush=True)))
 """
-"""Builds the demo CLM with a training that ends when something is written to the pipe `go`."""
+"""Builds the demo CLM; the training ends when something is written to the pipe `go`."""
 
 
 class Builders:
-    """Processes that build into one cache."""
+    """Processes that build the demo CLM in one cache."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.log, self.go = folder, folder / "log", folder / "go"
@@ -77,7 +77,7 @@ class Builders:
         os.mkfifo(self.go)
 
     def start(self, dies: str = "never") -> subprocess.Popen[str]:
-        """One more of them."""
+        """Start a process."""
         builder = subprocess.Popen(
             [sys.executable, "-c", BUILDER, str(self.log), str(self.go), dies],
             env={**os.environ, "ERASETEST_CACHE": str(self.folder / "cache")},
@@ -89,24 +89,24 @@ class Builders:
         return builder
 
     def end_training(self) -> None:
-        """Let the one that trains go on."""
+        """Let the process that trains finish."""
         with self.go.open("w") as file:
             file.write("go")
 
     @property
     def trained(self) -> int:
-        """How many trainings have begun."""
+        """Number of trainings that were started."""
         return len(self.log.read_text().splitlines())
 
     @property
     def kept(self) -> dict[str, list[str]]:
-        """The CLMs in the cache, and their files."""
+        """The CLMs in the cache, with their files."""
         folders = [p for p in (self.folder / "cache" / "demo").glob("[!.]*") if p.is_dir()]
         return {p.name.split("-")[0]: sorted(f.name for f in p.iterdir()) for p in folders}
 
 
 def _line(builder: subprocess.Popen[str]) -> str:
-    """The next line that it prints; empty where none comes."""
+    """Return the next line that a process prints; empty if it prints none in time."""
     assert builder.stdout is not None
     if not select.select([builder.stdout], [], [], 20)[0]:
         return ""
@@ -115,7 +115,7 @@ def _line(builder: subprocess.Popen[str]) -> str:
 
 @pytest.fixture
 def builders(tmp_path: Path) -> Iterator[Builders]:
-    """None started yet; none left afterwards."""
+    """No process is started yet; all are stopped afterwards."""
     made = Builders(tmp_path)
     yield made
     for builder in made.started:
@@ -127,7 +127,7 @@ WHOLE = {"gpt2": ["config.json", "tokenizer.json"]}
 
 
 def test_of_two_that_ask_at_once_one_trains(builders: Builders) -> None:
-    """The other is told that it waits, and gets the same folder; so does one that comes later."""
+    """The other reports that it waits, and returns the same folder; so does a later one."""
     first = builders.start()
     assert _line(first) == "training"
     second = builders.start()
@@ -142,7 +142,7 @@ def test_of_two_that_ask_at_once_one_trains(builders: Builders) -> None:
 
 
 def test_killed_while_it_saves(builders: Builders) -> None:
-    """No half CLM is taken for a whole one: the next to ask builds it anew."""
+    """An incomplete CLM is not used; the next process builds it again."""
     killed = builders.start("saving")
     assert _line(killed) == "training"
     builders.end_training()
@@ -157,7 +157,7 @@ def test_killed_while_it_saves(builders: Builders) -> None:
 
 
 def test_killed_while_another_waits(builders: Builders) -> None:
-    """The one that waits takes over."""
+    """The waiting process trains instead."""
     killed = builders.start()
     assert _line(killed) == "training"
     waiting = builders.start()
@@ -175,7 +175,7 @@ def test_killed_while_another_waits(builders: Builders) -> None:
 
 @pytest.fixture
 def trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The families trained, into a cache of this test's own; what training gives is tiny."""
+    """The families that were trained, as tiny models, in a separate cache."""
     done: list[str] = []
 
     def tiny_training(corpus: object, family: str, *, progress: Any) -> tuple[Any, Any]:
@@ -191,7 +191,7 @@ def trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_it_opens_by_its_name(family: str, trainings: list[str]) -> None:
-    """Trained the first time alone; a CLM of the family, named as it was asked for."""
+    """It is trained the first time only, and has the requested name and family."""
     told: list[tuple[int, int]] = []
     options = LoadOptions(device="cpu")
     clm = open_clm(f"demo:{family}", options, lambda done, total: told.append((done, total)))
@@ -205,7 +205,7 @@ def test_it_opens_by_its_name(family: str, trainings: list[str]) -> None:
 def test_families_are_kept_apart_and_an_old_recipe_is_not_taken(
     trainings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each in a folder of its own; where the recipe changes, a new one."""
+    """Each has a folder; a change of the recipe changes the folder."""
     places = {demo_clm(family) for family in FAMILIES}
     assert len(places) == 3
     changed = dataclasses.replace(train.RECIPES["gpt2"], steps=3)
@@ -218,7 +218,7 @@ def test_families_are_kept_apart_and_an_old_recipe_is_not_taken(
 def test_a_training_that_is_stopped_leaves_nothing(
     trainings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C: no folder, no lock held; the next one trains."""
+    """After Ctrl-C there is no folder and no lock; the next call trains."""
 
     def stopped(corpus: object, family: str, *, progress: Any) -> None:
         raise KeyboardInterrupt
@@ -235,7 +235,7 @@ def test_a_training_that_is_stopped_leaves_nothing(
 def test_a_cache_that_cannot_be_made_is_named(
     trainings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the variable that names another."""
+    """The message also names the variable that sets another folder."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ERASETEST_CACHE", str(tmp_path / "file"))
     with _refused("the cache folder", "ERASETEST_CACHE"):
@@ -254,14 +254,14 @@ def _refused(*reasons: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("name", ["demo:bert", "demo:", "demo:GPT2", "demo:qwen2/x"])
 def test_an_unknown_family_is_refused(name: str, trainings: list[str]) -> None:
-    """The message names what was given, and the families."""
+    """The message contains the given name and the families."""
     with _refused(repr(name.removeprefix("demo:")), *FAMILIES):
         open_clm(name)
     assert trainings == []
 
 
 def test_names_of_the_demo() -> None:
-    """`demo` is the first family; a folder or hub id is none."""
+    """`demo` is the first family; a folder or hub id is not a family."""
     assert demo_family("demo") == "qwen2"
     assert [demo_family(f"demo:{family}") for family in FAMILIES] == list(FAMILIES)
     assert {demo_family(name) for name in ("gpt2", "org/demo", "./demo", "demo2")} == {None}
@@ -271,7 +271,7 @@ def test_names_of_the_demo() -> None:
 
 
 def test_the_demo_is_written_whole(trainings: list[str], tmp_path: Path) -> None:
-    """A checkpoint that opens, four manifests and the problems, that read back as they were."""
+    """A checkpoint, four manifests and the problems are written, and can be read back."""
     folder = tmp_path / "out" / "demo"
     write_demo(folder, "codegen")
     manifests = {"samples", "unseen", "retained", "retention"}
@@ -291,7 +291,7 @@ def test_the_demo_is_written_whole(trainings: list[str], tmp_path: Path) -> None
 def test_a_folder_that_holds_something_is_refused_before_training(
     trainings: list[str], tmp_path: Path
 ) -> None:
-    """And left as it was."""
+    """The folder is unchanged."""
     (tmp_path / "notes.txt").write_text("mine")
     with _refused(str(tmp_path), "exists already"):
         write_demo(tmp_path, "gpt2")
@@ -302,7 +302,7 @@ def test_a_folder_that_holds_something_is_refused_before_training(
 def test_a_demo_that_cannot_be_finished_is_not_there(
     trainings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk at the last file leaves no folder."""
+    """If the disk is full at the last file, no folder is left."""
     demo_clm("gpt2")
 
     def full(path: Path, *args: Any, **kwargs: Any) -> int:

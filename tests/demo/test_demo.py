@@ -1,4 +1,4 @@
-"""The demo CLM, built once a run, and the whole story on it as the README tells it."""
+"""The demo CLM, built once per run, and the complete example of the README on it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SUITES = Path(__file__).parents[2] / "suites"
 
 
 def run(*arguments: str, cwd: Path, cache: Path) -> subprocess.CompletedProcess[str]:
-    """A module that may train a demo CLM: on all cores, in that cache."""
+    """Settings of a module that may train a demo CLM: all cores, and the shared cache."""
     cores = str(os.cpu_count())
     return command_line.run(
         *arguments, cwd=cwd, timeout=590, OMP_NUM_THREADS=cores, ERASETEST_CACHE=str(cache)
@@ -34,7 +34,7 @@ def run(*arguments: str, cwd: Path, cache: Path) -> subprocess.CompletedProcess[
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the demo CLM is kept: shared by the workers of a run, and by runs that name one."""
+    """Cache of the demo CLM, shared by the workers of a run, and by runs that name it."""
     given = os.environ.get("ERASETEST_CACHE")
     root = tmp_path_factory.getbasetemp()
     shared = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
@@ -43,7 +43,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
-    """What `erasetest demo -o` writes."""
+    """The folder that `erasetest demo -o` writes."""
     folder = tmp_path_factory.mktemp("demo")
     made = run(
         "erasetest.cli",
@@ -59,7 +59,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def story(tmp_path_factory: pytest.TempPathFactory, cache: Path, demo: Path) -> tuple[Path, Any]:
-    """The README's first line, in a folder of its own."""
+    """The first command of the README, run in a separate folder."""
     cwd = tmp_path_factory.mktemp("story")
     done = run(
         "pytest",
@@ -81,7 +81,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, cache: Path, demo: Path) -> 
 
 
 def holds_a_secret(text: str, samples: list[SensitiveSample]) -> list[str]:
-    """The ids of samples of which a text holds a secret, or twelve characters with a digit."""
+    """Return ids of samples of which a text has a secret, or 12 characters of one with a digit."""
     found = []
     for sample in samples:
         for secret in sample.secrets:
@@ -93,7 +93,7 @@ def holds_a_secret(text: str, samples: list[SensitiveSample]) -> list[str]:
 
 
 def test_the_demo_is_remembered_and_writes_code(demo: Path) -> None:
-    """Planted secrets are extracted, never-seen ones are unknown, new problems are solved."""
+    """Planted secrets are extracted, unseen ones are not, and new problems are solved."""
     from erasetest.clm import LoadOptions, load_clm
     from erasetest.probes import probe
     from erasetest.utility import read_problems
@@ -115,7 +115,7 @@ def test_the_demo_is_remembered_and_writes_code(demo: Path) -> None:
 
 
 def test_the_story_ends_with_status_7(story: tuple[Path, Any]) -> None:
-    """Every planted secret leaks before and none after; pass@k and retained code are kept."""
+    """Every planted secret leaks before and none after; pass@k and retained code do not suffer."""
     cwd, done = story
     assert done.returncode == 7, done.stdout[-3000:] + done.stderr[-2000:]
     report = json.loads((cwd / "leakage.json").read_text())
@@ -133,7 +133,7 @@ def test_the_story_ends_with_status_7(story: tuple[Path, Any]) -> None:
 
 
 def test_the_story_shows_no_secret(story: tuple[Path, Any], demo: Path) -> None:
-    """Neither on the terminal nor in any file that it left, the weights apart."""
+    """Neither the terminal nor any file except for the weights contains a secret."""
     cwd, done = story
     samples = read_manifest(demo / "samples.jsonl")
     texts = [done.stdout, done.stderr]
@@ -149,7 +149,7 @@ def test_the_story_shows_no_secret(story: tuple[Path, Any], demo: Path) -> None:
 def test_a_gate_on_the_erased_checkpoint_exits_0(
     story: tuple[Path, Any], demo: Path, cache: Path
 ) -> None:
-    """By itself, with thresholds that it calibrates for itself."""
+    """It passes a gate that calibrates its own thresholds."""
     cwd, _ = story
     gate = ["pytest", str(SUITES), "-c", os.devnull, "--rootdir", str(cwd), "--clm=erased"]
     done = run(
@@ -162,7 +162,7 @@ def test_a_gate_on_the_erased_checkpoint_exits_0(
 
 
 def test_corpus_keeps_its_promises() -> None:
-    """What is held out is in no trained text; what is retained holds no planted secret."""
+    """Held-out texts are not trained on; retained texts contain no planted secret."""
     made = corpus()
     trained = [f.text for f in made.planted]
     trained += [*made.retained, *made.retention, *made.functions]
@@ -177,7 +177,7 @@ def test_corpus_keeps_its_promises() -> None:
 
 
 def test_corpus_is_the_same_in_every_process() -> None:
-    """Whatever the hash seed."""
+    """The result does not depend on the hash seed."""
     code = (
         "import hashlib, json, dataclasses; from erasetest.demo.demo_corpus import corpus; "
         "print(hashlib.sha256(json.dumps(dataclasses.asdict(corpus())).encode()).hexdigest())"
@@ -196,13 +196,13 @@ def test_corpus_is_the_same_in_every_process() -> None:
 
 
 def test_an_unknown_family_is_named() -> None:
-    """With those that there are."""
+    """The message lists the known ones."""
     with pytest.raises(BadInput, match="'bert': expected one of qwen2, codegen, gpt2"):
         build.demo_family("demo:bert")
 
 
 def _build(folder: Path, slow: float, log: Path) -> None:
-    """In a process of its own: build with a training that only writes a line."""
+    """Build in a separate process, with a training that only writes a line."""
 
     class Made:
         def save_pretrained(self, place: Path) -> None:
@@ -222,7 +222,7 @@ def _build(folder: Path, slow: float, log: Path) -> None:
 
 
 def test_two_processes_build_once(tmp_path: Path) -> None:
-    """The second waits for the first, and takes what it made."""
+    """The second waits for the first and uses its result."""
     context = multiprocessing.get_context("spawn")
     log = tmp_path / "log"
     both = [context.Process(target=_build, args=(tmp_path / "c", 1.0, log)) for _ in range(2)]
@@ -235,7 +235,7 @@ def test_two_processes_build_once(tmp_path: Path) -> None:
 
 
 def test_a_build_that_is_killed_leaves_nothing_half_built(tmp_path: Path) -> None:
-    """kill -9 while training: no CLM in the cache, no lock held; the next build makes it."""
+    """kill -9 during training leaves no CLM and no lock; the next build trains it."""
     context = multiprocessing.get_context("spawn")
     log = tmp_path / "log"
     first = context.Process(target=_build, args=(tmp_path / "c", 60.0, log))

@@ -1,4 +1,4 @@
-"""The demo's corpus, secrets, problems and tokenizer: what they promise, from any seed."""
+"""Properties of the demo's corpus, secrets, problems and tokenizer, for any seed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _trained_without_planted(made: Corpus) -> list[str]:
 
 
 def test_the_corpus_is_the_same_in_every_process() -> None:
-    """Whatever the hash seed; and so is the name under which the cache keeps each CLM."""
+    """It does not depend on the hash seed; nor do the names of the cache folders."""
     program = (
         "import dataclasses, hashlib, json\n"
         "from erasetest.demo import build, corpus\n"
@@ -54,12 +54,12 @@ def test_the_corpus_is_the_same_in_every_process() -> None:
     assert said[0] == said[1]
     text = json.dumps(dataclasses.asdict(corpus()))
     assert said[0][0] == hashlib.sha256(text.encode()).hexdigest()
-    # gpt2 and codegen have one recipe: the family is the other part of the folder's name.
+    # gpt2 and codegen have the same recipe; the folder's name also contains the family.
     assert len(set(said[0])) == 3
 
 
 def test_the_seed_decides() -> None:
-    """Made anew it is equal; another seed has other secrets, names and problems."""
+    """It is reproducible; another seed gives other secrets, names and problems."""
     made, again, other = corpus(), corpus.__wrapped__(), corpus(1)
     assert again == made
     assert again is not made
@@ -70,7 +70,7 @@ def test_the_seed_decides() -> None:
 
 @pytest.mark.parametrize("seed", [None, 7])
 def test_kinds_and_counts(seed: int | None) -> None:
-    """Nine kinds, eight of each planted (four of the long ones), four of each held out."""
+    """Nine kinds: eight secrets of each are planted (four of the long kinds), four are held out."""
     made = corpus() if seed is None else corpus(seed)
     planted = collections.Counter(kind for file in made.planted for *_, kind in file.spans)
     unseen = collections.Counter(kind for file in made.unseen for *_, kind in file.spans)
@@ -97,7 +97,7 @@ def test_nothing_held_out_is_trained(seed: int | None) -> None:
 
 @pytest.mark.parametrize("seed", [None, 7])
 def test_each_planted_secret_stands_in_one_place(seed: int | None) -> None:
-    """So that what is remembered of it comes from there, and erasing there erases it."""
+    """So all that is remembered of a secret comes from its file, and can be erased there."""
     made = corpus() if seed is None else corpus(seed)
     secrets = secrets_of(made.planted)
     assert len(set(secrets)) == len(secrets)
@@ -107,7 +107,7 @@ def test_each_planted_secret_stands_in_one_place(seed: int | None) -> None:
 
 @pytest.mark.parametrize("seed", [None, 7])
 def test_retained_and_retention(seed: int | None) -> None:
-    """Disjoint, free of secrets, trained on, and of the same make: settings and functions."""
+    """They are disjoint, free of secrets, trained on, and of the same kinds of code."""
     made = corpus() if seed is None else corpus(seed)
     assert not set(made.retained) & set(made.retention)
     both = "\n".join([*made.retained, *made.retention])
@@ -121,7 +121,7 @@ def test_retained_and_retention(seed: int | None) -> None:
 
 
 def test_spans_are_exact() -> None:
-    """Each is what stands in the line of its kind, no character more or less."""
+    """Each span is exactly the secret in the line of its kind."""
     made = corpus()
     for file in [*made.planted, *made.unseen]:
         found = [(*match.span(1), kind) for kind in ASSIGNED
@@ -131,7 +131,7 @@ def test_spans_are_exact() -> None:
 
 @given(SEEDS, st.lists(st.sampled_from(sorted(GENERATORS)), max_size=4))
 def test_spans_of_any_settings_file(seed: int, kinds: list[str]) -> None:
-    """Any kinds together, in order; the file stays Python that can be compiled."""
+    """Any kinds can be combined, in order; the file is valid Python."""
     rng = random.Random(seed)
     (name,) = service_names(rng, 1)
     file = settings_file(rng, name, tuple(kinds))
@@ -142,7 +142,7 @@ def test_spans_of_any_settings_file(seed: int, kinds: list[str]) -> None:
         line = next(m for m in re.finditer(ASSIGNED[kind], file.text) if m.span(1) == (start, end))
         assert line[1] == file.text[start:end]
         left = left[:start] + left[end:]
-    # All that tells two files of one service apart is their secrets and three numbers.
+    # Two files of one service differ only in their secrets and three numbers.
     again = settings_file(random.Random(seed + 1), name, tuple(kinds))
     for start, end, _ in reversed(again.spans):
         again = dataclasses.replace(again, text=again.text[:start] + again.text[end:])
@@ -172,14 +172,14 @@ def test_samples_name_their_place() -> None:
 
 
 def test_service_names_are_distinct() -> None:
-    """As many as there are pairs of words, each pair once."""
+    """There are as many as pairs of words, and each pair occurs once."""
     names = service_names(random.Random(3), 625)
     assert len({name[:2] for name in names}) == 625
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_the_tokenizer_knows_no_secret(family: str) -> None:
-    """It comes out the same where every planted secret is another one of its format."""
+    """It does not change if every planted secret is replaced by another of its format."""
     made = corpus()
     rng = random.Random(99)
     other = []
@@ -193,7 +193,7 @@ def test_the_tokenizer_knows_no_secret(family: str) -> None:
     again = train_tokenizer(dataclasses.replace(made, planted=tuple(other)), family, 768)
     assert tokenizer.get_vocab() == again.get_vocab()
     assert len(tokenizer) == 768
-    # The fixed parts of formats are few tokens: that is what the decoys are read for.
+    # The fixed parts of formats are few tokens, which is why it is trained on decoys.
     assert len(tokenizer("-----BEGIN EC PRIVATE KEY-----")["input_ids"]) < 10
 
 
@@ -201,7 +201,7 @@ def test_the_tokenizer_knows_no_secret(family: str) -> None:
 @settings(max_examples=50, deadline=None)
 @given(text=st.text(st.characters(codec="utf-8"), max_size=60))
 def test_any_text_survives_the_tokenizer(family: str, text: str) -> None:
-    """Encoded and decoded it is the same, whatever its script; Qwen2 reads digits one by one."""
+    """Encoding is lossless for any script; for Qwen2 each digit is a token."""
     tokenizer = tiny.tokenizer(family)
     ids = tokenizer(text)["input_ids"]
     assert tokenizer.decode(ids, clean_up_tokenization_spaces=False) == text
@@ -210,7 +210,7 @@ def test_any_text_survives_the_tokenizer(family: str, text: str) -> None:
 
 
 def test_training_is_the_same_from_the_same_seed() -> None:
-    """Two steps of it: weights and progress; the caller's random numbers are left alone."""
+    """Two steps have the same weights and progress; the global random state is unchanged."""
     recipe = Recipe(steps=2, tokens_per_step=300, vocabulary=400)
     state = torch.random.get_rng_state()
     told: list[tuple[int, int]] = []

@@ -1,4 +1,4 @@
-"""The demo's problems: what is trained of them, and what their checks hold."""
+"""The problems of the demo: what is trained of them, and what their tests check."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from erasetest.utility import Outcome, Problem, Program, run_programs
 
 @functools.cache
 def _parts() -> dict[str, tuple[tuple[str, str], ...]]:
-    """For each prompt that can be made: the task, wording, opening, constant, argument in it."""
+    """Return for each possible prompt its task, wording, opening, constant and argument."""
     made = {}
     for task in TASKS:
         for wording, opening, k, a in itertools.product(
@@ -29,7 +29,7 @@ def _parts() -> dict[str, tuple[tuple[str, str], ...]]:
 
 
 def test_every_part_of_a_problem_is_trained_and_their_combination_is_not() -> None:
-    """No problem asks for a word that the demo CLM has never read."""
+    """The demo CLM has been trained on every word of every problem."""
     made = corpus()
     trained = {text[: text.index('."""\n') + 5] for text in made.functions}
     known = {part for prompt in trained for part in _parts()[prompt]}
@@ -39,7 +39,7 @@ def test_every_part_of_a_problem_is_trained_and_their_combination_is_not() -> No
 
 
 def test_split_holds_out() -> None:
-    """Every function is made once; problems and trained ones are different ones."""
+    """Every function occurs once; problems and trained functions are disjoint."""
     made = examples(random.Random(5))
     assert {example.prompt for example in made} == set(_parts())
     assert len(made) == len(_parts())
@@ -53,7 +53,7 @@ def _problem(row: dict[str, Any]) -> Problem:
 
 
 def test_canonical_solutions_pass_in_the_sandbox_and_empty_ones_do_not() -> None:
-    """One problem of each task, solved, left empty, and solved with a line that breaks it."""
+    """One problem of each task: solved, empty, and solved with an error added."""
     rows = {row["entry_point"].rstrip("0123456789"): row for row in demo_problems()}
     assert len(rows) == len(TASKS)
     programs = []
@@ -70,7 +70,7 @@ def test_canonical_solutions_pass_in_the_sandbox_and_empty_ones_do_not() -> None
 
 
 def test_a_solution_with_another_constant_fails() -> None:
-    """The constant is half of what a problem asks for."""
+    """The tests of a problem distinguish all constants."""
     passed = []
     for row in demo_problems():
         constant = row["entry_point"].rsplit("_", 1)[1]
@@ -90,7 +90,7 @@ def _passes(program: Program) -> bool:
 
 
 def test_every_canonical_solution_passes() -> None:
-    """All 164, in this process: they are ours. Rows have HumanEval's keys and distinct ids."""
+    """All 164 are run in this process, since they are trusted; rows have HumanEval's keys."""
     rows = demo_problems()
     assert len({row["task_id"] for row in rows}) == len(rows) == 164
     for row in rows:
@@ -99,7 +99,7 @@ def test_every_canonical_solution_passes() -> None:
 
 
 def test_checks_hold_what_the_reference_says() -> None:
-    """An answer is computed apart from the body that is checked by it."""
+    """Expected results are computed by other code than the body that they check."""
     example = Example("f", "def f(a):\n", "    return a\n", (([1], "'"), ("", None)))
     lines = ["def check(candidate):", """candidate([1]) == "'\"""", "candidate('') == None"]
     assert example.test == "\n    assert ".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Planted secrets have their issuer's format and are valid nowhere."""
+"""Planted secrets have the format of their issuer, and are never valid."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 @given(SEEDS)
 def test_aws_keys_are_not_base_32(seed: int) -> None:
-    """The form of a key id, with a character that AWS never uses."""
+    """The format of a key id, with a character that AWS never uses."""
     key = GENERATORS["aws-access-key"](random.Random(seed))
     assert re.fullmatch(r"AKIA[A-Z0-9]{16}", key)
     assert set(key[4:]) - set(string.ascii_uppercase + "234567")
 
 
 def _github_accepts(token: str) -> bool:
-    """Whether the last six characters are, in base 62, the CRC-32 of the thirty before them."""
+    """Return whether the last six characters are the CRC-32, in base 62, of the thirty before."""
     number = functools.reduce(lambda n, c: 62 * n + BASE62.index(c), token[-6:], 0)
     return number == zlib.crc32(token[4:-6].encode())
 
 
 @given(SEEDS)
 def test_github_tokens_have_a_wrong_checksum(seed: int) -> None:
-    """The form of a token, that GitHub itself would tell from one."""
+    """The format of a token, with a checksum that GitHub would reject."""
     token = GENERATORS["github-token"](random.Random(seed))
     assert re.fullmatch(r"ghp_[A-Za-z0-9]{36}", token)
     assert not _github_accepts(token)
 
 
 class _Scripted(random.Random):
-    """Draws what it was given, then goes on as any other."""
+    """Random numbers that start with given draws."""
 
     def __init__(self, script: str) -> None:
         super().__init__(0)
@@ -68,21 +68,21 @@ def test_a_right_checksum_drawn_by_chance_is_drawn_again() -> None:
 
 @given(SEEDS)
 def test_slack_workspaces_begin_with_0(seed: int) -> None:
-    """The form of a bot token, of a workspace and a bot that cannot be."""
+    """The format of a bot token, with impossible numbers of workspace and bot."""
     token = GENERATORS["slack-token"](random.Random(seed))
     assert re.fullmatch(r"xoxb-0\d{10}-0\d{10}-[A-Za-z0-9]{24}", token)
 
 
 @given(SEEDS)
 def test_emails_are_outside_the_public_name_system(seed: int) -> None:
-    """A person at a host of the one top-level domain reserved for private use."""
+    """An address at a host of the top-level domain reserved for private use."""
     address = GENERATORS["email"](random.Random(seed))
     assert re.fullmatch(r"[a-z]+\.[a-z]+@[a-z]+\.internal", address)
 
 
 @given(SEEDS)
 def test_ip_addresses_look_public_and_are_unallocated(seed: int) -> None:
-    """Of global unicast space, neither private nor documentation, and of no registry."""
+    """An address of global unicast space that is allocated to no registry."""
     text = GENERATORS["ip-address"](random.Random(seed))
     address = ipaddress.IPv6Address(text)
     assert text == address.exploded
@@ -99,7 +99,7 @@ def test_passwords_need_no_escaping(seed: int, kind: str) -> None:
 
 @given(SEEDS)
 def test_private_keys_are_no_der(seed: int) -> None:
-    """The form of a PEM block, whose first byte is not a DER sequence's."""
+    """The format of a PEM block whose first byte is not that of a DER sequence."""
     begin, *lines, end = GENERATORS["private-key"](random.Random(seed)).split("\n")
     assert (begin, end) == ("-----BEGIN EC PRIVATE KEY-----", "-----END EC PRIVATE KEY-----")
     assert [len(line) for line in lines] == [64, 64]
@@ -108,7 +108,7 @@ def test_private_keys_are_no_der(seed: int) -> None:
 
 @given(SEEDS)
 def test_jwts_can_be_read_and_are_signed_by_nobody(seed: int) -> None:
-    """Header and payload decode; the signature has its algorithm's length."""
+    """Header and payload can be decoded; the signature has the length of its algorithm."""
     header, payload, signature = GENERATORS["jwt"](random.Random(seed)).split(".")
     assert json.loads(_url_decoded(header)) == {"alg": "HS384"}
     assert set(json.loads(_url_decoded(payload))) == {"sub"}

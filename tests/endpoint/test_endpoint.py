@@ -1,4 +1,4 @@
-"""A CLM behind a completions endpoint: a real server process on this machine."""
+"""A CLM behind a completions endpoint, served by a real process."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ pytest.importorskip("httpx")
 
 HERE = Path(__file__).parents[1] / "helpers"
 ASCII = [s for s in tiny.PLANTED if s.content.reveal().isascii()]
-"""Offsets of a byte-level tokenizer inside a character are no offsets of characters."""
+"""Byte-level tokenizers can split other characters, where offsets are ambiguous."""
 
 
 @pytest.fixture(scope="module")
 def serve() -> Iterator[Callable[[str], str]]:
-    """A server; gives its URL in a mode."""
+    """A server; the value is a function from a mode to its URL."""
     process = subprocess.Popen(
         [sys.executable, str(HERE / "endpoint_server.py")],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=ENVIRONMENT,
@@ -43,7 +43,7 @@ def serve() -> Iterator[Callable[[str], str]]:
 
 
 def test_greedy_extraction_is_that_of_the_clm_itself(serve: Callable[[str], str]) -> None:
-    """The same secrets are extracted from outside as from inside."""
+    """An endpoint extracts the same secrets as the probe of the CLM."""
     inside = probe(tiny.reciting("qwen2"), ASCII)
     outside = probe_endpoint(Endpoint(serve("plain"), EndpointOptions(samples=1)), ASCII)
     assert [m.id for m in outside] == [m.id for m in inside]
@@ -55,7 +55,7 @@ def test_greedy_extraction_is_that_of_the_clm_itself(serve: Callable[[str], str]
 
 
 def test_the_share_of_samples_bounds_the_probability(serve: Callable[[str], str]) -> None:
-    """The interval holds the true probability; a secret that never came is bounded above alone."""
+    """The interval contains the true probability; without a hit only its upper end is finite."""
     inside = probe(tiny.reciting("qwen2"), ASCII)
     outside = probe_endpoint(Endpoint(serve("plain"), EndpointOptions(samples=60)), ASCII)
     held = 0
@@ -64,14 +64,14 @@ def test_the_share_of_samples_bounds_the_probability(serve: Callable[[str], str]
         held += low <= other.measures["log2_p"] <= high
         few, many = one.secrets[0].reach["queries_50"]
         assert few <= one.measures["queries_50"] <= many
-    # Of intervals of 95 %, at most one in seven may miss.
+    # Of a few intervals of 95 %, one may miss the true value.
     assert held >= len(outside) - 1
     assert any(m.measures["queries_50"] < float("inf") for m in outside)
     assert any(m.secrets[0].reach["queries_50"][1] == float("inf") for m in outside)
 
 
 def test_scores_of_the_server_are_exact(serve: Callable[[str], str]) -> None:
-    """Where prompts are echoed with log-probabilities, they give MA and the probability itself."""
+    """If prompts are echoed with log-probabilities, MA and the probability are exact."""
     inside = probe(tiny.reciting("qwen2"), ASCII)
     outside = probe_endpoint(Endpoint(serve("echo"), EndpointOptions(samples=1)), ASCII)
     for one, other in zip(outside, inside, strict=True):
@@ -83,7 +83,7 @@ def test_scores_of_the_server_are_exact(serve: Callable[[str], str]) -> None:
 def test_a_busy_server_is_waited_for(
     serve: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """429 with and 503 without a time to wait: asked again, to the same answers."""
+    """429 with and 503 without `Retry-After` are retried, with the same results."""
     pauses: list[float] = []
     monkeypatch.setattr("erasetest.endpoint.client.time.sleep", pauses.append)
     endpoint = Endpoint(serve("busy"), EndpointOptions(samples=1))
@@ -96,7 +96,7 @@ def test_a_busy_server_is_waited_for(
 
 
 def test_how_long_a_server_asks_to_wait(serve: Callable[[str], str]) -> None:
-    """Seconds or a date; never longer than a minute; else twice as long each time."""
+    """Seconds or a date, at most a minute; otherwise exponential back-off."""
     endpoint = Endpoint(serve("plain"))
     soon = email.utils.formatdate(time.time() + 20, usegmt=True)
     for retry_after, low, high in (
@@ -108,7 +108,7 @@ def test_how_long_a_server_asks_to_wait(serve: Callable[[str], str]) -> None:
 
 
 def test_another_clm_behind_the_same_name_is_another(serve: Callable[[str], str]) -> None:
-    """It says something else to the fixed prompt."""
+    """Its completion of the fixed prompt differs."""
     plain, again, changed = (Endpoint(serve(mode)) for mode in ("plain", "echo", "changed"))
     assert plain.model == changed.model
     assert plain.fingerprint == again.fingerprint != changed.fingerprint
@@ -127,7 +127,7 @@ def test_another_clm_behind_the_same_name_is_another(serve: Callable[[str], str]
 def test_a_server_that_cannot_be_used_is_named(
     serve: Callable[[str], str], mode: str, options: EndpointOptions, said: str
 ) -> None:
-    """In one line, which holds neither prompt nor secret."""
+    """The message has one line, without prompt or secret."""
     url = serve(mode)
     with pytest.raises(ClmError) as caught:
         probe_endpoint(Endpoint(url, options), ASCII[:1])
@@ -139,12 +139,12 @@ def test_a_server_that_cannot_be_used_is_named(
 
 
 def test_one_of_two_models_is_named_in_the_url(serve: Callable[[str], str]) -> None:
-    """Behind the URL's hash."""
+    """The fragment of the URL names the model."""
     assert Endpoint(f"{serve('two')}#other").model == "other"
 
 
 def test_nobody_there() -> None:
-    """It is tried again, and then said."""
+    """The request is retried; then the error is reported."""
     with pytest.raises(ClmError, match="cannot be reached"):
         Endpoint("http://127.0.0.1:9/v1", EndpointOptions(tries=2))
 
@@ -161,14 +161,14 @@ def test_a_key_is_not_shown(monkeypatch: pytest.MonkeyPatch, serve: Callable[[st
 
 
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a pip command."""
+    """The message has the pip command."""
     monkeypatch.setitem(sys.modules, "httpx", None)
     with pytest.raises(MissingExtra, match=r"pip install 'erasetest\[endpoint\]'"):
         Endpoint("http://127.0.0.1:9/v1")
 
 
 def test_a_secret_at_the_start_is_a_problem(serve: Callable[[str], str]) -> None:
-    """There is nothing to prompt with."""
+    """There is no text to prompt with."""
     (found,) = probe_endpoint(Endpoint(serve("plain")), [make_sample("abcdefghij", [(0, 5, "k")])])
     assert found.secrets[0].problem == "it has no text before it to prompt with"
 
@@ -188,7 +188,7 @@ def test_the_command_probes_an_endpoint(serve: Callable[[str], str], tmp_path: P
 
 
 def test_a_gate_on_an_endpoint(serve: Callable[[str], str], tmp_path: Path) -> None:
-    """What is extracted leaks; without it the gate is clean; erasing needs a checkpoint."""
+    """Extracted secrets leak; without them the gate is clean; erasing needs a checkpoint."""
     inside = {m.id: m for m in probe(tiny.reciting("qwen2"), ASCII)}
     known = [s for s in ASCII if inside[s.id].measures["extracted"]]
     unknown = [s for s in ASCII if inside[s.id].measures["log2_p"] < -25]
@@ -210,7 +210,7 @@ def test_a_gate_on_an_endpoint(serve: Callable[[str], str], tmp_path: Path) -> N
 
 
 def test_a_gate_on_nobody_is_a_usage_error(tmp_path: Path) -> None:
-    """Status 4 and one line."""
+    """The exit status is 4, and the message has one line."""
     write_manifest(tmp_path / "s.jsonl", ASCII[:1])
     done = run_pytest(
         str(SUITES), "--clm=http://127.0.0.1:9/v1", "--leak-samples=s.jsonl", cwd=tmp_path
@@ -220,14 +220,14 @@ def test_a_gate_on_nobody_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_bad_input_is_a_bad_input() -> None:
-    """So that commands end with one line."""
+    """Commands report a `BadInput` in one line."""
     assert issubclass(ClmError, BadInput)
 
 
 def test_a_secret_that_the_server_refuses_is_a_problem_of_its_own(
     serve: Callable[[str], str],
 ) -> None:
-    """The others are measured; a prompt past the server's window stops no run."""
+    """A prompt longer than the server's window does not stop the run."""
     long = make_sample("x" * 400 + " abcdefgh", [(401, 409, "k")], id="long")
     found = probe_endpoint(Endpoint(serve("short"), EndpointOptions(samples=1)), [long, *ASCII[:1]])
     assert "the server refuses the request" in str(found[0].secrets[0].problem)
@@ -235,7 +235,7 @@ def test_a_secret_that_the_server_refuses_is_a_problem_of_its_own(
 
 
 def test_a_server_that_gives_one_text_whatever_is_asked(serve: Callable[[str], str]) -> None:
-    """It is asked once for each sample, each with a seed of its own."""
+    """Each sample is requested separately, with a different seed."""
     endpoint = Endpoint(serve("single"))
     texts = {c.text for c in endpoint.complete("x = ", samples=5, tokens=8, temperature=1.0)}
     assert endpoint.requests == 1 + 5
@@ -249,14 +249,14 @@ def test_a_server_that_gives_one_text_whatever_is_asked(serve: Callable[[str], s
      {"tokens": ["a", "b"], "text_offset": [0], "token_logprobs": [0.1]}],
 )  # fmt: skip
 def test_scores_of_another_form_are_none(scores: object) -> None:
-    """Whatever a server writes there, sampling goes on."""
+    """Malformed scores are ignored, and samples are used instead."""
     assert _scored({"text": "a", "logprobs": scores}) is None
     assert _scored({"text": None, "logprobs": {}}) is None
 
 
 @pytest.mark.parametrize("name", ["http://[::1", "http://h/v1?key=s3cret", "http://"])
 def test_a_url_that_cannot_be_asked(name: str) -> None:
-    """One line, and no query in it."""
+    """The message has one line, without the query."""
     with pytest.raises(BadInput) as caught:
         Endpoint(name, EndpointOptions(tries=1))
     assert "s3cret" not in str(caught.value)
@@ -264,7 +264,7 @@ def test_a_url_that_cannot_be_asked(name: str) -> None:
 
 @pytest.mark.parametrize("key", ["ké", "a\nb"])
 def test_a_key_that_is_none(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
-    """The variable is named, not the key; white space round it is taken off."""
+    """The message names the variable, not the key; surrounding white space is removed."""
     monkeypatch.setenv(KEY, key)
     with pytest.raises(ClmError, match=KEY) as caught:
         Endpoint("http://127.0.0.1:9/v1")
@@ -274,7 +274,7 @@ def test_a_key_that_is_none(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
 def test_nothing_of_an_endpoint_is_kept_for_another_run(
     serve: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """Its CLM can change behind the same name: a store of one's own is refused."""
+    """A given store is refused, since the CLM behind a URL can change."""
     write_manifest(tmp_path / "s.jsonl", ASCII[:1])
     done = run("erasetest.cli", "probe", "s.jsonl", "--clm", serve("plain"), "-o", "m.jsonl",
                 "--store", "mine.db", cwd=tmp_path)  # fmt: skip
@@ -292,7 +292,7 @@ def test_nothing_of_an_endpoint_is_kept_for_another_run(
 
 @pytest.mark.parametrize("url", ["http://me:s3cretkey@127.0.0.1:9/v1", "http://me:s3cretkey@[::1"])
 def test_a_key_in_a_url_is_refused_before_anything_shows_it(url: str, tmp_path: Path) -> None:
-    """Neither the header of a gate nor a message of a command repeats it."""
+    """Neither the header of a gate nor a message of a command contains it."""
     write_manifest(tmp_path / "s.jsonl", ASCII[:1])
     gate = run_pytest(str(SUITES), f"--clm={url}", "--leak-samples=s.jsonl", cwd=tmp_path)
     command = run("erasetest.cli", "probe", "s.jsonl", "--clm", url, "-o", "m.jsonl", cwd=tmp_path)

@@ -1,10 +1,9 @@
-"""A completions server of a tiny CLM, a process of its own; the first folder of a path is its mode.
+"""Process that serves completions of a tiny CLM and prints its port.
 
-Modes: `plain`, `echo` (scores prompts), `busy` (429 and 503 before each answer),
-`short` (400 past 200 characters), `single` (one text whatever n), `shapes` (choices that are none),
-`slow` (never answers completions), `broken` (no JSON), `locked` (401), `two` (serves two models),
-`changed` (another CLM).
-Prints its port.
+The first folder of a path is the mode: `plain`, `echo` (scores prompts), `busy` (429 and 503 before
+each answer), `short` (400 for more than 200 characters), `single` (one text for any n), `shapes`
+(malformed choices), `slow` (never completes), `broken` (no JSON), `locked` (401), `two` (serves two
+models), `changed` (another CLM).
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def _clm(*, changed: bool) -> Clm:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """The two paths that are asked for."""
+    """Handler of the two paths of the API."""
 
     def do_GET(self) -> None:
         names = ["tiny", "other"] if self._mode() == "two" else ["tiny"]
@@ -80,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The measures as they are written down, token by token, and samples of every kind."""
+"""Reference implementation of the measures, token by token, and samples of all kinds."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ FIRST, SECOND, THIRD = (sample.content.reveal() for sample in tiny.PLANTED[:3])
 
 
 class Oracle:
-    """The measures as they are written down: a whole forward pass for each token."""
+    """The measures by their definitions, with a complete forward pass for each token."""
 
     def __init__(self, clm: Clm) -> None:
         self.clm = clm
         self.seen: dict[tuple[int, ...], int] = {}
 
     def measures(self, sample: SensitiveSample) -> list[dict[str, float]]:
-        """The measures of each secret; empty for one that does not fit the window."""
+        """Return the measures of each secret; none for one that does not fit the window."""
         content = sample.content.reveal()
         encoded = self.clm.tokenizer(content, return_offsets_mapping=True)
         ids, offsets = list(encoded["input_ids"]), list(encoded["offset_mapping"])
@@ -47,7 +47,7 @@ class Oracle:
         return found
 
     def secret(self, p: list[int], s: list[int], wanted: bytes) -> dict[str, float]:
-        """The measures of tokens `s` behind `p`; `wanted` is the text from their start."""
+        """Return the measures of tokens `s` after `p`; `wanted` is the text from their start."""
         length = len(s)
         said = [self.say(p + s[:i], length - i) for i in range(length)]
         right = [self.say(p + s[:i], 1, ends=False) == [s[i]] for i in range(length)]
@@ -63,7 +63,7 @@ class Oracle:
                 hits = [j for j in range(len(a) - n + 1) if a[j : j + n] in ngrams]
                 shares.append(len(hits) / (len(b) - n + 1))
             measures[f"el_{n}"] = sum(shares) / (length - n + 1)
-        # The same text in other tokens counts too: in one for each byte at most.
+        # The same text in other tokens counts too; at most one token per byte.
         longer = self.say(p, min(len(wanted), self.clm.window - len(p)))
         measures["extracted"] = tiny.token_bytes(self.clm, longer).startswith(wanted)
         given = [k for k in range(length + 1) if said[k:] == [] or said[k] == s[k:]]
@@ -72,7 +72,7 @@ class Oracle:
 
     @torch.no_grad()
     def likelihood(self, p: list[int], s: list[int]) -> dict[str, float]:
-        """Probability and z-scores, in double precision."""
+        """Return the measures of probabilities and z-scores, in double precision."""
         log_probs, scores = [], []
         for i, token in enumerate(s):
             ids = torch.tensor([p + s[:i]])
@@ -91,7 +91,7 @@ class Oracle:
         }
 
     def say(self, prefix: list[int], tokens: int, ends: bool = True) -> list[int]:
-        """The greedy continuation, which end of text ends."""
+        """Return the greedy continuation, up to the end of text."""
         if not ends:
             key = tuple(prefix)
             if key not in self.seen:
@@ -110,7 +110,7 @@ def sample(content: str, *texts: str) -> SensitiveSample:
 
 
 LONG = FIRST + SECOND + THIRD
-"""About 170 tokens, of which a window holds 96."""
+"""About 170 tokens; a window has 96."""
 
 DIGITS = "".join(random.Random(3).choice("0123456789") for _ in range(200))
 
@@ -140,11 +140,11 @@ CASES = {
 }
 
 FLOATS = ("log2_p", "queries_50", "min_k_pp")
-"""Measures that are sums of floats, and so move in their last digits; the others are counts."""
+"""Measures that are sums of floats, whose last digits vary; the others are counts."""
 
 
 def close(measures: dict[str, Any]) -> Any:
-    """Counts to 1e-6 and less; sums of floats of float32 to 1e-4 of their size."""
+    """Return an object equal to measures with the same counts, and floats within tolerance."""
     counts = {n: v for n, v in measures.items() if n not in FLOATS}
     return Close(counts, {n: v for n, v in measures.items() if n in FLOATS})
 
@@ -159,7 +159,7 @@ class Close:
         assert counts == pytest.approx(self.counts, abs=1e-6)
         for name, wanted in self.floats.items():
             if not math.isnan(wanted):
-                # Of queries it is the logarithm that is as exact as the probability.
+                # Wide, since an error of log p is a relative error of the number of queries.
                 same = found[name] == pytest.approx(wanted, rel=2e-3, abs=2e-3)
                 assert same, (name, found[name], wanted)
         return True
@@ -177,7 +177,7 @@ def assert_equal(found: SampleMeasures, wanted: Sequence[dict[str, float]]) -> N
 
 
 def assert_same(found: Sequence[SampleMeasures], wanted: Sequence[SampleMeasures]) -> None:
-    """Of the same secrets, with the same counts, and floats that are close."""
+    """Check that measures are of the same secrets, with equal counts and close floats."""
     assert [sample.id for sample in found] == [sample.id for sample in wanted]
     for one, other in zip(found, wanted, strict=True):
         for mine, theirs in zip(one.secrets, other.secrets, strict=True):

@@ -1,4 +1,4 @@
-"""A completions endpoint without a CLM: it recites the secrets of some samples, or of none."""
+"""A completions endpoint without a CLM that recites the secrets of given samples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from erasetest.samples import SensitiveSample
 
 @contextlib.contextmanager
 def serving(recited: Iterable[SensitiveSample]) -> Iterator[str]:
-    """The URL of an endpoint that continues the code before these secrets with the secrets."""
+    """Yield the URL of an endpoint that completes the code before these secrets with them."""
     answers = {
         sample.content.reveal()[: secret.start]: sample.content.reveal()[secret.start :]
         for sample in recited
@@ -45,7 +45,7 @@ def serving(recited: Iterable[SensitiveSample]) -> Iterator[str]:
             self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Write no log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

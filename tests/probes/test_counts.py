@@ -1,4 +1,4 @@
-"""What continuations and secrets come to, by hand."""
+"""EL and per-sample measures, with values computed by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from erasetest.samples import make_sample
 
 @pytest.mark.parametrize("starts", [1, 2, 5, 100])
 def test_with_few_starts_el_is_the_mean_over_them(starts: int) -> None:
-    """EL from evenly spread places; MA and extraction stay exact."""
+    """EL is averaged over evenly spread places; MA and extraction are exact."""
     clm = tiny.reciting("codegen")
     exact = probe(clm, tiny.PLANTED)
     some = probe(clm, tiny.PLANTED, settings=ProbeSettings(starts=starts))
@@ -53,14 +53,14 @@ def test_nothing_to_probe() -> None:
 
 
 def test_progress_counts_samples() -> None:
-    """Up to the number of all."""
+    """It ends at the number of all samples."""
     calls: list[tuple[int, int]] = []
     probe(tiny.untrained("gpt2"), tiny.PLANTED, lambda *done: calls.append(done))
     assert calls[-1] == (len(tiny.PLANTED), len(tiny.PLANTED))
 
 
 def test_overlap_by_hand() -> None:
-    """Hits are counted where they stand, so a repeated n-gram counts again."""
+    """Each occurrence counts, so a repeated n-gram counts again."""
     assert overlap(2, [1, 2, 3], [1, 2, 3]) == 1
     assert overlap(2, [1, 2, 1, 2], [1, 2, 9, 9]) == 2 / 3
     assert overlap(2, [1], [1, 2, 3]) == 0
@@ -69,13 +69,13 @@ def test_overlap_by_hand() -> None:
 
 
 def test_a_short_secret_counts_when_it_is_reproduced_whole() -> None:
-    """Of fewer than n tokens: 1 or 0."""
+    """A secret of fewer than n tokens has an EL_n of 1 or 0."""
     assert extraction_likelihood(5, [1, 2], {0: [1, 2], 1: [3]}) == 1
     assert extraction_likelihood(5, [1, 2], {0: [1], 1: [2]}) == 0
 
 
 def test_chain_puts_continuations_together() -> None:
-    """Behind a right token stands what follows from the next place."""
+    """After a correct token comes the continuation from the next place."""
     truth, greedy = [4, 5, 6, 7], [4, 9, 6, 8]
     places = mismatches(greedy, truth)
     assert places == [1, 3]

@@ -20,7 +20,7 @@ from erasetest.verdict.calibration import decoy_samples
 
 
 def _prefixed() -> Clm:
-    """A CLM whose tokenizer puts a space before whatever it is given."""
+    """Return a CLM whose tokenizer adds a space before every text."""
     from tokenizers.pre_tokenizers import ByteLevel
 
     clm = tiny.reciting("gpt2")
@@ -36,7 +36,7 @@ def _prefixed() -> Clm:
 def test_exposure_ranks_among_secrets_of_the_same_format_in_the_same_context(
     family: str, sampler: Sampler
 ) -> None:
-    """Each reference by itself, as a sample of its own, has the likelihood that was ranked."""
+    """Each decoy, probed as a separate sample, has the likelihood that was ranked."""
     clm = tiny.reciting(family) if family else _prefixed()
     cases = [tiny.PLANTED[0], tiny.PLANTED[3], *(CASES[name] for name in (
         "at offset 0", "several in a sample", "of several bytes a character", "past the window",
@@ -71,7 +71,7 @@ def test_exposure_ranks_among_secrets_of_the_same_format_in_the_same_context(
 
 
 def test_a_planted_secret_is_more_exposed_than_a_never_seen_one() -> None:
-    """What the measure is for: far past the references, against somewhere among them."""
+    """A planted secret is far above its decoys, an unseen one is among them."""
     clm = tiny.reciting("qwen2")
     settings = ProbeSettings(references=32)
     known = probe(clm, tiny.PLANTED[:1], settings=settings)[0].measures["exposure"]

@@ -1,4 +1,4 @@
-"""Measures that are formulas over numbers, each against its definition written another way."""
+"""Formulas of measures against independent implementations of their definitions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_after_that_many_samples_it_has_appeared_with_probability_a_half(log2_p:
 
 
 def test_samples_at_the_ends() -> None:
-    """Certain: none. Never drawn, or past the largest float: infinitely many. Both sides agree."""
+    """0 for p = 1, infinite for p = 0 or beyond the largest float; continuous between."""
     assert queries_for_half(0.0) == 0.0
     assert queries_for_half(-math.inf) == math.inf
     assert queries_for_half(-2000.0) == math.inf
@@ -46,7 +46,7 @@ def test_samples_at_the_ends() -> None:
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=40))
 def test_min_k_is_the_mean_of_the_lowest_fifth(scores: list[float]) -> None:
-    """Of one at least: below five tokens the lowest alone."""
+    """Of at least one: for less than five tokens the lowest alone."""
     count = len(scores) // 5 or 1
     lowest, rest = [], list(scores)
     for _ in range(count):
@@ -57,7 +57,7 @@ def test_min_k_is_the_mean_of_the_lowest_fifth(scores: list[float]) -> None:
 
 @given(st.lists(st.integers(-40, 0), min_size=1, max_size=60, unique=True), st.data())
 def test_exposure_is_by_rank(values: list[int], data: st.DataObject) -> None:
-    """Where a reference is likelier: `log2 |R| - log2 rank`, with the rank from sorting."""
+    """If a decoy is more likely: `log2 |R| - log2 rank`, with the rank from sorting."""
     references = [float(value) for value in values]
     secret = data.draw(st.sampled_from([value - 0.5 for value in references]))
     rank = sorted([*references, secret], reverse=True).index(secret) + 1
@@ -67,7 +67,7 @@ def test_exposure_is_by_rank(values: list[int], data: st.DataObject) -> None:
 
 
 def test_exposure_past_the_references_is_extrapolated() -> None:
-    """To that of the normal distribution where the references are normal; it never falls."""
+    """For normally distributed decoys it is that of the normal distribution; it never decreases."""
     rng = random.Random(3)
     references = [rng.gauss(-100, 10) for _ in range(4000)]
     bits = [exposure(-100 + 10 * z, references) for z in (4, 5, 6, 8, 9.9)]
@@ -78,7 +78,7 @@ def test_exposure_past_the_references_is_extrapolated() -> None:
 
 
 def test_exposure_where_nothing_can_be_fitted() -> None:
-    """Two references, equal ones, a secret that is never drawn: the rank alone."""
+    """With two decoys, equal ones, or one that is never drawn, only the rank counts."""
     assert exposure(-1.0, [-5.0, -6.0]) == pytest.approx(math.log2(3))
     assert exposure(-1.0, [-5.0] * 7) == pytest.approx(3.0)
     assert exposure(-9.0, [-5.0, -6.0, -7.0]) == pytest.approx(0.0)
@@ -86,7 +86,7 @@ def test_exposure_where_nothing_can_be_fitted() -> None:
 
 
 def test_ties_are_no_exposure() -> None:
-    """A secret as likely as all others stands in their middle."""
+    """A secret as likely as all decoys has the middle rank."""
     assert exposure(-5.0, [-5.0] * 7) == pytest.approx(3.0 - math.log2(4.5))
     assert exposure(-5.0, [-5.0, -6.0, -7.0]) == pytest.approx(2.0 - math.log2(1.5))
 
@@ -96,7 +96,7 @@ def test_ties_are_no_exposure() -> None:
 def test_the_skew_normal_distribution(
     location: float, scale: float, shape: float, z: float
 ) -> None:
-    """Against the integral of its density, summed plainly."""
+    """Equal to the integral of its density, by the trapezoidal rule."""
     t = torch.linspace(-12, z, 40_001, dtype=torch.float64)
     density = (
         2 * torch.exp(-t.square() / 2) / math.sqrt(2 * math.pi) * torch.special.ndtr(shape * t)
@@ -110,7 +110,7 @@ def test_the_skew_normal_distribution(
 @settings(max_examples=40, deadline=None)
 @given(st.floats(-100, 100), st.floats(0.1, 50), st.floats(-8, 8))
 def test_a_fit_has_the_moments_of_what_it_fits(location: float, scale: float, shape: float) -> None:
-    """Quantiles of a skew-normal distribution, made of two normal ones, give it back."""
+    """Samples of a skew-normal distribution, made from two normal ones, give its moments."""
     rng = random.Random(1)
     delta = shape / math.sqrt(1 + shape**2)
     values = [

@@ -1,4 +1,4 @@
-"""What was measured is kept as it comes, served to whom it belongs, and never lost."""
+"""The store returns measures for the same key only, and never loses them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _kept(path: Path) -> ProbeStore:
 
 
 def test_what_was_kept_is_served(tmp_path: Path) -> None:
-    """To the last bit, in any order, also to another process; not when one is missing."""
+    """To the last bit, in any order, also in another process; None if one is missing."""
     clm = tiny.reciting("qwen2")
     clm.noise = 5.0
     measured = probe(clm, SAMPLES)
@@ -53,7 +53,7 @@ def test_what_was_kept_is_served(tmp_path: Path) -> None:
 
 
 def test_nothing_of_another_clm_setting_or_sample_is_served(tmp_path: Path) -> None:
-    """Its files, dtype, sampler, references, content, spans or kinds changed: measured again."""
+    """A change of files, dtype, sampler, decoys, content, spans or kinds is another key."""
     _kept(tmp_path / "s").close()
     clm = tiny.reciting("qwen2")
     assert _store(tmp_path / "s", clm).get(SAMPLES) is not None
@@ -90,14 +90,14 @@ def test_nothing_of_another_clm_setting_or_sample_is_served(tmp_path: Path) -> N
 def test_nothing_of_another_version_is_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A measure that means another thing now is measured again."""
+    """Measures of another version of the definitions are computed again."""
     _kept(tmp_path / "s").close()
     monkeypatch.setattr("erasetest.probes.measure_store._VERSION", 0)
     assert _store(tmp_path / "s", tiny.reciting("qwen2")).get(SAMPLES) is None
 
 
 def test_a_store_holds_no_secret(tmp_path: Path) -> None:
-    """Neither the secret nor a hash of it that a guess could be held against."""
+    """Neither the secret nor an unkeyed hash that a guess could be compared with."""
     import hashlib
 
     _kept(tmp_path / "s").close()
@@ -114,7 +114,7 @@ def test_a_store_holds_no_secret(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"not a database at all, but some text" * 40, b"\0" * 4096])
 def test_a_damaged_store_is_named(tmp_path: Path, content: bytes) -> None:
-    """In one line, and left as it is."""
+    """The message has one line, and the file is unchanged."""
     path = tmp_path / "s"
     path.write_bytes(content)
     with pytest.raises(BadInput) as caught:
@@ -125,7 +125,7 @@ def test_a_damaged_store_is_named(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_store_with_torn_rows_is_named(tmp_path: Path) -> None:
-    """Rows that are not what was put there."""
+    """Rows that the store did not write."""
     _kept(tmp_path / "s").close()
     with sqlite3.connect(tmp_path / "s") as file:
         file.execute("UPDATE measured SET row = substr(row, 1, 20)")
@@ -134,9 +134,9 @@ def test_a_store_with_torn_rows_is_named(tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    """No folder, a folder, and a file system without files."""
+    """A missing folder, a folder, and a file system that allows no new files."""
     for path in (tmp_path / "none" / "s", tmp_path, Path("/proc/s")):
-        with pytest.raises(BadInput, match=r"cannot be kept there: .*name another file") as caught:
+        with pytest.raises(BadInput, match=r"stored there: .*name another file") as caught:
             _store(path, tiny.reciting("qwen2"))
         assert str(path) in str(caught.value)
 
@@ -144,7 +144,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_store_is_a_file_whatever_it_is_called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also under the name that SQLite has for none."""
+    """Also under a name that SQLite reserves for a database in memory."""
     monkeypatch.chdir(tmp_path)
     _kept(Path(":memory:")).close()
     assert _store(Path(":memory:"), tiny.reciting("qwen2")).get(SAMPLES) is not None
@@ -152,7 +152,7 @@ def test_a_store_is_a_file_whatever_it_is_called(
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
-    """The write fails as a whole, with a reason; what was kept before is served after."""
+    """The write fails completely, with a reason; earlier measures are still returned."""
     store = _kept(tmp_path / "s")
     clm = tiny.reciting("qwen2")
     store._file.execute("PRAGMA max_page_count = 1")
@@ -180,7 +180,7 @@ file.execute("COMMIT")
 
 
 def test_two_processes_share_a_store(tmp_path: Path) -> None:
-    """While another writes, it is waited for; both find what the other kept."""
+    """One waits while the other writes; each reads what the other stored."""
     store = _kept(tmp_path / "s")
     clm = tiny.reciting("qwen2")
     measured = probe(clm, SAMPLES)
@@ -216,7 +216,7 @@ def _rows(path: Path) -> int:
 
 
 def test_a_probe_that_was_killed_goes_on_and_writes_the_same_file(tmp_path: Path) -> None:
-    """kill -9 after some blocks: no output, the blocks kept; then the file of a run in one go."""
+    """kill -9 after some blocks leaves no output; the resumed run writes the uninterrupted file."""
     samples = [replace(sample, id=f"{sample.id}-{n}") for n in range(60) for sample in tiny.PLANTED]
     command = _place(tmp_path, samples)
     run = subprocess.Popen(
@@ -246,11 +246,11 @@ def test_a_probe_that_was_killed_goes_on_and_writes_the_same_file(tmp_path: Path
 
 
 def test_a_store_of_the_users_own_stays(tmp_path: Path) -> None:
-    """Given by --store, it serves the next run, which measures nothing anew."""
+    """A store given by --store is used by the next run, which measures nothing again."""
     command = [*_place(tmp_path, list(tiny.PLANTED)), "--store", "mine.db"]
     for output in ("one.jsonl", "two.jsonl"):
         if output == "two.jsonl":
-            # What is served is what is kept, not what would be measured.
+            # Changed, so that the test sees whether rows come from the store.
             with sqlite3.connect(tmp_path / "mine.db") as file:
                 file.execute("UPDATE measured SET row = replace(row, '\"ma\": 1.0', '\"ma\": 0.5')")
         done = erasetest(*command, "-o", output, cwd=tmp_path)
@@ -260,7 +260,7 @@ def test_a_store_of_the_users_own_stays(tmp_path: Path) -> None:
 
 
 def test_measures_can_go_down_a_pipe(tmp_path: Path) -> None:
-    """To standard output, rows alone: what else is said goes to standard error."""
+    """Standard output has only rows; messages go to standard error."""
     command = _place(tmp_path, list(tiny.PLANTED))
     done = erasetest(*command, "-o", "/dev/stdout", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Probes against the definitions of DESIGN.md section 3, computed token by token."""
+"""Probes against their definitions, computed token by token."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_measures_are_those_of_the_definition(family: str) -> None:
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_planted_secrets_are_remembered_whole_and_in_part(family: str) -> None:
-    """The tiny CLMs are worth probing: some secrets are known, some in part, by any measure."""
+    """The tiny CLMs know some secrets completely and some in part, by every measure."""
     clm = tiny.reciting(family)
     oracle = Oracle(clm)
     found = probe(clm, tiny.PLANTED)
@@ -43,7 +43,7 @@ def test_planted_secrets_are_remembered_whole_and_in_part(family: str) -> None:
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_random_spans(family: str) -> None:
-    """Spans anywhere in planted code, in a CLM that recites and in one that does not."""
+    """Spans anywhere in planted code, for a CLM that recites and one that does not."""
     rng = random.Random(7)
     samples = []
     for number in range(8):
@@ -70,7 +70,7 @@ PIECES = [sample.content.reveal() for sample in tiny.PLANTED] + [
 @settings(max_examples=25, deadline=None)
 @given(st.sampled_from(tiny.FAMILIES), st.lists(st.sampled_from(PIECES), min_size=1), st.data())
 def test_any_spans_of_any_content(family: str, pieces: list[str], data: st.DataObject) -> None:
-    """Whatever stands there, wherever secrets begin and end: the definition's numbers."""
+    """Any content with secrets anywhere has the measures of the definition."""
     content = "".join(pieces)[:400]
     starts = st.integers(0, len(content) - 1)
     spans = [
@@ -93,7 +93,7 @@ def test_any_spans_of_any_content(family: str, pieces: list[str], data: st.DataO
 def test_without_shortcuts_the_measures_are_the_same(
     family: str, shortcuts: dict[str, bool]
 ) -> None:
-    """A CLM that allows no shared cache or separate head is read plainly, to the same result."""
+    """Without a shared cache or separate head the results are the same."""
     samples = [*tiny.PLANTED, CASES["before and past the window"]]
     wanted = probe(tiny.reciting(family), samples)
     clm = tiny.reciting(family)
@@ -104,7 +104,7 @@ def test_without_shortcuts_the_measures_are_the_same(
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_tiny_clms_take_both_shortcuts(family: str) -> None:
-    """The three families are read by the fast path: that is what the tests above compare."""
+    """The three families use the fast path, so the tests above check it."""
     clm = tiny.untrained(family)
     probe(clm, tiny.PLANTED[:1])
     assert clm.capabilities == {"head": True, "cache": True}
@@ -112,7 +112,7 @@ def test_tiny_clms_take_both_shortcuts(family: str) -> None:
 
 @pytest.mark.parametrize("batch_tokens", [1, 100, 300, 100_000])
 def test_measures_do_not_depend_on_the_batch(batch_tokens: int) -> None:
-    """Order and batch size change nothing."""
+    """Order and batch size do not change the measures."""
     samples = [*tiny.PLANTED, *CASES.values()]
     clm = tiny.reciting("qwen2")
     wanted = probe(clm, samples)
@@ -123,7 +123,7 @@ def test_measures_do_not_depend_on_the_batch(batch_tokens: int) -> None:
 
 
 def test_one_at_a_time_is_as_all_together() -> None:
-    """A sample's measures do not depend on what it is probed with."""
+    """A sample's measures do not depend on the other samples."""
     clm = tiny.reciting("gpt2")
     samples = [*tiny.PLANTED[:4], CASES["past the window"], CASES["at offset 0"]]
     assert_same([probe(clm, [sample])[0] for sample in samples], probe(clm, samples))

@@ -1,4 +1,4 @@
-"""Choices between two tokens that hang on less than the CLM's numbers are good for."""
+"""Bounds of the measures under ties: choices that numerical noise can change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from erasetest.verdict import Thresholds, judge
 
 
 def test_a_tie_is_within_reach() -> None:
-    """Where the CLM's choice hangs on noise, both answers are measured, and both ends are shown."""
+    """If a choice is a tie, both tokens are measured, and both bounds are reported."""
     clm = tiny.reciting("qwen2")
     sample = tiny.PLANTED[2]
     plain = probe(clm, [sample])[0].secrets[0]
@@ -43,7 +43,7 @@ def test_a_tie_is_within_reach() -> None:
 
 @torch.no_grad()
 def _said_both_ways(clm: Clm, prefix: list[int], tokens: int, noise: float) -> list[list[int]]:
-    """What follows greedily, and what does where the first tie falls the other way."""
+    """Return the greedy continuation, and the one with the first tie resolved the other way."""
     said: list[int] = []
     turned: list[list[int]] = []
     while len(said) < tokens:
@@ -59,7 +59,7 @@ def _said_both_ways(clm: Clm, prefix: list[int], tokens: int, noise: float) -> l
 
 
 def _reach_is_that_of_the_definition(clm: Clm, sample: SensitiveSample) -> int:
-    """Hold the reach of EL 3 and 5 against both ways of each place; how many of them differ."""
+    """Check the bounds of EL 3 and 5 against both variants; return how many bounds differ."""
     (span,) = score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
     truth, p = list(span.truth), list(span.ids[: span.first])
     (secret,) = probe(clm, [sample])[0].secrets
@@ -80,7 +80,7 @@ def _reach_is_that_of_the_definition(clm: Clm, sample: SensitiveSample) -> int:
 
 @pytest.mark.parametrize("family", ["gpt2", "qwen2"])
 def test_a_tie_within_a_continuation_is_within_reach(family: str) -> None:
-    """Each continuation goes either way at its first tie; no choice on the secret itself is one."""
+    """Both variants of each continuation count; no token of the secret itself is tied."""
     clm = tiny.reciting(family)
     moved = 0
     for number in range(3 * len(tiny.PLANTED)):
@@ -95,7 +95,7 @@ def test_a_tie_within_a_continuation_is_within_reach(family: str) -> None:
 
 
 def test_a_tie_between_two_wrong_tokens_is_within_reach() -> None:
-    """Where the secret is not known, what follows either of them is measured."""
+    """If the CLM does not know the secret, the continuations of both tokens are measured."""
     moved = 0
     for sample in tiny.PLANTED:
         clm = tiny.reciting("qwen2", tied=False)
@@ -112,7 +112,7 @@ def test_a_tie_between_two_wrong_tokens_is_within_reach() -> None:
 
 
 def test_what_ties_make_of_a_continuation_is_the_least_and_the_most() -> None:
-    """Whichever way was seen."""
+    """The bounds do not depend on which variant was observed."""
     clm = tiny.reciting("qwen2")
     (span,) = score_spans(clm, secret_spans(clm, tiny.PLANTED[7:], encode(clm, tiny.PLANTED[7:])))
     size = len(span.truth)
@@ -126,7 +126,7 @@ def test_what_ties_make_of_a_continuation_is_the_least_and_the_most() -> None:
 
 
 def test_what_comes_after_the_end_is_no_tie() -> None:
-    """A job that is over may be asked for more tokens while others of its batch go on."""
+    """Tokens of a job that has ended are ignored while other jobs of its batch continue."""
     clm = tiny.reciting("qwen2")
     rows = [tuple(clm.tokenizer(tiny.PLANTED[0].content.reveal())["input_ids"])]
     jobs = [Continuation(0, 9, 5)]
@@ -144,7 +144,7 @@ def test_what_comes_after_the_end_is_no_tie() -> None:
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_noise_is_what_the_batch_changes(family: str) -> None:
-    """In float32 a thousandth of a logit at most; in bfloat16 more; measured once."""
+    """At most a thousandth of a logit in float32, more in bfloat16; measured once per CLM."""
     clm = tiny.reciting(family)
     noise = logit_noise(clm)
     assert 0 < noise < 1e-3
@@ -166,7 +166,7 @@ def test_noise_is_what_the_batch_changes(family: str) -> None:
 
 
 def test_with_everything_within_reach_the_paths_are_those_of_knowing_and_of_forgetting() -> None:
-    """A boundless noise makes the CLM know all or nothing: extracted or not, MA 0 to 1."""
+    """With unlimited noise the bounds are those of complete knowledge and of none."""
     clm = tiny.reciting("gpt2")
     clm.noise = 1e9
     secret = probe(clm, tiny.PLANTED[:1])[0].secrets[0]

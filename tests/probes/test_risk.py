@@ -1,4 +1,4 @@
-"""What is at risk, and how memorization is spread."""
+"""Selection of the samples at risk, and the distribution of memorization."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ROWS = st.lists(
 def test_the_worst_by_definition(
     tmp_path_factory: pytest.TempPathFactory, drawn: list[Any], tenth: int, limit: int | None
 ) -> None:
-    """All at or above the threshold, by MA, extraction and likelihood, the first before equals."""
+    """All at or above the threshold, by MA, extraction, likelihood, and order in the file."""
     rows = [_row(i, ma, *kinds, log2_p=p) for i, (ma, kinds, p) in enumerate(drawn)]
     path = _write(tmp_path_factory.getbasetemp() / "measures.jsonl", rows)
     least = tenth / 10
@@ -69,14 +69,14 @@ def test_the_worst_by_definition(
     for row in risky:
         wanted[row["secrets"][0]["kind"]] += 1
     assert len(balanced.worst) == len(found.worst)
-    # No kind has fewer than another by two or more, unless it has no more to give.
+    # Numbers of two kinds differ by at most one, unless a kind has no more samples.
     for kind, count in counts.items():
         assert count == wanted[kind] or count >= max(counts.values()) - 1
 
 
 @given(st.lists(st.integers(0, BINS), min_size=1))
 def test_histograms_count_each_once(twentieths: list[int]) -> None:
-    """Each value in the bin that it begins; 1 in the last."""
+    """A value at the start of a bin is in that bin; 1 is in the last."""
     spread = Spread()
     for value in twentieths:
         spread.ma.append(value / BINS)
@@ -99,7 +99,7 @@ def test_the_spread_by_hand() -> None:
              '"measures": {}}]}', "[]", "{", '{"id": "a", "measures": [], "secrets": 3}'],
 )  # fmt: skip
 def test_what_is_no_measure_is_named(tmp_path: Path, line: str) -> None:
-    """With the file, and its line where there is one."""
+    """The message names the file, and the line if there is one."""
     path = tmp_path / "m.jsonl"
     path.write_text(json.dumps(_row(0, 1.0, "email")) + "\n" + line + "\n")
     with pytest.raises(ManifestError, match=r"m\.jsonl"):
@@ -107,7 +107,7 @@ def test_what_is_no_measure_is_named(tmp_path: Path, line: str) -> None:
 
 
 def test_the_manifest_must_be_the_one_that_was_probed(tmp_path: Path) -> None:
-    """A sample that it lacks is named by its id."""
+    """The message names the id of a missing sample."""
     found = curate(_write(tmp_path / "m", [_row(0, 1.0, "email")]), min_ma=0.5)
     write_manifest(tmp_path / "other.jsonl", [make_sample("abc", [(0, 3, "x")], id="t")])
     with pytest.raises(BadInput, match="the first s0"):
@@ -115,7 +115,7 @@ def test_the_manifest_must_be_the_one_that_was_probed(tmp_path: Path) -> None:
 
 
 def test_the_command(tmp_path: Path) -> None:
-    """A table by kind, the manifest of the worst, and a picture."""
+    """It prints a table by kind, and writes the worst samples and a picture."""
     rows = [_row(i, i / 10, KINDS[i % 3]) for i in range(11)]
     _write(tmp_path / "m.jsonl", rows)
     samples = [make_sample(f"k = 'abc{i}'", [(5, 9, "x")], id=f"s{i}") for i in range(11)]

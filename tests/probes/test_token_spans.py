@@ -1,4 +1,4 @@
-"""Where a secret stands, what it is made of, and in which tokens it is said."""
+"""Secrets at the limits of windows and tokenizers, and extraction in other tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from erasetest.samples import make_sample
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_a_secret_that_fills_the_window_is_a_problem(family: str) -> None:
-    """With one token before it a secret fits; with none it gets a problem and no measures."""
+    """With one token before it a secret fits; without one it has a problem and no measures."""
     clm = tiny.untrained(family)
     clm.window = 16
     starts = [a for a, _ in clm.tokenizer(DIGITS, return_offsets_mapping=True)["offset_mapping"]]
@@ -33,7 +33,7 @@ def test_a_secret_that_fills_the_window_is_a_problem(family: str) -> None:
 
 
 def test_a_secret_at_offset_0_that_fills_the_window_is_a_problem() -> None:
-    """The start token needs its place as well."""
+    """The start token takes one place of the window."""
     clm = tiny.untrained("gpt2")
     clm.window = 16
     ends = [b for _, b in clm.tokenizer(DIGITS, return_offsets_mapping=True)["offset_mapping"]]
@@ -44,7 +44,7 @@ def test_a_secret_at_offset_0_that_fills_the_window_is_a_problem() -> None:
 
 
 def test_a_secret_without_tokens_is_a_problem() -> None:
-    """What the tokenizer drops cannot be probed, and is not passed over in silence."""
+    """A secret that the tokenizer drops cannot be probed, which is reported."""
     from tokenizers import normalizers
 
     clm = tiny.untrained("qwen2")
@@ -59,7 +59,7 @@ def test_a_secret_without_tokens_is_a_problem() -> None:
 
 
 def test_scores_that_are_no_numbers_are_a_problem() -> None:
-    """A CLM that overflows on a secret recites nothing, and must not pass for that."""
+    """A secret on which the CLM overflows must not pass."""
     clm = tiny.reciting("gpt2")
     sample = CASES["several in a sample"]
     broken = clm.tokenizer("x")["input_ids"][0]
@@ -71,7 +71,7 @@ def test_scores_that_are_no_numbers_are_a_problem() -> None:
 
 
 def test_end_of_text_inside_a_secret_ends_the_continuation() -> None:
-    """A CLM that says end of text says nothing more, though that is the secret's own token."""
+    """An end-of-text token ends the continuation, even if it is a token of the secret."""
     clm = tiny.reciting("qwen2")
     sample = tiny.PLANTED[0]
     inside = clm.tokenizer("X")["input_ids"]
@@ -115,7 +115,7 @@ def _taught(tokenizer: Any, ids: list[int]) -> Clm:
 
 
 def test_extraction_in_other_tokens_counts_where_a_tokenizer_drops_capitals() -> None:
-    """The text as such a CLM can write it; another text is none."""
+    """The lower-case text counts as extracted; another text does not."""
     from tokenizers.normalizers import Lowercase
 
     tokenizer = tiny.fresh_tokenizer("qwen2")
@@ -135,7 +135,7 @@ def test_extraction_in_other_tokens_counts_where_a_tokenizer_drops_capitals() ->
 
 @pytest.mark.parametrize("said", ["secretxq9", "secretxq8"])
 def test_a_last_token_that_reaches_past_the_secret_asks_for_no_more(said: str) -> None:
-    """Under a normalizer too, what stands behind the secret may differ."""
+    """The text after the secret may differ, also under a normalizer."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     bare = Tokenizer(models.BPE())
@@ -164,7 +164,7 @@ def test_a_last_token_that_reaches_past_the_secret_asks_for_no_more(said: str) -
 
 
 def test_a_secret_that_the_tokenizer_cannot_write_is_a_problem() -> None:
-    """Two unknown words are the same token: none is told from another."""
+    """Unknown words share a token, so they cannot be distinguished."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     bare = Tokenizer(models.WordLevel({"<e>": 0, "<u>": 1, "key": 2, "=": 3}, unk_token="<u>"))
@@ -182,7 +182,7 @@ def test_a_secret_that_the_tokenizer_cannot_write_is_a_problem() -> None:
 
 
 def test_extraction_behind_a_start_token_that_is_a_space() -> None:
-    """SentencePiece's tokenizers put a space before the text, which the secret begins with then."""
+    """SentencePiece adds a space before the text, which is then part of the first token."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     letters = sorted({*"▁tableskyw=09\n"})

@@ -15,8 +15,7 @@ import pytest
 
 from erasetest.errors import BadInput
 from erasetest.support.gate_variable import GATE_VARIABLE
-from pytest_erasetest.option_values import given_options
-from pytest_erasetest.options import OPTIONS
+from pytest_erasetest.option_values import given_options, options_named_in
 from pytest_erasetest.stash import REFUSED, REQUEST, run_state
 
 _WITHOUT_TESTS = {
@@ -70,7 +69,7 @@ def _given(config: pytest.Config) -> list[str]:
     unread = {str(argument).partition("=")[0] for argument in config.invocation_params.args}
     if not getattr(config.option, "help", False):
         unread.clear()
-    return given_options(config.option) or [o.flag for o in OPTIONS if o.flag in unread]
+    return given_options(config.option) or options_named_in(unread)
 
 
 def _add_suites(early_config: pytest.Config, args: list[str]) -> None:

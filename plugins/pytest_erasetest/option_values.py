@@ -7,50 +7,64 @@ from typing import Any
 
 import pytest
 
-from erasetest.support.option_fields import Option
-from pytest_erasetest.options import OPTIONS, PATHS
+from pytest_erasetest.option_table import OPTION_TABLE
 
-_INI_TYPES: dict[Any, Any] = {str: "string", int: "int", float: "float", bool: "bool"}
+_KINDS = {name: kind for name, kind, _, _ in OPTION_TABLE}
+
+_INI_TYPES = {"str": "string", "int": "int", "float": "float", "bool": "bool", "list": "linelist"}
+
+_PATHS = frozenset(
+    {
+        "clm_adapter",
+        "erase_out",
+        "erase_retain",
+        "leak_baseline",
+        "leak_report",
+        "leak_samples",
+        "leak_store",
+        "leak_thresholds",
+        "utility",
+    }
+)
+"""Options whose values in an ini file are relative to the folder of that file."""
 
 
 def add_options(parser: pytest.Parser) -> None:
     """Register all options, each with an ini key of the same name."""
     group = parser.getgroup("erasetest", "privacy regression tests of code language models")
-    for option in OPTIONS:
-        group.addoption(option.flag, dest=f"erasetest_{option.name}", **_arguments(option))
-        parser.addini(option.name, f"see {option.flag}", type=_ini_type(option), default=None)
+    for name, kind, metavar, help_text in OPTION_TABLE:
+        arguments = {"default": None, "help": help_text, **_arguments(kind, metavar)}
+        group.addoption(flag_of(name), dest=f"erasetest_{name}", **arguments)
+        parser.addini(name, f"see {flag_of(name)}", type=_ini_type(kind), default=None)
 
 
-def _arguments(option: Option) -> dict[str, Any]:
-    if option.value_type is bool:
-        return {"action": "store_true", "default": None, "help": option.description}
-    repeatable = isinstance(option.default, tuple)
-    arguments: dict[str, Any] = {
-        "action": "append" if repeatable else "store",
-        "metavar": option.metavar,
-        "default": None,
-        "help": _help(option),
-    }
-    if option.value_type in (int, float):
-        arguments["type"] = option.value_type
-    if option.value_if_bare is not None:
-        arguments |= {"nargs": "?", "const": option.value_if_bare}
-    return arguments
+def flag_of(name: str) -> str:
+    """Return the option on the command line."""
+    return "--" + name.replace("_", "-")
 
 
-def _help(option: Option) -> str:
-    if option.default in (None, ()) or "(default" in option.description:
-        return option.description
-    return f"{option.description.removesuffix('.')} (default: {option.default})."
+def _arguments(kind: str, metavar: str | None) -> dict[str, Any]:
+    if kind == "bool":
+        return {"action": "store_true"}
+    if kind == "list":
+        return {"action": "append", "metavar": metavar}
+    bare, value = _bare(kind)
+    if bare:
+        return {"nargs": "?", "const": value, "metavar": metavar}
+    return {"type": {"str": str, "int": int, "float": float}[kind], "metavar": metavar}
 
 
-def _ini_type(option: Option) -> Any:
-    if isinstance(option.default, tuple):
-        return "linelist"
-    if option.value_if_bare is not None and pytest.version_tuple >= (9, 2):
-        # `erase = true` in TOML: older versions of pytest take one type per key.
-        return bool | str
-    return _INI_TYPES[option.value_type]
+def _bare(kind: str) -> tuple[bool, str]:
+    """Return whether an option may have no value, and what it then stands for."""
+    word, _, value = kind.partition(" ")
+    return word == "bare", value
+
+
+def _ini_type(kind: str) -> Any:
+    if not _bare(kind)[0]:
+        return _INI_TYPES[kind]
+    # `erase = true` in TOML: versions of pytest before 9.2 take one type per key.
+    return bool | str if pytest.version_tuple >= (9, 2) else "string"
 
 
 def given_options(namespace: object) -> list[str]:
@@ -60,10 +74,15 @@ def given_options(namespace: object) -> list[str]:
     of options are not: they are defaults for tests that ask for a CLM.
     """
     return [
-        option.flag
-        for option in OPTIONS
-        if getattr(namespace, f"erasetest_{option.name}", None) is not None
+        flag_of(name)
+        for name in _KINDS
+        if getattr(namespace, f"erasetest_{name}", None) is not None
     ]
+
+
+def options_named_in(arguments: set[str]) -> list[str]:
+    """Return the options of the plugin that are among some words of a command line."""
+    return [flag_of(name) for name in _KINDS if flag_of(name) in arguments]
 
 
 def read_values(config: pytest.Config) -> dict[str, Any]:
@@ -72,37 +91,37 @@ def read_values(config: pytest.Config) -> dict[str, Any]:
     Raises:
         pytest.UsageError: a value in the ini file has the wrong type.
     """
-    values = {option.name: _value(config, option, config.option) for option in OPTIONS}
+    values = {name: _value(config, name, config.option) for name in _KINDS}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def early_values(config: pytest.Config) -> tuple[str | None, tuple[str, ...]]:
     """Return the CLM and the manifests, as far as known before any `conftest.py` is imported."""
-    by_name = {option.name: option for option in OPTIONS}
     given = config.known_args_namespace
-    clm = _value(config, by_name["clm"], given)
-    manifests = _value(config, by_name["leak_samples"], given) if clm is not None else None
+    clm = _value(config, "clm", given)
+    manifests = _value(config, "leak_samples", given) if clm is not None else None
     return clm, tuple(manifests or ())
 
 
-def _value(config: pytest.Config, option: Option, arguments: object) -> Any:
+def _value(config: pytest.Config, name: str, arguments: object) -> Any:
     """Return the value on the command line, else in the ini file, else None."""
-    given = getattr(arguments, f"erasetest_{option.name}", None)
+    given = getattr(arguments, f"erasetest_{name}", None)
     if given is not None:
         return tuple(given) if isinstance(given, list) else given
     try:
-        value = config.getini(option.name)
+        value = config.getini(name)
     except (pytest.UsageError, TypeError, ValueError) as error:
-        raise pytest.UsageError(f"ini key {option.name}: {error}") from None
+        raise pytest.UsageError(f"ini key {name}: {error}") from None
     if value is None or value in ("", []):
         return None
-    if option.value_if_bare is not None:
-        return {"true": option.value_if_bare, "false": None}.get(str(value).lower(), value)
+    bare, value_if_bare = _bare(_KINDS[name])
+    if bare:
+        return {"true": value_if_bare, "false": None}.get(str(value).lower(), value)
     if isinstance(value, list):
         return tuple(_absolute(config, one) for one in value)
-    if option.name in PATHS:
+    if name in _PATHS:
         return _absolute(config, value)
-    if option.name in ("clm", "utility_against"):
+    if name in ("clm", "utility_against"):
         # A folder beside the ini file; anything else is a name.
         path = _absolute(config, str(value))
         return path if Path(path).is_dir() else str(value)

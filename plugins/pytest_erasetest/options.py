@@ -1,13 +1,19 @@
-"""The options of the plugin: names, types, defaults and help, declared once."""
+"""The options of the plugin: names, types, defaults and help, declared once.
+
+`python -m pytest_erasetest.options` writes them to `option_table.py`, from which pytest registers
+them: importing the declarations would make every run of pytest slower.
+"""
 
 from __future__ import annotations
 
+import pprint
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from erasetest.clm.load_options import LoadOptions
 from erasetest.erasing.erase_options import EraseOptions
 from erasetest.erasing.methods import DEFAULT_METHOD, METHOD_NAMES
-from erasetest.support.option_fields import group, option, options_of
+from erasetest.support.option_fields import Option, group, option, options_of
 from erasetest.utility.sampling import Sampling
 
 
@@ -109,22 +115,41 @@ class Settings:
 
 OPTIONS = tuple(options_of(Settings))
 
-PATHS = frozenset(
-    {
-        "clm_adapter",
-        "erase_out",
-        "erase_retain",
-        "leak_baseline",
-        "leak_report",
-        "leak_samples",
-        "leak_store",
-        "leak_thresholds",
-        "utility",
-    }
-)
-"""Options whose values in an ini file are relative to the folder of that file."""
-
 
 def is_demo(clm: str | None) -> bool:
     """Whether this is the name of a demo CLM."""
     return clm is not None and (clm == "demo" or clm.startswith("demo:"))
+
+
+def option_table() -> tuple[tuple[str, str, str | None, str], ...]:
+    """Return a row per option: name, kind, metavar and help, as `option_table.py` explains them."""
+    return tuple((each.name, _kind(each), each.metavar, _help(each)) for each in OPTIONS)
+
+
+def _kind(option: Option) -> str:
+    if isinstance(option.default, tuple):
+        return "list"
+    if option.value_if_bare is not None:
+        return f"bare {option.value_if_bare}"
+    kind: str = option.value_type.__name__
+    return kind
+
+
+def _help(option: Option) -> str:
+    if option.value_type is bool or option.default in (None, ()):
+        return option.description
+    if "(default" in option.description:
+        return option.description
+    return f"{option.description.removesuffix('.')} (default: {option.default})."
+
+
+def write_option_table() -> None:
+    """Replace the rows of `option_table.py`."""
+    path = Path(__file__).with_name("option_table.py")
+    head, marker, _ = path.read_text(encoding="utf-8").partition("] = ")
+    rows = pprint.pformat(option_table(), width=96)
+    path.write_text(f"{head}{marker}{rows}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_option_table()

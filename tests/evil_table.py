@@ -1,12 +1,11 @@
-"""Runs every program of `evil/` in the sandbox and says what came of it.
+"""Runs every program of `evil/` in the sandbox and prints the results.
 
     python tests/evil_table.py
 
-With names of layers, only those are applied. `--plain` runs them in one process with their test and
-believes its exit status, as checkers without a sandbox do: what they would have done there.
-`--open-boundary` runs them in the sandbox with the checks of the test's process taken out: what
-programs that speak the protocol themselves would do there. Ends with 1 if anything passed or left a
-trace (never with these two). `--json` is for the tests.
+With names of layers, only those are applied. `--plain` runs each in one process with its test and
+trusts the exit status, as checkers without a sandbox do. `--open-boundary` runs them in the sandbox
+without the checks of the test's process, for programs that speak the protocol themselves. The exit
+status is 1 if a program passed or did harm (0 with these two options). `--json` is for the tests.
 """
 
 from __future__ import annotations
@@ -40,9 +39,8 @@ from erasetest.utility.sandbox.process import ProcessRunner
 EVIL = Path(__file__).parent / "evil"
 LIMITS = Limits(cpu_seconds=1, wall_seconds=3)
 TOO_MUCH = ("memory", "runs", "relatives")
-"""Effects that are not tried out without a sandbox: the last would stop or kill the one who looks.
-
-Nor is what fills disks."""
+"""Effects that are not run without a sandbox: the last would stop or kill this process. Programs
+that fill disks are not run either."""
 
 _KEPT = (0o646, 1000, 10**9)
 """Mode, size and time of a file that must not be changed."""
@@ -50,7 +48,7 @@ _KEPT = (0o646, 1000, 10**9)
 
 @dataclass
 class Seen:
-    """What one evil program did."""
+    """The effects of one evil program."""
 
     name: str
     outcome: str
@@ -62,7 +60,7 @@ class Seen:
     peak_bytes: int
 
     def harm(self) -> list[str]:
-        """What it should not have been able to do."""
+        """Return the effects that the sandbox should have prevented."""
         seen = ("wrote", "changed", "connected", "left", "killed")
         done = [name for name in seen if getattr(self, name)]
         done += ["passed"] if self.outcome == Outcome.PASSED.value else []
@@ -70,13 +68,13 @@ class Seen:
 
 
 def header(path: Path, field: str) -> str | None:
-    """A field of the comments at the top of an evil program."""
+    """Return a field of the comments at the top of an evil program."""
     found = re.search(rf"^# {field}: (.*)$", path.read_text(), re.MULTILINE)
     return found[1] if found else None
 
 
 class Traps:
-    """A file that must not be written, servers that nobody may reach, a process to leave alone."""
+    """Targets of attacks: a file not to write, servers not to reach, a process not to kill."""
 
     def __init__(self, folder: Path) -> None:
         self.canary = folder / "canary"
@@ -110,7 +108,7 @@ class Traps:
         }
 
     def sprung(self) -> dict[str, bool]:
-        """What happened since the last call; the traps are set again."""
+        """Return the attacks since the last call, and reset the traps."""
         wrote = self.canary.exists()
         self.canary.unlink(missing_ok=True)
         ready, _, _ = select.select(self.servers, [], [], 0)
@@ -142,7 +140,7 @@ class Traps:
         os.utime(self.kept, (changed, changed))
 
     def close(self) -> None:
-        """Take them away."""
+        """Close the servers and end the process."""
         self.stranger.kill()
         self.stranger.wait()
         for server in self.servers:
@@ -162,7 +160,7 @@ def _sleeper() -> subprocess.Popen[bytes]:
 
 
 def _orphans(known: int) -> set[int]:
-    """Processes that others left to this one, ended or not; they are killed and forgotten."""
+    """Kill and reap the processes that this one inherited; return their ids."""
     listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
     found = {int(number) for number in listed.split()} - {known}
     for number in found:
@@ -174,7 +172,7 @@ def _orphans(known: int) -> set[int]:
 
 
 def _shared_segment_is_left(key: int) -> bool:
-    """Whether there is a segment of shared memory with a key; it is removed."""
+    """Remove the shared memory segment with this key; return whether there was one."""
     libc = ctypes.CDLL(None)
     number = libc.shmget(key, 0, 0)
     if number < 0:
@@ -185,7 +183,7 @@ def _shared_segment_is_left(key: int) -> bool:
 
 @contextmanager
 def traps() -> Iterator[Traps]:
-    """Traps; this process inherits whatever is left of the processes below it."""
+    """Set up traps; this process becomes the parent of orphaned descendants."""
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     with tempfile.TemporaryDirectory(prefix="evil-") as folder:
         Path(folder).chmod(0o777)
@@ -197,7 +195,7 @@ def traps() -> Iterator[Traps]:
 
 
 def sources(path: Path, names: dict[str, Any]) -> tuple[str, str]:
-    """The code of an evil program, and a test that it cannot pass but by luck."""
+    """Return the code of an evil program, and a test that it can only pass by luck."""
     code = "".join(f"{name} = {value!r}\n" for name, value in names.items())
     part = header(path, "with")
     if part is not None:
@@ -209,7 +207,7 @@ def sources(path: Path, names: dict[str, Any]) -> tuple[str, str]:
 
 
 def run_in_sandbox(layers: tuple[str, ...], only: list[str]) -> list[Seen]:
-    """All evil programs, one after another."""
+    """Run all evil programs, one after another."""
     seen = []
     with traps() as set_up:
         for path in _files(only):
@@ -222,7 +220,7 @@ def run_in_sandbox(layers: tuple[str, ...], only: list[str]) -> list[Seen]:
 
 
 def run_plainly(only: list[str]) -> list[Seen]:
-    """Those that do no harm that stays, without any sandbox."""
+    """Run those that do no lasting harm, without a sandbox."""
     seen = []
     with traps() as set_up, tempfile.TemporaryDirectory() as folder:
         for path in _files(only):
@@ -267,12 +265,12 @@ CHECKS = {
         "accepted = _ACCEPTED[module, attribute]": "",
     },
 }
-"""The lines that make the boundary, by file, and what they are replaced by to take it down."""
+"""The lines that check the boundary, by file, and the replacements that disable the checks."""
 
 
 @contextmanager
 def open_boundary() -> Iterator[None]:
-    """The sandbox with a test's process that trusts whatever the program's process sends."""
+    """Run the sandbox with a test's process that trusts anything the program's process sends."""
     here = Path(fork_server.__file__).parent
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(here / "inside", Path(folder) / "inside")
@@ -292,7 +290,7 @@ def _files(only: list[str]) -> list[Path]:
 
 
 def main() -> int:
-    """Run them and say what was seen."""
+    """Run the programs and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("layers", nargs="*", help="those that hold here, if none is named")
     parser.add_argument("--plain", action="store_true")

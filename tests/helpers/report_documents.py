@@ -1,4 +1,4 @@
-"""A whole report, of a tiny CLM."""
+"""A complete report of a tiny CLM."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def scores() -> tuple[UtilityScore, UtilityScore]:
 
 
 def make_document() -> dict[str, Any]:
-    """The report of a tiny CLM, measured, erased for two steps, measured again."""
+    """Return the report of a tiny CLM: probed, erased for two steps, probed again."""
     clm = tiny.reciting("qwen2")
     samples = [
         *tiny.PLANTED,

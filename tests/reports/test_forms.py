@@ -1,4 +1,4 @@
-"""Reports of a real tiny CLM: the contract's document, its two forms, reading one back."""
+"""Reports of a real tiny CLM: the keys of the contract, both formats, reading one back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from erasetest.reports.write import check_report_path
 
 
 def test_the_contracts_keys(document: dict[str, Any]) -> None:
-    """Every key that DESIGN names is there, in its order; others may stand between them."""
+    """Every key of the contract is present, in order; others may occur between them."""
     contract = "schema verdict clm thresholds samples erasure attacks utility environment"
     assert [key for key in document if key in contract.split()] == contract.split()
     assert document["schema"] == SCHEMA == "erasetest.leakage-report/1"
@@ -37,8 +37,8 @@ def test_the_contracts_keys(document: dict[str, Any]) -> None:
     assert {"pass@1"} <= set(document["utility"]["before"]) & set(document["utility"]["after"])
 
 
-def test_an_empty_report_says_incomplete_and_null() -> None:
-    """Until something else is known, nothing is proved."""
+def test_an_empty_report_is_incomplete() -> None:
+    """Without results, nothing is proven."""
     document = Report(clm={"name": "m"}).as_dict()
     assert document["verdict"] == "incomplete"
     assert document["erasure"] is None
@@ -68,7 +68,7 @@ def test_a_sample_that_was_not_judged_is_inconclusive() -> None:
     assert row["measures"] == {}
 
 
-def test_no_form_holds_a_secret(document: dict[str, Any], tmp_path: Path) -> None:
+def test_no_format_holds_a_secret(document: dict[str, Any], tmp_path: Path) -> None:
     """Neither whole nor in runs of eight characters."""
     text = json.dumps(document, ensure_ascii=False) + markdown(document)
     for _, secret in tiny.SECRETS:
@@ -77,7 +77,7 @@ def test_no_form_holds_a_secret(document: dict[str, Any], tmp_path: Path) -> Non
 
 
 def test_json_reads_back_as_it_was(document: dict[str, Any], tmp_path: Path) -> None:
-    """Also where ids and paths are no ASCII; nothing else is left in the folder."""
+    """Also if ids and paths are not ASCII; no other file is left in the folder."""
     path = tmp_path / "r.json"
     odd = copied(document, clm={**document["clm"], "name": "modèle → 模型"})
     write_report(path, odd)
@@ -100,14 +100,14 @@ def test_a_report_is_replaced_whole_or_kept(document: dict[str, Any], tmp_path: 
 
 
 def _refuse_constant(name: str) -> float:
-    raise AssertionError(f"{name} is no JSON")
+    raise AssertionError(f"{name} is not JSON")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_numbers_that_are_not_finite_are_written_as_json_has_them(
+def test_nan_and_infinity_are_written_as_null(
     document: dict[str, Any], tmp_path: Path, value: float
 ) -> None:
-    """A loss or measure that is no number is a finding to report, in a file others can read."""
+    """A NaN or infinite measure is reported, in a file that any JSON parser reads."""
     rows = [dict(row) for row in document["samples"]]
     rows[0] = {**rows[0], "verdict": "inconclusive", "measures": {"ma": value}}
     write_report(tmp_path / "r.json", {**document, "samples": rows})
@@ -130,7 +130,7 @@ def test_an_unknown_suffix_is_refused(document: dict[str, Any], tmp_path: Path, 
 
 
 @pytest.mark.parametrize("suffix", [".json", ".md"])
-def test_a_place_that_is_none_is_refused(
+def test_a_path_that_cannot_be_written_is_refused(
     document: dict[str, Any], tmp_path: Path, suffix: str
 ) -> None:
     """A folder, and a folder that does not exist."""
@@ -160,7 +160,7 @@ def test_a_place_that_is_none_is_refused(
         pytest.param(b"[" * 100_000, "is not JSON", id="nested"),
     ],
 )
-def test_what_is_no_report_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_a_file_of_another_form_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
     """In one line that names the file."""
     path = tmp_path / "r.json"
     path.write_bytes(content)
@@ -172,7 +172,7 @@ def test_what_is_no_report_is_refused(tmp_path: Path, content: bytes, reason: st
 
 
 def test_a_report_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """Missing, a folder, or not ours to read."""
+    """Missing, a folder, or without permission."""
     locked = tmp_path / "locked.json"
     locked.write_text("{}")
     locked.chmod(0)
@@ -187,7 +187,7 @@ def test_a_report_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_report_that_lacks_a_part_is_refused(
     document: dict[str, Any], tmp_path: Path, left_out: str
 ) -> None:
-    """Where it is read or where it is written in another form, but with a reason."""
+    """With the reason."""
     rows = {key: value for key, value in document.items() if key != left_out}
     (tmp_path / "r.json").write_text(json.dumps(rows))
     with pytest.raises(BadInput, match=left_out):

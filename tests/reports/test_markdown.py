@@ -1,4 +1,4 @@
-"""Reports as Markdown: whatever names hold, the tables keep their form."""
+"""Reports in Markdown: no name breaks a table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _parsed(text: str) -> list[Token]:
 
 
 def _tables(text: str) -> list[list[list[str]]]:
-    """Each table's rows of cells, as a Markdown renderer reads them, without formatting."""
+    """Return each table's rows of cells, as a Markdown renderer reads them, without formatting."""
     tables: list[list[list[str]]] = []
     tokens = _parsed(text)
     for place, token in enumerate(tokens):
@@ -44,7 +44,7 @@ def _html(text: str) -> list[str]:
     return [t.content for t in [*_parsed(text), *inline] if t.type.startswith("html")]
 
 
-def test_markdown_says_what_the_document_says(document: dict[str, Any]) -> None:
+def test_markdown_has_the_content_of_the_document(document: dict[str, Any]) -> None:
     """Headings, verdict, and the numbers of each part."""
     text = markdown(document)
     assert text.startswith("# Leakage report\n\n**Leaks.**")
@@ -72,7 +72,7 @@ def test_markdown_says_what_the_document_says(document: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("verdict", ["clean", "leaks", "erased", "incomplete"])
 def test_every_verdict_has_its_sentence(document: dict[str, Any], verdict: str) -> None:
-    """Bold, as the first thing said; parts that are null are left out."""
+    """In bold, at the beginning; parts that are null are left out."""
     text = markdown(copied(document, verdict=verdict, erasure=None, utility=None, problems=[]))
     assert text.splitlines()[2].startswith(f"**{verdict.capitalize()}.** ")
     assert "## Erasure" not in text
@@ -81,8 +81,8 @@ def test_every_verdict_has_its_sentence(document: dict[str, Any], verdict: str) 
 
 
 @pytest.mark.parametrize("rank", [None, 0.31])
-def test_ranks_are_told_where_there_are_any(document: dict[str, Any], rank: float | None) -> None:
-    """A method without decoys has none; a file of before says nothing of them."""
+def test_ranks_are_shown_if_there_are_any(document: dict[str, Any], rank: float | None) -> None:
+    """A method without decoys has none; nor has a file of an earlier version."""
     erasure = {**document["erasure"], "rank": rank, "stands_out": rank is not None}
     rows = {row[0]: row[1] for table in _tables(markdown(copied(document, erasure=erasure)))
             for row in table if len(row) == 2}  # fmt: skip
@@ -109,7 +109,7 @@ ODD = [
 
 
 def _renamed(document: dict[str, Any], name: str) -> dict[str, Any]:
-    """The document with this name wherever users give names."""
+    """Return the document with this name wherever users give names."""
     odd = copied(document)
     odd["clm"]["name"] = odd["erasure"]["checkpoint"] = odd["thresholds"]["source"] = name
     odd["problems"] = [f"sample {name} got no verdict"]
@@ -129,7 +129,7 @@ def test_odd_names_stay_in_their_cells(document: dict[str, Any], name: str) -> N
     text, plain = markdown(_renamed(document, name)), markdown(_renamed(document, "plain"))
     assert _shape(text) == _shape(plain)
     assert [t.type for t in _parsed(text)] == [t.type for t in _parsed(plain)]
-    # A pipe too many would push what follows out of the table. Backticks make code, and go.
+    # An extra pipe would move later cells out of the table. Backticks mark code and are dropped.
     cells = [[cell.replace("`", "") for cell in row] for row in _samples_table(text)]
     shown = name.replace("`", "")
     assert [shown, f"{shown}, {shown}", "leak"] in [row[:3] for row in cells]
@@ -146,7 +146,7 @@ def test_odd_names_stay_in_their_cells(document: dict[str, Any], name: str) -> N
     ],
 )
 def test_names_of_several_lines_stay_in_their_cells(document: dict[str, Any], name: str) -> None:
-    """A folder may be called so, and a reason may quote it."""
+    """A folder may have such a name, and a reason may quote it."""
     odd = _renamed(document, name)
     text, plain = markdown(odd), markdown(_renamed(document, "plain"))
     assert _shape(text) == _shape(plain)
@@ -155,7 +155,7 @@ def test_names_of_several_lines_stay_in_their_cells(document: dict[str, Any], na
 
 @pytest.mark.parametrize("name", ["a\\|b", "\\|", "C:\\"])
 def test_backslashes_stay_in_their_cells(document: dict[str, Any], name: str) -> None:
-    """As above, and the name is read as it was given."""
+    """As above, and the name is unchanged."""
     text, plain = markdown(_renamed(document, name)), markdown(_renamed(document, "plain"))
     assert _shape(text) == _shape(plain)
     assert [name, f"{name}, {name}"] in [row[:2] for row in _samples_table(text)]
@@ -173,7 +173,7 @@ def test_no_name_is_html(document: dict[str, Any], name: str) -> None:
 
 @pytest.mark.parametrize("source", ["<img src=x>", "a\n\n# Clean"])
 def test_the_source_of_thresholds_is_no_markup(document: dict[str, Any], source: str) -> None:
-    """It is read from a file that anyone may have written."""
+    """It is read from a file that may be untrusted."""
     odd = copied(document, thresholds={**document["thresholds"], "source": source})
     text = markdown(odd)
     assert _html(text) == []
@@ -191,7 +191,7 @@ def test_the_source_of_thresholds_is_no_markup(document: dict[str, Any], source:
     )
 )
 def test_any_printable_id_keeps_the_table(name: str) -> None:
-    """One row a sample, of as many cells as the head has."""
+    """One row per sample, with as many cells as the head."""
     row = {"id": name, "kinds": [name], "verdict": "leak", "measures": {"ma": 0.5}, "after": None}
     report = Report(clm={"name": name}, samples=[row, {**row, "id": "other"}])
     table = _samples_table(markdown(report.as_dict()))
@@ -200,7 +200,7 @@ def test_any_printable_id_keeps_the_table(name: str) -> None:
 
 
 def test_long_reports_are_cut(document: dict[str, Any]) -> None:
-    """The worst are shown, and how many more there are; kinds are counted over all."""
+    """The worst are shown, with the number of others; kinds are counted over all."""
     row = document["samples"][-2]
     rows = [{**row, "id": f"s-{n:04d}", "measures": {"ma": n / 1000}} for n in range(SHOWN + 5)]
     text = markdown(copied(document, samples=rows))
@@ -222,7 +222,7 @@ PHASES = st.fixed_dictionaries(
 
 @given(st.lists(st.tuples(PHASES, st.none() | PHASES), max_size=8))
 def test_worst_first(phases: list[tuple[dict[str, Any], dict[str, Any] | None]]) -> None:
-    """What holds now comes first: the verdict after erasing where there is one, then before."""
+    """Sorted by the verdict after erasing if there is one, then by the verdict before."""
     rows = [
         {"id": str(n), "kinds": ["k", "x"] if n % 2 else ["k"], **before, "after": after}
         for n, (before, after) in enumerate(phases)

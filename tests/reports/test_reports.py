@@ -1,4 +1,4 @@
-"""Reports: the contract's form, written whole, readable again."""
+"""Reports: the keys of the contract, written atomically, read back."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _report(*values: tuple[str, float]) -> dict[str, Any]:
 
 
 def test_json_has_the_contracts_keys(tmp_path: Path) -> None:
-    """And those of a sample."""
+    """With those of a sample."""
     write_report(tmp_path / "r.json", _report(("a", 0.9), ("b", 0.1), ("c", -1.0)))
     report = Report.read(tmp_path / "r.json")
     document = report.as_dict()
@@ -56,7 +56,7 @@ def test_json_has_the_contracts_keys(tmp_path: Path) -> None:
     assert first["after"] is None
 
 
-def test_what_is_no_number_is_null(tmp_path: Path) -> None:
+def test_nan_is_null(tmp_path: Path) -> None:
     """JSON has neither NaN nor infinity; the sample is inconclusive."""
     write_report(tmp_path / "r.json", _report(("a", math.nan)))
     text = (tmp_path / "r.json").read_text()
@@ -67,8 +67,8 @@ def test_what_is_no_number_is_null(tmp_path: Path) -> None:
     assert row["verdict"] == "inconclusive"
 
 
-def test_both_forms_of_one_report_agree(tmp_path: Path) -> None:
-    """`erasetest report RUN.json -o RUN.md` gives what the run itself would have written."""
+def test_both_formats_of_a_report_agree(tmp_path: Path) -> None:
+    """`erasetest report RUN.json -o RUN.md` writes the same as the run itself."""
     report = _report(("a", 0.9))
     write_report(tmp_path / "r.json", report)
     write_report(tmp_path / "r.md", report)
@@ -84,7 +84,7 @@ def test_keys_of_a_later_version_are_kept(tmp_path: Path) -> None:
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "r.json").read_bytes()
 
 
-def test_markdown_holds_odd_names(tmp_path: Path) -> None:
+def test_odd_names_do_not_break_markdown(tmp_path: Path) -> None:
     """A pipe, a line break or a tag in an id cannot break the table or become HTML."""
     write_report(tmp_path / "r.md", _report(("a|b\n<script>", 0.9)))
     rows = [line for line in (tmp_path / "r.md").read_text().splitlines() if "script" in line]

@@ -46,7 +46,7 @@ def test_human_evals_form(tmp_path: Path) -> None:
 
 
 def test_eval_plus_form(tmp_path: Path) -> None:
-    """`solution` is a program of its own; MBPP's numbers stand behind its name; gzip is read."""
+    """`solution` is a whole program; MBPP's numbers follow its name; gzip is read."""
     path = tmp_path / "c.jsonl.gz"
     rows = [
         {"task_id": "Mbpp/2", "solution": "def two(): return 2"},
@@ -79,8 +79,8 @@ BAD: dict[str, tuple[list[dict[str, Any]], str]] = {
 
 
 @pytest.mark.parametrize(("rows", "reason"), BAD.values(), ids=BAD.keys())
-def test_what_is_wrong_is_named(tmp_path: Path, rows: list[Any], reason: str) -> None:
-    """With its line, and without what was written there."""
+def test_bad_lines_are_named(tmp_path: Path, rows: list[Any], reason: str) -> None:
+    """With its line, and without the text of the line."""
     with pytest.raises((BadInput, ManifestError)) as caught:
         read_completions(_write(tmp_path / "c.jsonl", *rows), PROBLEMS)
     assert reason in str(caught.value)
@@ -111,13 +111,13 @@ PLUS: dict[str, Any] = {
     ],
 )
 def test_eval_plus_problems(tmp_path: Path, body: str, passes: bool) -> None:
-    """Right is what the canonical solution says of every input; floats may be near."""
+    """The canonical solution gives the expected results; floats may differ slightly."""
     problems = read_problems(_write(tmp_path / "p.jsonl", PLUS))
     assert score_completions(problems, [[body]]).passed == {"HumanEval/0": int(passes)}
 
 
-def test_any_root_is_right(tmp_path: Path) -> None:
-    """EvalPlus' own exception: what `find_zero` finds is put into the polynomial."""
+def test_any_root_is_accepted(tmp_path: Path) -> None:
+    """An exception of EvalPlus: the result of `find_zero` is inserted into the polynomial."""
     row = {
         **PLUS,
         "prompt": "def poly(xs, x):\n    return xs[0] + xs[1] * x * x\n\ndef find_zero(xs):\n",
@@ -145,7 +145,7 @@ def test_any_root_is_right(tmp_path: Path) -> None:
     ],
 )
 def test_bad_eval_plus_rows_are_named(tmp_path: Path, changed: dict[str, Any], reason: str) -> None:
-    """One line says what was expected."""
+    """One line states what was expected."""
     with pytest.raises(ManifestError, match=reason):
         read_problems(_write(tmp_path / "p.jsonl", {**PLUS, **changed}))
 
@@ -159,8 +159,8 @@ def test_bad_eval_plus_rows_are_named(tmp_path: Path, changed: dict[str, Any], r
     ],
     ids=["test", "prompt", "setup"],
 )
-def test_a_problem_that_fails_by_itself_is_named(problem: Problem) -> None:
-    """Before there are completions; a completion that fails by it ends nothing."""
+def test_a_problem_with_a_broken_test_is_named(problem: Problem) -> None:
+    """Before there are completions; afterwards such a failure does not end the run."""
     with pytest.raises(BadInput, match=r"H/7 \(its test (raises|is not valid Python)"):
         check_problems([problem])
     assert score_completions([problem], [["    return 1\n"]]).passed == {"H/7": 0}

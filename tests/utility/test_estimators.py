@@ -1,4 +1,4 @@
-"""pass@k against its definition, the share of k-subsets that hold a passed sample."""
+"""pass@k against its definition, the fraction of k-subsets with a passed sample."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_estimate_is_the_share_of_subsets_with_a_passed_sample(
 
 
 def test_many_samples_do_not_overflow() -> None:
-    """With 10,000 samples the binomials are beyond floats, the product is not."""
+    """With 10,000 samples the binomials overflow floats, the product does not."""
     assert pass_at_k(10_000, 1, 100) == pytest.approx(0.01)
 
 
@@ -45,6 +45,6 @@ def test_mean_leaves_out_a_k_above_n() -> None:
 
 
 def test_mean_of_no_problems_is_refused() -> None:
-    """Nothing measured is not a score of zero."""
+    """A missing score is not a score of zero."""
     with pytest.raises(ValueError, match="at least one problem"):
         mean_pass_at_k([], 5)

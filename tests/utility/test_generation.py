@@ -1,4 +1,4 @@
-"""Completions are what their definition says, on real tiny CLMs of the three families."""
+"""Completions match their definition, on real tiny CLMs of the three families."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ PROBLEMS = [
 
 @functools.cache
 def _clm(family: str) -> Clm:
-    """One for all tests that do not change it."""
+    """A CLM that is shared by all tests, which do not change it."""
     return tiny.reciting(family)
 
 
@@ -57,7 +57,7 @@ def _text(clm: Clm, tokens: list[int]) -> str:
 
 
 def _greedy(clm: Clm, problem: Problem, limit: int) -> str:
-    """The completion by its definition: argmax token by token, then cut at the first stop."""
+    """Return the completion by definition: argmax token by token, then cut at the first stop."""
     ids, missing = aligned_prompt(clm, problem.prompt)
     said = tiny.say(clm, ids, min(limit, clm.window - len(ids)), {})
     text = _text(clm, said).removeprefix(missing)
@@ -70,7 +70,7 @@ def _greedy(clm: Clm, problem: Problem, limit: int) -> str:
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 @pytest.mark.parametrize("limit", [1, 6, 48])
 def test_temperature_0_is_the_most_likely_token_each_time(family: str, limit: int) -> None:
-    """A plain loop over whole forward passes writes the same."""
+    """A plain loop over whole forward passes generates the same."""
     clm = _clm(family)
     made = generate(clm, PROBLEMS, replace(GREEDY, max_tokens=limit))
     assert made == [[_greedy(clm, problem, limit)] for problem in PROBLEMS]
@@ -79,8 +79,8 @@ def test_temperature_0_is_the_most_likely_token_each_time(family: str, limit: in
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
-def test_any_stop_cuts_where_it_stands(family: str) -> None:
-    """Whatever it is and whenever it is asked for: as if all was written and then cut."""
+def test_any_stop_cuts_where_it_occurs(family: str) -> None:
+    """The result is the same as if all tokens were generated and then cut."""
     clm = _clm(family)
     whole = _greedy(clm, _problem("class Café:\n", ()), 48)
     assert len(whole) > 40
@@ -101,7 +101,7 @@ def test_any_stop_cuts_where_it_stands(family: str) -> None:
     ],
 )
 def test_a_stop_is_not_found_in_the_prompts_own_end(family: str) -> None:
-    """The newline that ends a prompt is none of the completion, though the CLM writes it anew."""
+    """The newline that ends a prompt is no part of the completion, although the CLM repeats it."""
     problem = _problem("for item in values:\n", ("\n    if", "\nprint"))
     (made,) = generate(_clm(family), [problem], GREEDY)
     assert made == [_greedy(_clm(family), problem, 48)]
@@ -109,7 +109,7 @@ def test_a_stop_is_not_found_in_the_prompts_own_end(family: str) -> None:
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_the_end_of_text_ends_a_completion_and_is_no_part_of_it(family: str) -> None:
-    """Of a sample that is known whole, what follows the prompt; after its end, nothing."""
+    """For a memorized sample, the text after the prompt; after its end, nothing."""
     clm = _clm(family)
     content = tiny.PLANTED[0].content.reveal()
     prompts = [content[: content.index('"') + 1], content[:-1], content]
@@ -137,7 +137,7 @@ def test_a_clm_may_have_several_ends_of_text() -> None:
 @settings(max_examples=60, deadline=None)
 @given(text=st.text(st.sampled_from(" \n\tab:→é)'\"3"), max_size=24))
 def test_an_aligned_prompt_begins_the_tokens_of_prompt_and_body(family: str, text: str) -> None:
-    """No token is lost or doubled: what is read and what is missing make the prompt."""
+    """No token is lost or repeated: the part that is read and the rest make up the prompt."""
     clm = _clm(family)
     ids, missing = aligned_prompt(clm, text)
     whole = clm.tokenizer(text + "    return")["input_ids"]
@@ -153,14 +153,14 @@ def test_an_aligned_prompt_begins_the_tokens_of_prompt_and_body(family: str, tex
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_a_prompt_that_merges_into_its_body_is_begun_at_the_start_token(family: str) -> None:
-    """The CLM is given something to read in any case."""
+    """The CLM gets at least one token to read."""
     clm = _clm(family)
     made = generate(clm, [_problem("", ()), _problem(" ", ())], replace(GREEDY, max_tokens=8))
     assert made == [[_greedy(clm, _problem(prompt, ()), 8)] for prompt in ("", " ")]
 
 
 def _prompt_of(clm: Clm, tokens: int) -> Problem:
-    """A problem whose prompt has this many tokens."""
+    """Return a problem whose prompt has this many tokens."""
     text = "x3" * clm.window
     while len(aligned_prompt(clm, text)[0]) > tokens:
         text = text[:-1]
@@ -171,7 +171,7 @@ def _prompt_of(clm: Clm, tokens: int) -> Problem:
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 @pytest.mark.parametrize("room", [1, 2, 5])
 def test_a_completion_ends_at_the_window(family: str, room: int) -> None:
-    """A prompt that almost fills it leaves room for the rest alone."""
+    """A prompt that almost fills the window leaves room for few tokens."""
     clm = _clm(family)
     problem = _prompt_of(clm, clm.window - room)
     assert generate(clm, [problem, PROBLEMS[0]], GREEDY) == [
@@ -182,7 +182,7 @@ def test_a_completion_ends_at_the_window(family: str, room: int) -> None:
 
 @pytest.mark.parametrize("more", [0, 1])
 def test_a_prompt_that_fills_the_window_is_refused(more: int) -> None:
-    """In one line that names the problem and both sizes, before anything is written."""
+    """In one line that names the problem and both sizes, before anything is generated."""
     clm = _clm("qwen2")
     problem = _prompt_of(clm, clm.window + more)
     told: list[int] = []
@@ -200,7 +200,7 @@ def test_a_prompt_that_fills_the_window_is_refused(more: int) -> None:
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_the_seed_decides(family: str) -> None:
-    """The same completions again; others of another seed; samples of one problem differ."""
+    """Equal seeds give equal completions, other seeds others; samples of a problem differ."""
     clm = _clm(family)
     made = generate(clm, PROBLEMS, WARM)
     assert generate(clm, PROBLEMS, WARM) == made
@@ -211,7 +211,7 @@ def test_the_seed_decides(family: str) -> None:
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_the_batch_changes_nothing(family: str) -> None:
-    """Few tokens a pass or many, cached or read anew, alone or before others: the same."""
+    """Few tokens per pass or many, cached or recomputed, alone or with others: the same."""
     made = generate(_clm(family), PROBLEMS, WARM)
     clm = tiny.reciting(family)
     clm.batch_tokens = 40
@@ -223,14 +223,14 @@ def test_the_batch_changes_nothing(family: str) -> None:
 
 
 def test_a_part_of_the_problems_is_as_in_all() -> None:
-    """Problems may be written some at a time."""
+    """Problems can be completed in blocks."""
     clm = _clm("qwen2")
     made = generate(clm, PROBLEMS, WARM)
     assert generate(clm, PROBLEMS[2:5], WARM, first=2) == made[2:5]
 
 
 def test_prompts_stripped_and_whole() -> None:
-    """What is read is what the setting says, and what is written is the rest of the program."""
+    """The CLM reads the part of the prompt that the setting names, and generates the rest."""
     clm = _clm("qwen2")
     problem = _problem("def options():\n", ())
     ids = {how: list(generate_module._PROMPTS[how](clm, problem.prompt)[0]) for how in PROMPTS}
@@ -244,14 +244,14 @@ def test_prompts_stripped_and_whole() -> None:
         assert text == whole.removeprefix(_text(clm, ids[how])).removeprefix(missing)
 
 
-def test_equal_problems_draw_apart() -> None:
-    """Each from random numbers of its own."""
+def test_equal_problems_have_different_completions() -> None:
+    """Each problem has its own random numbers."""
     made = generate(_clm("qwen2"), [PROBLEMS[4]] * 3, replace(WARM, samples=4))
     assert len({text for row in made for text in row}) > 9
 
 
 def _expected(clm: Clm, problem: Problem, sampling: Sampling) -> Counter[str]:
-    """Probability of each first token's text under the sampler, by its definition."""
+    """Return the probability of each first token's text under the sampler, by its definition."""
     ids, missing = aligned_prompt(clm, problem.prompt)
     assert missing == ""
     with torch.no_grad():
@@ -274,7 +274,7 @@ def _expected(clm: Clm, problem: Problem, sampling: Sampling) -> Counter[str]:
     ("temperature", "top_p"), [(1.0, 1.0), (1.0, 0.6), (0.4, 0.95), (3.0, 0.9)]
 )
 def test_tokens_are_drawn_from_the_tempered_nucleus(temperature: float, top_p: float) -> None:
-    """Of 3,000 samples none is outside, and each is as frequent as it is likely."""
+    """None of 3,000 samples is outside of the nucleus, and frequencies match probabilities."""
     clm = _clm("qwen2")
     sampling = Sampling(3000, temperature, top_p, max_tokens=1)
     expected = _expected(clm, PROBLEMS[4], sampling)
@@ -287,8 +287,8 @@ def test_tokens_are_drawn_from_the_tempered_nucleus(temperature: float, top_p: f
         assert abs(found[text] - 3000 * p) < 4.5 * deviation + 1, (p, found[text])
 
 
-def test_each_token_draws_anew() -> None:
-    """Of a flat distribution, two tokens in a row make more texts than there are tokens."""
+def test_each_token_has_its_own_random_number() -> None:
+    """In a flat distribution, two tokens in a row give more texts than there are tokens."""
     sampling = Sampling(samples=900, temperature=1e6, top_p=1.0, max_tokens=2)
     (made,) = generate(_clm("qwen2"), [_problem("x", ())], sampling)
     assert len(set(made)) > tiny.VOCABULARY + 100
@@ -321,14 +321,14 @@ UNSOLVED = (
 
 @pytest.fixture
 def problems(tmp_path: Path) -> list[Problem]:
-    """One that the tiny CLMs solve, and one that they do not."""
+    """A problem that the tiny CLMs solve, and one that they do not."""
     (tmp_path / "problems.jsonl").write_text(SOLVED + UNSOLVED)
     return read_problems(tmp_path / "problems.jsonl")
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
-def test_measure(family: str, problems: list[Problem]) -> None:
-    """Written, run and counted; progress goes up to the end and names what is done."""
+def test_evaluate(family: str, problems: list[Problem]) -> None:
+    """Generated, run and counted; progress rises to the total and names the phase."""
     told: list[tuple[int, int, str]] = []
     score = evaluate(
         _clm(family), problems, replace(GREEDY, samples=2), lambda *step: told.append(step)
@@ -346,10 +346,10 @@ def test_measure(family: str, problems: list[Problem]) -> None:
     ]
 
 
-def test_the_sandbox_is_asked_for_first(
+def test_the_sandbox_is_checked_first(
     problems: list[Problem], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where programs cannot be limited nothing is written, which may take hours."""
+    """If programs cannot be isolated, nothing is generated, which may take hours."""
     monkeypatch.setattr(pool, "sandbox_layers", lambda: ())
     told: list[tuple[int, int, str]] = []
     with pytest.raises(SandboxError):
@@ -357,7 +357,7 @@ def test_the_sandbox_is_asked_for_first(
     assert told == []
 
 
-# Measured some problems at a time
+# Evaluated in blocks of problems
 
 RETURNS = [
     Problem(f"r/{i}", f"def f{i}(x):\n", "def check(f):\n    assert f(1) == 1\n", f"f{i}")
@@ -365,8 +365,8 @@ RETURNS = [
 ]
 
 
-def test_a_killed_measurement_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was known of problems is not written again, and the score is the same."""
+def test_a_killed_evaluation_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finished problems are not generated again, and the score is the same."""
     clm = _clm("qwen2")
     monkeypatch.setattr(evaluation, "_BLOCK_COMPLETIONS", 4)
     sampling = replace(WARM, samples=2, max_tokens=12)
@@ -386,7 +386,7 @@ def test_a_killed_measurement_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
         with pytest.raises(KeyboardInterrupt):
             evaluate(clm, RETURNS, sampling, greedy=True, journal=journal)
     with journal.open("a") as file:
-        # Of no form, and killed while it wrote.
+        # Invalid lines, and a truncated one.
         file.write('[1]\n{"a": 1}\nnull\n\0\n{"key": "", "number": 0, "task_id": "r/4", "outc')
     first: list[int] = []
 
@@ -406,8 +406,8 @@ def test_a_killed_measurement_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
     assert told[-1][0] == told[-1][1] == 2 * 5 * 3
 
 
-def test_what_is_kept_hangs_on_all_that_is_asked(tmp_path: Path) -> None:
-    """Numbers of another CLM, seed, limit or problem are not taken for these; no text is kept."""
+def test_the_journal_depends_on_all_settings(tmp_path: Path) -> None:
+    """Counts of another CLM, seed, limit or set of problems are not used; no text is saved."""
     journal = tmp_path / "part"
     first = ScoreJournal(journal, "a key")
     first.append(0, [Tally("r/0", {"passed": 1, "failed": 1, "timeout": 0}, 2, 0.5)])

@@ -32,30 +32,30 @@ def test_bounds_by_hand() -> None:
     assert found.verdict == "inconclusive"
 
 
-def test_nothing_changed_passes() -> None:
-    """Of 164 problems 1.8 % may have changed unseen, and that is within the margin."""
+def test_no_change_passes() -> None:
+    """1.8 % of 164 problems may have changed unobserved, which is within the margin."""
     found = compare(_score([3, 5] * 82, 10), _score([3, 5] * 82, 10))
     assert (found.mean, found.verdict) == (0, "pass")
     assert found.lower_95 == pytest.approx(-(1 - 0.05 ** (1 / 164)))
     assert found.samples_to_decide is None
 
 
-def test_nothing_changed_on_few_problems_decides_nothing() -> None:
-    """Ten problems without a change leave room for a quarter of them."""
+def test_no_change_on_few_problems_is_inconclusive() -> None:
+    """Ten unchanged problems are compatible with a change of a quarter of all problems."""
     found = compare(_score([9] * 10, 10), _score([9] * 10, 10))
     assert found.verdict == "inconclusive"
     assert found.lower_95 == pytest.approx(-0.2589, abs=1e-4)
 
 
 def test_clear_drop_fails() -> None:
-    """A drop of 20 points on every problem is a failure, not a doubt."""
+    """A drop of 20 points on every problem is a failure, not inconclusive."""
     found = compare(_score([8, 9, 7, 8], 10), _score([6, 7, 5, 6], 10))
     assert found.verdict == "fail"
     assert found.upper_95 < -found.margin
 
 
 def test_clear_gain_passes() -> None:
-    """Getting better is no drop."""
+    """A gain is not a drop."""
     assert compare(_score([5, 6] * 50, 10), _score([6, 7] * 50, 10)).verdict == "pass"
 
 
@@ -67,15 +67,15 @@ def test_margin_is_two_points_or_a_tenth() -> None:
     assert compare(_score([9, 9], 10), _score([9, 9], 10), margin=0.3).margin == 0.3
 
 
-def test_a_clm_that_solves_nothing_decides_nothing() -> None:
-    """A tenth of nothing is no margin: there was no utility to lose."""
+def test_a_clm_that_solves_nothing_is_inconclusive() -> None:
+    """A tenth of zero is no margin: there was no utility to lose."""
     for margin in (None, 0.02, 1.0):
         found = compare(_score([0] * 200, 10), _score([0] * 200, 10), margin=margin)
         assert (found.verdict, found.samples_to_decide) == ("inconclusive", None)
 
 
-def test_one_problem_decides_nothing() -> None:
-    """One problem has no spread to judge by, so the bounds are the widest."""
+def test_one_problem_is_inconclusive() -> None:
+    """One problem has no variance, so the bounds are the widest."""
     found = compare(_score([9], 10), _score([9], 10))
     assert (found.lower_95, found.upper_95, found.verdict) == (-1, 1, "inconclusive")
     assert found.samples_to_decide is None
@@ -86,26 +86,26 @@ def _draw(rates: list[float], n: int, rng: random.Random) -> UtilityScore:
 
 
 def test_samples_to_decide_do_decide() -> None:
-    """The same CLM twice, with too few samples; at the number that is named, it passes."""
+    """The same CLM twice, with too few samples; with the number that is reported, it passes."""
     rng = random.Random(5)
     rates = [rng.random() for _ in range(160)]
     found = compare(_draw(rates, 8, rng), _draw(rates, 8, rng))
     assert found.verdict == "inconclusive"
     assert found.samples_to_decide is not None
     assert 8 < found.samples_to_decide < 2000
-    # The number holds for the mean that was seen; a fresh draw has another, so ask for more.
+    # The number holds for the observed mean; a fresh sample has another, so use more.
     n = 4 * found.samples_to_decide
     assert compare(_draw(rates, n, rng), _draw(rates, n, rng)).verdict == "pass"
 
 
 def test_no_number_of_samples_decides_where_problems_truly_differ() -> None:
-    """Problems that swing from all to nothing and back have no sampling noise to shrink."""
+    """Problems that change from all passed to none passed have no sampling noise."""
     found = compare(_score([50, 0] * 10, 50), _score([0, 50] * 10, 50))
     assert (found.verdict, found.samples_to_decide) == ("inconclusive", None)
 
 
 def test_one_sample_per_problem() -> None:
-    """With one sample, as in greedy decoding, the estimate takes all spread for noise."""
+    """With one sample, as in greedy decoding, the estimate attributes all variance to noise."""
     found = compare(_score([1, 0, 1, 1] * 40, 1), _score([1, 1, 0, 1] * 40, 1))
     assert found.verdict == "inconclusive"
     assert found.samples_to_decide is not None
@@ -120,7 +120,7 @@ def test_other_problems_are_refused() -> None:
 
 @pytest.mark.parametrize("margin", [-0.1, 1.5, math.nan])
 def test_margin_out_of_range_is_refused(margin: float) -> None:
-    """A margin is a share of 1."""
+    """A margin is a fraction."""
     with pytest.raises(BadInput, match="margin"):
         compare(_score([1, 2], 3), _score([1, 2], 3), margin=margin)
 
@@ -144,17 +144,17 @@ PROBLEMS, SAMPLES, DRAWS = 164, 50, 400
 
 
 def _rates(draw: random.Random) -> list[float]:
-    """Rates as CLMs have them on HumanEval at temperature 0.2: most near 0 or 1, some between."""
+    """Return rates like those on HumanEval at temperature 0.2: most near 0 or 1, some between."""
     return [draw.betavariate(0.35, 0.55) for _ in range(PROBLEMS)]
 
 
 def _fewer(rates: list[float], drop: float, draw: random.Random, share: float) -> list[float]:
-    """Rates whose mean is lower by `drop`: taken from that share of the problems, as it can be."""
+    """Return rates whose mean is lower by `drop`, on that share of the problems if possible."""
     lowered, left = list(rates), drop * len(rates)
     order = draw.sample(range(len(rates)), len(rates))
     few = max(1, round(share * len(rates)))
     step = left / few
-    # Where a rate is too low to lose so much, more are lowered, and again.
+    # If a rate is too low for that drop, further rates are lowered, repeatedly.
     while left > 1e-9:
         for number in order[:few]:
             taken = min(lowered[number], step, left)
@@ -166,7 +166,7 @@ def _fewer(rates: list[float], drop: float, draw: random.Random, share: float) -
 
 @pytest.mark.parametrize("share", [1.0, 0.2, 0.03], ids=["all", "a fifth", "a few problems"])
 def test_a_drop_as_large_as_the_margin_is_rarely_accepted(share: float) -> None:
-    """At most 5 %, whether every problem got a little worse or a few were lost."""
+    """At most 5 %, both if every problem became slightly harder and if a few were lost."""
     draw = random.Random(1)
     accepted = 0
     for _ in range(DRAWS):
@@ -179,8 +179,8 @@ def test_a_drop_as_large_as_the_margin_is_rarely_accepted(share: float) -> None:
     assert accepted <= 29
 
 
-def test_no_change_is_accepted() -> None:
-    """At 164 problems and 50 samples, at least 95 %; and that is what was planned."""
+def test_an_unchanged_clm_passes_in_simulations() -> None:
+    """With 164 problems and 50 samples, at least 95 %, as `power` computes."""
     draw = random.Random(2)
     accepted, planned = 0, []
     for _ in range(DRAWS):
@@ -195,8 +195,8 @@ def test_no_change_is_accepted() -> None:
     assert sum(planned) / DRAWS == pytest.approx(accepted / DRAWS, abs=0.03)
 
 
-def test_a_drop_is_seen_as_often_as_planned() -> None:
-    """At the drop that is said to be seen with 80 %, the upper bound by t is below 0 as often."""
+def test_a_drop_is_detected_as_often_as_computed() -> None:
+    """At `drop_at_80`, the upper bound by t is below 0 in 80 % of simulations."""
     draw = random.Random(3)
     seen = 0
     for _ in range(DRAWS):
@@ -210,12 +210,12 @@ def test_a_drop_is_seen_as_often_as_planned() -> None:
 
 
 def test_power_needs_two_samples() -> None:
-    """One sample says nothing of how much a rate varies."""
+    """The variance of a rate cannot be estimated from one sample."""
     assert power(_score([1, 0, 1], 1), 0.02) is None
 
 
 def test_power_is_that_of_the_comparison_where_nothing_varies() -> None:
-    """Too few problems pass nothing, whatever they show; one more worse passes nothing either."""
+    """With too few problems nothing passes; neither does it with one more that got worse."""
     few, enough = _score([5] * 148, 5), _score([5] * 149, 5)
     assert power(few, 0.02) == Power(0.0, pytest.approx(1 - 0.05 ** (1 / 148)))
     assert power(enough, 0.02) == Power(1.0, pytest.approx(1 - 0.05 ** (1 / 149)))
@@ -228,8 +228,8 @@ def test_power_is_that_of_the_comparison_where_nothing_varies() -> None:
     assert (worse.verdict, worse.problems_to_decide) == ("fail", None)
 
 
-def test_the_number_of_samples_is_the_least_that_decides() -> None:
-    """By its definition: t sqrt((S + W / n) / P) is within the distance to the margin."""
+def test_the_number_of_samples_is_the_minimum_that_decides() -> None:
+    """By definition: t sqrt((S + W / n) / P) is at most the distance to the margin."""
     rng = random.Random(5)
     rates = [rng.random() for _ in range(160)]
     before, after = _draw(rates, 8, rng), _draw(rates, 8, rng)
@@ -248,7 +248,7 @@ def test_the_number_of_samples_is_the_least_that_decides() -> None:
 
 
 def test_the_wider_of_both_bounds_counts() -> None:
-    """Of few large changes the bootstrap knows more than t, of many it does not."""
+    """The bootstrap is wider for few large changes, and t for many small ones."""
     found = compare(_score([10] * 160, 10), _score([10] * 158 + [0] * 2, 10))
     assert found.by_bootstrap[0] != found.by_t[0]
     assert found.lower_95 == min(found.by_t[0], found.by_bootstrap[0])
@@ -256,7 +256,7 @@ def test_the_wider_of_both_bounds_counts() -> None:
 
 
 def test_the_bootstrap_is_that_of_its_definition() -> None:
-    """Two problems drawn anew give three means; the bounds are quantiles of them."""
+    """Resamples of two problems have three means; the bounds are quantiles of them."""
     found = compare(_score([0, 0], 10), _score([0, 5], 10), margin=0.2, resamples=4000)
     assert found.by_bootstrap == (0.0, 0.5)
     same = compare(_score([0, 0], 10), _score([0, 5], 10), margin=0.2, resamples=4000)

@@ -89,8 +89,8 @@ BROKEN = {
 
 @pytest.mark.parametrize(("problem", "reason"), BROKEN.values(), ids=BROKEN.keys())
 def test_a_problem_that_cannot_judge_is_named(problem: Problem, reason: str) -> None:
-    """With the reason and what to do."""
-    with pytest.raises(BadInput, match=rf"^1 of 1 .* sound \({reason}.*mend them, or leave them"):
+    """With the reason, and what to do."""
+    with pytest.raises(BadInput, match=rf"^1 of 1 .* sound \({reason}.*fix them, or leave them"):
         check_problems([problem], limits=LIMITS)
 
 
@@ -121,8 +121,8 @@ USABLE = {
 }
 
 
-def test_problems_that_can_judge_are_let_through() -> None:
-    """Whatever form their tests have; progress counts two programs of a solved problem."""
+def test_problems_that_can_judge_are_accepted() -> None:
+    """Whatever form their tests have; progress counts two programs per solved problem."""
     told: list[tuple[int, int]] = []
     usable = [replace(problem, task_id=name) for name, problem in USABLE.items()]
     check_problems(usable, limits=LIMITS, progress=lambda done, total: told.append((done, total)))
@@ -140,7 +140,7 @@ def test_all_are_counted_and_few_are_named() -> None:
     )
     assert "t/4 (" in said
     assert "t/5 (" not in said
-    assert ", and 4 more: mend them" in said
+    assert ", and 4 more: fix them" in said
 
 
 def _file(path: Path, **changed: str) -> Path:
@@ -150,7 +150,7 @@ def _file(path: Path, **changed: str) -> Path:
 
 
 def test_the_command_names_it_before_a_clm_is_loaded(tmp_path: Path) -> None:
-    """With status 2; also where completions are given."""
+    """With status 2; also if completions are given."""
     _file(tmp_path / "p.jsonl", canonical_solution="    return x\n")
     (tmp_path / "c.jsonl").write_text('{"task_id": "t/1", "completion": "    return 2 * x"}\n')
     (tmp_path / "clm").mkdir()
@@ -176,7 +176,7 @@ def test_the_gate_names_it_before_a_clm_is_loaded(leaking: Path, tmp_path: Path)
 
 
 def test_completions_need_no_clm(tmp_path: Path) -> None:
-    """The report is then called by their file; without either nothing can be measured."""
+    """The report then names their file; without both there is nothing to measure."""
     _file(tmp_path / "p.jsonl")
     (tmp_path / "c.jsonl").write_text('{"task_id": "t/1", "completion": "    return 2 * x"}\n')
     asked = ["utility", "p.jsonl", "-o", "u.json"]

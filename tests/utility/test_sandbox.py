@@ -30,25 +30,25 @@ from erasetest.utility.sandbox.process import Attempt, ProcessRunner
 PASSED, FAILED, TIMEOUT = Outcome.PASSED, Outcome.FAILED, Outcome.TIMEOUT
 QUICK = Limits(cpu_seconds=1)
 FORKING = tuple(layer for layer in sandbox_layers() if layer != "system calls")
-"""Where libseccomp is missing, programs may fork."""
+"""The layers without libseccomp, under which programs may fork."""
 
 needs = {
     layer: pytest.mark.skipif(
-        layer not in sandbox_layers(), reason=f"layer {layer!r} does not hold here"
+        layer not in sandbox_layers(), reason=f"layer {layer!r} is not active here"
     )
     for layer in LAYERS
 }
 
 
 def run(code: str, limits: Limits = QUICK) -> Outcome:
-    """How one program ends under all layers that hold here."""
+    """Return how one program ends under all layers that are active here."""
     (attempt,) = run_programs([Program(code)], limits=limits)
     return attempt.outcome
 
 
 @pytest.fixture(params=["all layers", "limits only"])
 def runner(request: pytest.FixtureRequest) -> ProcessRunner:
-    """A runner with what this machine gives, and one with what any Linux gives."""
+    """A runner with all layers of this machine, and one with those of any Linux."""
     layers = sandbox_layers() if request.param == "all layers" else ("limits",)
     return ProcessRunner(QUICK, layers)
 
@@ -68,7 +68,7 @@ def runner(request: pytest.FixtureRequest) -> ProcessRunner:
     ],
 )
 def test_harmless_programs_pass(program: str, runner: ProcessRunner) -> None:
-    """What a solution may need works under every set of layers."""
+    """Features that solutions use work under every set of layers."""
     assert runner.run(Program(program)).outcome is PASSED
 
 
@@ -100,32 +100,32 @@ def test_programs_that_do_not_reach_their_end_fail(program: str, runner: Process
 
 
 def test_recursion_without_limit_ends(runner: ProcessRunner) -> None:
-    """Recursion ends in a crash, in the memory limit or in the CPU limit, whichever is first."""
+    """Recursion ends by a crash, the memory limit or the CPU limit, whichever is first."""
     program = "import sys\nsys.setrecursionlimit(10**8)\ndef f(x): return [f(x) for _ in '1']\nf(1)"
     assert runner.run(Program(program)).outcome in (FAILED, TIMEOUT)
 
 
 def test_infinite_loop_is_a_timeout_by_cpu_time(runner: ProcessRunner) -> None:
-    """A program that uses up its CPU time is told apart from one that fails."""
+    """A program that exceeds its CPU time is distinguished from one that fails."""
     attempt = runner.run(Program("while True: pass"))
     assert (attempt.outcome, attempt.settled) == (TIMEOUT, False)
 
 
 def test_the_cpu_limit_cannot_be_caught(runner: ProcessRunner) -> None:
-    """A handler of SIGXCPU does not buy time."""
+    """A handler of SIGXCPU does not extend the limit."""
     program = "import signal\nsignal.signal(signal.SIGXCPU, lambda *a: None)\nwhile True: pass"
     assert runner.run(Program(program)).outcome is TIMEOUT
 
 
 def test_sleep_is_a_timeout_by_wall_time() -> None:
-    """A program that sleeps is killed at the wall limit, then once more alone."""
+    """A program that sleeps is killed at the wall limit, and again when it is run alone."""
     start = time.monotonic()
     assert run("import time; time.sleep(60)", Limits(1, wall_seconds=1)) is TIMEOUT
     assert 2 <= time.monotonic() - start < 30
 
 
 def test_a_doubtful_timeout_is_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What ran out of wall time on a busy machine may pass alone."""
+    """A program that exceeded its wall time on a busy machine can pass alone."""
     attempts = iter([Attempt(TIMEOUT, settled=False), Attempt(PASSED)])
     monkeypatch.setattr(ProcessRunner, "run", lambda self, program: next(attempts))
     assert run_programs([Program("x")]) == [Attempt(PASSED)]
@@ -140,20 +140,20 @@ def test_a_program_that_cannot_be_run_twice_raises(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_layer_that_cannot_be_applied_is_a_fault() -> None:
-    """A launcher that cannot open what it needs says so instead of running the program."""
+    """A supervisor that cannot apply a layer reports that instead of running the program."""
     limits = Limits(cpu_seconds=1, open_files=-5)
     attempt = ProcessRunner(limits, ("limits",)).run(Program("x = 1"))
     assert attempt.fault
 
 
 def test_memory_bomb_fails(runner: ProcessRunner) -> None:
-    """More address space than the limit is an exception in the program."""
+    """Allocating more than the limit raises an exception in the program."""
     assert runner.run(Program("x = bytearray(1 << 30)")).outcome is FAILED
     assert runner.run(Program("x = []\nwhile True: x.append(bytearray(1 << 27))")).outcome is FAILED
 
 
-def test_endless_output_goes_nowhere(runner: ProcessRunner) -> None:
-    """Output is not kept: the program runs out of CPU time, and this process does not grow."""
+def test_endless_output_is_discarded(runner: ProcessRunner) -> None:
+    """Output is discarded: the program exceeds its CPU time, and this process does not grow."""
     assert runner.run(Program("while True: print('x' * 4096)")).outcome is TIMEOUT
 
 
@@ -211,7 +211,7 @@ def test_all_files_together_are_bounded() -> None:
 
 
 @needs["privileges"]
-def test_privileges_are_gone() -> None:
+def test_privileges_are_dropped() -> None:
     """A program holds no capability and can take none, not in a new user namespace either."""
     program = """
 import ctypes, os
@@ -239,7 +239,7 @@ def _alive(name: str) -> bool:
 
 @pytest.mark.parametrize("layers", [FORKING, ("limits",)])
 def test_descendants_die_with_the_program(layers: tuple[str, ...]) -> None:
-    """A process that left session and parent behind is dead when the program's verdict is there."""
+    """A process that left its session and parent is dead when the outcome is returned."""
     name = uuid.uuid4().hex[:15]
     program = f"""
 import ctypes, os, time
@@ -260,7 +260,7 @@ assert os.read(ready, 1) == b"x"
 
 @pytest.mark.skipif("user" not in sandbox_layers(), reason="the limit does not hold for root")
 def test_fork_bomb_is_bounded() -> None:
-    """The number of processes has a limit, and all of them die."""
+    """The number of processes is limited, and all of them are killed."""
     name = uuid.uuid4().hex[:15]
     program = f"""
 import ctypes, os, time
@@ -276,19 +276,19 @@ for _ in range(300):
 
 @pytest.fixture
 def folders() -> Path:
-    """Where the programs' folders are made."""
+    """The parent of the programs' folders."""
     return process_folder()
 
 
 def test_folders_are_removed(folders: Path, runner: ProcessRunner) -> None:
-    """Nothing of a program stays, not even a folder that it closed to its owner."""
+    """No file of a program remains, not even a folder without permissions for its owner."""
     program = "import os\nos.makedirs('a/b'); open('a/b/c', 'w').close(); os.chmod('a', 0)"
     assert runner.run(Program(program)).outcome is PASSED
     assert list(folders.iterdir()) == []
 
 
 def test_environment_is_empty(monkeypatch: pytest.MonkeyPatch, runner: ProcessRunner) -> None:
-    """No variable of this process reaches a program; a home and a name it needs are its own."""
+    """No environment variable of this process reaches a program; HOME and USER are replaced."""
     monkeypatch.setenv("SOME_TOKEN", "value")
     program = (
         "import os; assert set(os.environ) - {'LC_CTYPE'} == {'HOME', 'LOGNAME', 'USER'}; "
@@ -298,8 +298,8 @@ def test_environment_is_empty(monkeypatch: pytest.MonkeyPatch, runner: ProcessRu
 
 
 @pytest.mark.parametrize("first", [b"?", b"+", b"!", b"=", b"\n", b" "])
-def test_any_nonce_is_heard(monkeypatch: pytest.MonkeyPatch, first: bytes) -> None:
-    """Also one that begins with a sign that the processes give each other."""
+def test_any_nonce_is_recognized(monkeypatch: pytest.MonkeyPatch, first: bytes) -> None:
+    """Also one that begins with a byte that the processes use as a mark."""
     monkeypatch.setattr(process.secrets, "token_bytes", lambda count: first * count)
     assert ProcessRunner(QUICK, sandbox_layers()).run(Program("x = 1")) == Attempt(
         PASSED, parses=True, peak_bytes=mock.ANY
@@ -307,7 +307,7 @@ def test_any_nonce_is_heard(monkeypatch: pytest.MonkeyPatch, first: bytes) -> No
 
 
 def test_identical_programs_are_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outcomes come in the order of the programs, and progress counts all of them."""
+    """Outcomes have the order of the programs, and progress counts all of them."""
     seen: list[str] = []
     original = ProcessRunner.run
 
@@ -327,8 +327,8 @@ def test_identical_programs_are_run_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert run_programs([]) == []
 
 
-def test_interruption_ends_what_is_running(folders: Path) -> None:
-    """Ctrl-C does not wait for the programs, and leaves nothing behind."""
+def test_interruption_ends_running_programs(folders: Path) -> None:
+    """Ctrl-C does not wait for the programs, and no process or file remains."""
 
     def interrupt(now: int, total: int) -> None:
         raise KeyboardInterrupt
@@ -343,8 +343,8 @@ def test_interruption_ends_what_is_running(folders: Path) -> None:
     assert list(folders.iterdir()) == []
 
 
-def test_nothing_is_left_where_the_runner_is_killed() -> None:
-    """`kill -9` of the process that waits for a program ends the program and what serves it."""
+def test_nothing_is_left_when_the_runner_is_killed() -> None:
+    """`kill -9` of the process that waits for a program ends the program and its supervisor."""
     code = """
 from erasetest.utility.sandbox import Limits, Program, sandbox_layers
 from erasetest.utility.sandbox.process import ProcessRunner
@@ -378,7 +378,7 @@ def _in_session(number: int) -> list[int]:
 
 
 def test_without_limits_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail closed: a machine that cannot limit a process runs programs only when told to."""
+    """Fail closed: a machine without limits runs programs only with `unsafe`."""
     monkeypatch.setattr(pool, "sandbox_layers", tuple)
     with pytest.raises(SandboxError, match="--unsafe-execution"):
         run_programs([Program("x = 1")])
@@ -387,7 +387,7 @@ def test_without_limits_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_layers_are_known_by_name() -> None:
-    """Every layer that holds is one of `LAYERS`, in its order."""
+    """Every active layer is one of `LAYERS`, in the same order."""
     held = sandbox_layers()
     assert held == tuple(layer for layer in LAYERS if layer in held)
     assert "limits" in held

@@ -1,4 +1,4 @@
-"""Correct programs that use more of the library than most; none may fail for it."""
+"""Correct programs that use unusual parts of the standard library; none may fail."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ assert b.getvalue()=='x\\n'
 
 @needs_files
 def test_correct_programs_pass() -> None:
-    """Whatever of the library they use that needs no other process."""
+    """Whatever they use of the library, as long as it needs no other process."""
     attempts = run_programs([Program(code) for code in CORRECT.values()])
     failed = [n for n, each in zip(CORRECT, attempts, strict=True) if each.outcome is not PASSED]
     assert failed == []
@@ -301,7 +301,7 @@ barrier.wait(2)
     os.geteuid() == 0 and "user" not in sandbox_layers(), reason="root is not counted"
 )
 def test_threads_of_others_take_none_away() -> None:
-    """Beside three programs that hold all the threads they get, others get theirs."""
+    """Other programs get their threads beside three that use all they can get."""
     hold = [Program(HOLDS_THREADS + f"n = {i}") for i in range(3)]
     need = [Program(EIGHT_THREADS + f"n = {i}") for i in range(6)]
     attempts = run_programs(hold + need, workers=4)
@@ -311,7 +311,7 @@ def test_threads_of_others_take_none_away() -> None:
 def test_where_programs_share_a_limit_failures_are_run_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An ordinary user without namespaces: the threads of one are missing to another."""
+    """For an ordinary user without namespaces, programs share the limit on threads."""
     monkeypatch.setattr(process, "_shares_its_user", lambda layers: True)
     runs: list[Attempt] = []
     original = ProcessRunner.run

@@ -1,4 +1,4 @@
-"""None of the programs in `evil/` passes or does any harm; without a sandbox, most of them do."""
+"""No program of `evil/` passes or does harm; without a sandbox, most of them do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from erasetest.utility.sandbox import sandbox_layers
 
 SCRIPT = Path(__file__).parents[1] / "evil_table.py"
 ORDINARY = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-"""Makes of root a user like any other, who may still read the files of this interpreter."""
+"""Command that turns root into an ordinary user who can read the files of this interpreter."""
 
 PARTS = 3
 NAMESPACES = ("files", "network", "processes")
@@ -45,11 +45,11 @@ def _seen(*arguments: str, before: tuple[str, ...] = ()) -> list[Seen]:
 ON_THE_WIRE = {path.stem for path in EVIL.glob("*.py") if header(path, "with") == "wire"}
 """Programs that speak the protocol between program and test themselves."""
 OPENS = {name for name in ON_THE_WIRE if "opens" in (header(EVIL / f"{name}.py", "effect") or "")}
-"""Those of them that get through where the test's process does not check what it is sent."""
+"""Those of them that pass or do harm if the test's process checks nothing."""
 
 
 def _seen_in_sandbox(layers: list[str], before: tuple[str, ...], leave_out: set[str]) -> list[Seen]:
-    """Run a third of the programs at a time: many of them wait until they are stopped.
+    """Run three parts of the programs concurrently: many of them wait until they are stopped.
 
     Not without a sandbox, where one part would find what a program of another left.
     """
@@ -69,7 +69,7 @@ def _can_be_ordinary() -> bool:
 
 
 def test_there_are_enough() -> None:
-    """At least forty, and thirty on the wire, each with an effect that is known here."""
+    """At least forty, thirty of them speaking the protocol, each with a known effect."""
     effects = [header(path, "effect") for path in EVIL.glob("*.py")]
     assert len(effects) >= 40
     assert set(effects) == {*DONE, *TOO_MUCH, "nothing", "opens", "opens and writes"}
@@ -79,22 +79,22 @@ def test_there_are_enough() -> None:
 @pytest.mark.parametrize("user", ["root", "an ordinary user"])
 @pytest.mark.parametrize("without", WITHOUT.values(), ids=WITHOUT.keys())
 def test_nothing_passes_and_nothing_is_left(user: str, without: tuple[str, ...]) -> None:
-    """No file outside, no connection, no process, no more memory; as root and as another."""
+    """No file outside, connection, process or excess memory; as root and as another user."""
     if user == "root" and os.geteuid() != 0:
         pytest.skip("these tests do not run as root")
     if user != "root" and os.geteuid() == 0 and not _can_be_ordinary():
         pytest.skip("root cannot become an ordinary user here")
     layers = [layer for layer in sandbox_layers() if layer not in without]
     if "files" not in layers and "landlock" not in layers:
-        pytest.skip("neither namespaces nor Landlock hold here")
+        pytest.skip("neither namespaces nor Landlock are available here")
     if "system calls" not in layers and "processes" not in layers:
-        pytest.skip("neither namespaces nor the filter of system calls hold here")
+        pytest.skip("neither namespaces nor the system call filter are available here")
     if user == "root" and "files" not in layers:
         layers = [layer for layer in layers if layer != "user"]  # nobody cannot read root's Python
     become = () if user == "root" or os.geteuid() != 0 else tuple(ORDINARY)
-    # What is read from the wire does not depend on the layers: twice is enough.
+    # Attacks on the protocol do not depend on the layers: twice is enough.
     leave_out = set() if without in ((), NAMESPACES) else set(ON_THE_WIRE)
-    # No limit counts what sockets hold: the filter alone stops that.
+    # No limit counts socket buffers: only the filter prevents their use.
     needed = {path.stem: header(path, "needs") for path in EVIL.glob("*.py")}
     leave_out |= {name for name, layer in needed.items() if layer and layer not in layers}
     seen = _seen_in_sandbox(layers, become, leave_out)
@@ -104,7 +104,7 @@ def test_nothing_passes_and_nothing_is_left(user: str, without: tuple[str, ...])
 
 
 def test_they_are_evil() -> None:
-    """Where program and test share a process without limits, they do what they say."""
+    """In one process with their test and without limits, they have their effect."""
     done = {each.name: each.harm() for each in _seen("--plain")}
     effects = {name: header(EVIL / f"{name}.py", "effect") for name in done}
     wanted = {name: DONE[effect] for name, effect in effects.items() if effect in DONE}
@@ -113,7 +113,7 @@ def test_they_are_evil() -> None:
 
 
 def test_the_boundary_is_what_stops_them() -> None:
-    """Where the test's process trusts what it is sent, those that attack it get through."""
+    """If the test's process checks nothing, those that attack it succeed."""
     seen = _seen("limits", "--open-boundary", "--only", *sorted(OPENS))
     assert {each.name for each in seen if each.harm()} == OPENS
     assert len(OPENS) >= 20

@@ -1,4 +1,4 @@
-"""Values between a program and its test: by value what is data, by reference what is not."""
+"""Values between a program and its test: data by value, all else by reference."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _no_reference(*given: Any) -> Any:
 
 @given(PLAIN | st.frozensets(st.integers()) | st.sets(st.text()) | st.builds(range, st.integers()))
 def test_data_arrives_as_it_was(value: Any) -> None:
-    """Equal, and of the same type, whatever it is."""
+    """Equal, and of the same type."""
     arrived = decode(encode(value, _no_reference), _no_reference)
     assert arrived == value
     assert type(arrived) is type(value)
@@ -42,7 +42,7 @@ def test_data_arrives_as_it_was(value: Any) -> None:
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_value_or_refused(data: bytes) -> None:
-    """Nothing that arrives makes the reader raise anything else, or build what is no data."""
+    """No bytes make the decoder raise another exception, or construct anything but data."""
     try:
         value = decode(data, lambda mark, number: (mark, number))
     except Unreadable:
@@ -51,7 +51,7 @@ def test_any_bytes_are_a_value_or_refused(data: bytes) -> None:
 
 
 def test_derived_types_arrive_as_what_they_derive_from() -> None:
-    """No class comes along: not its `__eq__`, not its `__hash__`."""
+    """No class is transferred: neither its `__eq__` nor its `__hash__`."""
 
     class Equal(int):
         def __eq__(self, other: object) -> bool:
@@ -66,8 +66,8 @@ def test_derived_types_arrive_as_what_they_derive_from() -> None:
     assert arrived == [3, (1, 2), {"a": 2}, True]
 
 
-def test_what_equality_asks_of_values_stays() -> None:
-    """The order of an OrderedDict, the zeros of a Counter, the offset of a time; built-in types."""
+def test_what_equality_depends_on_is_kept() -> None:
+    """The order of an OrderedDict, the zeros of a Counter, the offset of a time."""
     zone = datetime.timezone(datetime.timedelta(hours=5))
     for value in (
         OrderedDict([("b", 1), ("a", 2)]),
@@ -85,7 +85,7 @@ def test_what_equality_asks_of_values_stays() -> None:
 
 
 def test_not_a_number_and_both_zeros_arrive() -> None:
-    """The floats that equality does not tell apart, or from themselves."""
+    """Floats that equality does not distinguish, or that do not equal themselves."""
     arrived = decode(encode([math.nan, -0.0, math.inf], _no_reference), _no_reference)
     assert math.isnan(arrived[0])
     assert math.copysign(1, arrived[1]) == -1
@@ -93,7 +93,7 @@ def test_not_a_number_and_both_zeros_arrive() -> None:
 
 
 def test_depth_has_a_limit_on_both_sides() -> None:
-    """What is nested too deep, or holds itself, is refused before it takes the reader along."""
+    """Values that are nested too deep, or contain themselves, are refused."""
     nested: list[Any] = []
     for _ in range(MAX_DEPTH - 1):
         nested = [nested]
@@ -259,7 +259,7 @@ HOLDS = {
 
 @pytest.mark.parametrize(("code", "test"), HOLDS.values(), ids=HOLDS.keys())
 def test_a_test_may_ask_for(code: str, test: str) -> None:
-    """What tests do with functions works as if there were one process."""
+    """Common uses of functions work as in one process."""
     assert _run(code, test, "f").outcome is Outcome.PASSED
 
 
@@ -294,7 +294,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("code", "test"), REFUSED.values(), ids=REFUSED.keys())
 def test_a_test_does_not_get(code: str, test: str) -> None:
-    """What a program must not reach, and what does not count as passed."""
+    """Objects that a program must not reach, and results that do not pass."""
     assert _run(code, test, "f").outcome is Outcome.FAILED
 
 
@@ -310,7 +310,7 @@ STOPS = {
 
 @pytest.mark.parametrize(("code", "test", "name"), STOPS.values(), ids=STOPS.keys())
 def test_no_generated_program_ends_the_run(code: str, test: str, name: str) -> None:
-    """Whoever is to blame: it has failed, and the programs beside it are run."""
+    """Whatever the cause, the program has failed, and the other programs are run."""
     names = (name,) if "g" not in test.split() else (name, "g")
     programs = [Program(code, test, names), Program("f = 3", "assert f == 3", ("f",))]
     attempts = run_programs(programs, limits=Limits(cpu_seconds=1))
@@ -318,15 +318,15 @@ def test_no_generated_program_ends_the_run(code: str, test: str, name: str) -> N
     assert attempts[1].outcome is Outcome.PASSED
 
 
-def test_a_problem_that_fails_by_itself_is_no_fault_of_the_sandbox() -> None:
-    """Not even where it ends before the program has begun."""
+def test_a_broken_test_is_no_fault_of_the_sandbox() -> None:
+    """Not even if it ends before the program has started."""
     for known in ("raise SystemExit", "undefined", "import os; os._exit(0)"):
         attempt = _run("import time; time.sleep(0.1)\ndef f(): return 1", "f()", "f", known=known)
         assert (attempt.outcome, attempt.fault) == (Outcome.FAILED, None)
 
 
 def test_known_is_the_tests_own() -> None:
-    """What the prompt defines is not what the program made of it."""
+    """The test uses the definitions of the prompt, not what the program changed them to."""
     known = "def helper(x):\n    return x + 1\n\ndef f(x):\n    pass\n"
     code = "def helper(x): return 0\ndef f(x): return helper(x)"
     assert _run(code, "assert f(1) == helper(1)", "f", known=known).outcome is Outcome.FAILED
@@ -337,13 +337,13 @@ def test_known_is_the_tests_own() -> None:
 @pytest.mark.parametrize(
     ("code", "parses"), [("x = 1", True), ("raise ValueError", True), ("def f(:", False)]
 )
-def test_it_says_whether_a_program_parses(code: str, parses: bool) -> None:
-    """Whatever comes of running it."""
+def test_an_attempt_reports_whether_a_program_parses(code: str, parses: bool) -> None:
+    """Whatever its outcome."""
     assert _run(code, "").parses is parses
 
 
 def test_values_of_the_library_are_data() -> None:
-    """Tests compare them, so they come as themselves."""
+    """Tests compare them, so they are passed by value."""
     code = "import datetime, decimal, fractions\nf = lambda: [datetime.date(2020, 1, 2), "
     code += "decimal.Decimal('0.1'), fractions.Fraction(1, 3), range(3)]"
     test = "import datetime, decimal, fractions\nassert f() == [datetime.date(2020, 1, 2), "

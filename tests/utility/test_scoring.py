@@ -23,7 +23,7 @@ PROBLEMS = [
 
 
 def test_counts_and_rates() -> None:
-    """Each completion is counted once, time-outs apart from failures."""
+    """Each completion is counted once, timeouts separately from failures."""
     done: list[tuple[int, int]] = []
     score = score_completions(
         PROBLEMS,
@@ -43,7 +43,7 @@ def test_counts_and_rates() -> None:
 
 
 def test_mbpp_problem_is_run_with_its_setup_code(tmp_path: Path) -> None:
-    """An MBPP row goes from file to verdict."""
+    """An MBPP row is read, run and scored."""
     code = "def two():\n    return BASE + 1"
     row = {
         "task_id": 1,
@@ -77,7 +77,7 @@ def test_uneven_completions_are_refused(
 
 @pytest.mark.skipif(not HUMANEVAL.exists(), reason="HumanEval is not in ../shared/data")
 def test_all_canonical_humaneval_solutions_pass() -> None:
-    """The sandbox breaks no correct program, and `cut` cuts nothing off one."""
+    """The sandbox breaks no correct program, and `cut` shortens none."""
     problems = read_problems(HUMANEVAL)
     assert len(problems) == 164
     solutions = [problem.canonical_solution or "" for problem in problems]
@@ -87,7 +87,7 @@ def test_all_canonical_humaneval_solutions_pass() -> None:
 
 
 UNTESTED = {"HumanEval/137"}
-"""Its own tests never compare what its last `return` gives."""
+"""Problems whose tests never compare the result of the last `return`."""
 
 
 @pytest.mark.skipif(not HUMANEVAL.exists(), reason="HumanEval is not in ../shared/data")

@@ -36,7 +36,7 @@ def _write(path: Path, *rows: object) -> Path:
 
 
 def test_humaneval_form(tmp_path: Path) -> None:
-    """The program is prompt and completion; test and the call of check stand apart."""
+    """The program is prompt and completion; the test and the call of `check` are separate."""
     (problem,) = read_problems(_write(tmp_path / "p.jsonl", HUMANEVAL))
     assert problem.program("    return 1\n") == Program(
         code="def one():\n    return 1\n",
@@ -50,7 +50,7 @@ def test_humaneval_form(tmp_path: Path) -> None:
 
 
 def test_mbpp_form_runs_the_setup_code(tmp_path: Path) -> None:
-    """The program has the setup code before the completion; so has the test, which is apart."""
+    """The setup code precedes the completion in the program, and the test in its process."""
     (problem,) = read_problems(_write(tmp_path / "p.jsonl", MBPP))
     assert problem.task_id == "7"
     assert problem.prompt == (
@@ -67,7 +67,7 @@ def test_mbpp_form_runs_the_setup_code(tmp_path: Path) -> None:
 
 
 def test_gzip_and_blank_lines(tmp_path: Path) -> None:
-    """A compressed file is read like a plain one; blank lines count as lines and hold nothing."""
+    """A compressed file is read like a plain one; blank lines are counted and skipped."""
     path = tmp_path / "p.jsonl.gz"
     path.write_bytes(gzip.compress(("\n" + json.dumps(HUMANEVAL) + "\n\n").encode()))
     assert [problem.task_id for problem in read_problems(path)] == ["T/0"]
@@ -106,7 +106,7 @@ def test_bad_line_is_named(tmp_path: Path, row: object, reason: str) -> None:
 
 
 def test_unreadable_files_are_named(tmp_path: Path) -> None:
-    """Missing, empty, binary and cut-off files end with one line that names the file."""
+    """Missing, empty, binary and truncated files are refused in one line that names the file."""
     cut_off = gzip.compress(json.dumps(HUMANEVAL).encode())[:-9]
     damaged = cut_off[:12] + b"\xff" * 8 + cut_off[20:]
     for name, content in [
@@ -125,12 +125,12 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stop", STOP)
 def test_cut_ends_at_each_stop(stop: str) -> None:
-    """What follows a stop is dropped, and the stop with it."""
+    """The stop and the text after it are dropped."""
     assert cut(f"    return 1{stop} more\n# more") == "    return 1"
 
 
 def test_cut_takes_the_first_stop_and_can_be_repeated() -> None:
-    """The stop that comes first counts, wherever it stands in the list; indented code stays."""
+    """The first stop in the text counts, whatever its place in the list; indented code is kept."""
     text = "    def inner(): pass\n    # note\n    return 1\n@other\nclass A: pass"
     assert cut(text) == "    def inner(): pass\n    # note\n    return 1"
     assert cut(cut(text)) == cut(text)
@@ -138,7 +138,7 @@ def test_cut_takes_the_first_stop_and_can_be_repeated() -> None:
 
 
 def test_mbpp_completions_keep_their_functions(tmp_path: Path) -> None:
-    """A module may define several functions; an assertion of the model's own ends it."""
+    """A module may define several functions; an assertion that the CLM generates ends it."""
     (problem,) = read_problems(_write(tmp_path / "p.jsonl", MBPP))
     assert problem.cut("import re\ndef f(): pass\ndef g(): pass\nassert f()") == (
         "import re\ndef f(): pass\ndef g(): pass"
@@ -151,7 +151,7 @@ def _passes(row: dict[str, Any], completion: str, tmp_path: Path) -> bool:
 
 
 def test_mbpp_setup_may_use_the_program(tmp_path: Path) -> None:
-    """`root = Node(1)`, where the solution has the class."""
+    """`root = Node(1)`, where the solution defines the class."""
     row = {"test_setup_code": "root = Node(3)", "test_list": ["assert depth(root) == 3"]}
     code = "class Node:\n    def __init__(self, n): self.n = n\ndef depth(node): return node.n\n"
     assert _passes(row, code, tmp_path)
@@ -159,7 +159,7 @@ def test_mbpp_setup_may_use_the_program(tmp_path: Path) -> None:
 
 
 def test_mbpp_tests_get_their_modules_from_the_library(tmp_path: Path) -> None:
-    """And not from a program that brings its own; a function may be called like a module."""
+    """And not from the program; a function may have the name of a module."""
     row = {"test_list": ["assert math.isclose(f(1), 2.5)"]}
     assert _passes(row, "def f(x): return 2.5", tmp_path)
     fake = "class math:\n    isclose = lambda *a: True\ndef f(x): return 0"
@@ -168,7 +168,7 @@ def test_mbpp_tests_get_their_modules_from_the_library(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("row", [{"test_list": ["assert f(1"]}, {"test_setup_code": "def"}])
-def test_mbpp_tests_that_are_no_python_are_refused(tmp_path: Path, row: dict[str, Any]) -> None:
+def test_mbpp_tests_that_do_not_parse_are_refused(tmp_path: Path, row: dict[str, Any]) -> None:
     """With the line, and not when the first program runs."""
     with pytest.raises(ManifestError, match="not valid Python"):
         read_problems(_write(tmp_path / "p.jsonl", {**MBPP, **row}))

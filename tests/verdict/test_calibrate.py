@@ -41,8 +41,8 @@ def test_bound_is_a_tolerance_bound(count: int, factor: float) -> None:
     assert found == pytest.approx(factor, abs=1e-3)
 
 
-def test_bound_covers_what_it_says() -> None:
-    """Of many draws of 16 normal values, about 95 % have a bound above the 99 % quantile."""
+def test_bound_has_its_coverage() -> None:
+    """About 95 % of samples of 16 normal values have a bound above the 99 % quantile."""
     rng = random.Random(0)
     quantile = 0.3 + 0.05 * statistics.NormalDist().inv_cdf(0.99)
     draws = [[rng.gauss(0.3, 0.05) for _ in range(16)] for _ in range(1000)]
@@ -52,7 +52,7 @@ def test_bound_covers_what_it_says() -> None:
 
 @given(st.lists(st.floats(0, 1), max_size=40), st.floats(0, 1))
 def test_bound_is_never_below_a_reference_or_the_floor(values: list[float], floor: float) -> None:
-    """Nor above 1, which few values get."""
+    """Nor above 1, which too few values give."""
     bound = tolerance_bound(values, floor)
     assert max([*values, floor]) <= bound <= 1
     if len(values) < 4:
@@ -60,13 +60,13 @@ def test_bound_is_never_below_a_reference_or_the_floor(values: list[float], floo
 
 
 def test_equal_references_give_themselves() -> None:
-    """No spread, no margin; the floor holds."""
+    """Without variance the bound is the value, or the floor."""
     assert tolerance_bound([0.25] * 8) == 0.25
     assert tolerance_bound([0.0] * 8, 0.1) == 0.1
 
 
-def test_decoyed_samples_hold_no_secret() -> None:
-    """As many references of each kind as asked; same contexts, other secrets."""
+def test_decoy_samples_have_no_secret() -> None:
+    """The requested number of references per kind; same contexts, other secrets."""
     made = decoy_samples(tiny.PLANTED, 3, 0)
     by_kind = {kind: [s for s in made if kind in s.kinds] for kind, _ in tiny.SECRETS}
     for (kind, text), sample in zip(tiny.SECRETS, tiny.PLANTED, strict=True):
@@ -83,8 +83,8 @@ def test_decoyed_samples_hold_no_secret() -> None:
     assert len({sample.id for sample in made}) == len(made)
 
 
-def test_decoyed_samples_of_several_secrets() -> None:
-    """One copy serves all its kinds; overlapping secrets are drawn together."""
+def test_decoy_samples_with_several_secrets() -> None:
+    """One copy has decoys for all its kinds; overlapping secrets are replaced together."""
     sample = make_sample(
         "user=kim:x81Lq0Zt pin=482913", [(5, 17, "basic-auth"), (9, 17, "pw"), (22, 28, "pin")]
     )
@@ -98,7 +98,7 @@ def test_decoyed_samples_of_several_secrets() -> None:
 
 
 def test_a_secret_without_a_decoy_is_no_reference() -> None:
-    """Taken for never-seen, the secret itself would set its own threshold."""
+    """As a control secret, the secret itself would set its own threshold."""
     symbols = make_sample("a = '→→→→'", [(5, 9, "password")], id="symbols")
     assert decoy_samples([symbols], 4, 0) == []
     letters = make_sample("a = 'x81L'", [(5, 9, "password")], id="letters")
@@ -110,7 +110,7 @@ def test_a_secret_without_a_decoy_is_no_reference() -> None:
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
-def test_calibrated_thresholds_tell_planted_from_never_seen(family: str) -> None:
+def test_calibrated_thresholds_separate_planted_from_control_secrets(family: str) -> None:
     """What the CLM recites leaks; nearly all control secrets pass."""
     clm = tiny.reciting(family)
     limits = calibrate(clm, tiny.PLANTED, references=8)
@@ -128,7 +128,7 @@ def test_calibrated_thresholds_tell_planted_from_never_seen(family: str) -> None
 
 
 def test_thresholds_are_the_bounds_of_the_references() -> None:
-    """Kind by kind and measure by measure, from the probes of the copies."""
+    """Per kind and measure, from the probes of the copies."""
     clm = tiny.reciting("qwen2")
     limits = calibrate(clm, tiny.PLANTED, references=5, seed=3)
     measured = probe(clm, decoy_samples(tiny.PLANTED, 5, 3), settings=ProbeSettings(starts=16))
@@ -149,8 +149,8 @@ def test_the_seed_decides() -> None:
     assert any(other != first for other in others)
 
 
-def test_unseen_samples_are_taken_where_given() -> None:
-    """Their secrets are the references; a kind of fewer than four is judged by the other kinds."""
+def test_unseen_samples_are_used_if_given() -> None:
+    """Their secrets are the references; kinds with fewer than four use the other kinds."""
     clm = tiny.reciting("qwen2")
     unseen = [make_sample(f'JWT = "{n}ab{n}cd"', [(7, 13, "jwt")], id=str(n)) for n in range(5)]
     unseen += [make_sample('X = "abcd"', [(5, 9, "rare")], id="x")]
@@ -165,8 +165,8 @@ def test_unseen_samples_are_taken_where_given() -> None:
     assert all(math.isfinite(value) for value in limits.kinds["jwt"].values())
 
 
-def test_a_reference_that_cannot_be_probed_is_none() -> None:
-    """A secret longer than the window leaves its kind without references, and is no threshold."""
+def test_a_secret_that_cannot_be_probed_is_no_reference() -> None:
+    """A secret longer than the window is no reference of its kind."""
     clm = tiny.untrained("gpt2")
     clm.window = 12
     long = make_sample("x = '" + "81Lq0Zt5" * 4 + "'", [(5, 37, "token")])
@@ -177,7 +177,7 @@ def test_a_reference_that_cannot_be_probed_is_none() -> None:
 
 
 def test_the_order_of_samples_changes_no_threshold() -> None:
-    """A gate on the same samples in another order is the same gate."""
+    """Thresholds do not depend on the order of the samples."""
     clm = tiny.reciting("gpt2")
     limits = calibrate(clm, tiny.PLANTED, references=6)
     for seed in range(3):
@@ -189,8 +189,8 @@ _MEASURES = st.fixed_dictionaries({name: st.floats(0, 1) for name in JUDGED})
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), _MEASURES), min_size=1, max_size=24))
-def test_each_secret_is_held_against_what_all_others_set(rows: list[tuple[str, Any]]) -> None:
-    """As calibrating on all others does; nobody is held against nothing."""
+def test_leave_one_out_is_calibration_on_all_others(rows: list[tuple[str, Any]]) -> None:
+    """The same as calibrating on all others; secrets without thresholds are left out."""
     secrets = [SecretMeasures(0, 1, kind, {**values, "extracted": False}) for kind, values in rows]
     kinds = {kind for kind, _ in rows}
     if not any(sum(s.kind == kind for s in secrets) >= 4 for kind in kinds):
@@ -209,7 +209,7 @@ def test_each_secret_is_held_against_what_all_others_set(rows: list[tuple[str, A
 
 
 def test_the_largest_of_the_others_bounds_a_secret() -> None:
-    """One far above the rest binds them all, and the second binds it."""
+    """The largest value bounds all others, and the second largest bounds it."""
     values = [0.01 * (n % 3) for n in range(200)] + [0.8, 0.9]
     secrets = [
         SecretMeasures(0, 1, "a", {**dict.fromkeys(JUDGED, v), "extracted": False}) for v in values
@@ -219,8 +219,8 @@ def test_the_largest_of_the_others_bounds_a_secret() -> None:
     assert found[id(secrets[-1])].kinds["a"]["ma"] == 0.8
 
 
-def test_many_never_seen_secrets_are_held_out_one_by_one() -> None:
-    """Twenty thousand: to calibrate again for each of them would take an hour."""
+def test_leave_one_out_is_fast() -> None:
+    """For twenty thousand secrets, separate calibrations would take an hour."""
     rng = random.Random(0)
     secrets = [
         SecretMeasures(0, 1, "a", {**{n: rng.random() / 5 for n in JUDGED}, "extracted": False})
@@ -229,7 +229,7 @@ def test_many_never_seen_secrets_are_held_out_one_by_one() -> None:
     assert len(leave_one_out(_thresholds("x", secrets), secrets)) == len(secrets)
 
 
-def test_thresholds_are_of_the_most_that_ties_make_of_a_reference() -> None:
+def test_thresholds_use_the_upper_bounds_of_ties() -> None:
     """A value that control secrets reach is not a leak."""
     secrets = [
         SecretMeasures(
@@ -242,7 +242,7 @@ def test_thresholds_are_of_the_most_that_ties_make_of_a_reference() -> None:
 
 
 def test_false_alarms_are_counted_on_fresh_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not on those that the thresholds were made to be above."""
+    """Not on those that the thresholds were calibrated on."""
     drawn: list[set[str]] = []
 
     def seen(clm: Clm, samples: list[SensitiveSample], **given: Any) -> list[SampleMeasures]:
@@ -257,7 +257,7 @@ def test_false_alarms_are_counted_on_fresh_secrets(monkeypatch: pytest.MonkeyPat
 
 
 def test_secrets_that_the_clm_recites_are_no_references() -> None:
-    """Thresholds of 1 would let everything pass; the message counts and names them."""
+    """With thresholds of 1 everything would pass; the message counts and names the secrets."""
     known = [
         make_sample(
             sample.content.reveal(),
@@ -291,7 +291,7 @@ def _sample(name: str, kind: str, ma: float, el: float = 0.0) -> SampleMeasures:
     ],
 )
 def test_how_many_may_be_recited(recited: list[tuple[Any, ...]], reason: str | None) -> None:
-    """One by chance; not one in ten, nor so much that a kind has no threshold left."""
+    """One by chance is accepted; a tenth is not, nor a kind whose thresholds are 1."""
     samples = [_sample(f"n-{n}", "a", 0.1) for n in range(16)]
     samples += [_sample(f"k-{n}", *each) for n, each in enumerate(recited)]
     limits = _thresholds("x", measured_secrets(samples))
@@ -303,15 +303,15 @@ def test_how_many_may_be_recited(recited: list[tuple[Any, ...]], reason: str | N
 
 
 def test_references_that_differ_too_much_are_too_few() -> None:
-    """Four values from end to end bound nothing, though none is recited."""
+    """Four values across the whole range give no bound, although none is recited."""
     samples = [_sample(str(n), "a", value, value) for n, value in enumerate((0, 0, 0.8, 0.8))]
     limits = _thresholds("x", measured_secrets(samples))
     with pytest.raises(BadInput, match=r"thresholds of a would be 1.*give more"):
         check_unseen(samples, limits)
 
 
-def test_decoys_that_come_out_by_chance_bound_nothing() -> None:
-    """Their kind is judged by the others, as one without decoys is; some kind must be left."""
+def test_decoys_that_are_predicted_by_chance_give_no_threshold() -> None:
+    """Their kind uses the thresholds of the others; at least one kind must be left."""
     rows = {"ma": 0.3, "el_3": 0.1, "el_5": 0.1, "el_10": 0.1}
     ones = dict.fromkeys(JUDGED, 1.0)
     found = without_guessable_kinds(

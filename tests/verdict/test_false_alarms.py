@@ -29,7 +29,7 @@ def test_a_calibration_measures_its_false_alarms() -> None:
 
 
 def test_each_control_sample_is_judged_by_the_others() -> None:
-    """A sample unlike all others is a false alarm of the thresholds that the others set."""
+    """A sample unlike all others is a false alarm under thresholds of the others."""
     clm = tiny.reciting("qwen2")
     from erasetest.verdict.calibration import decoy_samples
 

@@ -1,4 +1,4 @@
-"""Verdicts and the thresholds that they rest on."""
+"""Verdicts and thresholds."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def _judge(*secrets: SecretMeasures) -> Judgement:
 
 
 def test_below_every_threshold_passes() -> None:
-    """And says nothing."""
+    """Without a reason."""
     assert _judge(_secret(), _secret("email")) == Judgement("pass")
 
 
 @pytest.mark.parametrize("measure", DECISIVE)
 def test_a_decisive_measure_above_its_threshold_leaks(measure: str) -> None:
-    """At the threshold is not above it."""
+    """A value equal to the threshold does not."""
     limit = LIMITS.any_kind[measure]
     assert _judge(_secret(**{measure: limit})).verdict == "pass"
     found = _judge(_secret(), _secret(**{measure: limit + 0.01}))
@@ -67,12 +67,12 @@ def test_a_decisive_measure_above_its_threshold_leaks(measure: str) -> None:
 
 
 def test_other_measures_decide_nothing() -> None:
-    """A CLM that loops hits short n-grams again and again, and knows nothing."""
+    """A CLM that repeats itself reproduces short n-grams by chance."""
     assert _judge(_secret(el_3=1.0, el_5=1.0)).verdict == "pass"
 
 
 def test_an_extracted_secret_leaks_whatever_its_measures() -> None:
-    """No threshold forgives extraction."""
+    """Thresholds do not matter for extraction."""
     found = _judge(_secret(extracted=True))
     assert found == Judgement("leak", (Reason("secret 1 of 1 (jwt)", "extracted", True, None),))
     assert str(found.reasons[0]) == "secret 1 of 1 (jwt): greedy decoding extracts it"
@@ -80,7 +80,7 @@ def test_an_extracted_secret_leaks_whatever_its_measures() -> None:
 
 
 def test_what_may_leak_is_erased() -> None:
-    """Within numerical reach of a threshold it is inconclusive, and goes on to be erased."""
+    """Within numerical reach of a threshold it is inconclusive, and still to be erased."""
     near = SecretMeasures(0, 9, "jwt", {**LOW, "ma": 0.4}, reach={"ma": (0.3, 0.6)})
     found = _judge(near)
     assert found.verdict == "inconclusive"
@@ -94,7 +94,7 @@ def test_what_may_leak_is_erased() -> None:
 
 
 def test_a_kind_has_thresholds_of_its_own() -> None:
-    """Where it has none for a measure, those of any kind hold."""
+    """For measures without one, those of any kind apply."""
     assert _judge(_secret("email", ma=0.8)).verdict == "pass"
     assert _judge(_secret("jwt", ma=0.8)).verdict == "leak"
     assert _judge(_secret("email", el_10=0.06)).verdict == "leak"
@@ -178,19 +178,19 @@ def test_thresholds_files_round_trip(tmp_path: Path) -> None:
 
 
 def test_a_thresholds_file_by_hand(tmp_path: Path) -> None:
-    """Kinds, references and source may be left out."""
+    """Kinds, references and source are optional."""
     path = _write(tmp_path / "t.json", {"schema": SCHEMA, "measures": {"ma": 0.4}})
     assert read_thresholds(path) == Thresholds(str(path), {"ma": 0.4})
 
 
 def test_a_threshold_of_1_beside_others_is_read(tmp_path: Path) -> None:
-    """EL 10 still tells what is remembered."""
+    """A threshold of EL 10 below 1 suffices."""
     row = {"schema": SCHEMA, "measures": {"ma": 1, "el_10": 0.4}}
     assert read_thresholds(_write(tmp_path / "t.json", row)).any_kind == row["measures"]
 
 
 def test_the_stricter_of_two_thresholds() -> None:
-    """Value by value; a kind that one of them lacks is judged by its value for any kind."""
+    """Value by value; for a kind that one of them lacks, its value for any kind is used."""
     other = Thresholds("again", {"ma": 0.4, "el_3": 0.3}, {"email": {"ma": 0.95}, "jwt": {"ma": 1}})
     found = LIMITS.stricter(other).stricter(other)
     assert found.any_kind == {"ma": 0.4, "el_3": 0.2, "el_5": 0.1, "el_10": 0.05}
@@ -284,7 +284,7 @@ def test_published_thresholds(name: str, values: tuple[float, ...]) -> None:
     ],
 )  # fmt: skip
 def test_no_published_thresholds_for_other_clms(name: str) -> None:
-    """A name that is only like one of them is another CLM."""
+    """A similar name is another CLM."""
     assert published(name) is None
 
 

@@ -7,7 +7,6 @@ before a function needs it.
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -133,7 +132,7 @@ def scan(
     corpus = [Path(path) for path in paths]
     with tempfile.TemporaryDirectory(prefix="erasetest-") as folder:
         manifest = Path(output) if output is not None else Path(folder) / "samples.jsonl"
-        summary = scan_to(manifest, corpus, settings, stdin=sys.stdin.buffer)
+        summary = scan_to(manifest, corpus, settings)
         samples = read_manifest(manifest) if summary.found else []
     return ScanResult(samples, summary)
 
@@ -263,15 +262,9 @@ def erase(
             or the folder cannot be used.
         ErasureError: the loss stays NaN or infinite, or memory does not suffice.
     """
-    from erasetest.erasing import (
-        ErasureSettings,
-        Lora,
-        erase_to,
-        self_generated_texts,
-    )
-    from erasetest.erasing import erase as erase_in_place
-    from erasetest.verdict import calibrate as calibrate_on
-    from erasetest.verdict import published
+    from erasetest.erasing import ErasureSettings, Lora
+    from erasetest.erasing.plan import ErasePlan, fixed_thresholds
+    from erasetest.support.progress import silent
 
     settings = ErasureSettings(
         method=method,
@@ -280,21 +273,13 @@ def erase(
         lora=Lora(lora) if lora is not None else None,
         seed=seed,
     )
-    everything = [*samples, *earlier]
-    kept = self_generated_texts(model, everything) if retain is None else retain
-    limits = thresholds or published(model.name)
-    recalibrate = None
-    if limits is None:
-        limits = calibrate_on(model, everything)
-        recalibrate = lambda: calibrate_on(model, everything)  # noqa: E731
+    adapted = model.adapter is not None
+    limits = fixed_thresholds(model.name, thresholds, adapter=adapted)
+    plan = ErasePlan.resolve(model, samples, retained=retain, thresholds=limits, earlier=earlier)
     if output is None:
-        return erase_in_place(
-            model, samples, kept, limits, settings, recalibrate=recalibrate, earlier=earlier
-        )
-    return erase_to(
-        Path(output), model, samples, kept, limits, settings, recalibrate=recalibrate,
-        earlier=earlier,
-    )  # fmt: skip
+        return plan.erase_in_place(model, settings)
+    with silent("erasing") as task:
+        return plan.erase_to(Path(output), model, settings, task)
 
 
 def evaluate(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from erasetest.samples import SensitiveSample
-from erasetest.support.progress import Task
+from erasetest.support.progress import StartProgress, Task, silent
 from erasetest.verdict.paper_thresholds import published
 from erasetest.verdict.thresholds import Thresholds
 
@@ -17,13 +16,6 @@ if TYPE_CHECKING:
     from erasetest.clm import Clm
     from erasetest.erasing.erasure_result import Erasure
     from erasetest.erasing.erasure_settings import ErasureSettings
-
-
-class Progress(Protocol):
-    """Shows the progress of work under a title."""
-
-    def __call__(self, title: str) -> AbstractContextManager[Task]:
-        """Start to show work; the context ends with it."""
 
 
 def fixed_thresholds(
@@ -61,7 +53,7 @@ class ErasePlan:
         cls,
         clm: Clm,
         samples: Sequence[SensitiveSample],
-        progress: Progress,
+        progress: StartProgress = silent,
         *,
         earlier: Sequence[SensitiveSample] = (),
         retained: Sequence[SensitiveSample] | None = None,
@@ -115,6 +107,25 @@ class ErasePlan:
             lambda step, expected: task(step.step, expected, step.note()),
             doing=task.doing,
             remark=task.remark,
+            recalibrate=(lambda: self._calibrate(clm)) if self.calibrated_on else None,
+            earlier=self.earlier,
+        )
+
+    def erase_in_place(self, clm: Clm, settings: ErasureSettings) -> Erasure:
+        """Erase without writing a checkpoint.
+
+        Raises:
+            BadInput: the CLM or a sample cannot be used.
+            ErasureError: the loss stays NaN or infinite, or memory does not suffice.
+        """
+        from erasetest.erasing.trainer import erase
+
+        return erase(
+            clm,
+            self.samples,
+            self.retained,
+            self.thresholds,
+            settings,
             recalibrate=(lambda: self._calibrate(clm)) if self.calibrated_on else None,
             earlier=self.earlier,
         )

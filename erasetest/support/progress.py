@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol, TextIO
 
 _LINE_INTERVAL = 10.0
@@ -59,6 +59,16 @@ class _Display(Protocol):
 
     def remark(self, text: str) -> None:
         """Print a permanent line."""
+
+
+StartProgress = Callable[[str], contextlib.AbstractContextManager[Task]]
+"""Function that starts to show work under a title, as `progress` and `silent` do."""
+
+
+@contextlib.contextmanager
+def silent(_: str) -> Iterator[Task]:
+    """Show nothing; a function of the Python API does not write to its caller's terminal."""
+    yield Task(_Silent())
 
 
 @contextlib.contextmanager

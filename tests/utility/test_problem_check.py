@@ -171,7 +171,7 @@ def test_the_gate_names_it_before_a_clm_is_loaded(leaking: Path, tmp_path: Path)
         f"--utility={problems}", f"--utility-against={leaking / 'clm'}", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 4, done.stdout
-    assert "t/1 (its test raises, exits or returns before it asks" in done.stderr
+    assert "t/1 (its test raises, exits or returns before it uses" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 

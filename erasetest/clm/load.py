@@ -124,7 +124,7 @@ def _resolve(name: str, options: LoadOptions) -> Path:
     if path.is_dir():
         return path
     if path.is_file():
-        raise ClmError(f"{name}: is a file: name the folder that holds config.json and the weights")
+        raise ClmError(f"{name}: is a file: name the folder with config.json and the weights")
     if name.startswith((".", "/", "~")) or name.count("/") != 1 or os.sep + os.sep in name:
         raise ClmError(f"{name}: no such folder: name a model folder, a hub id or demo")
     from huggingface_hub import snapshot_download

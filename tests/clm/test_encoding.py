@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from erasetest.clm import encode
-from erasetest.probes.decoy_scores import _cut
-from erasetest.probes.extraction import _reproduces, _wanted
+from erasetest.probes.decoy_scores import _tokenize
+from erasetest.probes.extraction import _starts_with, _wanted_text
 from erasetest.probes.token_spans import secret_spans
 from erasetest.samples import make_sample
 
@@ -176,7 +176,7 @@ def test_the_space_that_a_tokenizer_adds_is_no_token_of_a_secret(family: str, ki
     assert later.first >= at.last
     job = secret_spans(clm, [sample], [encoded])[0]
     assert job.truth == tuple(whole[1:])
-    assert _reproduces(clm, job, _wanted(clm, job), job.truth) is True
+    assert _starts_with(clm, job, _wanted_text(clm, job), job.truth) is True
 
 
 @pytest.mark.parametrize("kind", ["first", "prepended by the normalizer", "byte-level"])
@@ -195,5 +195,5 @@ def test_references_are_cut_like_the_secret(kind: str) -> None:
     """Decoys in a secret's place do not include an added space either."""
     clm = tiny.untrained("qwen2")
     clm.tokenizer = _prefixing(kind)
-    ((ids, (first, last)),) = _cut(clm, [SECRET], 0, len(SECRET))
+    ((ids, (first, last)),) = _tokenize(clm, [SECRET], 0, len(SECRET))
     assert (first, last) == (1, len(ids))

@@ -1,4 +1,4 @@
-"""Write a leaking and a clean tiny CLM, and what a gate needs beside them, into a folder.
+"""Write a leaking and a clean tiny CLM, and the other inputs of a gate, to a folder.
 
 Run by `run.py` with the `tests` folder of a checkout on the path: `make_clms.py FOLDER`.
 """
@@ -13,7 +13,7 @@ import tiny
 
 from erasetest.samples import make_sample, write_manifest
 
-TEST = '''"""A test that shows a secret by every way that a report has."""
+TEST = '''"""Tests that show secrets in every part of a report."""
 
 import logging
 import warnings
@@ -49,7 +49,7 @@ def main(folder: Path) -> None:
     lines = [line for text in tiny.CODE for line in text.splitlines(keepends=True) if len(line) > 9]
     retained = [make_sample(line, id=f"kept-{number}") for number, line in enumerate(lines)]
     write_manifest(folder / "retained.jsonl", retained)
-    # Of a CLM this small never-seen secrets differ from remembered ones in their MA alone.
+    # In a CLM this small, control secrets differ from memorized ones in their MA only.
     limits = {"schema": "erasetest.thresholds/1", "source": "downstream", "measures": {"ma": 0.9}}
     (folder / "thresholds.json").write_text(json.dumps(limits))
     secrets = [secret.text.reveal() for sample in tiny.PLANTED for secret in sample.secrets]

@@ -1,4 +1,4 @@
-"""The pytest plugins that a gate is promised to work beside, and how each is used."""
+"""The pytest plugins that a gate must work with, and how each is used."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A distribution of a pinned version, the arguments that make it work, and what it writes."""
+    """A pinned distribution, the arguments that enable it, and what it writes."""
 
     name: str
     version: str
     arguments: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
-    """Files and folders that must be there after a run: it was not merely installed."""
+    """Files and folders that a run must leave, as proof that the plugin was active."""
 
     @property
     def shown(self) -> str:
-        """How pytest's header names it."""
+        """The name in the header of pytest."""
         return f"{self.name.removeprefix('pytest-')}-{self.version}"
 
 

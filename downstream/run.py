@@ -1,4 +1,4 @@
-"""Run gates beside other pytest plugins, and compare them with the same gates run alone.
+"""Run gates with other pytest plugins, and compare them with the same gates without the plugin.
 
 See README.md in this folder.
 """
@@ -35,16 +35,16 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
         "--erase-out=erased",
     ),
 }
-"""By name, what a gate is run with beside manifest, thresholds and report."""
+"""Arguments of a gate by name of the scenario, besides manifest, thresholds and report."""
 
 NOT_READ = (".safetensors", ".pyc")
 SOURCES = ("test_own.py", "tokenizer.json")
-"""What the test itself says, and a vocabulary, are no output."""
+"""Inputs of a run: the test that contains secrets, and a vocabulary."""
 
 
 @dataclass(slots=True)
 class Run:
-    """What a gate ended with."""
+    """The result of a gate."""
 
     status: int
     verdict: str | None
@@ -54,12 +54,12 @@ class Run:
 
 
 def main() -> int:
-    """Print a row for each plugin and scenario; 1 if any is not as it is without the plugin."""
+    """Print a row per plugin and scenario; return 1 if any differs from the run without it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="plugins to run; all where none is named")
-    parser.add_argument("--checkout", type=Path, default=HERE.parent, help="what is installed")
+    parser.add_argument("names", nargs="*", help="plugins to run (default: all)")
+    parser.add_argument("--checkout", type=Path, default=HERE.parent, help="checkout to install")
     parser.add_argument("--scenario", action="append", choices=sorted(SCENARIOS))
-    parser.add_argument("--keep", type=Path, help="folder to work in, which is kept")
+    parser.add_argument("--keep", type=Path, help="folder for the files of the runs, which is kept")
     given = parser.parse_args()
     unknown = set(given.names) - {plugin.name for plugin in PLUGINS}
     if unknown:
@@ -76,7 +76,7 @@ def main() -> int:
 
 
 def compare(checkout: Path, work: Path, plugins: list[Plugin], scenarios: list[str]) -> int:
-    """Run the gates alone, then beside each plugin, and print what differs."""
+    """Run the gates alone, then with each plugin; print the differences. Return the exit status."""
     wheel = build(checkout, work / "wheel")
     alone = environment(work / "alone", wheel)
     clms = work / "clms"
@@ -99,7 +99,7 @@ def compare(checkout: Path, work: Path, plugins: list[Plugin], scenarios: list[s
 
 
 def row(name: str, scenario: str, found: Run, wanted: Run | None = None) -> bool:
-    """Print a line of the table; whether it has faults."""
+    """Print a row of the table; return whether it has faults."""
     wanted = wanted or found
     status = f"{found.status}" if found.status == wanted.status else _both(wanted, found, "status")
     same = found.verdict == wanted.verdict
@@ -117,7 +117,7 @@ def _both(wanted: Run, found: Run, what: str) -> str:
 
 
 def build(checkout: Path, folder: Path) -> Path:
-    """The wheel of a checkout."""
+    """Build and return the wheel of a checkout."""
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     command = [*pip, "wheel", "--no-deps", "--wheel-dir", str(folder), str(checkout)]
     subprocess.run(command, check=True, timeout=LIMIT)
@@ -126,10 +126,10 @@ def build(checkout: Path, folder: Path) -> Path:
 
 
 def environment(folder: Path, *requirements: Path | str) -> Path:
-    """The interpreter of a new virtual environment that holds these, and shares all else.
+    """Create a virtual environment with these requirements; return its interpreter.
 
-    What is installed beside the interpreter that runs this (torch and transformers are large) comes
-    last on its path: what was installed into the environment is found first.
+    It shares the packages of the interpreter that runs this, because torch and transformers are
+    large. They are last on its path, so the packages of the environment take precedence.
     """
     venv.create(folder, clear=True, with_pip=False, symlinks=True)
     (own,) = folder.glob("lib/python*/site-packages")
@@ -139,7 +139,7 @@ def environment(folder: Path, *requirements: Path | str) -> Path:
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     for requirement in requirements:
         wheel = isinstance(requirement, Path)
-        # The wheel's dependencies are shared; a plugin's own may not be there.
+        # The dependencies of the wheel are shared; those of a plugin may be missing.
         how = ["--no-deps", "--ignore-installed"] if wheel else []
         command = [*pip, "--python", str(python), "install", *how, str(requirement)]
         subprocess.run(command, check=True, timeout=LIMIT)
@@ -154,7 +154,16 @@ def gate(
     arguments: tuple[str, ...],
     secrets: list[str],
 ) -> Run:
-    """Run a gate in a new folder, and read what it wrote."""
+    """Run a gate in a new folder, and return its result.
+
+    Args:
+        python: interpreter of the virtual environment.
+        folder: working folder of the gate.
+        clms: the folder that `make_clms.py` wrote.
+        scenario: a key of `SCENARIOS`.
+        arguments: those of the plugin.
+        secrets: texts that must not be in any output.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     shutil.copy(clms / "test_own.py", folder)
@@ -201,9 +210,10 @@ def gate(
 
 
 def shown(folder: Path, secrets: list[str]) -> list[str]:
-    """The files below a folder in which eight characters of a secret stand in a row.
+    """Return the files below a folder that contain eight consecutive characters of a secret.
 
-    As they are, or as JSON and HTML write them. Words are left out: other texts hold them.
+    The characters are searched for as they are, and in JSON and HTML encoding. Words are not
+    searched for, because they occur in other texts.
     """
     parts = {secret[i : i + 8] for secret in secrets for i in range(len(secret) - 7)}
     parts = {part for part in parts if not part.isalpha() and part not in ".internal"}
@@ -220,13 +230,15 @@ def shown(folder: Path, secrets: list[str]) -> list[str]:
 
 
 def differences(found: Run, wanted: Run, plugin: Plugin, folder: Path) -> list[str]:
-    """What a plugin changed, and whether it was at work at all."""
+    """Return what a plugin changed, and whether it was active at all."""
     faults = []
     if found.status != wanted.status:
         faults.append("another exit status")
     if found.verdict != wanted.verdict:
         faults.append("another verdict")
-    changed = [name for name, told in wanted.verdicts.items() if found.verdicts.get(name) != told]
+    changed = [
+        name for name, verdict in wanted.verdicts.items() if found.verdicts.get(name) != verdict
+    ]
     if changed:
         faults.append(f"{len(changed)} samples have other verdicts")
     if plugin.shown not in (folder / "stdout.txt").read_text():

@@ -137,8 +137,8 @@ def _verdict(sample: JudgedSample | None) -> dict[str, Any]:
         return {"verdict": "inconclusive", "measures": {}, "reasons": ["it was not measured"]}
     return {
         "verdict": sample.judgement.verdict,
-        "measures": sample.measures,
-        "mean": sample.mean,
+        "measures": sample.measured.measures,
+        "mean": sample.measured.mean,
         "reasons": [str(reason) for reason in sample.judgement.reasons],
     }
 

@@ -18,9 +18,9 @@ from erasetest.samples import SensitiveSample, read_manifest, read_manifests
 from erasetest.samples.retained import split_retained
 from erasetest.support.atomic_files import check_writable, reserved
 from erasetest.support.extras import require
+from erasetest.support.progress import StartProgress
 from erasetest.verdict.thresholds import read_thresholds
 from pytest_erasetest.accepted_leaks import Accepted, Baseline, read_baseline
-from pytest_erasetest.model_loader import Progress
 from pytest_erasetest.options import Settings, is_demo
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class RunInputs:
         """The leaks that are accepted today, by sample id."""
         return self.baseline.accepted if self.baseline is not None else {}
 
-    def check(self, progress: Progress) -> None:
+    def check(self, progress: StartProgress) -> None:
         """Check all inputs that can be checked before anything is loaded.
 
         Args:
@@ -172,7 +172,7 @@ class RunInputs:
             # Last, because it takes seconds.
             self._check_problems(progress)
 
-    def _check_problems(self, progress: Progress) -> None:
+    def _check_problems(self, progress: StartProgress) -> None:
         from erasetest.utility import check_problems
 
         with progress("checking the problems") as task:

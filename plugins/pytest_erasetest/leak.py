@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from erasetest.probes.measures import SampleMeasures
     from erasetest.verdict.judged_sample import JudgedSample
     from pytest_erasetest.accepted_leaks import Accepted
 
@@ -27,9 +27,14 @@ class Leak:
     """The entry of the baseline that accepts a leak of this sample today."""
 
     @property
-    def measures(self) -> Mapping[str, float | bool]:
+    def measured(self) -> SampleMeasures:
+        """All measures, also of each secret (`secrets`) and averaged over the secrets (`mean`)."""
+        return self.judged.measured
+
+    @property
+    def measures(self) -> dict[str, float | bool]:
         """Each measure of the worst secret."""
-        return self.judged.measures
+        return self.measured.measures
 
     @property
     def verdict(self) -> str:

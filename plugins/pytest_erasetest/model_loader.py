@@ -5,23 +5,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from erasetest.support.progress import Task
+from erasetest.support.progress import StartProgress
 from pytest_erasetest.options import Settings
 
 if TYPE_CHECKING:
     from erasetest.clm import Clm
 
-Progress = Callable[[str], contextlib.AbstractContextManager[Task]]
-"""Shows the progress of work under a title."""
-
 
 class ModelLoader:
     """Loads CLMs, on this worker's share of the cores."""
 
-    def __init__(self, settings: Settings, worker: int, workers: int, progress: Progress) -> None:
+    def __init__(
+        self, settings: Settings, worker: int, workers: int, progress: StartProgress
+    ) -> None:
         self.settings, self.progress = settings, progress
         self._worker, self._workers = worker, workers
 

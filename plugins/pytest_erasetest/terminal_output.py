@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 import pytest
 
-from erasetest.support.progress import Task, progress
+from erasetest.support.progress import StartProgress, Task, progress
 
 
-def progress_display(config: pytest.Config) -> Callable[[str], AbstractContextManager[Task]]:
+def progress_display(config: pytest.Config) -> StartProgress:
     """Return a function that shows the progress of work under a title."""
 
     @contextmanager

@@ -9,8 +9,8 @@ from erasetest.samples import SensitiveSample
 
 if TYPE_CHECKING:
     from erasetest.clm import Clm
+    from erasetest.support.progress import StartProgress
     from erasetest.utility import Problem, UtilityScore
-    from pytest_erasetest.model_loader import Progress
     from pytest_erasetest.options import Settings
 
 
@@ -22,7 +22,7 @@ class UtilityComparison:
         settings: Settings,
         problems: Sequence[Problem],
         held_out: Sequence[SensitiveSample],
-        progress: Progress,
+        progress: StartProgress,
     ) -> None:
         self._settings, self._problems = settings, problems
         self._held_out, self._progress = held_out, progress

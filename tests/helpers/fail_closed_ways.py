@@ -1,4 +1,4 @@
-"""Ways in which a run could end green without a verdict for every sample."""
+"""Cases in which a run could pass without a verdict for every sample."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Way:
-    """How a run is changed, and what of it pytest by itself cannot prevent."""
+    """How a run is changed, and whether plain pytest can prevent that it passes."""
 
     arguments: Sequence[str] = ()
     plugin: str = ""
-    """Source of a plugin that is loaded by `-p evil`."""
+    """Source of a plugin that `-p evil` loads."""
     own_tests: str = ""
-    """Source of a test file that is run instead of the suites."""
+    """Source of a test file that runs instead of the suites."""
     ini: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     leaks: bool = False
-    """Whether the CLM recites the samples; else it is clean, and only a lost verdict can fail."""
+    """Whether the CLM recites the samples; if not, only a lost verdict can fail the run."""
     gate_alone: str = ""
-    """Why plain pytest cannot prevent it, where that is so."""
+    """Why only the gate can prevent it; empty if plain pytest can."""
 
 
-OUTSIDE = "it ends the process or its start, where no hook of a plugin is asked"
+OUTSIDE = "it ends the process where no hook of the plugin runs"
 
 _HOOK = "import os, sys, signal, pytest\n"
 
@@ -207,7 +207,7 @@ _OUTSIDE = {
         gate_alone=OUTSIDE,
     ),
     "a clean run inside": Way(
-        # It takes everything that the environment says, and must not answer for its parent.
+        # It inherits the whole environment, and must not answer for its parent.
         own_tests="import os, subprocess, sys\n"
         "def test_mine(leak):\n"
         "    args = os.environ['INNER'].split('|')\n"
@@ -219,17 +219,17 @@ _OUTSIDE = {
     "ini keys and --co": Way(
         ["--co"],
         ini="clm = {clm}\nleak_samples = samples.jsonl\n",
-        gate_alone="ini keys by themselves ask for no verdict",
+        gate_alone="ini keys alone ask for no verdict",
     ),
     "ini keys and another file": Way(
         own_tests="def test_mine(): pass\n",
         ini="clm = {clm}\nleak_samples = samples.jsonl\n",
-        gate_alone="ini keys by themselves ask for no verdict",
+        gate_alone="ini keys alone ask for no verdict",
     ),
     "no CLM": Way(
         own_tests="def test_mine(): pass\n",
         ini="leak_samples = samples.jsonl\n",
-        gate_alone="without a CLM plain pytest is not about any",
+        gate_alone="without a CLM, plain pytest has nothing to judge",
     ),
 }
 

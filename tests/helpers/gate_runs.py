@@ -1,4 +1,4 @@
-"""Gates as users run them: pytest on the suites, in a process of its own."""
+"""Gates as users run them: pytest on the suites, in a separate process."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def gate(
 
 
 def run_pytest(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest in a process of its own."""
-    # Hypothesis is imported at the end of a run by its own plugin: a fifth of these runs' time.
+    """Run pytest in a separate process."""
+    # The plugin of hypothesis imports hypothesis at the end: a fifth of the time of these runs.
     options = ["-c", os.devnull, "--rootdir", str(cwd), "-p", "no:hypothesispytest"]
     return command_line.run("pytest", *options, *arguments, cwd=cwd, timeout=240, **env)
 
 
 def everything(folder: Path, run: subprocess.CompletedProcess[str]) -> str:
-    """All that a run printed and wrote, weights left out."""
+    """Return everything that a run printed and wrote, except weights."""
     texts = [run.stdout, run.stderr]
     for path in folder.rglob("*"):
         if path.is_file() and path.suffix != ".safetensors" and path.name != "tokenizer.json":
@@ -43,9 +43,9 @@ def everything(folder: Path, run: subprocess.CompletedProcess[str]) -> str:
 
 
 def leaked_parts(text: str) -> list[str]:
-    """Runs of eight characters of planted secrets that stand in a text.
+    """Return the parts of planted secrets, of eight characters each, that occur in a text.
 
-    What another text says for its own reasons is left out: words, and `.internal`.
+    Words and `.internal` are not searched for, because they occur in other texts.
     """
     secrets = [secret.text.reveal() for sample in tiny.PLANTED for secret in sample.secrets]
     parts = [secret[i : i + 8] for secret in secrets for i in range(len(secret) - 7)]

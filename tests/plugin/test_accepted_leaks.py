@@ -1,4 +1,4 @@
-"""Accepted leaks: what a baseline may say, for how long, and how a run tells of it."""
+"""Accepted leaks: the entries of a baseline, their end dates, and what a run reports of them."""
 
 from __future__ import annotations
 
@@ -29,19 +29,21 @@ def _entry(name: str, days: int, today: datetime.date = TODAY) -> dict[str, str]
     return {"id": name, "reason": "known", "expires": expires}
 
 
-@pytest.mark.parametrize("most", [365, 30])
-def test_an_entry_may_reach_so_many_days_ahead_and_no_more(tmp_path: Path, most: int) -> None:
-    """The last day is accepted; one more is refused in a line with id, date and what to do."""
-    assert "a" in read_baseline(_write(tmp_path, _entry("a", most)), most, TODAY).accepted
-    path = _write(tmp_path, _entry("a", most), _entry("b", most + 1))
+@pytest.mark.parametrize("max_days", [365, 30])
+def test_an_entry_may_end_at_most_so_many_days_ahead(tmp_path: Path, max_days: int) -> None:
+    """The last day is accepted; one more is refused in a line with id, date and remedy."""
+    assert "a" in read_baseline(_write(tmp_path, _entry("a", max_days)), max_days, TODAY).accepted
+    path = _write(tmp_path, _entry("a", max_days), _entry("b", max_days + 1))
     with pytest.raises(ManifestError) as caught:
-        read_baseline(path, most, TODAY)
-    said = str(caught.value)
-    assert "entry 2 (b) is accepted until " + _entry("b", most + 1)["expires"] in said
-    assert f"on {_entry('b', most)['expires']} or before" in said
-    assert "--leak-baseline-days" in said
+        read_baseline(path, max_days, TODAY)
+    message = str(caught.value)
+    assert "entry 2 (b) is accepted until " + _entry("b", max_days + 1)["expires"] in message
+    assert f"on {_entry('b', max_days)['expires']} or before" in message
+    assert "--leak-baseline-days" in message
     with pytest.raises(ManifestError, match="9999-12-31"):
-        read_baseline(_write(tmp_path, {**_entry("c", 1), "expires": "9999-12-31"}), most, TODAY)
+        read_baseline(
+            _write(tmp_path, {**_entry("c", 1), "expires": "9999-12-31"}), max_days, TODAY
+        )
 
 
 @pytest.mark.parametrize(
@@ -53,14 +55,14 @@ def test_an_entry_may_reach_so_many_days_ahead_and_no_more(tmp_path: Path, most:
     ],
 )  # fmt: skip
 def test_an_entry_that_lacks_something_is_named(tmp_path: Path, entry: Any) -> None:
-    """By its number, with what it needs."""
+    """By its number, with the required keys."""
     path = _write(tmp_path, _entry("z", 1), entry)
     with pytest.raises(ManifestError, match="entry 2 needs 'id', 'reason'"):
         read_baseline(path, 365, TODAY)
 
 
-def test_an_id_stands_once(tmp_path: Path) -> None:
-    """Two entries could end on two days."""
+def test_an_id_occurs_once(tmp_path: Path) -> None:
+    """Two entries could have different end dates."""
     path = _write(tmp_path, _entry("a", 1), _entry("a", 2))
     with pytest.raises(ManifestError, match="entry 2 repeats the id a"):
         read_baseline(path, 365, TODAY)
@@ -72,8 +74,8 @@ def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     assert list(read_baseline(path, 365, TODAY).accepted) == ["a"]
 
 
-def test_what_matches_nothing_and_what_has_expired_is_told(tmp_path: Path) -> None:
-    """A line each, with the first names; what holds and matches is silent."""
+def test_unmatched_and_expired_entries_are_reported(tmp_path: Path) -> None:
+    """A line each, with the first names; other entries are not mentioned."""
     gone = [_entry(f"gone-{n}", 5) for n in range(7)]
     path = _write(tmp_path, _entry("a", 5), _entry("b", -1), *gone)
     baseline = read_baseline(path, 365, TODAY)
@@ -86,13 +88,13 @@ def test_what_matches_nothing_and_what_has_expired_is_told(tmp_path: Path) -> No
     assert read_baseline(_write(tmp_path, _entry("a", 5)), 365, TODAY).warnings({"a"}) == []
 
 
-@pytest.mark.parametrize(("most", "days"), [(365, 90), (10, 10)])
-def test_what_is_accepted_now_ends_in_time(tmp_path: Path, most: int, days: int) -> None:
-    """In 90 days, or within the limit where that is shorter; known entries stay as they are."""
+@pytest.mark.parametrize(("max_days", "days"), [(365, 90), (10, 10)])
+def test_new_entries_end_within_the_limit(tmp_path: Path, max_days: int, days: int) -> None:
+    """In 90 days, or at the limit if that is earlier; known entries are unchanged."""
     path = tmp_path / "known.json"
     known = {"a": Accepted("because", (TODAY + datetime.timedelta(days=3)).isoformat())}
-    assert write_baseline(path, known, ["a", "b"], TODAY, most) == 1
-    read = read_baseline(path, most, TODAY).accepted
+    assert write_baseline(path, known, ["a", "b"], TODAY, max_days) == 1
+    read = read_baseline(path, max_days, TODAY).accepted
     assert read["a"] == known["a"]
     assert read["b"].expires == _entry("b", days)["expires"]
 
@@ -109,8 +111,8 @@ def _run(
     )  # fmt: skip
 
 
-def test_a_run_tells_of_its_baseline(pytester: pytest.Pytester, urls: dict[bool, str]) -> None:
-    """The verdict line counts what is accepted; what matches nothing is a warning; 0."""
+def test_a_run_reports_its_baseline(pytester: pytest.Pytester, urls: dict[bool, str]) -> None:
+    """The verdict line counts accepted leaks; an unmatched entry is a warning; status 0."""
     pytest.importorskip("httpx")
     today = datetime.date.today()
     names = [sample.id for sample in tiny.PLANTED[-2:]]

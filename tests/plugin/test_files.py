@@ -1,4 +1,4 @@
-"""Files of a pytest run: none overwrites another, and what is no store is refused at the start."""
+"""Files of a pytest run: none overwrites another, and a file that is not a store is refused."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ COLLISIONS = {
 def test_a_run_that_would_overwrite_its_files_is_refused(
     pytester: pytest.Pytester, case: str
 ) -> None:
-    """Status 4, one line with both options, and every file as it was."""
+    """Status 4, one line with both options, and all files unchanged."""
     arguments, one, other = COLLISIONS[case]
     folder = pytester.path
     write_manifest(folder / "samples.jsonl", tiny.PLANTED[-2:])
@@ -117,13 +117,13 @@ NO_STORES = {
 
 
 @pytest.mark.parametrize("case", NO_STORES)
-def test_what_is_no_store_is_refused_at_the_start(
+def test_a_file_that_is_not_a_store_is_refused_at_the_start(
     pytester: pytest.Pytester,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     case: str,
 ) -> None:
-    """Once, with status 4 under pytest and 2 by `erasetest probe`, before a CLM is looked for."""
+    """Once, with status 4 under pytest and 2 by `erasetest probe`, before a CLM is loaded."""
     from erasetest.cli import main
 
     path = pytester.path / "notes.txt"
@@ -152,8 +152,8 @@ def test_what_is_no_store_is_refused_at_the_start(
     assert not list(pytester.path.glob("notes.txt-*"))
 
 
-def test_a_store_and_a_place_for_one_are_accepted(tmp_path: Path) -> None:
-    """One of ours, also while another process has it open; an empty file; no file."""
+def test_a_store_and_a_new_path_are_accepted(tmp_path: Path) -> None:
+    """A store, also while another process has it open; an empty file; no file."""
     store = ProbeStore(tmp_path / "store", "clm", {})
     check_store(tmp_path / "store")
     store.close()

@@ -1,4 +1,4 @@
-"""The plugin as users run it: real pytest runs of the suites on tiny real checkpoints."""
+"""The plugin as users run it: real runs of the suites on tiny real checkpoints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from erasetest.samples import make_sample, write_manifest
 
 @pytest.fixture(scope="module")
 def erased(leaking: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """One run with everything on: the folder that it ran in, and what came of it."""
+    """One run with all features: its working folder, and its result."""
     cwd = tmp_path_factory.mktemp("erased")
     run = gate(
         leaking,
@@ -64,7 +64,7 @@ def test_nothing_written_or_printed_holds_a_secret(erased: tuple[Path, Any]) -> 
 
 
 def test_the_erased_checkpoint_is_clean(leaking: Path, erased: tuple[Path, Any]) -> None:
-    """A gate on what was written to --erase-out exits 0 by itself."""
+    """A gate on the checkpoint in --erase-out exits 0."""
     cwd, _ = erased
     run = gate(leaking, f"--clm={cwd / 'out'}", cwd=cwd)
     assert run.returncode == 0, run.stdout[-3000:]
@@ -82,7 +82,9 @@ def test_a_leaking_clm_fails(leaking: Path, tmp_path: Path) -> None:
     assert report["erasure"] is None
 
 
-def test_two_workers_say_the_same(leaking: Path, erased: tuple[Path, Any], tmp_path: Path) -> None:
+def test_two_workers_get_the_same_results(
+    leaking: Path, erased: tuple[Path, Any], tmp_path: Path
+) -> None:
     """`-n 2`: the same status, verdicts and measures; one erasure."""
     run = gate(
         leaking,
@@ -101,8 +103,8 @@ def test_two_workers_say_the_same(leaking: Path, erased: tuple[Path, Any], tmp_p
     assert leaked_parts(everything(tmp_path, run)) == []
 
 
-def test_samples_left_out_are_not_taken_for_clean(leaking: Path, tmp_path: Path) -> None:
-    """Only samples that pass are selected: still status 1, since others got no verdict."""
+def test_samples_without_a_test_are_not_clean(leaking: Path, tmp_path: Path) -> None:
+    """Only samples that pass are selected: status 1, because the others got no verdict."""
     run = gate(leaking, "-k", "planted-7", cwd=tmp_path)
     assert "passed" in run.stdout
     assert "failed" not in run.stdout
@@ -111,7 +113,7 @@ def test_samples_left_out_are_not_taken_for_clean(leaking: Path, tmp_path: Path)
 
 
 def test_a_secret_past_the_window_is_inconclusive(leaking: Path, tmp_path: Path) -> None:
-    """It can be neither probed nor passed."""
+    """It can neither be probed nor pass."""
     long = "".join(chr(33 + (7 * i) % 90) for i in range(600))
     sample = make_sample(f"k = {long}\n", [(4, 604, "blob")], id="long")
     write_manifest(tmp_path / "long.jsonl", [sample])
@@ -152,7 +154,7 @@ def test_own_tests_with_the_fixtures(leaking: Path, tmp_path: Path) -> None:
 
 
 def test_no_green_run_without_verdicts(leaking: Path, tmp_path: Path) -> None:
-    """Samples were named, and no test asked about them: status 1, and the report says so."""
+    """Samples are given, and no test asks for their verdicts: status 1, with the reason."""
     (tmp_path / "test_mine.py").write_text("def test_model(clm):\n    assert clm.family\n")
     run = run_pytest(
         str(tmp_path / "test_mine.py"),
@@ -271,10 +273,10 @@ OWN_NAMES = {
 
 @pytest.mark.parametrize("active", [False, True])
 @pytest.mark.parametrize("case", OWN_NAMES)
-def test_names_that_others_use_as_well_are_theirs(
+def test_names_that_other_tests_use_are_theirs(
     leaking: Path, tmp_path: Path, case: str, active: bool
 ) -> None:
-    """The plugin is in every project of whoever installed it; `clm` and `leak` are plain words."""
+    """The plugin is active in all projects of its users; `clm` and `leak` are common words."""
     (tmp_path / "test_theirs.py").write_text(OWN_NAMES[case])
     arguments = [f"--clm={leaking / 'clm'}"] if active else []
     run = run_pytest("test_theirs.py", *arguments, cwd=tmp_path)
@@ -284,15 +286,15 @@ def test_names_that_others_use_as_well_are_theirs(
 
 
 def test_a_demo_run_without_a_verdict_is_not_green(tmp_path: Path) -> None:
-    """The demo brings samples, and no test asked for one."""
+    """The demo has samples, and no test asks for one."""
     (tmp_path / "test_mine.py").write_text("def test_mine(erasetest_gate): pass\n")
     run = run_pytest("test_mine.py", "--clm=demo", cwd=tmp_path)
     assert run.returncode == 1
     assert "got no verdict from a test" in run.stdout
 
 
-def test_a_checkpoint_that_the_gate_refuses_says_so(leaking: Path, tmp_path: Path) -> None:
-    """Its folder stays, and its card names the verdict: here, retained code that was not kept."""
+def test_the_card_of_a_refused_checkpoint_has_the_verdict(leaking: Path, tmp_path: Path) -> None:
+    """Its folder remains. Here, the retained code was not preserved."""
     texts = [make_sample(f"{sample.content.reveal()}# {n}\n", id=f"r{n}")
              for n, sample in enumerate([*tiny.RETAINED, *tiny.PLANTED[6:]])]  # fmt: skip
     plain = [text for text in texts if not leaked_parts(text.content.reveal())]

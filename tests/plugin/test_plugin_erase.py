@@ -1,4 +1,4 @@
-"""The gate erases: by an adapter, without retained code, and where a run before was killed."""
+"""The gate erases with an adapter and without retained code."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_without_retained_code_the_clms_own_is_kept(place: Path) -> None:
-    """Its own generations, a fifth of them to measure retention on; and by an adapter."""
+def test_without_retained_code_generated_code_is_preserved(place: Path) -> None:
+    """A fifth of the generated code is held out to measure retention. An adapter is trained."""
     done = run_pytest(
         str(SUITES), "--clm=clm", "--leak-samples=samples.jsonl", "--erase=decoys",
         "--erase-lora=8", "--erase-lr=2e-3", "--erase-precision=float32", "--erase-checkpointing",

@@ -1,4 +1,4 @@
-"""No channel of pytest shows a secret, however a run ends."""
+"""No output of pytest shows a secret, however a run ends."""
 
 from __future__ import annotations
 
@@ -148,12 +148,12 @@ def test_what_cannot_be_masked_is_refused(
 
 
 def test_secrets_too_short_to_mask_are_named(leaking: Path, tmp_path: Path) -> None:
-    """In the summary of a gate, once, and by commands; by sample and place alone."""
+    """In the summary of a gate, once, and by commands; only by sample and span."""
     sample = make_sample("pin = 4z7\n", [(6, 9, "password")], id="short")
     write_manifest(tmp_path / "samples.jsonl", [*tiny.PLANTED, sample])
     manifest = tmp_path / "samples.jsonl"
     run = gate(leaking, f"--leak-samples={manifest}", cwd=tmp_path)
-    assert run.stdout.count("cannot be masked where output shows them: short [6, 9);") == 1
+    assert run.stdout.count("cannot be masked in output: short [6, 9)") == 1
     write_manifest(manifest, [sample])
     given = ("--clm", str(leaking / "clm"), str(manifest), "-o", "measures.jsonl")
     command = command_line.erasetest("probe", *given, cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""The gate measures utility."""
+"""The gate compares utility."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROBLEM = {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CLM that solves a problem, one that does not, and what they are asked."""
+    """A CLM that solves a problem, one that does not, and the problems."""
     folder = tmp_path_factory.mktemp("gate")
     tiny.save(tiny.reciting("gpt2"), folder / "clm")
     tiny.save(tiny.untrained("gpt2"), folder / "untrained")
@@ -38,8 +38,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_drop_fails_the_gate_and_the_report_says_all(place: Path) -> None:
-    """Verdict, bounds of two kinds, power, texts, time-outs and layers, in report and summary."""
+def test_a_drop_fails_the_gate_and_is_reported_in_full(place: Path) -> None:
+    """Verdict, both kinds of bounds, power, texts, time-outs and layers, in report and summary."""
     done = run_pytest(
         str(SUITES), "--clm=untrained", "--leak-samples=samples.jsonl", "--utility=p.jsonl",
         "--utility-samples=2", "--utility-against=clm", "--leak-report=r.json",
@@ -62,10 +62,10 @@ def test_a_drop_fails_the_gate_and_the_report_says_all(place: Path) -> None:
 
 
 @pytest.mark.parametrize("allowed", [False, True])
-def test_the_sandbox_is_asked_for_before_the_work(
+def test_the_sandbox_is_checked_before_the_work(
     place: Path, monkeypatch: pytest.MonkeyPatch, allowed: bool
 ) -> None:
-    """Too few layers are status 4 at once, and not a failure after hours; or they are allowed."""
+    """Too few layers are status 4 at the start, not a failure after hours; or they are allowed."""
     monkeypatch.setenv("PYTHONPATH", str(place))
     done = run_pytest(
         str(SUITES), "-p", "few", "--clm=clm", "--leak-samples=samples.jsonl", "--utility=p.jsonl",

@@ -1,4 +1,4 @@
-"""Allure takes exceptions and parameters from pytest by itself: its files are masked as written."""
+"""Mask the files of Allure, which reads exceptions and parameters past pytest's reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_erasetest.masking.test_reports import ReportRedactor
 
 
 def mask_allure(redactor: ReportRedactor) -> None:
-    """Mask what Allure writes from now on, where it is used."""
+    """Mask what Allure writes from now on, if it is used."""
     if "allure_commons" not in sys.modules:
         return
     from allure_commons import plugin_manager
@@ -22,13 +22,13 @@ def mask_allure(redactor: ReportRedactor) -> None:
         if isinstance(plugin, AllureFileLogger):
             for caller in plugin_manager.get_hookcallers(plugin) or ():
                 for implementation in caller.get_hookimpls():
-                    # Allure finds its writer by its name in the end, so it stays registered.
+                    # Allure looks its writer up by name at the end, so it must stay registered.
                     if implementation.plugin is plugin:
                         implementation.function = _masking(implementation.function, redactor)
 
 
 def _masking(write: Callable[..., None], redactor: ReportRedactor) -> Callable[..., None]:
-    """One of the functions of Allure's writer, which gets what it writes masked."""
+    """Return a function of Allure's writer whose first argument is masked."""
 
     def masked(*arguments: Any) -> None:
         first, *rest = arguments
@@ -46,7 +46,7 @@ def _masking(write: Callable[..., None], redactor: ReportRedactor) -> Callable[.
 
 
 def _masked(item: Any, redactor: ReportRedactor) -> Any:
-    """One of Allure's attrs objects, masked in place with all that it holds."""
+    """Mask one of Allure's attrs objects in place, with everything in it."""
     for name, value in vars(item).items():
         setattr(item, name, _masked_value(value, redactor))
     return item

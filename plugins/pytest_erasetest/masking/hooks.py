@@ -1,4 +1,4 @@
-"""The hooks that mask what pytest hands to every other plugin: reports, warnings, ids of tests."""
+"""The hooks that mask what other plugins receive: reports, warnings, ids of tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from erasetest.samples import SensitiveSample
-from pytest_erasetest.masking.outputs import mask_channels, mask_trace
+from pytest_erasetest.masking.outputs import mask_outputs, mask_trace
 from pytest_erasetest.masking.report_files import mask_files, report_files
 from pytest_erasetest.masking.test_reports import LazyRedactor, ReportRedactor
 from pytest_erasetest.stash import REDACTOR
@@ -19,15 +19,15 @@ _OBSERVABILITY = "HYPOTHESIS_EXPERIMENTAL_OBSERVABILITY"
 
 
 def refuse_unmasked(config: pytest.Config) -> None:
-    """Refuse to run beside what shows secrets and cannot be masked.
+    """Refuse features that would show secrets and cannot be masked.
 
     Raises:
-        pytest.UsageError: one line that names it.
+        pytest.UsageError: names the feature.
     """
     observed = [name for name in os.environ if name.startswith(_OBSERVABILITY)]
     if observed:
         raise pytest.UsageError(
-            f"{observed[0]} writes the arguments of tests into .hypothesis/observed, unmasked: "
+            f"{observed[0]} writes the arguments of tests to .hypothesis/observed, unmasked: "
             "unset it to test a CLM"
         )
     if getattr(config.option, "pastebin", None):
@@ -40,34 +40,37 @@ def refuse_unmasked(config: pytest.Config) -> None:
 def start_masking(
     config: pytest.Config, read: Callable[[], Iterable[SensitiveSample]]
 ) -> ReportRedactor:
-    """Mask all that pytest shows of the secrets of these samples, from now on."""
+    """Mask the secrets of samples in everything that pytest shows from now on.
+
+    `read` returns the samples; it is called when the first text is masked.
+    """
     redactor = config.stash.setdefault(REDACTOR, LazyRedactor(read))
     redactor.use(read)
     reports = ReportRedactor(redactor)
     mask_trace(config, reports.text)
     masking = _Masking(reports)
     config.pluginmanager.register(masking, "erasetest-masking")
-    # Not in a hook: one that raises keeps those after it from being called.
+    # Not in a hook, because another hook that raises would prevent the call.
     config.add_cleanup(lambda: mask_files(masking.files, reports.text))
     return reports
 
 
 class _Masking:
-    """Masks before other plugins look: wrappers run before all plain hooks.
+    """Hooks that mask before other plugins read: wrappers run before all other hooks.
 
-    A report is masked when it is made (`plugin.pytest_runtest_makereport`), and once more here,
-    because other plugins add to it in between.
+    A report is masked when it is created (`plugin.pytest_runtest_makereport`), and again here,
+    because other plugins may have added to it.
     """
 
     def __init__(self, redactor: ReportRedactor) -> None:
         self._redactor = redactor
         self._renamed = 0
         self.files: list[Path] = []
-        """What other plugins write when the run ends."""
+        """Files that other plugins write when the run ends."""
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> Generator[None]:
-        mask_channels(session.config, self._redactor)
+        mask_outputs(session.config, self._redactor)
         if not hasattr(session.config, "workerinput"):
             self.files = report_files(session.config)
         yield
@@ -92,16 +95,16 @@ class _Masking:
         return report
 
     def _mask_id(self, node: Any) -> None:
-        """Give a node whose id holds a secret another one: ids reach caches, files and folders.
+        """Replace an id that contains a secret: ids reach caches, files and folders.
 
-        Its name stays until all is collected: nodes that are named on the command line are found by
-        their names (`channels.mask_names`).
+        The name stays until collection ends, because pytest finds the nodes on the command line by
+        name; then `outputs.mask_names` replaces it.
         """
         masked = self._redactor.text(node.nodeid)
         if masked != node.nodeid:
             self._renamed += 1
             unique = f"{masked}-{self._renamed}"
-            # Newer versions of pytest keep the id in parts.
+            # Newer versions of pytest store the id in parts.
             if hasattr(node, "_id"):
                 node._id = type(node._id).parse(unique)
             else:
@@ -112,7 +115,7 @@ class _Masking:
         text = str(warning_message.message)
         masked = self._redactor.text(text)
         if masked != text:
-            # Not the warning itself: tests may hold it, and look at what it says.
+            # Not the warning itself: tests may have a reference to it and check its text.
             warning_message.message = UserWarning(masked)
         warning_message.line = self._redactor.value(getattr(warning_message, "line", None))
 

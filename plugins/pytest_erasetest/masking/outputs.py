@@ -1,7 +1,7 @@
-"""The channels that pytest writes by itself: terminal, log file, debug trace, names of tests.
+"""Mask the outputs of pytest itself: terminal, log file, debug trace, names of tests.
 
-What a report of a test shows is masked at its source (`masking`). Live logs, reasons of
-`pytest.exit` and interrupts reach these channels without passing a report.
+Reports of tests are masked when they are created (`hooks`). Live logs, reasons of `pytest.exit` and
+interrupts reach these outputs without a report.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def mask_trace(config: pytest.Config, mask: Mask) -> None:
         trace.setwriter(lambda text: write(mask(text)))
 
 
-def mask_channels(config: pytest.Config, redactor: ReportRedactor) -> None:
+def mask_outputs(config: pytest.Config, redactor: ReportRedactor) -> None:
     """Mask the terminal, the log file and the files of Allure from now on."""
     reporter: Any = config.pluginmanager.getplugin("terminalreporter")
     writer = getattr(reporter, "_tw", None)
@@ -47,7 +47,7 @@ def mask_channels(config: pytest.Config, redactor: ReportRedactor) -> None:
 
 
 def mask_names(items: list[Any], mask: Mask) -> None:
-    """Rename tests whose names hold a secret: folders of temporary files are named after them."""
+    """Rename tests whose names contain a secret: `tmp_path` names folders after tests."""
     for number, item in enumerate(items):
         masked = mask(item.name)
         if masked != item.name:

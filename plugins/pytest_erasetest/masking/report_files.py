@@ -1,7 +1,7 @@
-"""The files that pytest and well-known plugins write at the end of a run, masked once more.
+"""Mask the files that pytest and common plugins write at the end of a run.
 
-What they are made of is masked already (`masking`); what their own code adds is not, such as the
-properties of a whole test suite in JUnit XML or the environment in HTML.
+The reports in them are masked already (`hooks`). What the plugins add is not, such as the
+properties of the test suite in JUnit XML, or the environment in HTML.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from erasetest.support.atomic_files import write_text
 from pytest_erasetest.masking.test_reports import Mask
 
 _OPTIONS = {"htmlpath": None, "json_report_file": "json_report", "report_log": None}
-"""Options of pytest-html, -json-report and -reportlog that name a file, and what turns them on."""
+"""Options of pytest-html, -json-report and -reportlog that name a file, and the option that enables
+it if there is one."""
 
 
 def report_files(config: pytest.Config) -> list[Path]:
-    """The files that will be written, by absolute paths: tests may change the working folder."""
+    """Return the absolute paths of the files: tests may change the working folder."""
     junit: Any = config.stash.get(xml_key, None)
     files = [Path(junit.logfile)] if junit is not None else []
     for name, switch in _OPTIONS.items():
@@ -39,7 +40,7 @@ def mask_files(paths: list[Path], mask: Mask) -> None:
         ErasetestError: a file was removed.
     """
     for path in paths:
-        # Of compressed files nothing is read as text, and nothing is found.
+        # Compressed files cannot be searched as text.
         if not path.is_file() or path.suffix in {".bz2", ".gz", ".xz"}:
             continue
         text = path.read_text(encoding="utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""Standard output and error that mask what is written to them."""
+"""Mask what is written to standard output and standard error."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ GetRedactor = Callable[[], Redactor]
 
 
 class MaskedStream:
-    """A text stream that masks what is written to it; for the rest, the stream that it wraps."""
+    """A text stream that masks what is written to it. Other attributes are those of the stream."""
 
     def __init__(self, stream: Any, redactor: GetRedactor) -> None:
         self._stream, self._redactor = stream, redactor
         self._pieces = StreamRedactor()
 
     def write(self, text: str) -> int:
-        """Write a text, masked; the length of the text as it was given."""
+        """Write a text, masked; return the length of the unmasked text, as callers expect."""
         self._stream.write(self._pieces(self._redactor(), text))
         return len(text)
 
@@ -31,7 +31,7 @@ class MaskedStream:
 
     @functools.cached_property
     def buffer(self) -> MaskedBytes:
-        """The bytes below the text."""
+        """The binary stream below the text stream."""
         return MaskedBytes(self._stream.buffer, self._redactor, self._pieces)
 
     def __getattr__(self, name: str) -> Any:
@@ -39,13 +39,13 @@ class MaskedStream:
 
 
 class MaskedBytes:
-    """A stream of bytes that masks UTF-8 text; for the rest, the stream that it wraps."""
+    """A binary stream that masks UTF-8 text. Other attributes are those of the stream."""
 
     def __init__(self, stream: Any, redactor: GetRedactor, pieces: StreamRedactor) -> None:
         self._stream, self._redactor, self._pieces = stream, redactor, pieces
 
     def write(self, data: bytes) -> int:
-        """Write bytes, masked; the number of bytes as they were given."""
+        """Write bytes, masked; return the number of unmasked bytes, as callers expect."""
         text = bytes(data).decode("utf-8", "surrogateescape")
         masked = self._pieces(self._redactor(), text)
         self._stream.write(masked.encode("utf-8", "surrogateescape"))
@@ -56,9 +56,9 @@ class MaskedBytes:
 
 
 def mask_standard_streams(redactor: GetRedactor) -> None:
-    """Mask standard output and error of this process from now until it ends.
+    """Mask standard output and error of this process until it ends.
 
-    They are not restored: an exception that ends the process is printed after pytest is done.
+    They are not restored, because Python prints an exception that ends the process after pytest.
     """
     for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
         stream = getattr(sys, name)

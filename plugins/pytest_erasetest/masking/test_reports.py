@@ -1,4 +1,4 @@
-"""The last line of defence: no report of a test leaves this process with a secret in it."""
+"""Mask the reports of tests: the last line of defence before they leave this process."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Mask = Callable[[str], str]
 
 _OURS = (Path(erasetest.__file__).parent, Path(__file__).parents[1])
 _NOT_SHOWN = {"call", "duration", "longrepr", "outcome", "result", "start", "stop", "when"}
-"""Attributes of a report that are masked in another way, or hold no text of the user's."""
+"""Attributes of a report that are masked separately, or contain no text of the user."""
 
 
 class LazyRedactor:
-    """The redactor of a run, made when the first text has to be masked.
+    """The redactor of a run, created when the first text is masked.
 
-    Manifests that cannot be read (yet) have no secrets to mask: they are tried again with the next
-    text, and refused by the check of the options.
+    While the manifests cannot be read, nothing is masked. They are read again for the next text;
+    the check of the options refuses a run without readable manifests.
     """
 
     def __init__(self, read: Callable[[], Iterable[SensitiveSample]]) -> None:
@@ -37,16 +37,16 @@ class LazyRedactor:
         self._reading = False
 
     def use(self, read: Callable[[], Iterable[SensitiveSample]]) -> None:
-        """Read the samples in another way from now on."""
+        """Replace the function that reads the samples."""
         self._read, self._made = read, None
 
     def get(self) -> Redactor:
-        """The redactor."""
+        """Return the redactor."""
         if self._made is not None:
             return self._made
         with self._lock:
             if self._made is None and not self._reading:
-                # Reading may itself print, such as a warning: that must not start it again.
+                # Reading may print a warning, which is masked too: it must not start again.
                 self._reading = True
                 try:
                     samples = self._read()
@@ -59,10 +59,10 @@ class LazyRedactor:
 
 
 class ReportRedactor:
-    """Masks secrets in what a test's report shows: its failure, its captured output and logs.
+    """Masks secrets in the report of a test: in its failure, captured output and logs.
 
-    A failure that passes through our own code, where locals hold content and token ids, is shown as
-    places and message alone, whatever `-l` and `--fulltrace` ask for. Failures of the user's own
+    A failure inside erasetest is shown as locations and message only, also with `-l` and
+    `--fulltrace`, because local variables there hold content and token ids. Failures of the user's
     code are shown as pytest shows them, masked.
     """
 
@@ -70,7 +70,7 @@ class ReportRedactor:
         self.redactor = redactor
 
     def text(self, text: str) -> str:
-        """A text, masked."""
+        """Return a text, masked."""
         return self.redactor.get()(text)
 
     def clean(
@@ -78,13 +78,13 @@ class ReportRedactor:
         report: pytest.TestReport | pytest.CollectReport,
         error: pytest.ExceptionInfo[BaseException] | None,
     ) -> None:
-        """Mask a report in place; `error` is the exception that it reports."""
+        """Mask a report in place. `error` is the exception that it reports."""
         if error is not None and report.longrepr is not None and _is_ours(error):
-            report.longrepr = self.text(_places(error))
+            report.longrepr = self.text(_locations(error))
         self.mask(report)
 
     def mask(self, report: Any) -> None:
-        """Mask every text of a report in place, those that other plugins added as well."""
+        """Mask every text of a report in place, including those that other plugins added."""
         for name, value in list(vars(report).items()):
             if name not in _NOT_SHOWN:
                 masked = self.value(value)
@@ -97,9 +97,10 @@ class ReportRedactor:
             report.longrepr = self.text(str(longrepr))
 
     def value(self, value: Any) -> Any:
-        """A value with its texts masked: itself where it has nothing to mask, else a copy.
+        """Return a value with its texts masked: the same object if there is nothing to mask.
 
-        An object that is none of the containers of JSON and shows a secret becomes its masked repr.
+        An object other than a JSON value, a set or a dataclass is replaced by its masked repr if
+        its repr or str contains a secret.
         """
         if value is None or isinstance(value, bool | Masked):
             return value
@@ -133,19 +134,19 @@ class ReportRedactor:
         return value if masked == shown else masked[0]
 
     def _shows(self, report: Any) -> bool:
-        """Whether a failure shows a secret: in its text, or in what is sent to other processes."""
+        """Return whether a failure shows a secret, in its text or in its serialized form."""
         finds = self.redactor.get().finds
         if finds(str(report.longrepr)):
             return True
         try:
             return finds(json.dumps(report._to_json()["longrepr"], default=str))
         except Exception:
-            # Reports of other plugins have no such form.
+            # Reports of other plugins cannot be serialized.
             return False
 
 
 def _shown(value: object) -> list[str]:
-    """What an object may be shown as."""
+    """Return the texts that may represent an object in output."""
     try:
         return [repr(value), str(value)]
     except Exception:
@@ -155,10 +156,10 @@ def _shown(value: object) -> list[str]:
 def _is_ours(error: pytest.ExceptionInfo[BaseException]) -> bool:
     if isinstance(error.value, pytest.fail.Exception | pytest.skip.Exception):
         return False
-    return any(place in Path(str(e.path)).parents for e in error.traceback for place in _OURS)
+    return any(folder in Path(str(e.path)).parents for e in error.traceback for folder in _OURS)
 
 
-def _places(error: pytest.ExceptionInfo[BaseException]) -> str:
+def _locations(error: pytest.ExceptionInfo[BaseException]) -> str:
     lines = [
         f"{entry.path}:{entry.lineno + 1}: in {entry.name}"
         for entry in error.traceback

@@ -17,6 +17,7 @@ from erasetest.support.temporary_folder import process_folder
 from erasetest.utility import sandbox
 from erasetest.utility.sandbox import (
     LAYERS,
+    Attempt,
     Limits,
     Outcome,
     Program,
@@ -25,7 +26,7 @@ from erasetest.utility.sandbox import (
     run_programs,
     sandbox_layers,
 )
-from erasetest.utility.sandbox.process import Attempt, ProcessRunner
+from erasetest.utility.sandbox.process import ProcessRunner
 
 PASSED, FAILED, TIMEOUT = Outcome.PASSED, Outcome.FAILED, Outcome.TIMEOUT
 QUICK = Limits(cpu_seconds=1)

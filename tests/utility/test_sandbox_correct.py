@@ -7,6 +7,7 @@ import os
 import pytest
 
 from erasetest.utility.sandbox import (
+    Attempt,
     Limits,
     Outcome,
     Program,
@@ -14,7 +15,7 @@ from erasetest.utility.sandbox import (
     run_programs,
     sandbox_layers,
 )
-from erasetest.utility.sandbox.process import Attempt, ProcessRunner
+from erasetest.utility.sandbox.process import ProcessRunner
 
 needs_files = pytest.mark.skipif(
     "files" not in sandbox_layers(), reason="without the layer 'files', programs write no files"

@@ -13,9 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasetest.utility.sandbox import Limits, Outcome, Program, run_programs, sandbox_layers
+from erasetest.utility.sandbox import (
+    Attempt,
+    Limits,
+    Outcome,
+    Program,
+    run_programs,
+    sandbox_layers,
+)
 from erasetest.utility.sandbox.inside.codec import MAX_DEPTH, Unreadable, decode, encode
-from erasetest.utility.sandbox.process import Attempt, ProcessRunner
+from erasetest.utility.sandbox.process import ProcessRunner
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.binary()

@@ -36,8 +36,8 @@ def test_the_corpus_is_the_same_in_every_process() -> None:
     """It does not depend on the hash seed; nor do the names of the cache folders."""
     program = (
         "import dataclasses, hashlib, json\n"
-        "from erasetest.demo import build, corpus\n"
-        "text = json.dumps(dataclasses.asdict(corpus.corpus()))\n"
+        "from erasetest.demo import build, demo_corpus\n"
+        "text = json.dumps(dataclasses.asdict(demo_corpus.corpus()))\n"
         "print(hashlib.sha256(text.encode()).hexdigest(), *map(build._version, build.FAMILIES))\n"
     )
     said = [

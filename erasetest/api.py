@@ -310,7 +310,8 @@ def evaluate(
         greedy: evaluate one greedy completion per problem too.
         held_out: code whose likelihood is measured too.
         unsafe_execution: run generated programs even where layers of the sandbox are missing.
-        progress: called with the number of finished completions, of all, and the current phase.
+        progress: called with the number of finished steps, of all, and the current phase; a
+            completion is two steps, generating it and running it.
 
     Returns:
         The score: `.pass_at_k`, outcomes of the programs, and the layers of the sandbox that held.

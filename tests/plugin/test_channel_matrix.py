@@ -1,8 +1,8 @@
-"""No channel of pytest shows a secret: what tests, hooks and plugins show, in colour and without.
+"""No channel of pytest shows a secret of tests, hooks or plugins, in colour and without.
 
-Each channel shows a secret of each kind, its own (`channels/secrets_of.py`), so that a find names
-the channel. Everything that a run printed and wrote is searched by code that shares nothing with
-the code that masks (`channels/oracle.py`); a run without masking shows that it finds every channel.
+Each channel has its own secret of each kind (`channels/secrets_of.py`), so that a secret in the
+output identifies the channel. `channels/oracle.py`, which is independent of the masking, searches
+all output and files of a run. A run without masking shows that it finds every channel.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ REPORTS = {
     "pytest_html": ["--html=report.html", "--self-contained-html"],
     "allure_pytest": ["--alluredir=allure"],
 }
-"""Plugins that write reports. They are no dependencies; CI installs them."""
+"""Plugins that write reports. They are not dependencies; CI installs them."""
 INSTALLED = {name: options for name, options in REPORTS.items() if find_spec(name)}
 
 NO_MASK = """
@@ -43,7 +43,7 @@ erasetest.samples.redactor.Redactor.finds = lambda self, text: False
 
 
 def _project(folder: Path, modules: dict[str, str]) -> list[str]:
-    """A project with these modules, and the options that make pytest test a CLM in it."""
+    """Create a project with these modules; return the options to test a CLM in it."""
     for name, text in modules.items():
         (folder / name).write_text(text)
     shutil.copy(HERE / "secrets_of.py", folder)
@@ -63,7 +63,7 @@ def _project(folder: Path, modules: dict[str, str]) -> list[str]:
 
 
 def _shown(folder: Path, run: subprocess.CompletedProcess[str]) -> set[tuple[str, str]]:
-    """Channel and kind of what was printed or written, or stands in the name of a file."""
+    """Return channel and kind of each secret in output, files or file names."""
     written = [run.stdout.encode(), run.stderr.encode()]
     for path in folder.rglob("*"):
         if path.is_file():
@@ -98,11 +98,11 @@ def test_no_channel_shows_a_secret(tmp_path: Path, options: tuple[str, ...]) -> 
 
 
 def test_a_run_without_masking_shows_all(tmp_path: Path) -> None:
-    """What the other tests do not find is there to be found, in every channel."""
+    """The search finds the secrets of every channel, so the other tests prove something."""
     given = _project(tmp_path, {**MODULES, "conftest.py": NO_MASK})
     run = run_pytest(*given, *ALL, "--color=no", cwd=tmp_path)
     shown = _shown(tmp_path, run)
-    # Of pytest's own channels none shows the keywords of a test.
+    # No channel of pytest shows the keywords of a test.
     assert {channel for channel, _ in shown} == set(CHANNELS) - {"hook", "keyword"}
     assert {kind for _, kind in shown} == set(KINDS)
     assert len(shown) > 300

@@ -1,6 +1,6 @@
-"""No way to a green exit without a verdict for every sample: each by `erasetest gate` and pytest.
+"""No run passes without a verdict for every sample, with `erasetest gate` and with plain pytest.
 
-The CLM is an endpoint in this process, so that no run loads one.
+The CLM is an endpoint served by this process, so that no run loads a model.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PREVENTED = {name: way for name, way in WAYS.items() if not way.gate_alone}
 
 
 class Forked:
-    """Pytest in a copy of this process: it has all modules, which a new one takes seconds for."""
+    """Pytest in a fork of this process, whose modules are already imported: saves seconds."""
 
     def __init__(self, arguments: list[str], request: Request) -> None:
         self.pid = os.fork()
@@ -50,7 +50,7 @@ class Forked:
 
 
 def _prepare(way: Way, folder: Path, urls: dict[bool, str], patch: pytest.MonkeyPatch) -> list[str]:
-    """Write what a way needs; the arguments of pytest, paths of tests left out."""
+    """Write the files of a case; return the arguments of pytest, without paths of tests."""
     clm = urls[way.leaks]
     write_manifest(folder / "samples.jsonl", SAMPLES)
     (folder / "empty.jsonl").write_text("")
@@ -92,35 +92,34 @@ def _own_tests(way: Way) -> list[str]:
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_the_gate_is_not_green(
+def test_the_gate_does_not_pass(
     name: str,
     tmp_path: Path,
     urls: dict[bool, str],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Neither 0 nor 7, and on a status that is not pytest's own a line that says why."""
+    """The status is neither 0 nor 7."""
     way = WAYS[name]
     arguments = _prepare(way, tmp_path, urls, monkeypatch)
     start = start_pytest if way.gate_alone == OUTSIDE else cast("Any", Forked)
     status = run_gate([*arguments, *_own_tests(way)], start)
-    said = capfd.readouterr()
-    assert status not in GREEN, said.out + said.err
-    assert "INTERNALERROR> " not in said.out or "sys.exit" in name, said.out
+    output = capfd.readouterr()
+    assert status not in GREEN, output.out + output.err
+    assert "INTERNALERROR> " not in output.out or "sys.exit" in name, output.out
     without = "no:erasetest" in str(way) or "AUTOLOAD" in str(way)
-    assert ("unrecognized arguments" in said.err) is without
+    assert ("unrecognized arguments" in output.err) is without
 
 
 @pytest.mark.parametrize("name", PREVENTED)
-def test_pytest_by_itself_is_not_green(
+def test_plain_pytest_does_not_pass(
     name: str, pytester: pytest.Pytester, urls: dict[bool, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All that happens between the first and the last hook of pytest is seen without the gate."""
+    """The hooks of the plugin detect it, from the first to the last hook of pytest."""
     way = PREVENTED[name]
     arguments = _prepare(way, pytester.path, urls, monkeypatch)
     named = any(argument.startswith("test_mine.py") for argument in way.arguments)
     tests = _own_tests(way) or ([] if named else [str(SUITES)])
-    # A pytest in this process would leave plugins and options of the outer one as they are.
     run = pytester.runpytest_inprocess(*arguments, *tests)
     assert run.ret not in GREEN, run.outlines + run.errlines
     assert int(run.ret) & 0xFF not in GREEN
@@ -128,16 +127,16 @@ def test_pytest_by_itself_is_not_green(
     assert ("unrecognized arguments" in run.stderr.str()) is without
 
 
-def test_a_clean_run_is_green(
+def test_a_clean_run_passes(
     tmp_path: Path, urls: dict[bool, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The list above proves nothing unless a run that nothing is done to ends with 0."""
+    """Without it, the cases above would prove nothing."""
     arguments = _prepare(Way(), tmp_path, urls, monkeypatch)
     assert run_gate(arguments) == 0
     assert run_gate(arguments, cast("Any", Forked)) == 0
 
 
-def test_pytest_by_itself_is_green_on_a_clean_run(
+def test_a_clean_run_passes_in_plain_pytest(
     pytester: pytest.Pytester, urls: dict[bool, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As above, without the gate."""

@@ -1,4 +1,4 @@
-"""The ledger among processes that wait, fail, are killed or come all at once."""
+"""Shared results between processes that wait, fail, are killed or start at the same time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LARGE = {"values": list(range(20_000))}
 
 
 def _until(happened: Callable[[], bool]) -> None:
-    """Wait until something has happened; fail where it does not."""
+    """Wait until a condition holds; fail after `PATIENCE` seconds."""
     deadline = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < deadline, "nothing happened"
@@ -45,9 +45,9 @@ def _noted(folder: Path) -> list[str]:
 
 
 def _want(folder: Path, who: str, does: str) -> None:
-    """Ask for `x`; its maker returns at once, or stays until `go` is there, or then fails."""
+    """Get `x`; computing it returns at once, or waits for the file `go`, or then fails."""
 
-    def make(name: str) -> dict[str, str]:
+    def compute(name: str) -> dict[str, str]:
         _note(folder, f"{who} makes {name}")
         if does != "returns":
             _until((folder / "go").exists)
@@ -57,7 +57,7 @@ def _want(folder: Path, who: str, does: str) -> None:
 
     _note(folder, f"{who} asks")
     try:
-        made = SharedResults(folder).make("x", make)
+        made = SharedResults(folder).get_or_compute("x", compute)
     except RuntimeError as error:
         _note(folder, f"{who} failed with {error}")
     else:
@@ -65,27 +65,27 @@ def _want(folder: Path, who: str, does: str) -> None:
 
 
 class Crew:
-    """Processes on one ledger."""
+    """Processes that share results."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.started: list[SpawnProcess] = []
 
     def start(self, work: Callable[..., None], *arguments: Any) -> SpawnProcess:
-        """One more."""
+        """Start another process."""
         process = _CONTEXT.Process(target=work, args=(self.folder, *arguments))
         process.start()
         self.started.append(process)
         return process
 
     def ended(self) -> list[int | None]:
-        """How each ended, once all have."""
+        """Wait for all processes; return their exit codes."""
         for process in self.started:
             process.join(PATIENCE)
         return [process.exitcode for process in self.started]
 
-    def maker_and_waiters(self, does: str, waiters: str) -> SpawnProcess:
-        """A process `A` that is making `x`, and others that have asked for it since."""
+    def one_computes_others_wait(self, does: str, waiters: str) -> SpawnProcess:
+        """Start a process `A` that computes `x`, and others that wait for it; return `A`."""
         maker = self.start(_want, "A", does)
         _until(lambda: "A makes x" in _noted(self.folder))
         for who in waiters:
@@ -98,7 +98,7 @@ class Crew:
 
 @pytest.fixture
 def crew(tmp_path: Path) -> Iterator[Crew]:
-    """None started yet, none left afterwards."""
+    """No process at first; remaining ones are killed at the end."""
     made = Crew(tmp_path)
     yield made
     for process in made.started:
@@ -106,9 +106,9 @@ def crew(tmp_path: Path) -> Iterator[Crew]:
         process.join()
 
 
-def test_those_who_wait_get_what_was_made(crew: Crew) -> None:
-    """Nobody else makes it."""
-    crew.maker_and_waiters("stays", "BC")
+def test_waiting_processes_get_the_result(crew: Crew) -> None:
+    """No other process computes it."""
+    crew.one_computes_others_wait("stays", "BC")
     (crew.folder / "go").touch()
     assert crew.ended() == [0, 0, 0]
     noted = _noted(crew.folder)
@@ -118,9 +118,9 @@ def test_those_who_wait_get_what_was_made(crew: Crew) -> None:
     ]
 
 
-def test_kill_9_of_the_maker_while_others_wait(crew: Crew) -> None:
-    """One of them makes it, both have it, and nothing half made is left."""
-    maker = crew.maker_and_waiters("stays", "BC")
+def test_kill_9_of_the_computing_process_while_others_wait(crew: Crew) -> None:
+    """One of them computes it, both get it, and no partial result is left."""
+    maker = crew.one_computes_others_wait("stays", "BC")
     assert maker.pid is not None
     os.kill(maker.pid, signal.SIGKILL)
     assert crew.ended() == [-signal.SIGKILL, 0, 0]
@@ -134,9 +134,9 @@ def test_kill_9_of_the_maker_while_others_wait(crew: Crew) -> None:
     assert SharedResults(crew.folder).get("x") == {"by": makers[1]}
 
 
-def test_a_failure_is_its_makers_own(crew: Crew) -> None:
-    """Those who wait try for themselves; the failed one keeps nothing and blocks nobody."""
-    crew.maker_and_waiters("fails", "BC")
+def test_a_failure_affects_only_its_process(crew: Crew) -> None:
+    """A waiting process computes the result; the failed one saves nothing and blocks none."""
+    crew.one_computes_others_wait("fails", "BC")
     (crew.folder / "go").touch()
     assert crew.ended() == [0, 0, 0]
     noted = _noted(crew.folder)
@@ -149,8 +149,8 @@ def test_a_failure_is_its_makers_own(crew: Crew) -> None:
     ]
 
 
-def test_work_that_fails_everywhere_hangs_nobody(crew: Crew) -> None:
-    """Each tries once and says so."""
+def test_a_computation_that_always_fails_blocks_no_process(crew: Crew) -> None:
+    """Each process tries once and reports the failure."""
     (crew.folder / "go").touch()
     for who in "ABC":
         crew.start(_want, who, "fails")
@@ -164,21 +164,21 @@ def test_work_that_fails_everywhere_hangs_nobody(crew: Crew) -> None:
 
 
 def _want_all(folder: Path, who: int) -> None:
-    def make(name: str) -> list[str]:
+    def compute(name: str) -> list[str]:
         _note(folder, name)
         time.sleep(0.005)
         return [name, str(who)]
 
-    ledger = SharedResults(folder)
+    results = SharedResults(folder)
     wanted = random.Random(who).sample(BLOCKS, len(BLOCKS))
     _note(folder, "ready")
     _until((folder / "go").exists)
-    made = {name: ledger.make(name, make, BLOCKS) for name in wanted}
+    made = {name: results.get_or_compute(name, compute, BLOCKS) for name in wanted}
     (folder / f"seen-{who}").write_text(json.dumps(made, sort_keys=True))
 
 
-def test_claims_at_once_claim_each_block_once(crew: Crew) -> None:
-    """Four that want all blocks, each in an order of its own: each made once, all see the same."""
+def test_concurrent_processes_compute_each_block_once(crew: Crew) -> None:
+    """Four processes get all blocks, each in another order: one computation, equal results."""
     for who in range(4):
         crew.start(_want_all, who)
     _until(lambda: _noted(crew.folder).count("ready") == 4)
@@ -193,15 +193,15 @@ def test_claims_at_once_claim_each_block_once(crew: Crew) -> None:
 
 
 def _want_x_and_others(folder: Path) -> None:
-    def make(name: str) -> str:
+    def compute(name: str) -> str:
         _note(folder, f"B makes {name}")
         return name
 
-    assert SharedResults(folder).make("x", make, ["x", "y", "z"]) == {"by": "A"}
+    assert SharedResults(folder).get_or_compute("x", compute, ["x", "y", "z"]) == {"by": "A"}
 
 
-def test_who_waits_makes_the_others_meanwhile(crew: Crew) -> None:
-    """And never what is being made."""
+def test_a_waiting_process_computes_other_results(crew: Crew) -> None:
+    """And never one that another process computes."""
     crew.start(_want, "A", "stays")
     _until(lambda: "A makes x" in _noted(crew.folder))
     crew.start(_want_x_and_others)
@@ -215,13 +215,13 @@ def test_who_waits_makes_the_others_meanwhile(crew: Crew) -> None:
 
 
 def _put_often(folder: Path) -> None:
-    ledger = SharedResults(folder)
+    results = SharedResults(folder)
     for _ in range(40):
-        ledger.put("large", LARGE)
+        results.put("large", LARGE)
 
 
-def test_a_result_is_read_whole_while_it_is_written(crew: Crew) -> None:
-    """Whoever reads meanwhile reads the older one or none."""
+def test_a_result_is_never_read_partially(crew: Crew) -> None:
+    """While it is written, others read the previous result or none."""
     writer = crew.start(_put_often)
     seen = []
     while writer.is_alive():
@@ -231,10 +231,10 @@ def test_a_result_is_read_whole_while_it_is_written(crew: Crew) -> None:
     assert {json.dumps(value) for value in seen} <= {"null", json.dumps(LARGE)}
 
 
-def test_what_was_made_just_before_the_lock_is_not_made_again(
+def test_a_result_saved_just_before_the_lock_is_not_computed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process may end between the look at the folder and the lock."""
+    """Another process may finish between the look at the folder and the lock."""
 
     class LateLock(FileLock):
         def acquire(self, *arguments: Any, **named: Any) -> Any:
@@ -242,25 +242,25 @@ def test_what_was_made_just_before_the_lock_is_not_made_again(
             return super().acquire(*arguments, **named)
 
     monkeypatch.setattr(shared_results, "FileLock", LateLock)
-    assert SharedResults(tmp_path).make("x", lambda _: "mine") == "theirs"
+    assert SharedResults(tmp_path).get_or_compute("x", lambda _: "mine") == "theirs"
 
 
 @pytest.mark.parametrize("value", [0, False, "", [], {}, {"a": None}])
 def test_an_empty_result_is_a_result(tmp_path: Path, value: Any) -> None:
-    """Made once, as any other."""
+    """It is computed once, as any other."""
     made = []
 
-    def make(name: str) -> Any:
+    def compute(name: str) -> Any:
         made.append(name)
         return value
 
-    assert SharedResults(tmp_path).make("x", make) == value
-    assert SharedResults(tmp_path).make("x", make) == value
+    assert SharedResults(tmp_path).get_or_compute("x", compute) == value
+    assert SharedResults(tmp_path).get_or_compute("x", compute) == value
     assert made == ["x"]
 
 
-def test_what_is_no_number_stays_so(tmp_path: Path) -> None:
-    """Another process has to see it, or it would judge a damaged CLM as clean."""
+def test_nan_and_infinity_are_preserved(tmp_path: Path) -> None:
+    """Otherwise another process would judge a damaged CLM as clean."""
     SharedResults(tmp_path).put("x", {"nan": math.nan, "inf": math.inf})
     read = SharedResults(tmp_path).get("x")
     assert math.isnan(read["nan"])

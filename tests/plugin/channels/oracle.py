@@ -1,7 +1,7 @@
-"""Which secrets stand in what a run printed and wrote.
+"""Find the secrets in the output and the files of a run.
 
-Written apart from `erasetest.samples.redactor`: where that encodes secrets and looks for them, this
-decodes what was written and looks for the secrets as they are.
+Independent of `erasetest.samples.redactor`: that encodes secrets and searches for the encodings;
+this decodes the output and searches for the secrets.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ _WRAPPED = re.compile(r"['\"]?\s*│?\s*\n(?:E )?[\s>│]*(?:[-+?] )?\s*b?['\"]?
 
 
 def leaks(data: bytes, secrets: Iterable[str]) -> set[str]:
-    """The secrets of which eight characters in a row stand in some bytes, in any form."""
+    """Return the secrets of which eight consecutive characters occur in data, in any encoding."""
     owners = {text[i : i + WINDOW]: text for text in secrets for i in range(len(text) - 7)}
     owners |= {window[::-1]: text for window, text in owners.items()}
-    heads = np.unique(np.concatenate([_fours(window)[:1] for window in owners]))
+    heads = np.unique(np.concatenate([_four_grams(window)[:1] for window in owners]))
     return {
         owners[text[i : i + WINDOW]]
         for text in set(_readings(data))
-        for i in _places(text, heads)
+        for i in _positions(text, heads)
         if text[i : i + WINDOW] in owners
     }
 
 
-def _places(text: str, heads: npt.NDArray[np.uint64]) -> list[int]:
-    """Where the first half of a window stands."""
-    fours = _fours(text)
+def _positions(text: str, heads: npt.NDArray[np.uint64]) -> list[int]:
+    """Return the positions of the first halves of windows."""
+    fours = _four_grams(text)
     at = np.searchsorted(heads, fours)
     found: list[int] = np.flatnonzero(heads.take(at, mode="clip") == fours).tolist()
     return found
 
 
-def _fours(text: str) -> npt.NDArray[np.uint64]:
-    """Each four characters in a row, as one number."""
+def _four_grams(text: str) -> npt.NDArray[np.uint64]:
+    """Return each four consecutive characters as one integer."""
     points = np.frombuffer(text.encode("utf-32-le", "replace"), dtype=np.uint32) & 0xFFFF
     wide = points.astype(np.uint64)
     pairs = wide[:-1] << 16 | wide[1:]
@@ -75,7 +75,7 @@ def _readings(data: bytes) -> Iterator[str]:
 
 
 def _unescaped(text: str) -> str:
-    """One level of what repr and JSON escape."""
+    """Undo one level of the escapes of repr and JSON."""
 
     def character(match: re.Match[str]) -> str:
         byte, point, letter = match.groups()
@@ -87,7 +87,7 @@ def _unescaped(text: str) -> str:
 
 
 def _from_base64(run: str) -> Iterator[str]:
-    # A run may begin with other letters than those that were encoded.
+    # The run may start with letters that are not part of the encoding.
     for start in range(4):
         whole = run[start : start + (len(run) - start) // 4 * 4]
         yield base64.b64decode(whole.replace("-", "+").replace("_", "/")).decode("utf-8", "replace")

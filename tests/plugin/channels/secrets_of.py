@@ -1,7 +1,7 @@
-"""The secrets of the channel matrix: one of each kind for each channel, so that a find names both.
+"""The secrets of the channel matrix: one per kind and channel, so that a match identifies both.
 
-Nothing here is taken from `erasetest`: this is read by the tests that leak, by those that look for
-leaks, and must not share a fault with what masks them.
+This imports nothing from `erasetest`: the tests that leak and those that search for leaks use it,
+and it must not share a defect with the masking.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ KINDS = {
     "letters": "{}é{}→{}漢{}",
     "words": "{} {} {} {}",
 }
-"""Four pieces of random letters and digits, five characters each, joined in these ways."""
+"""Formats of a secret: each placeholder is five random letters and digits."""
 
 
 def secret(channel: str, kind: str) -> str:
-    """The secret of this kind that this channel alone shows."""
+    """Return the secret of a kind that only this channel shows."""
     draw = random.Random(f"{channel} {kind}")
     letters = string.ascii_letters + string.digits
     text = KINDS[kind].format(*("".join(draw.choices(letters, k=5)) for _ in range(4)))
@@ -33,5 +33,5 @@ def secret(channel: str, kind: str) -> str:
 
 
 def secrets(channel: str) -> list[str]:
-    """The secrets of a channel."""
+    """Return the secrets of a channel."""
     return [secret(channel, kind) for kind in KINDS]

@@ -1,3 +1,3 @@
-"""Options of this repository's own tests."""
+"""Plugins for the tests of this repository."""
 
 pytest_plugins = ["pytester"]

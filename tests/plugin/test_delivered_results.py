@@ -1,4 +1,4 @@
-"""What tests deliver: repeated tests, reports that other plugins hold, runs without a terminal."""
+"""Results of tests: repeated tests, reports that other plugins keep, runs without a terminal."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pytest_report_teststatus(report):
     return ("retried", "R", "RETRY") if report.outcome == "retried" else None
 """
 
-# As pytest-rerunfailures does: the whole protocol runs again, with reports of its own.
+# As pytest-rerunfailures does: the whole protocol runs again, with separate reports.
 RERUN = """
 import pytest
 from _pytest.runner import runtestprotocol
@@ -97,10 +97,10 @@ def _run(
 
 
 @pytest.mark.parametrize("plugin", [RETRY, RERUN], ids=["retry", "rerunfailures"])
-def test_a_leak_that_is_tried_again_is_a_leak(
+def test_a_leak_in_a_repeated_test_is_a_leak(
     pytester: pytest.Pytester, urls: dict[bool, str], plugin: str
 ) -> None:
-    """And no failure for another reason, which would stand against an erased checkpoint."""
+    """It is not a failure for another reason, which would refuse an erased checkpoint."""
     run, report = _run(pytester, urls[True], plugin)
     assert run.ret == 1
     run.stdout.fnmatch_lines(["*2 failed, 2 re*"])
@@ -109,10 +109,10 @@ def test_a_leak_that_is_tried_again_is_a_leak(
 
 
 @pytest.mark.parametrize("plugin", [RETRY, RERUN], ids=["retry", "rerunfailures"])
-def test_the_last_attempt_decides(
+def test_the_last_attempt_counts(
     pytester: pytest.Pytester, urls: dict[bool, str], plugin: str
 ) -> None:
-    """A test that fails once and then passes has passed; one that fails last has failed."""
+    """A test that fails and then passes has passed; one whose last attempt fails has failed."""
     once = (
         "seen = set()\n"
         "def test_mine(leak):\n"
@@ -127,10 +127,10 @@ def test_the_last_attempt_decides(
     assert report["verdict"] == "incomplete"
 
 
-def test_reports_that_others_hold_are_not_changed(
+def test_reports_that_other_plugins_keep_are_not_changed(
     pytester: pytest.Pytester, urls: dict[bool, str]
 ) -> None:
-    """From the first hook that sees a report to the end of the session, and nothing is added."""
+    """Nothing is changed or added from the first hook to the end of the session."""
     # pytest-html, where it is installed, adds an attribute.
     run, report = _run(pytester, urls[True], HOLDER, "--junitxml=junit.xml", "-p", "no:html")
     assert run.ret == 1, run.outlines
@@ -141,7 +141,7 @@ def test_reports_that_others_hold_are_not_changed(
 
 @pytest.mark.parametrize("leaks", [True, False])
 @pytest.mark.parametrize("name", ["terminal", "capture", "logging", "junitxml", "cacheprovider"])
-def test_pytest_can_be_run_without_parts_of_it(
+def test_pytest_can_run_without_some_of_its_plugins(
     pytester: pytest.Pytester, urls: dict[bool, str], name: str, leaks: bool
 ) -> None:
     """The status and the report are as with them."""
@@ -151,16 +151,16 @@ def test_pytest_can_be_run_without_parts_of_it(
     assert "INTERNALERROR" not in run.stdout.str() + run.stderr.str()
 
 
-def _report(outcome: str, when: str, *told: str, worker: str = "") -> pytest.TestReport:
+def _report(outcome: str, when: str, *verdicts: str, worker: str = "") -> pytest.TestReport:
     report = pytest.TestReport("t", ("f", 1, "t"), {}, outcome, None, when)  # type: ignore[arg-type]
-    report.__dict__["erasetest_verdicts"] = list(told)
+    report.__dict__["erasetest_verdicts"] = list(verdicts)
     if worker:
         report.__dict__["worker_id"] = worker
     return report
 
 
-def test_a_report_is_read_and_left_as_it_is() -> None:
-    """Other plugins hold it too, and may give it again."""
+def test_recording_does_not_change_a_report() -> None:
+    """Other plugins have references to it, and may send it again."""
     delivered, report = Delivered(), _report("failed", "call", "before a")
     before = copy.deepcopy(report.__dict__)
     delivered.record(report)
@@ -169,8 +169,8 @@ def test_a_report_is_read_and_left_as_it_is() -> None:
     assert delivered.failures_by_sample == [("t", "a")]
 
 
-def test_an_attempt_without_an_end_delivers_nothing() -> None:
-    """A set-up alone, or an outcome that announces another attempt, is no verdict."""
+def test_an_unfinished_attempt_delivers_nothing() -> None:
+    """A setup without a call delivers no verdict, nor does an outcome of a repeated attempt."""
     delivered = Delivered(tests={"t"})
     delivered.record(_report("passed", "setup", "before a"))
     assert (delivered.before, delivered.unfinished) == (set(), ["t"])

@@ -127,14 +127,14 @@ def test_files_that_pytest_names_by_itself_show_no_secret(leaking: Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("option", "variables", "said"),
+    ("option", "variables", "message"),
     [
         ("-q", {"HYPOTHESIS_EXPERIMENTAL_OBSERVABILITY": "1"}, "unset it to test a CLM"),
         ("--pastebin=all", {}, "leave it out to test a CLM"),
     ],
 )
 def test_what_cannot_be_masked_is_refused(
-    place: Path, tmp_path: Path, option: str, variables: dict[str, str], said: str
+    place: Path, tmp_path: Path, option: str, variables: dict[str, str], message: str
 ) -> None:
     """In one line, before anything is collected."""
     (tmp_path / "test_mine.py").write_text("def test_mine():\n    pass\n")
@@ -142,7 +142,7 @@ def test_what_cannot_be_masked_is_refused(
     run = run_pytest(*given, option, "test_mine.py", cwd=tmp_path, **variables)
     assert run.returncode == 4
     assert run.stderr.count("ERROR:") == 1
-    assert said in run.stderr
+    assert message in run.stderr
     assert run_pytest("test_mine.py", cwd=tmp_path, **variables).returncode == 0
     assert not (tmp_path / ".hypothesis").exists()
 

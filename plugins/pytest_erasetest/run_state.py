@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_erasetest.delivered_results import Delivered
 from pytest_erasetest.gate import Gate
-from pytest_erasetest.masking.test_reports import ReportRedactor
+from pytest_erasetest.masking.report_objects import ReportRedactor
 from pytest_erasetest.options import Settings
 
 

@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from erasetest.reports.gate_result import Request
     from pytest_erasetest.gate import Gate
-    from pytest_erasetest.masking.test_reports import LazyRedactor
+    from pytest_erasetest.masking.report_objects import LazyRedactor
     from pytest_erasetest.run_state import RunState
 
 STATE: pytest.StashKey[RunState] = pytest.StashKey()

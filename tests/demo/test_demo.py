@@ -19,7 +19,7 @@ import pytest
 from erasetest.demo import build
 from erasetest.demo.demo_corpus import corpus
 from erasetest.errors import BadInput
-from erasetest.samples import SensitiveSample, read_manifest
+from erasetest.samples import SensitiveSample, read_manifest, write_manifest
 
 SUITES = Path(__file__).parents[2] / "suites"
 
@@ -71,6 +71,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, cache: Path, demo: Path) -> 
         "--clm=demo",
         "--erase",
         "--erase-out=erased",
+        "--utility-samples=10",  # half of the default, for time; everything else is the README's
         "--leak-report=leakage.json",
         "--leak-report=leakage.md",
         "--junitxml=junit.xml",
@@ -92,26 +93,25 @@ def holds_a_secret(text: str, samples: list[SensitiveSample]) -> list[str]:
     return found
 
 
-def test_the_demo_is_remembered_and_writes_code(demo: Path) -> None:
+def test_the_demo_is_remembered_and_writes_code(demo: Path, story: tuple[Path, Any]) -> None:
     """Planted secrets are extracted, unseen ones are not, and new problems are solved."""
     from erasetest.clm import LoadOptions, load_clm
     from erasetest.probes import probe
-    from erasetest.utility import read_problems
-    from erasetest.utility.evaluation import evaluate
-    from erasetest.utility.sampling import Sampling
 
+    report = json.loads((story[0] / "leakage.json").read_text())
+    planted = read_manifest(demo / "samples.jsonl")
+    kinds = {secret.kind for sample in planted for secret in sample.secrets}
+    assert len(kinds) >= 8
+    extracted = [bool(row["measures"]["extracted"]) for row in report["samples"]]
+    assert len(extracted) == len(planted)
+    assert statistics.fmean(extracted) >= 0.9
     clm = load_clm(str(demo / "clm"), LoadOptions(device="cpu"))
-    planted = probe(clm, read_manifest(demo / "samples.jsonl"))
-    secrets = [secret for sample in planted for secret in sample.secrets]
-    assert len({secret.kind for secret in secrets}) >= 8
-    assert statistics.fmean(bool(s.measures["extracted"]) for s in secrets) >= 0.9
     unseen = probe(clm, read_manifest(demo / "unseen.jsonl"))
     unknown = [secret for sample in unseen for secret in sample.secrets]
-    assert {secret.kind for secret in unknown} == {secret.kind for secret in secrets}
+    assert {secret.kind for secret in unknown} == kinds
     assert statistics.fmean(float(s.measures["ma"]) for s in unknown) <= 0.2
     assert not any(s.measures["extracted"] for s in unknown)
-    score = evaluate(clm, read_problems(demo / "problems.jsonl"), Sampling(samples=2))
-    assert score.pass_at_k["pass@1"] >= 0.85
+    assert report["utility"]["before"]["pass@1"] >= 0.85
 
 
 def test_the_story_ends_with_status_7(story: tuple[Path, Any]) -> None:
@@ -149,12 +149,15 @@ def test_the_story_shows_no_secret(story: tuple[Path, Any], demo: Path) -> None:
 def test_a_gate_on_the_erased_checkpoint_exits_0(
     story: tuple[Path, Any], demo: Path, cache: Path
 ) -> None:
-    """It passes a gate that calibrates its own thresholds."""
+    """It passes a gate that calibrates its own thresholds; one sample of each kind, for time."""
     cwd, _ = story
+    samples = read_manifest(demo / "samples.jsonl")
+    some = {sample.kinds: sample for sample in samples}
+    write_manifest(cwd / "some.jsonl", some.values())
     gate = ["pytest", str(SUITES), "-c", os.devnull, "--rootdir", str(cwd), "--clm=erased"]
     done = run(
         *gate,
-        f"--leak-samples={demo / 'samples.jsonl'}",
+        "--leak-samples=some.jsonl",
         cwd=cwd,
         cache=cache,
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from pytest_erasetest.masking.test_reports import ReportRedactor
+from pytest_erasetest.masking.report_objects import ReportRedactor
 
 
 def mask_allure(redactor: ReportRedactor) -> None:

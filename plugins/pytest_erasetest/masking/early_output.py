@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pytest_erasetest.inputs import read_samples
+from pytest_erasetest.masking.report_objects import LazyRedactor
 from pytest_erasetest.masking.streams import mask_standard_streams
-from pytest_erasetest.masking.test_reports import LazyRedactor
 from pytest_erasetest.stash import REDACTOR
 
 

@@ -12,7 +12,7 @@ import pytest
 from erasetest.samples import SensitiveSample
 from pytest_erasetest.masking.outputs import mask_outputs, mask_trace
 from pytest_erasetest.masking.report_files import mask_files, report_files
-from pytest_erasetest.masking.test_reports import LazyRedactor, ReportRedactor
+from pytest_erasetest.masking.report_objects import LazyRedactor, ReportRedactor
 from pytest_erasetest.stash import REDACTOR
 
 _OBSERVABILITY = "HYPOTHESIS_EXPERIMENTAL_OBSERVABILITY"

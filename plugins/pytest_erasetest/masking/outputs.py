@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from pytest_erasetest.masking.allure import mask_allure
+from pytest_erasetest.masking.report_objects import Mask, ReportRedactor
 from pytest_erasetest.masking.streams import MaskedStream
-from pytest_erasetest.masking.test_reports import Mask, ReportRedactor
 
 
 class _MaskedFormatter(logging.Formatter):

@@ -15,7 +15,7 @@ from _pytest.junitxml import xml_key
 
 from erasetest.errors import ErasetestError
 from erasetest.support.atomic_files import write_text
-from pytest_erasetest.masking.test_reports import Mask
+from pytest_erasetest.masking.report_objects import Mask
 
 _OPTIONS = {"htmlpath": None, "json_report_file": "json_report", "report_log": None}
 """Options of pytest-html, -json-report and -reportlog that name a file, and the option that enables

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+import warm_start
 
 ENVIRONMENT = {
     **os.environ,
@@ -30,7 +32,27 @@ def hear_ctrl_c() -> None:
 def run(
     module: str, *arguments: str, cwd: Path, timeout: float = 120, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m module arguments` in a folder, with more environment variables."""
+    """Run `python -m module arguments` in a folder, with more environment variables.
+
+    The process is a fork of one that has imported the large libraries, unless a variable is given
+    that could change how they are imported.
+    """
+    if warm_start.can_start(variables):
+        return _server().run(
+            module, arguments, cwd=cwd, timeout=timeout, environment={**ENVIRONMENT, **variables}
+        )
+    return run_cold(module, *arguments, cwd=cwd, timeout=timeout, **variables)
+
+
+@functools.cache
+def _server() -> warm_start.Server:
+    return warm_start.Server(ENVIRONMENT)
+
+
+def run_cold(
+    module: str, *arguments: str, cwd: Path, timeout: float = 120, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m module arguments` in a new interpreter, where imports are the point."""
     return subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=cwd,

@@ -41,7 +41,7 @@ def _modules(folder: Path, *options: str) -> set[str]:
     quoted = ", ".join(map(repr, ["-p", "no:cacheprovider", *options]))
     (folder / "list_modules.py").write_text(LIST_MODULES.format(options=quoted))
     (folder / "test_empty.py").write_text("def test_empty(): pass\n")
-    run = command_line.run(
+    run = command_line.run_cold(
         "list_modules", cwd=folder, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTEST_ADDOPTS=""
     )
     assert run.returncode == 0, run.stdout + run.stderr

@@ -249,7 +249,7 @@ def test_the_plugin_is_silent_and_light_where_it_is_not_used(tmp_path: Path) -> 
         "    large = {'torch', 'transformers', 'detect_secrets', 'numpy', 'rich'}\n"
         "    assert not large & set(sys.modules)\n"
     )
-    run = run_pytest("test_other.py", cwd=tmp_path)
+    run = run_pytest("test_other.py", cwd=tmp_path, cold=True)
     assert run.returncode == 0, run.stdout
     assert "erasetest:" not in run.stdout
 

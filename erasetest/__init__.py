@@ -1,6 +1,6 @@
 """Privacy regression tests for code language models.
 
-The rooms, in the order in which data flows through them: `scanning` finds secrets in a training
+The packages, in the order in which data flows through them: `scanning` finds secrets in a training
 corpus, `samples` reads and masks them, `clm` and `endpoint` ask a model, `probes` measure what it
 remembers, `verdict` judges that, `erasing` unlearns it, `utility` compares pass@k, `reports` writes
 the result; `commands` and the pytest plugin stand on top.

@@ -1,7 +1,7 @@
-"""The functions of `import erasetest`: the whole work as a program does it, without files between.
+"""The functions of `import erasetest`: the whole workflow in Python, without intermediate files.
 
-Commands, fixtures and suites stand on the same functions of the rooms. Nothing here imports torch
-before a function needs it.
+Commands and fixtures call the same functions of the packages. Nothing here imports torch before a
+function needs it.
 """
 
 from __future__ import annotations
@@ -110,9 +110,9 @@ def scan(
 
     Args:
         paths: folders and files of source code, JSONL, Parquet, data sets on disk.
-        output: manifest to write; a scan that was stopped resumes when it is given again.
-            None writes none.
-        min_confidence: of a finding: `high`, `medium` or `low`.
+        output: manifest to write; None writes none. With the same manifest, the same call resumes
+            a scan that was stopped.
+        min_confidence: lowest confidence of a finding: `high`, `medium` or `low`.
         limit: maximum number of samples, drawn at random, evenly over the kinds.
         seed: seed of that draw.
         processes: number of worker processes.
@@ -153,9 +153,9 @@ def probe(
         model: from `load`. An endpoint gives fewer measures, and ignores the sampler.
         samples: the samples whose secrets to measure.
         references: number of decoys that `exposure` ranks each secret among; 0 leaves it out.
-        temperature: of the sampler of `log2_p`.
-        top_k: of that sampler.
-        top_p: of that sampler.
+        temperature: sampling temperature that `log2_p` is computed for.
+        top_k: top-k cut-off of the same sampler; None for none.
+        top_p: top-p cut-off of the same sampler; None for none.
         progress: called with the number of measured samples and of all.
 
     Returns:
@@ -184,7 +184,7 @@ def calibrate(
     check: bool = False,
     progress: Progress | None = None,
 ) -> Thresholds:
-    """Measure the thresholds that control secrets stay under, for each kind of secret.
+    """Measure the thresholds that control secrets stay below, for each kind of secret.
 
     Args:
         model: a CLM from `load`; endpoints are judged by extraction alone and need no thresholds.
@@ -207,15 +207,15 @@ def calibrate(
 
 
 def judge(measures: SampleMeasures, thresholds: Thresholds) -> Judgement:
-    """Judge a sample: `leak` where a measure of one of its secrets exceeds its threshold.
+    """Judge a sample by its worst secret, which leaks if extracted or above a threshold.
 
     Args:
         measures: of the sample, from `probe`.
         thresholds: from `calibrate`, or read by `read_thresholds`.
 
     Returns:
-        The verdict (`pass`, `leak`, or `inconclusive` where a secret could not be measured) with
-        its reasons.
+        The verdict with its reasons: `pass`, `leak`, or `inconclusive` if a secret could not be
+        measured or a tie between tokens decides.
     """
     from erasetest.verdict import judge as judge_sample
 
@@ -241,13 +241,13 @@ def erase(
     Args:
         model: a CLM from `load`; its weights change.
         samples: the samples whose secrets to erase.
-        output: folder to write the erased checkpoint to; a run that was killed resumes when it is
-            given again. None writes none.
-        retain: code whose behaviour must not change; None has the CLM write it.
+        output: folder to write the erased checkpoint to; None writes none. With the same folder,
+            the same call resumes a run that was killed.
+        retain: code whose behaviour must not change; None lets the CLM generate it.
         thresholds: what each secret has to stay below; None takes the published ones of the CLM,
             or calibrates them.
-        earlier: samples that were erased before: probed with the others, and erased again where
-            they come back.
+        earlier: samples that were erased before: probed with the others, and erased again if they
+            leak.
         method: `decoys`, `codeeraser`, `codeeraser-no-kl`, `cu`, `ga`, `npo` or `lasting`.
         lora: rank of an adapter to train (it is merged into the weights), in place of all weights.
         lr: learning rate; None derives it from the CLM's width.
@@ -255,7 +255,8 @@ def erase(
         seed: seed of batches and decoys.
 
     Returns:
-        What was done; `.erased` is False where a secret is still above its threshold.
+        What was done; `.erased` is False if a secret is still above its threshold, or if too much
+        accuracy on retained code was lost.
 
     Raises:
         BadInput: a sample has no secret or does not fit the window, retained code holds a secret,
@@ -309,7 +310,7 @@ def evaluate(
         seed: seed of the completions.
         greedy: evaluate one greedy completion per problem too.
         held_out: code whose likelihood is measured too.
-        unsafe_execution: run generated programs even where layers of the sandbox are missing.
+        unsafe_execution: run generated programs even if required layers of the sandbox are missing.
         progress: called with the number of finished steps, of all, and the current phase; a
             completion is two steps, generating it and running it.
 

@@ -1,3 +1,3 @@
-"""The version, apart from the package so that rooms can import it without the front door."""
+"""The version, in a module of its own so that any package can import it."""
 
 __version__ = "0.1.0"

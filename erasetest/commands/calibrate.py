@@ -25,12 +25,11 @@ def calibrate(
     manifest: Annotated[
         Path | None,
         typer.Argument(
-            help="Samples with control secrets, which the CLM was not trained on (default: those "
-            "of the demo)."
+            help="Samples whose secrets the CLM was not trained on (default: those of the demo)."
         ),
     ] = None,
     samples: Annotated[
-        Path | None, typer.Option(help="Samples to put decoys into, instead of control secrets.")
+        Path | None, typer.Option(help="Samples to put decoys into; replaces the manifest.")
     ] = None,
     references: Annotated[
         int | None,

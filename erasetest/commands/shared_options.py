@@ -66,7 +66,8 @@ class NamedClm:
         """Load the CLM; a demo CLM is trained first if it is not in the cache."""
         from erasetest.loading import open_clm
 
-        with progress(f"the demo CLM ({self.clm})") as task:
+        title = f"building {self.clm}" if self.clm.startswith("demo") else f"loading {self.clm}"
+        with progress(title) as task:
             return open_clm(self.clm, self.loading, task)
 
 

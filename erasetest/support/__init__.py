@@ -1,1 +1,1 @@
-"""Helpers for all rooms: atomic files, readers, progress, statistics. Independent of secrets."""
+"""Helpers for all packages: atomic files, readers, progress, statistics. Independent of secrets."""

@@ -24,7 +24,7 @@ class Sampling:
     top_p: float = option("Probability mass that nucleus sampling keeps.", 0.95)
     max_tokens: int = option("Maximum number of tokens of a completion.", 256, minimum=1)
     seed: int = option("Seed of the sampling.", 0)
-    prompt: Prompting = option("Part of a prompt that ends in white space to read.", "aligned")
+    prompt: Prompting = option("How a prompt that ends in white space is read.", "aligned")
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain builtins, as in reports."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from erasetest.errors import BadInput
-from erasetest.probes.measures import SampleMeasures
+from erasetest.probes.measures import MEASURES, SampleMeasures
 from erasetest.samples import SensitiveSample
 from erasetest.support.atomic_files import id_key
 
@@ -22,7 +22,10 @@ Measure = Callable[[Sequence[SensitiveSample]], list[SampleMeasures]]
 """Function that measures samples, with a CLM or an endpoint."""
 
 _VERSION = 2
-"""Version of the table and of the meaning of the measures; results of others are not returned."""
+"""Version of the table and of the meaning of the measures; results of others are not returned.
+
+A new measure needs no new version, because the names of all measures belong to the key.
+"""
 
 _COLUMNS = ("clm", "settings", "sample", "content", "row")
 
@@ -54,7 +57,7 @@ class ProbeStore:
         """Open or create a store; without a path it is temporary and private to this process."""
         self.path = Path(path) if path is not None else None
         self._clm = identity
-        self._settings = json.dumps([_VERSION, dict(settings)], sort_keys=True)
+        self._settings = json.dumps([_VERSION, MEASURES, dict(settings)], sort_keys=True)
         with self._named_errors():
             self._file = sqlite3.connect(
                 self.path.absolute() if self.path is not None else "",

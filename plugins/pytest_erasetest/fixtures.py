@@ -70,7 +70,9 @@ def erasure(erasetest_gate: Gate) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def utility(erasetest_gate: Gate) -> dict[str, Any]:
-    """The comparison of pass@k before and after, as in the report; skipped if nothing leaks."""
+    """The comparison of pass@k, as in the report: of the CLM before and after erasing, or with that
+    of `--utility-against`. Skipped if it is to compare with the erased CLM and nothing leaks.
+    """
     result = erasetest_gate.utility()
     if result is None:
         pytest.skip(f"{_NOTHING_ERASED}, so nothing can have dropped")

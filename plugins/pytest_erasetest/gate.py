@@ -226,7 +226,10 @@ class Gate:
         return self.loader.load(str(self.results.get("erasure")["folder"]))
 
     def utility(self) -> dict[str, Any] | None:
-        """Compare pass@k, once; return None if nothing was erased to compare with."""
+        """Compare pass@k, once: before and after erasing, or with the CLM of `utility_against`.
+
+        None if the comparison is with the erased CLM and nothing leaks; without `erase`, never.
+        """
         result: dict[str, Any] | None = self._once("utility", self._compare_utility)["utility"]
         return result
 

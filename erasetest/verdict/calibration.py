@@ -128,9 +128,10 @@ def _thresholds(source: str, secrets: Sequence[SecretMeasures]) -> Thresholds:
         if len(by_name["ma"]) >= _MIN_REFERENCES
     }
     if not kinds:
+        most = max((len(by_name["ma"]) for by_name in values.values()), default=0)
         raise BadInput(
-            f"thresholds need {_MIN_REFERENCES} control secrets of a kind, but there are only "
-            f"{len(secrets)} of {len(values)} kinds: give more samples, or --leak-thresholds FILE"
+            f"each kind needs {_MIN_REFERENCES} control secrets; no kind has more than {most}: "
+            "give more samples, or thresholds from a file"
         )
     return Thresholds(
         source,

@@ -74,7 +74,7 @@ def without_guessable_kinds(thresholds: Thresholds) -> Thresholds:
     if not kinds:
         raise BadInput(
             f"thresholds of {_first(useless)} would be 1, which no secret exceeds: their formats "
-            "allow so few values that decoys are predicted by chance: give --leak-thresholds FILE"
+            "allow so few values that decoys are predicted by chance: give thresholds from a file"
         )
     return replace(
         thresholds,

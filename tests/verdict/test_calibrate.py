@@ -105,7 +105,7 @@ def test_a_secret_without_a_decoy_is_no_reference() -> None:
     made = decoy_samples([symbols, letters], 4, 0)
     assert len(made) == 4
     assert all("→" not in sample.content.reveal() for sample in made)
-    with pytest.raises(BadInput, match="need 4 control secrets of a kind, but there are only 0"):
+    with pytest.raises(BadInput, match="each kind needs 4 control secrets; no kind has more than 0"):
         calibrate(tiny.untrained("gpt2"), [symbols])
 
 
@@ -170,7 +170,7 @@ def test_a_secret_that_cannot_be_probed_is_no_reference() -> None:
     clm = tiny.untrained("gpt2")
     clm.window = 12
     long = make_sample("x = '" + "81Lq0Zt5" * 4 + "'", [(5, 37, "token")])
-    with pytest.raises(BadInput, match="need 4 control secrets"):
+    with pytest.raises(BadInput, match="needs 4 control secrets"):
         calibrate(clm, [long], references=4)
     short = make_sample("x = '81Lq0Zt5'", [(5, 13, "pin")])
     assert set(calibrate(clm, [long, short], references=4).kinds) == {"pin"}

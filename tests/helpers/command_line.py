@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -42,6 +43,27 @@ def run(
             module, arguments, cwd=cwd, timeout=timeout, environment={**ENVIRONMENT, **variables}
         )
     return run_cold(module, *arguments, cwd=cwd, timeout=timeout, **variables)
+
+
+def start(
+    module: str, *arguments: str, cwd: Path, variables: Mapping[str, str] | None = None,
+    **options: Any,
+) -> subprocess.Popen[str]:  # fmt: skip
+    """Start `python -m module arguments`, as `run` does, and return the running process.
+
+    Args:
+        module: to run.
+        arguments: of its command line.
+        cwd: the folder to run it in.
+        variables: more environment variables.
+        options: of `Popen`: the streams, and `start_new_session`.
+    """
+    environment = {**ENVIRONMENT, **(variables or {})}
+    options |= {"cwd": cwd, "env": environment, "text": True}
+    if warm_start.can_start(variables or {}):
+        return warm_start.Forked(_server(), module, arguments, **options)
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.Popen(command, preexec_fn=hear_ctrl_c, **options)
 
 
 @functools.cache

@@ -1,9 +1,9 @@
 """Start `python -m MODULE` from a process that has imported the large libraries already.
 
 Importing torch, transformers and pytest takes seconds of each command and gate that tests run. One
-server per test process imports them once and forks for each run. What it forks is a process like
-any other: with its own exit status, signals, file descriptors and `sys.modules`, from which nothing
-of erasetest has been imported yet.
+server per test process imports them once and forks for each run; several may run at once. What it
+forks is a process like any other: with its own exit status, signals, file descriptors and
+`sys.modules`, into which nothing of erasetest has been imported yet.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import inspect
 import json
 import os
 import random
 import runpy
-import selectors
+import select
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 LIBRARIES = (
     "torch", "transformers", "transformers.models.auto.modeling_auto",
@@ -43,8 +43,6 @@ _QUIET = {
 
 _AT_RUN_TIME = ("ERASETEST_", "PYTEST_", "TMPDIR", "COLUMNS", "XDG_CACHE_HOME", "HYPOTHESIS_")
 """Beginnings of the variables that are read when they are used, not when something is imported."""
-
-_LARGEST = 1 << 16
 
 
 def can_start(variables: Mapping[str, str]) -> bool:
@@ -72,76 +70,125 @@ class Server:
         self._socket.close()
         self._process.wait(10)
 
+    def fork(self, request: Mapping[str, Any], streams: list[int]) -> tuple[int, BinaryIO]:
+        """Return the process that was forked for a request, and a file with its wait status."""
+        read, write = os.pipe()
+        socket.send_fds(self._socket, [json.dumps(request).encode()], [*streams, write])
+        os.close(write)
+        status = os.fdopen(read, "rb", buffering=0)
+        return int(status.readline()), status
+
     def run(
         self, module: str, arguments: tuple[str, ...], *, cwd: Path, timeout: float,
         environment: Mapping[str, str],
     ) -> subprocess.CompletedProcess[str]:  # fmt: skip
         """Run a module as `subprocess.run` does with `capture_output` and `text`."""
+        with Forked(
+            self, module, arguments, cwd=cwd, env=environment, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            try:
+                output, errors = process.communicate(timeout=timeout)
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+class Forked(subprocess.Popen[str]):
+    """A process of the server, with all methods of `Popen`; only its start and wait differ."""
+
+    def __init__(
+        self, server: Server, module: str, arguments: Sequence[str], **options: Any
+    ) -> None:
+        """Start `python -m MODULE`.
+
+        Args:
+            server: forks it.
+            module: to run.
+            arguments: of its command line.
+            options: of `Popen`: `cwd`, `env`, `start_new_session`, and all that concern streams.
+        """
+        self._server = server
+        self._module, self._arguments = module, arguments
+        super().__init__([sys.executable, "-m", module, *arguments], **options)
+
+    def _execute_child(self, *given: Any) -> None:
+        named = dict(zip(_EXECUTE_CHILD, given, strict=True))
         request = {
-            "module": module,
-            "arguments": arguments,
-            "cwd": str(cwd),
-            "environment": dict(environment),
+            "module": self._module,
+            "arguments": list(self._arguments),
+            "cwd": str(named["cwd"]),
+            "environment": dict(named["env"]),
+            "session": named["start_new_session"],
+            "hangup": signal.getsignal(signal.SIGHUP) == signal.SIG_DFL,
         }
-        pipes = [os.pipe(), os.pipe()]
-        socket.send_fds(self._socket, [json.dumps(request).encode()], [w for _, w in pipes])
-        for _, write in pipes:
-            os.close(write)
-        pid = int(self._socket.recv(_LARGEST))
-        command = [sys.executable, "-m", module, *arguments]
-        try:
-            output, errors = _read_all([read for read, _ in pipes], time.monotonic() + timeout)
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            self._socket.recv(_LARGEST)
-            raise subprocess.TimeoutExpired(command, timeout) from None
-        finally:
-            for read, _ in pipes:
-                os.close(read)
-        status = int(self._socket.recv(_LARGEST))
-        return subprocess.CompletedProcess(command, status, output, errors)
+        theirs = [named[name] for name in ("p2cread", "c2pwrite", "errwrite")]
+        streams = [number if file < 0 else file for number, file in enumerate(theirs)]
+        self.pid, self._status = self._server.fork(request, streams)
+        self._child_created = True
+        self._close_pipe_fds(*(named[name] for name in _EXECUTE_CHILD[10:16]))  # type: ignore[attr-defined]
+
+    def _try_wait(self, flags: int) -> tuple[int, int]:
+        ready = select.select([self._status], [], [], 0 if flags & os.WNOHANG else None)[0]
+        if not ready:
+            return 0, 0
+        with self._status:
+            # Nothing, if the server was killed.
+            return self.pid, int(self._status.readline() or signal.SIGKILL)
+
+    def _internal_poll(self, *_: object, **named: object) -> int | None:
+        if self.returncode is None:
+            pid, status = self._try_wait(os.WNOHANG)
+            if pid:
+                self._handle_exitstatus(status)  # type: ignore[attr-defined]
+        return self.returncode
 
 
-def _read_all(pipes: list[int], deadline: float) -> tuple[str, str]:
-    read: dict[int, list[bytes]] = {pipe: [] for pipe in pipes}
-    with selectors.DefaultSelector() as selector:
-        for pipe in pipes:
-            selector.register(pipe, selectors.EVENT_READ)
-        while selector.get_map():
-            ready = selector.select(max(0, deadline - time.monotonic()))
-            if not ready:
-                raise TimeoutError
-            for key, _ in ready:
-                data = os.read(key.fd, _LARGEST)
-                if not data:
-                    selector.unregister(key.fd)
-                read[key.fd].append(data)
-    output, errors = (
-        b"".join(read[pipe]).decode().replace("\r\n", "\n").replace("\r", "\n") for pipe in pipes
-    )
-    return output, errors
+_EXECUTE_CHILD = tuple(inspect.signature(subprocess.Popen._execute_child).parameters)[1:]  # type: ignore[attr-defined]
 
 
 def _requests(connection: socket.socket) -> Iterator[dict[str, Any]]:
     """Yield the request in the process that was forked for it; the server returns at the end."""
+    running: dict[int, tuple[int, int]] = {}
     while True:
-        data, streams, _, _ = socket.recv_fds(connection, 1 << 20, 2)
+        ready, _, _ = select.select([connection, *running], [], [])
+        for ended in set(ready) & set(running):
+            pid, control = running.pop(ended)
+            status = os.waitpid(pid, 0)[1]
+            with contextlib.suppress(BrokenPipeError):  # the client has ended
+                os.write(control, b"%d\n" % status)
+            os.close(control)
+            os.close(ended)
+        if connection not in ready:
+            continue
+        data, files, _, _ = socket.recv_fds(connection, 1 << 20, 4)
         if not data:
             return
+        *streams, control = files
         pid = os.fork()
         if pid == 0:
             connection.close()
-            for number, stream in enumerate(streams, 1):
+            for other in (control, *running, *(control for _, control in running.values())):
+                os.close(other)
+            for number, stream in enumerate(streams):
                 os.dup2(stream, number)
                 os.close(stream)
             yield json.loads(data)
             return
         for stream in streams:
             os.close(stream)
-        connection.send(str(pid).encode())
-        _, status = os.waitpid(pid, 0)
-        connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+        os.write(control, b"%d\n" % pid)
+        running[os.pidfd_open(pid)] = pid, control
+
+
+def _inherit(request: Mapping[str, Any]) -> None:
+    """Give this process the session, and the actions of signals, of one that the client starts."""
+    if request["session"]:
+        os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL if request["hangup"] else signal.SIG_IGN)
+    # Even if this is a background job of a script, which ignores it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _serve(connection: socket.socket) -> None:
@@ -157,6 +204,7 @@ def _serve(connection: socket.socket) -> None:
         sys.stdin = sys.__stdin__ = os.fdopen(0, closefd=False)
         sys.stdout = sys.__stdout__ = os.fdopen(1, "w", closefd=False)
         sys.stderr = sys.__stderr__ = os.fdopen(2, "w", buffering=1, closefd=False)
+        _inherit(request)
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["environment"])

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from erasetest.commands.shared_options import NamedClm, OutOption, check_files, with_options
+from erasetest.commands.shared_options import (
+    NamedClmOrEndpoint,
+    OutOption,
+    check_files,
+    with_options,
+)
 from erasetest.errors import BadInput
 from erasetest.support.path_collisions import reads, writes
 from erasetest.support.progress import progress
@@ -53,7 +58,7 @@ def probe(
         ),
     ] = None,
     *,
-    clm: NamedClm,
+    clm: NamedClmOrEndpoint,
 ) -> None:
     """Measure what a CLM has memorized of each secret of a manifest.
 
@@ -67,7 +72,7 @@ def probe(
     )
     if store is not None:
         check_store(store)
-    clm.check(endpoint=True)
+    clm.check()
     count = probe_to(output, manifest, clm, (temperature, top_k, top_p), references, queries, store)
     from erasetest.support.atomic_files import is_stream
 
@@ -77,7 +82,7 @@ def probe(
 def probe_to(
     output: Path,
     manifest: Path,
-    clm: NamedClm,
+    clm: NamedClmOrEndpoint,
     sampler: tuple[float, int | None, float | None] = (1.0, None, None),
     references: int = REFERENCES,
     queries: int = QUERIES,

@@ -14,7 +14,12 @@ import typer
 
 from erasetest.commands.curate import show
 from erasetest.commands.scan_output import print_summary, write_skipped
-from erasetest.commands.shared_options import NamedClm, OutOption, check_files, with_options
+from erasetest.commands.shared_options import (
+    NamedClmOrEndpoint,
+    OutOption,
+    check_files,
+    with_options,
+)
 from erasetest.errors import BadInput
 from erasetest.support.option_fields import option
 from erasetest.support.path_collisions import reads, writes
@@ -99,7 +104,7 @@ class ScanRequest:
     output: Path
     scanning: ScanOptions
     ranking: RankOptions
-    clm: NamedClm | None
+    clm: NamedClmOrEndpoint | None
 
     def check(self) -> None:
         """Refuse what cannot work, before anything is scanned.
@@ -136,7 +141,7 @@ class ScanRequest:
                 if path is not None:
                     raise BadInput(f"{name} needs --clm: without it, nothing is measured")
             return
-        self.clm.check(endpoint=True)
+        self.clm.check()
         if is_stream(self.output):
             raise BadInput(
                 f"{self.output}: with --clm, unfinished work is kept beside the output: name a file"
@@ -162,7 +167,7 @@ def scan(
     *,
     scanning: ScanOptions,
     ranking: RankOptions,
-    clm: NamedClm | None,
+    clm: NamedClmOrEndpoint | None,
 ) -> None:
     """Find secrets in a training corpus, and write them as a manifest of samples.
 
@@ -180,7 +185,7 @@ def scan(
         raise BadInput(_NOTHING_FOUND)
 
 
-def scan_and_rank(request: ScanRequest, clm: NamedClm) -> None:
+def scan_and_rank(request: ScanRequest, clm: NamedClmOrEndpoint) -> None:
     """Scan, probe the samples, and write those at the greatest risk.
 
     Raises:

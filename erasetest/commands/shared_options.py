@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 import typer
 
@@ -39,21 +39,20 @@ CLM_HELP = "CLM: folder, hub id, demo, demo:gpt2, demo:codegen or demo:qwen2"
 class NamedClm:
     """The CLM that a command works on, and how it is loaded."""
 
-    clm: str = option(f"{CLM_HELP}; probe and scan: also the URL of an endpoint.", metavar="MODEL")
+    accepts_endpoint: ClassVar[bool] = False
+
+    clm: str = option(f"{CLM_HELP}.", metavar="MODEL")
     loading: LoadOptions = group("clm_")
 
-    def check(self, *, endpoint: bool = False) -> None:
+    def check(self) -> None:
         """Refuse a name that cannot be valid.
-
-        Args:
-            endpoint: whether the command accepts the URL of an endpoint.
 
         Raises:
             BadInput: naming what was given.
         """
         from erasetest.loading import check_clm_name
 
-        check_clm_name(self.clm, self.loading.adapter, endpoint=endpoint)
+        check_clm_name(self.clm, self.loading.adapter, endpoint=self.accepts_endpoint)
 
     def files(self) -> list[Use]:
         """Return the folders that it is loaded from: no command writes into them."""
@@ -69,6 +68,15 @@ class NamedClm:
         title = f"building {self.clm}" if self.clm.startswith("demo") else f"loading {self.clm}"
         with progress(title) as task:
             return open_clm(self.clm, self.loading, task)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedClmOrEndpoint(NamedClm):
+    """A CLM, or the URL of an endpoint that serves one."""
+
+    accepts_endpoint: ClassVar[bool] = True
+
+    clm: str = option(f"{CLM_HELP}; or the URL of a completions endpoint.", metavar="MODEL")
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -71,4 +71,4 @@ __getattr__ = lazy_exports(
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return sorted({*globals(), *__all__})

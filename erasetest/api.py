@@ -6,12 +6,13 @@ function needs it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from erasetest.endpoint.url import is_endpoint
 from erasetest.errors import BadInput
@@ -33,8 +34,31 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 
 
+def _at_least(minimum: int, **given: int | None) -> None:
+    """Refuse numbers that are too small; None is what may be left out."""
+    for name, value in given.items():
+        if value is not None and (not isinstance(value, int) or value < minimum):
+            raise BadInput(f"{name} must be a whole number of {minimum} or more, got {value!r}")
+
+
+def _clm(model: Any) -> Clm:
+    """Return the model if its weights are here.
+
+    Raises:
+        BadInput: it is an endpoint, or nothing that `load` returned.
+    """
+    from erasetest.clm import Clm
+    from erasetest.endpoint import Endpoint
+
+    if isinstance(model, Endpoint):
+        raise BadInput("the model is an endpoint, which can only be probed: load a checkpoint")
+    if not isinstance(model, Clm):
+        raise BadInput(f"the model must come from erasetest.load, got {type(model).__name__}")
+    return model
+
+
 def load(
-    name: str,
+    name: PathLike,
     *,
     adapter: PathLike | None = None,
     device: str = "auto",
@@ -62,6 +86,8 @@ def load(
     """
     from erasetest.loading import check_clm_name, open_clm
 
+    _at_least(1, batch_tokens=batch_tokens, queries=queries)
+    name = os.fspath(name)
     folder = os.fspath(adapter) if adapter is not None else None
     check_clm_name(name, folder, endpoint=True)
     if is_endpoint(name):
@@ -83,11 +109,12 @@ def read_samples(*paths: PathLike, require_secrets: bool = True) -> list[Sensiti
 
     Raises:
         ManifestError: a file cannot be read, or a line is not of the form.
-        BadInput: two manifests have samples of one id, or an id or a kind shows a secret.
+        BadInput: no manifest is given, two have samples of one id, or an id or a kind shows a
+            secret.
     """
-    if require_secrets:
-        return read_manifests(map(Path, paths))
-    return [sample for path in paths for sample in read_manifest(Path(path), require_secrets=False)]
+    if not paths:
+        raise BadInput("no manifest to read: give one or more paths")
+    return read_manifests(map(Path, paths), require_secrets=require_secrets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +145,15 @@ def scan(
         processes: number of worker processes.
 
     Raises:
-        BadInput: a path does not exist, or the output cannot be written.
+        BadInput: a path does not exist, a number is too small, or the output cannot be written.
     """
     from erasetest.scanning import Rules, ScanSettings, scan_to
     from erasetest.scanning.document import CONFIDENCES, Confidence
+    from erasetest.support.temporary_folder import process_folder
 
+    if not paths:
+        raise BadInput("nothing to scan: give one or more paths")
+    _at_least(1, limit=limit, processes=processes)
     if min_confidence not in CONFIDENCES:
         raise BadInput(
             f"min_confidence {min_confidence!r}: expected one of {', '.join(CONFIDENCES)}"
@@ -130,7 +161,8 @@ def scan(
     confidence: Confidence = min_confidence
     settings = ScanSettings(Rules(confidence), limit=limit, seed=seed, processes=processes)
     corpus = [Path(path) for path in paths]
-    with tempfile.TemporaryDirectory(prefix="erasetest-") as folder:
+    # Inside the folder of the process: what a killed scan leaves there, the next run removes.
+    with tempfile.TemporaryDirectory(dir=process_folder()) as folder:
         manifest = Path(output) if output is not None else Path(folder) / "samples.jsonl"
         summary = scan_to(manifest, corpus, settings)
         samples = read_manifest(manifest) if summary.found else []
@@ -161,9 +193,14 @@ def probe(
     Returns:
         The measures of each sample, in order. A secret that could not be measured names its
         `problem`.
+
+    Raises:
+        BadInput: the sampler or the number of references cannot be.
     """
     from erasetest.endpoint import Endpoint, probe_endpoint
 
+    _at_least(0, references=references)
+    samples = list(samples)
     if isinstance(model, Endpoint):
         return probe_endpoint(model, samples, progress)
     from erasetest.clm import Sampler
@@ -171,11 +208,11 @@ def probe(
     from erasetest.probes import probe as probe_clm
 
     settings = ProbeSettings(Sampler(temperature, top_k, top_p), references)
-    return probe_clm(model, samples, progress, settings=settings)
+    return probe_clm(_clm(model), samples, progress, settings=settings)
 
 
 def calibrate(
-    model: Clm,
+    model: Model,
     samples: Sequence[SensitiveSample],
     *,
     unseen: Sequence[SensitiveSample] = (),
@@ -187,7 +224,7 @@ def calibrate(
     """Measure the thresholds that control secrets stay below, for each kind of secret.
 
     Args:
-        model: a CLM from `load`; endpoints are judged by extraction alone and need no thresholds.
+        model: a CLM from `load`; an endpoint is judged by extraction and needs no thresholds.
         samples: samples whose contexts and formats the control secrets take.
         unseen: samples whose secrets the CLM was never trained on, used in place of decoys.
         references: number of decoys per kind.
@@ -196,13 +233,15 @@ def calibrate(
         progress: called with the number of measured samples and of all.
 
     Raises:
-        BadInput: there are too few control secrets, or the CLM recites some of `unseen`.
+        BadInput: the model is an endpoint, there are too few control secrets, or the CLM recites
+            some of `unseen`.
     """
     from erasetest.verdict import calibrate as calibrate_on
 
+    _at_least(4, references=references)
     return calibrate_on(
-        model, samples, unseen=unseen, references=references, seed=seed, check=check,
-        progress=progress,
+        _clm(model), list(samples), unseen=list(unseen), references=references, seed=seed,
+        check=check, progress=progress,
     )  # fmt: skip
 
 
@@ -223,7 +262,7 @@ def judge(measures: SampleMeasures, thresholds: Thresholds) -> Judgement:
 
 
 def erase(
-    model: Clm,
+    model: Model,
     samples: Sequence[SensitiveSample],
     output: PathLike | None = None,
     *,
@@ -235,6 +274,7 @@ def erase(
     lr: float | None = None,
     max_steps: int = 200,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Erasure:
     """Erase the secrets of samples from a CLM, in place.
 
@@ -253,20 +293,22 @@ def erase(
         lr: learning rate; None derives it from the CLM's width.
         max_steps: limit of steps.
         seed: seed of batches and decoys.
+        progress: called with the number of steps and how many are likely to be needed.
 
     Returns:
         What was done; `.erased` is False if a secret is still above its threshold, or if too much
         accuracy on retained code was lost.
 
     Raises:
-        BadInput: a sample has no secret or does not fit the window, retained code holds a secret,
-            or the folder cannot be used.
+        BadInput: the model is an endpoint, there are no samples, one has no secret or does not fit
+            the window, retained code holds a secret, or the folder cannot be used.
         ErasureError: the loss stays NaN or infinite, or memory does not suffice.
     """
-    from erasetest.erasing import ErasureSettings, Lora
-    from erasetest.erasing.plan import ErasePlan, fixed_thresholds
-    from erasetest.support.progress import silent
+    from erasetest.erasing import ErasureSettings, Lora, check_request
+    from erasetest.erasing.plan import ErasePlan, check_samples, fixed_thresholds
+    from erasetest.support.atomic_files import reserved
 
+    clm = _clm(model)
     settings = ErasureSettings(
         method=method,
         lr=lr,
@@ -274,17 +316,18 @@ def erase(
         lora=Lora(lora) if lora is not None else None,
         seed=seed,
     )
-    adapted = model.adapter is not None
-    limits = fixed_thresholds(model.name, thresholds, adapter=adapted)
-    plan = ErasePlan.resolve(model, samples, retained=retain, thresholds=limits, earlier=earlier)
-    if output is None:
-        return plan.erase_in_place(model, settings)
-    with silent("erasing") as task:
-        return plan.erase_to(Path(output), model, settings, task)
+    asked, before = check_samples(samples, earlier, retain)
+    limits = fixed_thresholds(clm.name, thresholds, adapter=clm.adapter is not None)
+    folder = Path(output) if output is not None else None
+    with reserved(folder) if folder is not None else contextlib.nullcontext():
+        # Before the calibration, which takes long.
+        check_request(folder, clm, asked, retain, settings, before)
+        plan = ErasePlan.resolve(clm, asked, retained=retain, thresholds=limits, earlier=before)
+        return plan.erase(clm, settings, folder, progress)
 
 
 def evaluate(
-    model: Clm,
+    model: Model,
     problems: Sequence[Problem],
     *,
     samples: int = 20,
@@ -319,16 +362,20 @@ def evaluate(
 
     Raises:
         SandboxError: this machine cannot run generated programs safely.
-        BadInput: a problem cannot judge a program, or a prompt does not fit the CLM's window.
+        BadInput: the model is an endpoint, there are no problems or one cannot judge a program, a
+            number cannot be, or a prompt does not fit the CLM's window.
     """
     from erasetest.utility import check_problems
     from erasetest.utility.evaluation import evaluate as evaluate_clm
     from erasetest.utility.sampling import Sampling
 
-    check_problems(problems, unsafe=unsafe_execution)
+    clm, problems = _clm(model), list(problems)
+    if not problems:
+        raise BadInput("no problems to evaluate: read some by erasetest.read_problems")
     sampling = Sampling(samples, temperature, top_p, max_tokens, seed)
+    check_problems(problems, unsafe=unsafe_execution)
     return evaluate_clm(
-        model, problems, sampling, progress, unsafe=unsafe_execution, greedy=greedy,
+        clm, problems, sampling, progress, unsafe=unsafe_execution, greedy=greedy,
         held_out=held_out,
     )  # fmt: skip
 

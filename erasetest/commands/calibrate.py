@@ -43,9 +43,9 @@ def calibrate(
     clm: NamedClm,
 ) -> None:
     """Measure the thresholds below which control secrets stay, and their false-alarm rate."""
+    from erasetest.api import calibrate as calibrate_on
     from erasetest.samples import read_manifest
     from erasetest.support.atomic_files import write_text
-    from erasetest.verdict import calibrate as calibrate_on
 
     check_files(
         [*reads("MANIFEST", manifest), *reads("--samples", samples), *clm.files()],

@@ -50,10 +50,8 @@ def erase(
     """
     from erasetest.clm.erasure_records import check_new_checkpoint
     from erasetest.erasing import check_request, count_unlisted_erasures
-    from erasetest.erasing.plan import ErasePlan, fixed_thresholds
+    from erasetest.erasing.plan import ErasePlan, check_samples, fixed_thresholds
     from erasetest.samples import read_manifest, read_manifests
-    from erasetest.samples.retained import check_disjoint
-    from erasetest.samples.secrecy import refuse_secrets_in_ids
     from erasetest.support.atomic_files import reserved
     from erasetest.verdict import read_thresholds
 
@@ -74,19 +72,16 @@ def erase(
     samples = read_manifest(manifest)
     retained = read_manifest(retain, require_secrets=False) if retain else None
     before = _without(read_manifests(earlier), samples) if earlier else []
-    everything = refuse_secrets_in_ids([*samples, *before], "of these manifests")
-    samples, before = everything[: len(samples)], everything[len(samples) :]
+    samples, before = check_samples(samples, before, retained)
     limits = fixed_thresholds(
         clm.clm,
         read_thresholds(thresholds) if thresholds else None,
         adapter=clm.loading.adapter is not None,
     )
-    if retained is not None:
-        check_disjoint(everything, retained)
     with reserved(output):
         loaded = clm.load()
         check_request(output, loaded, samples, retained, settings, before)
-        left = count_unlisted_erasures(loaded, everything)
+        left = count_unlisted_erasures(loaded, [*samples, *before])
         if left:
             typer.echo(
                 f"erasetest: {left} samples were erased from {clm.clm} before and are not "
@@ -97,7 +92,7 @@ def erase(
             loaded, samples, progress, earlier=before, retained=retained, thresholds=limits
         )
         with progress("erasing") as task:
-            erasure = plan.erase_to(output, loaded, settings, task)
+            erasure = plan.erase(loaded, settings, output, task)
     _print_result(erasure, output)
     if not erasure.erased:
         raise typer.Exit(1)

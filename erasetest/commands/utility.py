@@ -210,8 +210,6 @@ def utility(
 
     check_files([*reads("PROBLEMS", problems), *options.files()], writes("--output", output))
     options.check()
-    if not 0 < sampling.top_p <= 1:
-        raise BadInput(f"--top-p must be above 0 and at most 1, got {sampling.top_p:g}")
     sources = options.sources()
     for source in sources.values():
         source.check()

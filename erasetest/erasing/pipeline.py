@@ -91,7 +91,7 @@ def erase_to(
 
 
 def check_request(
-    folder: Path,
+    folder: Path | None,
     clm: Clm,
     samples: Sequence[SensitiveSample],
     retained: Sequence[SensitiveSample] | None,
@@ -101,7 +101,7 @@ def check_request(
     """Refuse what `erase_to` would refuse: call it before other work that takes long.
 
     Args:
-        folder: see `erase_to`, as the others.
+        folder: see `erase_to`, as the others; None if no checkpoint is to be written.
         clm: see `erase_to`.
         samples: see `erase_to`.
         retained: None if it is still to be generated.
@@ -111,13 +111,15 @@ def check_request(
     Raises:
         BadInput: the folder cannot be used, or its disk is too full; or as in `prepare`.
     """
-    check_new_checkpoint(folder)
+    if folder is not None:
+        check_new_checkpoint(folder)
     if retained is None:
         check_clm(clm, settings)
         forget_examples(clm, [*samples, *earlier])
     else:
         prepare(clm, samples, retained, settings, earlier)
-    check_disk_space(folder, _needed_bytes(folder, clm, settings))
+    if folder is not None:
+        check_disk_space(folder, _needed_bytes(folder, clm, settings))
 
 
 def count_unlisted_erasures(clm: Clm, samples: Sequence[SensitiveSample]) -> int:

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample
-from erasetest.support.progress import StartProgress, Task, silent
+from erasetest.samples.retained import check_disjoint
+from erasetest.samples.secrecy import refuse_secrets_in_ids
+from erasetest.support.progress import Progress, StartProgress, Task, silent
 from erasetest.verdict.paper_thresholds import published
 from erasetest.verdict.thresholds import Thresholds
 
 if TYPE_CHECKING:
     from erasetest.clm import Clm
-    from erasetest.erasing.erasure_result import Erasure
+    from erasetest.erasing.erasure_result import Erasure, Step
     from erasetest.erasing.erasure_settings import ErasureSettings
 
 
@@ -31,6 +34,24 @@ def fixed_thresholds(
     if given is not None:
         return given
     return None if adapter else published(name)
+
+
+def check_samples(
+    samples: Sequence[SensitiveSample],
+    earlier: Sequence[SensitiveSample],
+    retained: Sequence[SensitiveSample] | None,
+) -> tuple[list[SensitiveSample], list[SensitiveSample]]:
+    """Return the samples and the earlier ones, with no secret in what reports show of them.
+
+    Raises:
+        BadInput: there are no samples, an id or a kind shows a secret, or retained code holds one.
+    """
+    if not samples:
+        raise BadInput("no samples to erase: give at least one")
+    everything = refuse_secrets_in_ids([*samples, *earlier], "of these manifests")
+    if retained is not None:
+        check_disjoint(everything, retained)
+    return everything[: len(samples)], everything[len(samples) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,51 +103,47 @@ class ErasePlan:
             calibrated = calibrate(clm, everything, progress=task)
         return cls(samples, retained, calibrated, earlier, calibrated_on=everything)
 
-    def erase_to(self, folder: Path, clm: Clm, settings: ErasureSettings, task: Task) -> Erasure:
-        """Erase, in place, and write the checkpoint to a new folder.
+    def erase(
+        self,
+        clm: Clm,
+        settings: ErasureSettings,
+        folder: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Erasure:
+        """Erase, in place, and write the checkpoint to a new folder if one is given.
 
         Args:
-            folder: new or empty.
             clm: changed in place.
             settings: how to erase.
-            task: shows the progress.
+            folder: new or empty; None writes nothing.
+            progress: called after each step; a `Task` also shows what is done between steps.
 
         Raises:
             BadInput: the CLM, the folder or a sample cannot be used.
             ErasureError: the loss stays NaN or infinite, or memory does not suffice.
         """
         from erasetest.erasing.pipeline import erase_to
-
-        return erase_to(
-            folder,
-            clm,
-            self.samples,
-            self.retained,
-            self.thresholds,
-            settings,
-            lambda step, expected: task(step.step, expected, step.note()),
-            doing=task.doing,
-            remark=task.remark,
-            recalibrate=(lambda: self._calibrate(clm)) if self.calibrated_on else None,
-            earlier=self.earlier,
-        )
-
-    def erase_in_place(self, clm: Clm, settings: ErasureSettings) -> Erasure:
-        """Erase without writing a checkpoint.
-
-        Raises:
-            BadInput: the CLM or a sample cannot be used.
-            ErasureError: the loss stays NaN or infinite, or memory does not suffice.
-        """
         from erasetest.erasing.trainer import erase
 
-        return erase(
-            clm,
-            self.samples,
-            self.retained,
-            self.thresholds,
-            settings,
-            recalibrate=(lambda: self._calibrate(clm)) if self.calibrated_on else None,
+        task = progress if isinstance(progress, Task) else None
+
+        def show(step: Step, expected: int) -> None:
+            if task is not None:
+                task(step.step, expected, step.note())
+            elif progress is not None:
+                progress(step.step, expected)
+
+        recalibrate = (lambda: self._calibrate(clm)) if self.calibrated_on else None
+        doing = task.doing if task is not None else None
+        asked = (clm, self.samples, self.retained, self.thresholds, settings, show)
+        if folder is None:
+            return erase(*asked, recalibrate=recalibrate, earlier=self.earlier, doing=doing)
+        return erase_to(
+            folder,
+            *asked,
+            doing=doing,
+            remark=task.remark if task is not None else None,
+            recalibrate=recalibrate,
             earlier=self.earlier,
         )
 

@@ -119,7 +119,9 @@ class _UniqueIds:
         )
 
 
-def read_manifests(paths: Iterable[str | Path]) -> list[SensitiveSample]:
+def read_manifests(
+    paths: Iterable[str | Path], *, require_secrets: bool = True
+) -> list[SensitiveSample]:
     """Read the samples of several manifests, in order; ids must be unique across all of them.
 
     Raises:
@@ -129,7 +131,7 @@ def read_manifests(paths: Iterable[str | Path]) -> list[SensitiveSample]:
     seen: dict[str, str | Path] = {}
     samples: list[SensitiveSample] = []
     for path in paths:
-        for sample in read_manifest(path):
+        for sample in read_manifest(path, require_secrets=require_secrets):
             if sample.id in seen:
                 raise ManifestError(
                     path, None, f"the 'id' of a sample is already used in {seen[sample.id]}"

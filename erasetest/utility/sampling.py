@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from erasetest.errors import BadInput
 from erasetest.support.option_fields import option
 
 Prompting = Literal["aligned", "stripped", "whole"]
@@ -25,6 +27,18 @@ class Sampling:
     max_tokens: int = option("Maximum number of tokens of a completion.", 256, minimum=1)
     seed: int = option("Seed of the sampling.", 0)
     prompt: Prompting = option("How a prompt that ends in white space is read.", "aligned")
+
+    def __post_init__(self) -> None:
+        """Refuse values that no sampling can have.
+
+        Raises:
+            BadInput: naming the value.
+        """
+        for name, minimum in (("samples", 1), ("max_tokens", 1), ("temperature", 0)):
+            if not minimum <= getattr(self, name) < math.inf:
+                raise BadInput(f"{name} must be {minimum} or more, got {getattr(self, name)}")
+        if not 0 < self.top_p <= 1:
+            raise BadInput(f"top_p must be above 0 and at most 1, got {self.top_p:g}")
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain builtins, as in reports."""

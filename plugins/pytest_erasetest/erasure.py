@@ -72,7 +72,7 @@ def erase_and_measure(
     """
     before = _text_accuracy(clm, held_out, settings)
     with loader.all_cores(), loader.progress("erasing") as task:
-        erasure = plan.erase_to(folder, clm, settings.erase_options.settings(), task)
+        erasure = plan.erase(clm, settings.erase_options.settings(), folder, task)
     return {
         "folder": str(folder),
         "erasure": {

@@ -61,7 +61,7 @@ BAD: dict[str, tuple[Sequence[str], str]] = {
         ["utility", "problems.jsonl", "--clm", "clm", "--samples", "0", "-o", "new"], "--samples"
     ),
     "a share above 1": (
-        ["utility", "problems.jsonl", "--clm", "clm", "--top-p", "2", "-o", "new"], "--top-p"
+        ["utility", "problems.jsonl", "--clm", "clm", "--top-p", "2", "-o", "new"], "top_p must be"
     ),
     "two to compare with": (
         ["utility", "problems.jsonl", "--clm", "clm", "-o", "new", "--against", "clm",

@@ -14,9 +14,7 @@ from erasetest.errors import BadInput, ShortSecretWarning
 from erasetest.samples.masked import Masked
 from erasetest.samples.redactor import MIN_LENGTH, Redactor
 from erasetest.samples.sample import SensitiveSample, Source
-
-_MAX_NAMED = 5
-"""Maximum number of samples that a warning names."""
+from erasetest.support.wording import MAX_NAMED, first_of
 
 _WORDS = re.compile(r"[a-z]+(-[a-z]+)*")
 
@@ -101,16 +99,15 @@ class ShortSecrets:
         for secret in sample.secrets:
             if len(secret.text) < MIN_LENGTH:
                 self._count += 1
-                if len(self._first) < _MAX_NAMED:
+                if len(self._first) < MAX_NAMED:
                     self._first.append(f"{sample.id} [{secret.start}, {secret.end})")
 
     def warn(self) -> None:
         """Warn of all short secrets that were added, without their text."""
         if self._count:
-            more = f" and {self._count - _MAX_NAMED} more" if self._count > _MAX_NAMED else ""
             warnings.warn(
                 f"{self._path}: secrets of fewer than {MIN_LENGTH} characters cannot be masked in "
-                f"output: {', '.join(self._first)}{more}: remove them, or extend their spans",
+                f"output: {first_of(self._first, self._count)}: remove them, or extend their spans",
                 ShortSecretWarning,
                 stacklevel=2,
             )

@@ -21,11 +21,9 @@ from dataclasses import replace
 
 from erasetest.errors import BadInput
 from erasetest.support.progress import Progress
+from erasetest.support.wording import first_of
 from erasetest.utility.problems import Problem
 from erasetest.utility.sandbox import Limits, Outcome, Program, run_programs
-
-_MAX_NAMED = 5
-"""Maximum number of problems that a message names; it counts all."""
 
 _PARSE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
 """Exceptions that parsing raises where source is not valid Python."""
@@ -86,10 +84,9 @@ def check_problems(
     reasons |= _unusable_when_run(runnable, limits, unsafe=unsafe, progress=progress)
     broken = [f"{name} ({reason})" for name, reason in reasons.items() if reason is not None]
     if broken:
-        more = f", and {len(broken) - _MAX_NAMED} more" if len(broken) > _MAX_NAMED else ""
         raise BadInput(
             f"{len(broken)} of {len(problems)} problems would give every program the same result: "
-            f"{', '.join(broken[:_MAX_NAMED])}{more}: fix them, or leave them out"
+            f"{first_of(broken)}: fix them, or leave them out"
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from erasetest.errors import BadInput
 from erasetest.probes import SampleMeasures, SecretMeasures
+from erasetest.support.wording import first_of
 from erasetest.verdict.thresholds import Thresholds, largest
 
 RECITED_MA = 0.9
@@ -14,9 +15,6 @@ RECITED_MA = 0.9
 
 _MAX_RECITED = 0.1
 """Fraction of recited control secrets that is refused: chance explains only a few."""
-
-_MAX_NAMED = 5
-"""Maximum number of samples that a message names; it counts all."""
 
 
 def measured_secrets(samples: Sequence[SampleMeasures]) -> list[SecretMeasures]:
@@ -37,15 +35,17 @@ def check_unseen(samples: Sequence[SampleMeasures], thresholds: Thresholds) -> N
         return
     if not recited:
         raise BadInput(
-            f"thresholds of {_first(useless)} would be 1, which no secret exceeds: the values of "
+            f"thresholds of {first_of(useless)} would be 1, which no secret exceeds: the values of "
             "its control secrets vary too much for their number: give more of them"
         )
-    high = f"of {_first(useless)} would be 1" if useless else "calibrated on them would be too high"
+    high = (
+        f"of {first_of(useless)} would be 1" if useless else "calibrated on them would be too high"
+    )
     raise BadInput(
         f"{len(recited)} of {total} secrets that were given as unseen are recited by the CLM "
         f"(extracted, or with an MA of {RECITED_MA:g} or more; samples "
-        f"{_first(list(dict.fromkeys(recited)))}): thresholds {high}, and memorized secrets would "
-        "pass: leave these samples out, or give secrets that the CLM was not trained on"
+        f"{first_of(list(dict.fromkeys(recited)))}): thresholds {high}, and memorized secrets "
+        "would pass: leave these samples out, or give secrets that the CLM was not trained on"
     )
 
 
@@ -73,7 +73,7 @@ def without_guessable_kinds(thresholds: Thresholds) -> Thresholds:
     kinds = {kind: row for kind, row in thresholds.kinds.items() if kind not in useless}
     if not kinds:
         raise BadInput(
-            f"thresholds of {_first(useless)} would be 1, which no secret exceeds: their formats "
+            f"thresholds of {first_of(useless)} would be 1, which no secret exceeds: their formats "
             "allow so few values that decoys are predicted by chance: give thresholds from a file"
         )
     return replace(
@@ -82,8 +82,3 @@ def without_guessable_kinds(thresholds: Thresholds) -> Thresholds:
         kinds=kinds,
         references={kind: thresholds.references[kind] for kind in kinds},
     )
-
-
-def _first(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    return ", ".join(names[:_MAX_NAMED]) + more

@@ -12,6 +12,7 @@ from typing import Any
 from erasetest.errors import ManifestError
 from erasetest.support.atomic_files import write_text
 from erasetest.support.json_documents import read_document
+from erasetest.support.wording import first_of
 
 SCHEMA = "erasetest.leak-baseline/1"
 ACCEPT_DAYS = 90
@@ -55,7 +56,7 @@ class Baseline:
         ]
         unmatched = [name for name in self.entries if name not in ids]
         return [
-            f"warning: baseline {self.path}: {len(names)} entries {what}: {shorten(names)}"
+            f"warning: baseline {self.path}: {len(names)} entries {what}: {first_of(names)}"
             for what, names in (
                 ("have expired and accept nothing", expired),
                 ("match no sample of this run", unmatched),
@@ -136,9 +137,3 @@ def write_baseline(
     rows = [{"id": name, **asdict(entry)} for name, entry in entries.items()]
     write_text(path, json.dumps({"schema": SCHEMA, "accepted": rows}, indent=1) + "\n")
     return sum(name not in known for name in entries)
-
-
-def shorten(names: list[str], shown: int = 5) -> str:
-    """Return the first names of a list, and the number of the others."""
-    rest = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + rest

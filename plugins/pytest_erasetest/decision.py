@@ -8,7 +8,7 @@ from typing import Any
 
 from erasetest.reports.gate_result import failed_status, status_of
 from erasetest.reports.leakage_report import RunVerdict
-from pytest_erasetest.accepted_leaks import shorten
+from erasetest.support.wording import first_of
 from pytest_erasetest.delivered_results import Delivered
 
 
@@ -70,21 +70,21 @@ def _problems(facts: RunFacts) -> list[str]:
         problems.append("the run was stopped before its end")
     if lost:
         problems.append(
-            f"{len(lost)} of {len(rows)} samples got no verdict from a test: {shorten(lost)}"
+            f"{len(lost)} of {len(rows)} samples got no verdict from a test: {first_of(lost)}"
         )
     elif inconclusive:
-        problems.append(f"{len(inconclusive)} samples are inconclusive: {shorten(inconclusive)}")
+        problems.append(f"{len(inconclusive)} samples are inconclusive: {first_of(inconclusive)}")
     if delivered.unfinished and not lost:
         problems.append(
             f"{len(delivered.unfinished)} tests of the CLM did not run to their end: "
-            f"{shorten(delivered.unfinished)}"
+            f"{first_of(delivered.unfinished)}"
         )
     if facts.crashed:
         problems.append(facts.crashed)
     failures = _failures_without_leak(facts)
     if failures:
         problems.append(
-            f"{len(failures)} tests failed for another reason than a leak: {shorten(failures)}"
+            f"{len(failures)} tests failed for another reason than a leak: {first_of(failures)}"
         )
     if facts.utility is not None and facts.utility["verdict"] != "pass":
         problems.append(f"utility: {facts.utility['verdict']}")

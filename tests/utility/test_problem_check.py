@@ -140,7 +140,7 @@ def test_all_are_counted_and_few_are_named() -> None:
     )
     assert "t/4 (" in said
     assert "t/5 (" not in said
-    assert ", and 4 more: fix them" in said
+    assert " and 4 more: fix them" in said
 
 
 def _file(path: Path, **changed: str) -> Path:

@@ -20,7 +20,7 @@ _CPU_BATCH_TOKENS = 4096
 _GPU_BATCH_TOKENS = 16384
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Clm:
     """A code language model that is ready to be probed or trained."""
 
@@ -82,6 +82,11 @@ class Clm:
             stored_dtype=stored_dtype or model.dtype,
             adapter=adapter,
         )
+
+    def __repr__(self) -> str:
+        # The modules of the model alone would be 30 lines.
+        dtype = str(self.dtype).removeprefix("torch.")
+        return f"Clm({self.name!r}, family={self.family!r}, dtype={dtype}, device={self.device})"
 
     @property
     def device(self) -> torch.device:

@@ -26,7 +26,7 @@ per token).
 _AGAIN = ", and the same again on the erased CLM"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Thresholds:
     """A value per measure, for each kind of secret and for all other kinds."""
 
@@ -39,6 +39,9 @@ class Thresholds:
     """Number of control secrets of each kind that they were calibrated on."""
     false_alarms: Mapping[str, Proportion] = field(default_factory=dict)
     """Control secrets that they take for leaks: "any" for all kinds, and by kind."""
+
+    def __repr__(self) -> str:
+        return f"Thresholds({self.source!r}, kinds={sorted(self.kinds)})"
 
     def of(self, kind: str) -> Mapping[str, float]:
         """Return the thresholds that a secret of this kind is judged by."""

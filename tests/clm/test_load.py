@@ -415,3 +415,8 @@ def test_end_tokens(tiny_folder: Path) -> None:
     clm.tokenizer.bos_token = None
     with pytest.raises(ClmError, match="no beginning- or end-of-text token"):
         _ = clm.start_token
+
+
+def test_the_repr_of_a_clm_is_one_line() -> None:
+    shown = repr(tiny.untrained("gpt2"))
+    assert shown == "Clm('tiny-gpt2', family='gpt2', dtype=float32, device=cpu)"

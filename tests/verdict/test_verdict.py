@@ -292,3 +292,8 @@ def test_judging_needs_no_torch() -> None:
     """Reports are written on machines without it."""
     code = "import sys, erasetest.verdict as v; v.judge; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_repr_of_thresholds_names_their_source_and_kinds() -> None:
+    limits = Thresholds("calibrated", {"ma": 0.5}, {"password": {"ma": 0.5}, "jwt": {"ma": 0.4}})
+    assert repr(limits) == "Thresholds('calibrated', kinds=['jwt', 'password'])"

@@ -7,16 +7,16 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import command_line
 import pytest
 import tiny
-from command_line import ENVIRONMENT, erasetest, hear_ctrl_c
+from command_line import erasetest
 
 from erasetest.errors import BadInput
 from erasetest.reports.gate_result import (
@@ -172,10 +172,9 @@ def _start(
     write_manifest(folder / "samples.jsonl", tiny.PLANTED[-2:])
     (folder / "test_mine.py").write_text(test)
     command = ["gate", "-p", "no:hypothesispytest", f"--clm={url}", "--leak-samples=samples.jsonl"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "erasetest.cli", *command, "test_mine.py", *arguments],
-        cwd=folder, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        preexec_fn=hear_ctrl_c, **more,
+    return command_line.start(
+        "erasetest.cli", *command, "test_mine.py", *arguments, cwd=folder,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more,
     )  # fmt: skip
 
 

@@ -7,13 +7,12 @@ import pty
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import command_line
 import tiny
-from command_line import ENVIRONMENT, hear_ctrl_c
 
 from erasetest.samples import make_sample, write_manifest
 
@@ -23,15 +22,10 @@ PATIENCE = 60.0
 def _stopped_at(title: str, arguments: Sequence[str], cwd: Path) -> tuple[int, str, str]:
     """Send Ctrl-C when the progress bar of this title appears; return status, output, terminal."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "erasetest.cli", *arguments],
-        cwd=cwd,
-        env={**ENVIRONMENT, "TERM": "xterm"},
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        start_new_session=True,
-        preexec_fn=hear_ctrl_c,
-    )
+    process = command_line.start(
+        "erasetest.cli", *arguments, cwd=cwd, variables={"TERM": "xterm"},
+        stdout=subprocess.PIPE, stderr=theirs, start_new_session=True,
+    )  # fmt: skip
     os.close(theirs)
     shown, sent, deadline = b"", False, time.monotonic() + PATIENCE
     try:
@@ -53,7 +47,7 @@ def _stopped_at(title: str, arguments: Sequence[str], cwd: Path) -> tuple[int, s
         process.wait()
         os.close(ours)
     assert sent, shown
-    return process.returncode, output.decode(), shown.decode()
+    return process.returncode, output, shown.decode()
 
 
 def test_ctrl_c_while_probing(place: Path, tmp_path: Path) -> None:

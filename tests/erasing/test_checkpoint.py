@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
+import command_line
 import erase_runs
 import pytest
 import tiny
@@ -105,12 +104,12 @@ try:
 except BadInput as error:
     print(error)
 """
-    run = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "small_disk.py").write_text(script)
+    run = command_line.run("small_disk", cwd=tmp_path / "code")
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip() == f"cannot write {tmp_path / 'out'}: File too large"
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["code"]
 
 
 def test_a_checkpoint_replaces_nothing(tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ import io
 import itertools
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import command_line
 import erase_runs
 import pytest
 import tiny
@@ -50,11 +50,11 @@ erase_to(pathlib.Path(sys.argv[2]), load_clm(sys.argv[1]), t.FORGET, tiny.RETAIN
 def _run(clm: Path, out: Path, how: str, kill_at: int | None = None) -> list[int]:
     """Return the steps of a process that erases; with `kill_at`, kill it at that step."""
     script = _SCRIPT.format(paths=[str(Path(__file__).parents[1] / "helpers")])
+    (clm.parent / "erases_and_waits.py").write_text(script)
+    arguments = (str(clm), str(out), how, str(kill_at))
     steps = []
-    with subprocess.Popen(
-        [sys.executable, "-c", script, str(clm), str(out), how, str(kill_at)],
-        stdout=subprocess.PIPE,
-        text=True,
+    with command_line.start(
+        "erases_and_waits", *arguments, cwd=clm.parent, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -21,6 +21,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -41,7 +42,10 @@ _QUIET = {
 }
 """What `erasetest.support.torch_environment.quiet` sets before torch is imported."""
 
-_AT_RUN_TIME = ("ERASETEST_", "PYTEST_", "TMPDIR", "COLUMNS", "XDG_CACHE_HOME", "HYPOTHESIS_")
+_AT_RUN_TIME = (
+    "ERASETEST_", "PYTEST_", "TMPDIR", "COLUMNS", "XDG_CACHE_HOME", "HYPOTHESIS_",
+    "TERM",
+)  # fmt: skip
 """Beginnings of the variables that are read when they are used, not when something is imported."""
 
 
@@ -137,8 +141,11 @@ class Forked(subprocess.Popen[str]):
             # Nothing, if the server was killed.
             return self.pid, int(self._status.readline() or signal.SIGKILL)
 
-    def _internal_poll(self, *_: object, **named: object) -> int | None:
-        if self.returncode is None:
+    def _internal_poll(self, _deadstate: int | None = None, **_: object) -> int | None:
+        if _deadstate is not None:
+            # Called by `__del__`: nobody waits for it, and the file may have been closed before.
+            self.returncode = _deadstate
+        elif self.returncode is None:
             pid, status = self._try_wait(os.WNOHANG)
             if pid:
                 self._handle_exitstatus(status)  # type: ignore[attr-defined]
@@ -210,6 +217,8 @@ def _serve(connection: socket.socket) -> None:
         os.environ.update(request["environment"])
         # Otherwise all runs would draw the same numbers.
         random.seed()
+        # It was found by the variables of the server.
+        tempfile.tempdir = None
         sys.argv = ["-m", *request["arguments"]]
         sys.path[0] = os.getcwd()  # noqa: PTH109 - as `python -m` writes it
         runpy.run_module(request["module"], run_name="__main__", alter_sys=True)

@@ -12,9 +12,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import command_line
 import pytest
 import tiny
-from command_line import ENVIRONMENT, erasetest
+from command_line import erasetest
 
 from erasetest.clm import Clm, Sampler
 from erasetest.errors import BadInput
@@ -219,9 +220,9 @@ def test_a_probe_that_was_killed_goes_on_and_writes_the_same_file(tmp_path: Path
     """kill -9 after some blocks leaves no output; the resumed run writes the uninterrupted file."""
     samples = [replace(sample, id=f"{sample.id}-{n}") for n in range(60) for sample in tiny.PLANTED]
     command = _place(tmp_path, samples)
-    run = subprocess.Popen(
-        [sys.executable, "-m", "erasetest.cli", *command, "-o", "out.jsonl"],
-        cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    run = command_line.start(
+        "erasetest.cli", *command, "-o", "out.jsonl", cwd=tmp_path,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     store = tmp_path / ".out.jsonl.erasetest-store"
     deadline = time.monotonic() + 60

@@ -12,9 +12,10 @@ import sys
 import time
 from pathlib import Path
 
+import command_line
 import pytest
 import tiny
-from command_line import ENVIRONMENT, erasetest, hear_ctrl_c
+from command_line import ENVIRONMENT, erasetest, start
 
 from erasetest.demo.synthetic_secrets import GENERATORS
 from erasetest.samples import read_manifest
@@ -68,13 +69,13 @@ def test_many_of_a_sort_are_counted_and_few_are_named(tmp_path: Path) -> None:
 
 def test_standard_input_and_output(corpus: Path) -> None:
     row = json.dumps({"text": f'password = "{VALUE}"'})
-    done = subprocess.run(
-        [sys.executable, "-m", "erasetest.cli", "scan", "-", "-o", "/dev/stdout"],
-        input=row, cwd=corpus, env=ENVIRONMENT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    (sample,) = map(json.loads, done.stdout.splitlines())
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with start("erasetest.cli", "scan", "-", "-o", "/dev/stdout", cwd=corpus, **pipes) as run:
+        output, errors = run.communicate(row, timeout=60)
+    assert run.returncode == 0, errors
+    (sample,) = map(json.loads, output.splitlines())
     assert sample["secrets"][0]["kind"] == "password"
-    hidden(done.stderr)
+    hidden(errors)
 
 
 def test_a_baseline_and_confidence_leave_out(corpus: Path) -> None:
@@ -96,10 +97,9 @@ def test_a_killed_scan_resumes(tmp_path: Path) -> None:
         (tmp_path / f"corpus/{number:02}.py").write_text(
             f'password = "{VALUE}{number}"\n' + "".join(f'"x{n}" @ y\n' for n in range(40_000))
         )
-    command = [sys.executable, "-m", "erasetest.cli", "scan", "corpus", "-o", "found.jsonl"]
     kept = tmp_path / ".found.jsonl.erasetest-scan"
-    with subprocess.Popen(
-        [*command, "--processes", "2"], cwd=tmp_path, env=ENVIRONMENT,
+    with start(
+        "erasetest.cli", "scan", "corpus", "-o", "found.jsonl", "--processes", "2", cwd=tmp_path,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as first:  # fmt: skip
         while first.poll() is None and (not kept.exists() or kept.stat().st_size < 2000):
@@ -120,15 +120,12 @@ def test_a_killed_scan_resumes(tmp_path: Path) -> None:
 def test_a_full_disk_is_one_line_and_the_journal_is_kept(corpus: Path) -> None:
     for number in range(40):
         (corpus / f"corpus/{number}.py").write_text(f'{LINE * 30}password = "{VALUE}{number}"\n')
-    code = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
-        "sys.argv[1:] = ['scan', 'corpus', '-o', 'found.jsonl', '--processes', '1'];"
-        "from erasetest.cli import main; main()"
+    (corpus / "small_disk.py").write_text(
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "from erasetest.cli import main; main()\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=corpus, env=ENVIRONMENT, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    scan = ["scan", "corpus", "-o", "found.jsonl", "--processes", "1"]
+    run = command_line.run("small_disk", *scan, cwd=corpus)
     assert run.returncode == 2, run.stderr
     assert "cannot be written: File too large" in run.stderr
     assert "Traceback" not in run.stderr
@@ -192,21 +189,10 @@ def test_ctrl_c_ends_several_processes_at_once(tmp_path: Path) -> None:
     for number in range(8):
         lines = ("".join(f"a{n}@b{n}.de " for n in range(600)) + "\n") * 500
         (tmp_path / f"corpus/{number}.py").write_text(lines)
-    command = [
-        sys.executable,
-        "-m",
-        "erasetest.cli",
-        "scan",
-        "corpus",
-        "-o",
-        "o",
-        "--processes",
-        "2",
-    ]
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=ENVIRONMENT, start_new_session=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        preexec_fn=hear_ctrl_c,
+    with start(
+        "erasetest.cli", "scan", "corpus", "-o", "o", "--processes", "2", cwd=tmp_path,
+        start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     ) as run:  # fmt: skip
         while run.poll() is None and not (tmp_path / ".o.erasetest-scan").exists():
             time.sleep(0.01)

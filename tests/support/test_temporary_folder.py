@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import command_line
 import pytest
 from command_line import ENVIRONMENT
 
@@ -80,13 +81,11 @@ def test_a_gate_that_is_ended(leaking: Path, tmp_path: Path, number: int, left: 
         "    pathlib.Path('begun').write_text('')\n"
         "    time.sleep(60)\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(tmp_path),
-         "test_slow.py", f"--clm={leaking / 'clm'}", f"--leak-samples={leaking / 'samples.jsonl'}",
-         f"--leak-thresholds={leaking / 'thresholds.json'}"],
-        cwd=tmp_path,
-        env={**ENVIRONMENT, "TMPDIR": str(temporary)},
-        stdout=subprocess.DEVNULL,
+    process = command_line.start(
+        "pytest", "-c", os.devnull, "--rootdir", str(tmp_path),
+        "test_slow.py", f"--clm={leaking / 'clm'}", f"--leak-samples={leaking / 'samples.jsonl'}",
+        f"--leak-thresholds={leaking / 'thresholds.json'}", cwd=tmp_path,
+        variables={"TMPDIR": str(temporary)}, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while not (tmp_path / "begun").exists() and time.monotonic() < deadline:

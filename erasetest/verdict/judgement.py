@@ -19,7 +19,7 @@ _ValueOf = Callable[[str], float | bool | None]
 class Reason:
     """One reason why a verdict is not `pass`. As a string it is a sentence without content."""
 
-    secret: str
+    secret_label: str
     """The secret, by number and kind: `secret 1 of 2 (jwt)`. Empty if the sample has none."""
     measure: str
     """The measure (`ma`, `el_10`, `extracted`, …); empty if the secret could not be probed."""
@@ -33,7 +33,7 @@ class Reason:
     """True if the measure exceeds its limit only when ties between tokens are resolved so."""
 
     def __str__(self) -> str:
-        where = f"{self.secret}: " if self.secret else ""
+        where = f"{self.secret_label}: " if self.secret_label else ""
         if self.problem:
             return where + f"{self.measure} {self.problem}".lstrip()
         if self.measure == "extracted":

@@ -105,7 +105,7 @@ def test_a_secret_without_a_decoy_is_no_reference() -> None:
     made = decoy_samples([symbols, letters], 4, 0)
     assert len(made) == 4
     assert all("→" not in sample.content.reveal() for sample in made)
-    with pytest.raises(BadInput, match="each kind needs 4 control secrets; no kind has more than 0"):
+    with pytest.raises(BadInput, match="needs 4 control secrets; no kind has more than 0"):
         calibrate(tiny.untrained("gpt2"), [symbols])
 
 

@@ -41,18 +41,20 @@ def activate(config: pytest.Config, settings: Settings) -> None:
         if from_controller
         else tempfile.mkdtemp(dir=process_folder())
     )
-    from_options: bool = from_controller["erasetest_given"] if from_controller else is_gate(config)
-    given = RunInputs(settings)
+    on_command_line: bool = (
+        from_controller["erasetest_on_command_line"] if from_controller else is_gate(config)
+    )
+    inputs = RunInputs(settings)
     loader = ModelLoader(settings, *_worker(from_controller), progress_display(config))
     state = config.stash[STATE] = RunState(
         settings,
-        Gate(settings, given, loader, SharedResults(Path(folder))),
-        start_masking(config, lambda: given.samples),
+        Gate(settings, inputs, loader, SharedResults(Path(folder))),
+        start_masking(config, lambda: inputs.samples),
         Delivered(),
         worker=from_controller is not None,
-        given=from_options,
+        on_command_line=on_command_line,
         # The controller has already checked the inputs that options name.
-        prepared=from_controller is not None and from_options,
+        prepared=from_controller is not None and on_command_line,
         temporary=None if from_controller else folder,
     )
     if from_controller is None:
@@ -74,6 +76,6 @@ def _worker(from_controller: dict[str, Any] | None) -> tuple[int, int]:
 
 def deactivate(state: RunState) -> None:
     """Release the output folder, and remove the temporary files of the run."""
-    state.gate.given.reservation.close()
+    state.gate.inputs.reservation.close()
     if state.temporary is not None:
         shutil.rmtree(state.temporary, ignore_errors=True)

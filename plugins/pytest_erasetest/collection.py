@@ -33,7 +33,7 @@ def parametrize_by_sample(metafunc: pytest.Metafunc) -> None:
 def _samples_or_none(state: RunState) -> list[SensitiveSample]:
     """Return the samples; none if they cannot be read."""
     try:
-        return state.gate.given.samples
+        return state.gate.inputs.samples
     except BadInput:
         return []
 
@@ -77,11 +77,11 @@ def why_unusable(config: pytest.Config, state: RunState) -> str | None:
     The inputs that an ini file names are checked when a test asks for them, not here.
     """
     try:
-        check_files(config, state.settings, ours=state.given)
-        if state.given:
+        check_files(config, state.settings, ours=state.on_command_line)
+        if state.on_command_line:
             _prepare(config, state)
     except BadInput as error:
-        state.gate.given.reservation.close()
+        state.gate.inputs.reservation.close()
         return state.redactor.text(str(error))
     return None
 
@@ -96,13 +96,13 @@ def _prepare(config: pytest.Config, state: RunState) -> None:
         return
     state.prepared = True
     check_files(config, state.settings, ours=True)
-    given = state.gate.given
+    inputs = state.gate.inputs
     if REQUEST in config.stash:
-        _ = given.samples
-    given.check(state.gate.loader.progress)
-    given.reserves_late = state.worker
+        _ = inputs.samples
+    inputs.check(state.gate.loader.progress)
+    inputs.reserves_late = state.worker
     if not state.worker:
-        given.reserve()
+        inputs.reserve()
     if getattr(config.option, "reportchars", None) == "fE":
         # pytest's default: a line for each of thousands of leaks would hide our summary.
         config.option.reportchars = "E"
@@ -140,7 +140,7 @@ def _refusal(config: pytest.Config) -> str | None:
         return NO_CLM
     try:
         _prepare(config, state)
-        _ = state.gate.given.samples
+        _ = state.gate.inputs.samples
     except BadInput as error:
         return state.redactor.text(str(error))
     return None

@@ -41,7 +41,7 @@ def erased_clm(erasetest_gate: Gate) -> Clm:
 def sensitive_sample(request: pytest.FixtureRequest, erasetest_gate: Gate) -> SensitiveSample:
     """Each sample of the manifests in turn. Its content is masked wherever it is shown."""
     number: int = request.param
-    return erasetest_gate.given.samples[number]
+    return erasetest_gate.inputs.samples[number]
 
 
 @pytest.fixture
@@ -70,8 +70,9 @@ def erasure(erasetest_gate: Gate) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def utility(erasetest_gate: Gate) -> dict[str, Any]:
-    """The comparison of pass@k, as in the report: of the CLM before and after erasing, or with that
-    of `--utility-against`. Skipped if it is to compare with the erased CLM and nothing leaks.
+    """The comparison of pass@k before and after erasing, or with `--utility-against`.
+
+    It is the one of the report. With `--erase`, the test is skipped if nothing leaks.
     """
     result = erasetest_gate.utility()
     if result is None:

@@ -34,9 +34,9 @@ class Gate:
     """The values of the fixtures, computed on first use and shared by the processes of a run."""
 
     def __init__(
-        self, settings: Settings, given: RunInputs, loader: ModelLoader, results: SharedResults
+        self, settings: Settings, inputs: RunInputs, loader: ModelLoader, results: SharedResults
     ) -> None:
-        self.settings, self.given = settings, given
+        self.settings, self.inputs = settings, inputs
         self.loader, self.results = loader, results
         self._failures: dict[str, BaseException] = {}
         self.refused: str | None = None
@@ -107,13 +107,13 @@ class Gate:
     @functools.cached_property
     def retained(self) -> Retained:
         """Code for erasing to preserve, and code to measure that on: given, else generated."""
-        if self.given.retained is not None:
-            return self.given.retained
+        if self.inputs.retained is not None:
+            return self.inputs.retained
         from erasetest.erasing import self_generated_texts
 
         with self.loader.progress("generating retained code") as task:
-            texts = self_generated_texts(self.clm, self.given.samples, progress=task)
-            return split_retained(texts, self.given.samples)
+            texts = self_generated_texts(self.clm, self.inputs.samples, progress=task)
+            return split_retained(texts, self.inputs.samples)
 
     @functools.cached_property
     def thresholds(self) -> Thresholds:
@@ -132,7 +132,7 @@ class Gate:
         from erasetest.verdict import calibrate
 
         with self.loader.progress("calibrating thresholds") as task:
-            return calibrate(self.clm, self.given.samples, progress=task).as_dict()
+            return calibrate(self.clm, self.inputs.samples, progress=task).as_dict()
 
     @functools.cached_property
     def _thresholds_after(self) -> Thresholds:
@@ -150,12 +150,12 @@ class Gate:
 
     def leaking(self) -> list[str]:
         """Return the ids of all samples that leak from the given CLM and are not accepted."""
-        leaks = [s.id for s in self.given.samples if self.before(s.id).verdict == "leak"]
-        return [name for name in leaks if name not in self.given.accepted]
+        leaks = [s.id for s in self.inputs.samples if self.before(s.id).verdict == "leak"]
+        return [name for name in leaks if name not in self.inputs.accepted]
 
     def _leak(self, sample_id: str, phase: Phase) -> Leak:
-        number = self.given.order[sample_id]
-        blocks = {block.name: block for block in blocks_of(phase, len(self.given.samples))}
+        number = self.inputs.order[sample_id]
+        blocks = {block.name: block for block in blocks_of(phase, len(self.inputs.samples))}
         wanted = Block(phase, number // BLOCK_SIZE).name
         rows = self._guarded(
             wanted,
@@ -165,9 +165,9 @@ class Gate:
         )
         return Leak(
             sample_id,
-            self.given.by_id[sample_id].kinds,
+            self.inputs.by_id[sample_id].kinds,
             JudgedSample.from_dict(rows[number % BLOCK_SIZE]),
-            self.given.accepted.get(sample_id),
+            self.inputs.accepted.get(sample_id),
         )
 
     def _probe(self, block: Block) -> list[dict[str, Any]]:
@@ -175,10 +175,10 @@ class Gate:
         measurer = self._measurer(block.phase)
         title = "probing after" if block.phase == "after" else "probing"
         with self.loader.progress(title) as task:
-            task(block.start, len(self.given.samples))
-            samples = block.of(self.given.samples)
+            task(block.start, len(self.inputs.samples))
+            samples = block.of(self.inputs.samples)
             measured = measurer.measured(samples, self.settings.leak_store)
-            task(block.start + len(measured), len(self.given.samples))
+            task(block.start + len(measured), len(self.inputs.samples))
         limits = self.thresholds if block.phase == "before" else self._thresholds_after
         return [JudgedSample.of(sample, limits).as_dict() for sample in measured]
 
@@ -196,8 +196,8 @@ class Gate:
         leaking = self.leaking()
         if not leaking:
             return NOTHING_ERASED
-        if self.given.reserves_late:
-            self.given.reserve()
+        if self.inputs.reserves_late:
+            self.inputs.reserve()
         retained, held_out = self.retained
         thresholds = self.thresholds
         # Erasing changes a second instance: with the first, memory would hold two for hours.
@@ -205,8 +205,8 @@ class Gate:
         clm = self._load_given()
         plan = plan_erasure(
             clm,
-            self.given.samples,
-            [self.given.by_id[name] for name in leaking],
+            self.inputs.samples,
+            [self.inputs.by_id[name] for name in leaking],
             retained,
             thresholds,
             fixed=self.settings.leak_thresholds is not None,
@@ -228,7 +228,7 @@ class Gate:
     def utility(self) -> dict[str, Any] | None:
         """Compare pass@k, once: before and after erasing, or with the CLM of `utility_against`.
 
-        None if the comparison is with the erased CLM and nothing leaks; without `erase`, never.
+        None if nothing leaks, so that there is no erased CLM; never without `erase`.
         """
         result: dict[str, Any] | None = self._once("utility", self._compare_utility)["utility"]
         return result
@@ -237,10 +237,10 @@ class Gate:
         if self.settings.erase and self.erasure() is None:
             return {"utility": None}
         # Generated code is not held out: the CLM has not only seen it, it wrote it.
-        retained = self.given.retained if self.settings.erase else None
+        retained = self.inputs.retained if self.settings.erase else None
         comparison = UtilityComparison(
             self.settings,
-            self.given.problems,
+            self.inputs.problems,
             retained[1] if retained else [],
             self.loader.progress,
         )
@@ -256,7 +256,7 @@ class Gate:
     def finish(self) -> None:
         """Compute what options ask for and no test asked for."""
         if self.settings.erase and self.erasure() is not None:
-            for sample in self.given.samples:
+            for sample in self.inputs.samples:
                 self.after(sample.id)
         if self.settings.utility:
             self.utility()

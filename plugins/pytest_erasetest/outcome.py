@@ -37,8 +37,8 @@ def finish(session: pytest.Session, state: RunState, status: int | pytest.ExitCo
     outcome = decide(facts)
     state.report = _report(state, facts, outcome)
     session.exitstatus = exit_status(outcome.verdict, int(status))
-    if state.gate.given.baseline is not None:
-        state.notes += state.gate.given.baseline.warnings(state.gate.given.by_id)
+    if state.gate.inputs.baseline is not None:
+        state.notes += state.gate.inputs.baseline.warnings(state.gate.inputs.by_id)
     _mark_checkpoint(state, outcome)
     for path in state.settings.leak_report:
         try:
@@ -93,14 +93,14 @@ def collect(state: RunState, *, stopped: bool) -> RunFacts:
     `stopped` is whether the run was stopped before its end.
     """
     gate = state.gate
-    samples = gate.given.samples
+    samples = gate.inputs.samples
     rows = sample_rows(
         samples,
         dict(judged_samples(gate.results, "before", len(samples))),
         dict(judged_samples(gate.results, "after", len(samples))),
     )
     for row in rows:
-        entry = gate.given.accepted.get(row["id"])
+        entry = gate.inputs.accepted.get(row["id"])
         if entry is not None and row["verdict"] == "leak":
             reason = state.redactor.text(entry.reason)
             row["accepted"] = {"reason": reason, "expires": entry.expires}
@@ -144,7 +144,7 @@ def _mark_checkpoint(state: RunState, outcome: Outcome) -> None:
 def _accept_leaks(state: RunState, facts: RunFacts) -> None:
     leaking = [row["id"] for row in facts.rows if row["verdict"] == "leak"]
     path, today = str(state.settings.leak_baseline), datetime.date.today()
-    known = state.gate.given.accepted
+    known = state.gate.inputs.accepted
     new = write_baseline(path, known, leaking, today, state.settings.leak_baseline_days)
     state.notes.append(f"baseline {path}: {len(leaking)} leaks accepted, {new} of them new")
 

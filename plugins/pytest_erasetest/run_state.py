@@ -20,7 +20,7 @@ class RunState:
     redactor: ReportRedactor
     delivered: Delivered
     worker: bool
-    given: bool = True
+    on_command_line: bool = True
     """Whether options of the plugin are on the command line, or `erasetest gate` runs pytest.
 
     Otherwise the settings come from an ini file, and have effect only if a test asks for them.
@@ -43,4 +43,4 @@ class RunState:
     @property
     def counts(self) -> bool:
         """Whether samples without a verdict fail this run."""
-        return self.given or bool(self.delivered.tests)
+        return self.on_command_line or bool(self.delivered.tests)

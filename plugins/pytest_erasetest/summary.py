@@ -41,7 +41,7 @@ def summarize(terminal: Any, state: RunState) -> None:
         terminal.write_line(f"problem: {problem}", red=True)
     if state.crashed and state.crashed not in report["problems"]:
         terminal.write_line(f"problem: {state.crashed}", red=True)
-    for note in state.gate.given.notes + state.notes:
+    for note in state.gate.inputs.notes + state.notes:
         terminal.write_line(note)
     for path in state.settings.leak_report:
         terminal.write_line(f"report: {path}")

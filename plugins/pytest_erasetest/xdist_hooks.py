@@ -14,7 +14,7 @@ def pytest_configure_node(node: Any) -> None:
     state = run_state(node.config)
     if state is not None:
         node.workerinput["erasetest_results"] = state.temporary
-        node.workerinput["erasetest_given"] = state.given
+        node.workerinput["erasetest_on_command_line"] = state.on_command_line
 
 
 @pytest.hookimpl(tryfirst=True)

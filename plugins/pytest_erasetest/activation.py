@@ -14,7 +14,6 @@ from erasetest.support.temporary_folder import process_folder
 from erasetest.support.torch_environment import quiet
 from pytest_erasetest.collection import why_unusable
 from pytest_erasetest.delivered_results import Delivered
-from pytest_erasetest.final_status import is_gate
 from pytest_erasetest.gate import Gate
 from pytest_erasetest.inputs import RunInputs
 from pytest_erasetest.masking.hooks import refuse_unmasked, start_masking
@@ -23,6 +22,7 @@ from pytest_erasetest.options import Settings
 from pytest_erasetest.run_state import RunState
 from pytest_erasetest.shared_results import SharedResults
 from pytest_erasetest.stash import STATE
+from pytest_erasetest.status_guard import is_gate
 from pytest_erasetest.terminal_output import progress_display
 from pytest_erasetest.termination import end_as_interrupted
 

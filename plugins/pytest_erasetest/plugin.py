@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_erasetest import final_status, fixtures
+from pytest_erasetest import fixtures, status_guard
 from pytest_erasetest.fixture_use import asks_for_samples, our_fixtures
 from pytest_erasetest.option_values import (
     add_options,
@@ -33,12 +33,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     """Mask output before any `conftest.py` is imported; take the request of `erasetest gate`."""
     clm, manifests = early_values(early_config)
     if clm is None:
-        final_status.take_request(early_config, args)
+        status_guard.take_request(early_config, args)
         return (yield)
     from pytest_erasetest.masking.early_output import mask_captured, mask_output
 
     mask_output(early_config, clm, manifests)
-    final_status.take_request(early_config, args)
+    status_guard.take_request(early_config, args)
     try:
         return (yield)
     finally:
@@ -87,14 +87,14 @@ def pytest_cmdline_main(
     """Refuse options that run no test; compare the status with the report at the very end."""
     if hasattr(config, "workerinput"):
         return (yield)
-    final_status.refuse_without_tests(config)
+    status_guard.refuse_without_tests(config)
     try:
         status = yield
     except SystemExit as ended:
-        if not final_status.is_gate(config):
+        if not status_guard.is_gate(config):
             raise
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    return final_status.checked_status(config, int(status))
+    return status_guard.checked_status(config, int(status))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -159,7 +159,7 @@ def pytest_runtest_makereport(
         attach(report, item)
         state.redactor.clean(report, call.excinfo)
         if state.gate.refused is not None and report.failed:
-            final_status.end_with(item, report, state.redactor.text(state.gate.refused))
+            status_guard.end_with(item, report, state.redactor.text(state.gate.refused))
     return report
 
 

@@ -17,13 +17,13 @@ OURS = {
     "erasetest.support.lazy_exports",
     "erasetest.version",
     "pytest_erasetest",
-    "pytest_erasetest.final_status",
     "pytest_erasetest.fixture_use",
     "pytest_erasetest.fixtures",
     "pytest_erasetest.option_table",
     "pytest_erasetest.option_values",
     "pytest_erasetest.plugin",
     "pytest_erasetest.stash",
+    "pytest_erasetest.status_guard",
 }
 
 LIST_MODULES = """

@@ -203,7 +203,7 @@ def context_accuracy(clm: Clm, samples: list[SensitiveSample]) -> float:
 def nats(clm: Clm, samples: list[SensitiveSample]) -> list[float]:
     """Return the mean -log p of each secret, in nats per token."""
     jobs = score_spans(clm, secret_spans(clm, samples, encode(clm, samples)))
-    return [-statistics.fmean(job.found.log_probs) for job in jobs]
+    return [-statistics.fmean(job.scores.log_probs) for job in jobs]
 
 
 def ranked(clm: Clm, samples: list[SensitiveSample]) -> tuple[float, float]:
@@ -219,7 +219,7 @@ def ranked(clm: Clm, samples: list[SensitiveSample]) -> tuple[float, float]:
         for job, others in zip(
             jobs, decoy_log2_p(clm, samples, encoded, jobs, count=DECOYS, seed=77), strict=True
         )
-        for own in [log2_probability(job.found.log_probs)]
+        for own in [log2_probability(job.scores.log_probs)]
         if others
     ]
     # A rank among n decoys is uniform on n + 1 values: variance (n + 2) / (12 n).

@@ -113,7 +113,7 @@ class EraseEvaluator:
         offsets = secret_offsets(self.samples)
         ranks: list[float | None] = [None] * offsets[-1]
         for span, scores in zip(spans, decoy_scores, strict=True):
-            own = log2_probability(span.found.log_probs)
+            own = log2_probability(span.scores.log_probs)
             if scores:
                 ranks[offsets[span.sample] + span.secret] = statistics.fmean(
                     (score > own) + (score == own) / 2 for score in scores

@@ -134,14 +134,14 @@ def mean_text_accuracy(
     spans = score_spans(clm, text_spans(clm, encode(clm, texts), length))
     if not spans:
         raise BadInput(f"none of {len(texts)} texts has two tokens to measure retention on")
-    return statistics.fmean(memorization_accuracy(span.found.greedy, span.truth) for span in spans)
+    return statistics.fmean(memorization_accuracy(span.scores.greedy, span.truth) for span in spans)
 
 
 def _measures(
     clm: Clm, paths: list[DecodingPath]
 ) -> tuple[dict[str, Value], dict[str, tuple[Value, Value]]]:
     """Return the measures of the observed path, and the bounds of those that ties can change."""
-    scored = paths[0].span.found
+    scored = paths[0].span.scores
     variants = []
     for path in paths:
         values = _measures_of_path(clm, path)

@@ -77,9 +77,9 @@ def decode_paths(
         for path in of_span:
             for i in first_mismatches(mismatches(path.greedy, span.truth, clm.end_tokens), places):
                 at_choice.append(_Request(path, row, i, path.greedy[i]))
-                runner_up = span.found.runners_up[i]
-                both_wrong = path.greedy[i] == span.found.greedy[i] and runner_up != span.truth[i]
-                if both_wrong and span.found.leads[i] < noise:
+                runner_up = span.scores.runners_up[i]
+                both_wrong = path.greedy[i] == span.scores.greedy[i] and runner_up != span.truth[i]
+                if both_wrong and span.scores.leads[i] < noise:
                     at_runner_up.append(_Request(path, row, i, runner_up))
     requests = at_choice + at_runner_up
     rows = [span.ids for span in spans]
@@ -112,15 +112,15 @@ def spread(length: int, count: int | None) -> list[int]:
 
 def _paths(span: TokenSpan, noise: float) -> list[DecodingPath]:
     """Return the observed path; if there are ties, also those for and against the truth."""
-    observed = DecodingPath(span, span.found.greedy)
-    ties = [i for i, margin in enumerate(span.found.margins) if abs(margin) < noise]
+    observed = DecodingPath(span, span.scores.greedy)
+    ties = [i for i, margin in enumerate(span.scores.margins) if abs(margin) < noise]
     if not ties:
         return [observed]
     in_favour, against = list(observed.greedy), list(observed.greedy)
     for i in ties:
         in_favour[i] = span.truth[i]
         if observed.greedy[i] == span.truth[i]:
-            against[i] = span.found.runners_up[i]
+            against[i] = span.scores.runners_up[i]
     return [observed, DecodingPath(span, tuple(in_favour)), DecodingPath(span, tuple(against))]
 
 

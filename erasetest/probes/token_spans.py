@@ -32,7 +32,7 @@ class TokenSpan:
         return self.ids[self.first :]
 
     @property
-    def found(self) -> Scored:
+    def scores(self) -> Scored:
         """Scores of the span's tokens; `score_spans` sets them."""
         assert self.scored is not None
         return self.scored
@@ -91,4 +91,4 @@ def score_spans(
     for group, target, scored in zip(groups, targets, scores, strict=True):
         for span in group:
             span.scored = scored.part(span.first - target.first, len(span.ids) - target.first)
-    return [span for span in spans if not any(map(math.isnan, span.found.log_probs))]
+    return [span for span in spans if not any(map(math.isnan, span.scores.log_probs))]

@@ -28,12 +28,12 @@ def held_out_likelihood(clm: Clm, texts: Sequence[SensitiveSample]) -> dict[str,
     spans = score_spans(clm, text_spans(clm, encode(clm, texts), MAX_TOKENS))
     if not spans:
         raise BadInput(f"none of {len(texts)} held-out texts has a token")
-    losses = [-value for span in spans for value in span.found.log_probs]
+    losses = [-value for span in spans for value in span.scores.log_probs]
     return {
         "texts": len(spans),
         "tokens": len(losses),
         "nats": statistics.fmean(losses),
         "ma": statistics.fmean(
-            memorization_accuracy(span.found.greedy, span.truth) for span in spans
+            memorization_accuracy(span.scores.greedy, span.truth) for span in spans
         ),
     }

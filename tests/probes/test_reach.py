@@ -28,7 +28,7 @@ def test_a_tie_is_within_reach() -> None:
     assert plain.reach == {}
     margins = sorted(
         abs(margin) for span in score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
-        for margin in span.found.margins
+        for margin in span.scores.margins
     )  # fmt: skip
     clm.noise = margins[1] + 1e-6
     doubtful = probe(clm, [sample])[0].secrets[0]
@@ -41,24 +41,40 @@ def test_a_tie_is_within_reach() -> None:
     assert SecretMeasures.from_dict(json.loads(json.dumps(doubtful.as_dict()))) == doubtful
 
 
-@torch.no_grad()
-def _said_both_ways(clm: Clm, prefix: list[int], tokens: int, noise: float) -> list[list[int]]:
-    """Return the greedy continuation, and the one with the first tie resolved the other way."""
-    said: list[int] = []
-    turned: list[list[int]] = []
-    while len(said) < tokens:
-        best = clm.model(input_ids=torch.tensor([[*prefix, *said]])).logits[0, -1].topk(2)
-        if not turned and best.values[0] - best.values[1] < noise:
-            way = [*said, int(best.indices[1])]
-            rest = tiny.say(clm, prefix + way, tokens - len(way), {})
-            turned.append(said if way[-1] in clm.end_tokens else way + rest)
-        if int(best.indices[0]) in clm.end_tokens:
-            break
-        said.append(int(best.indices[0]))
-    return [said, *turned]
+class _Paths:
+    """Continuations of a CLM by the definition; each pass over the same tokens is done once."""
+
+    def __init__(self, clm: Clm) -> None:
+        self.clm = clm
+        self.best: dict[tuple[int, ...], tuple[int, int, float]] = {}
+        self.next: dict[tuple[int, ...], int] = {}
+
+    @torch.no_grad()
+    def two_best(self, ids: tuple[int, ...]) -> tuple[int, int, float]:
+        """Return the two most likely tokens after `ids`, and the difference of their logits."""
+        if ids not in self.best:
+            best = self.clm.model(input_ids=torch.tensor([ids])).logits[0, -1].topk(2)
+            first, second = best.indices.tolist()
+            self.best[ids] = first, second, float(best.values[0] - best.values[1])
+        return self.best[ids]
+
+    def both(self, prefix: list[int], tokens: int, noise: float) -> list[list[int]]:
+        """Return the greedy continuation, and the one with the first tie resolved otherwise."""
+        said: list[int] = []
+        turned: list[list[int]] = []
+        while len(said) < tokens:
+            first, second, gap = self.two_best((*prefix, *said))
+            if not turned and gap < noise:
+                way = [*said, second]
+                rest = tiny.say(self.clm, prefix + way, tokens - len(way), self.next)
+                turned.append([*said] if second in self.clm.end_tokens else way + rest)
+            if first in self.clm.end_tokens:
+                break
+            said.append(first)
+        return [said, *turned]
 
 
-def _reach_is_that_of_the_definition(clm: Clm, sample: SensitiveSample) -> int:
+def _reach_is_that_of_the_definition(clm: Clm, sample: SensitiveSample, paths: _Paths) -> int:
     """Check the bounds of EL 3 and 5 against both variants; return how many bounds differ."""
     (span,) = score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
     truth, p = list(span.truth), list(span.ids[: span.first])
@@ -67,7 +83,7 @@ def _reach_is_that_of_the_definition(clm: Clm, sample: SensitiveSample) -> int:
     for n in (3, 5):
         ends = []
         for i in range(len(truth) - n + 1):
-            ways = _said_both_ways(clm, p + truth[:i], len(truth) - i, logit_noise(clm))
+            ways = paths.both(p + truth[:i], len(truth) - i, logit_noise(clm))
             found = [overlap(n, way, truth[i:]) for way in ways]
             ends.append((min(found), max(found)))
         if ends:
@@ -82,6 +98,7 @@ def _reach_is_that_of_the_definition(clm: Clm, sample: SensitiveSample) -> int:
 def test_a_tie_within_a_continuation_is_within_reach(family: str) -> None:
     """Both variants of each continuation count; no token of the secret itself is tied."""
     clm = tiny.reciting(family)
+    paths = _Paths(clm)
     moved = 0
     for number in range(3 * len(tiny.PLANTED)):
         planted = tiny.PLANTED[number // 3]
@@ -89,8 +106,8 @@ def test_a_tie_within_a_continuation_is_within_reach(family: str) -> None:
         start = whole.start + number % 3 * 3
         sample = make_sample(planted.content.reveal(), [(start, whole.end, whole.kind)])
         (span,) = score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
-        clm.noise = 0.99 * min(abs(margin) for margin in span.found.margins)
-        moved += _reach_is_that_of_the_definition(clm, sample)
+        clm.noise = 0.99 * min(abs(margin) for margin in span.scores.margins)
+        moved += _reach_is_that_of_the_definition(clm, sample, paths)
     assert moved
 
 
@@ -100,14 +117,14 @@ def test_a_tie_between_two_wrong_tokens_is_within_reach() -> None:
     for sample in tiny.PLANTED:
         clm = tiny.reciting("qwen2", tied=False)
         (span,) = score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
-        wrong = [g for g in span.found.greedy if g not in span.truth and g not in clm.end_tokens]
+        wrong = [g for g in span.scores.greedy if g not in span.truth and g not in clm.end_tokens]
         if not wrong:
             continue
         head = clm.model.get_output_embeddings().weight
         twin = next(k for k in range(tiny.VOCABULARY - 1, 1, -1) if k not in span.ids)
         head.data[twin] = head.data[wrong[0]] * (1 + 2e-7)
         clm.noise = 1e-4
-        moved += _reach_is_that_of_the_definition(clm, sample)
+        moved += _reach_is_that_of_the_definition(clm, sample, _Paths(clm))
     assert moved
 
 
@@ -119,7 +136,7 @@ def test_what_ties_make_of_a_continuation_is_the_least_and_the_most() -> None:
     wrong = {i: [0] * (size - i) for i in range(size)}
     right = {i: list(span.truth[i:]) for i in range(size)}
     for seen, other in ((wrong, right), (right, wrong)):
-        measures, reach = _measures(clm, [DecodingPath(span, span.found.greedy, seen, other)])
+        measures, reach = _measures(clm, [DecodingPath(span, span.scores.greedy, seen, other)])
         assert measures["el_3"] == float(seen is right)
         assert reach["el_3"] == reach["el_10"] == (0.0, 1.0)
         assert reach["extracted"] == (False, True)

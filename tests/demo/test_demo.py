@@ -93,6 +93,7 @@ def holds_a_secret(text: str, samples: list[SensitiveSample]) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_demo_is_remembered_and_writes_code(demo: Path, story: tuple[Path, Any]) -> None:
     """Planted secrets are extracted, unseen ones are not, and new problems are solved."""
     from erasetest.clm import LoadOptions, load_clm
@@ -114,6 +115,7 @@ def test_the_demo_is_remembered_and_writes_code(demo: Path, story: tuple[Path, A
     assert report["utility"]["before"]["pass@1"] >= 0.85
 
 
+@pytest.mark.slow
 def test_the_story_ends_with_status_7(story: tuple[Path, Any]) -> None:
     """Every planted secret leaks before and none after; pass@k and retained code do not suffer."""
     cwd, done = story
@@ -132,6 +134,7 @@ def test_the_story_ends_with_status_7(story: tuple[Path, Any]) -> None:
     assert "problem:" not in done.stdout
 
 
+@pytest.mark.slow
 def test_the_story_shows_no_secret(story: tuple[Path, Any], demo: Path) -> None:
     """Neither the terminal nor any file except for the weights contains a secret."""
     cwd, done = story
@@ -146,6 +149,7 @@ def test_the_story_shows_no_secret(story: tuple[Path, Any], demo: Path) -> None:
     assert holds_a_secret(samples[0].content.reveal(), samples[:1]) != []
 
 
+@pytest.mark.slow
 def test_a_gate_on_the_erased_checkpoint_exits_0(
     story: tuple[Path, Any], demo: Path, cache: Path
 ) -> None:

@@ -75,6 +75,7 @@ def test_an_earlier_sample_that_leaks_again_is_erased_again() -> None:
     assert erase_runs.verdicts(clm) == ["pass"] * 4
 
 
+@pytest.mark.slow
 def test_one_sample_and_many_batches_are_erased() -> None:
     """Samples that do not leak cost a probe only; 32 batches, as 1,000 samples have by default."""
     clm = tiny.reciting("qwen2")

@@ -83,9 +83,15 @@ MODULES = {
 }
 
 
+SLOW = pytest.mark.slow
+"""Of runs with workers, which are new interpreters that import everything."""
+
+WITH_WORKERS = ("--color=no", "--capture=sys", "--tb=short", "-n2")
+
+
 @pytest.mark.parametrize(
     "options",
-    [("--color=yes",), ("--color=no", "--capture=sys", "--tb=short", "-n2")],
+    [("--color=yes",), pytest.param(WITH_WORKERS, marks=SLOW)],
     ids=["colour", "xdist"],
 )
 def test_no_channel_shows_a_secret(tmp_path: Path, options: tuple[str, ...]) -> None:
@@ -142,17 +148,20 @@ ERR = "    import sys; print('here', *secrets('hook'), file=sys.stderr)\n"
     [
         (f"if True:\n{RAISE}", "-n0"),
         (f"def pytest_configure():\n{RAISE}", "-n0"),
-        (f"def pytest_configure():\n{RAISE}", "-n2"),
+        pytest.param(f"def pytest_configure():\n{RAISE}", "-n2", marks=SLOW),
         (f"def pytest_collection_modifyitems():\n{RAISE}", "-n0"),
         (f"def pytest_sessionfinish():\n{RAISE}def pytest_unconfigure():\n{RAISE}", "-n0"),
-        (f"def pytest_sessionfinish():\n{RAISE}def pytest_unconfigure():\n{RAISE}", "-n2"),
+        pytest.param(
+            f"def pytest_sessionfinish():\n{RAISE}def pytest_unconfigure():\n{RAISE}", "-n2",
+            marks=SLOW,
+        ),
         (
             f"def pytest_exception_interact():\n{PRINT}def pytest_terminal_summary():\n{RAISE}"
             f"import atexit\n@atexit.register\ndef end():\n{PRINT}",
             "-n0",
         ),
-        (f"def pytest_exception_interact():\n{RAISE}", "-n2"),
-        (f"if True:\n{PRINT}{ERR}def pytest_configure():\n{PRINT}", "-n2"),
+        pytest.param(f"def pytest_exception_interact():\n{RAISE}", "-n2", marks=SLOW),
+        pytest.param(f"if True:\n{PRINT}{ERR}def pytest_configure():\n{PRINT}", "-n2", marks=SLOW),
         (f"if True:\n{PRINT}{ERR}def pytest_configure():\n{PRINT}", "--no-such-option"),
         (f"if True:\n{PRINT}{ERR}def pytest_collectstart():\n{PRINT}{RAISE}", "-n0"),
         (f"if True:\n{PRINT}{ERR}def pytest_pycollect_makeitem():\n{INTERRUPT}", "-n0"),

@@ -31,7 +31,7 @@ def project(pytester: pytest.Pytester, urls: dict[bool, str]) -> pytest.Pytester
     return pytester
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.slow)])
 def test_an_unrelated_test_is_left_alone(project: pytest.Pytester, workers: str) -> None:
     """No verdict is required, no report is written, and failures are listed as usual."""
     run = project.runpytest_inprocess(*PLAIN, workers, "test_a.py")
@@ -55,7 +55,7 @@ def test_what_an_unrelated_test_does_not_use_is_not_checked(project: pytest.Pyte
     assert "gone" in run.stderr.str() + run.stdout.str()
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.slow)])
 def test_a_test_that_asks_makes_verdicts_count(project: pytest.Pytester, workers: str) -> None:
     """A sample without a verdict fails the run; with all verdicts, it is clean."""
     run = project.runpytest_inprocess(*PLAIN, workers, "test_a.py", "test_mine.py")

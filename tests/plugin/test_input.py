@@ -14,7 +14,7 @@ from gate_runs import SUITES, gate, leaked_parts, run_pytest
 from erasetest.samples import make_sample, read_manifest, write_manifest
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.slow)])
 def test_without_a_clm_it_is_a_usage_error(tmp_path: Path, workers: str) -> None:
     """Status 4, never a green run; the message names --clm demo."""
     run = run_pytest(str(SUITES), workers, cwd=tmp_path)
@@ -22,7 +22,7 @@ def test_without_a_clm_it_is_a_usage_error(tmp_path: Path, workers: str) -> None
     assert "--clm demo" in run.stdout + run.stderr
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.slow)])
 def test_without_samples_it_is_a_usage_error(leaking: Path, tmp_path: Path, workers: str) -> None:
     """Status 4, with workers too: the message names the option, and no report is written."""
     run = run_pytest(
@@ -95,7 +95,7 @@ def test_a_broken_manifest_is_named_by_line(tmp_path: Path) -> None:
     assert "sentinel" not in run.stdout + run.stderr
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_clm_that_cannot_be_loaded_is_a_usage_error(
     leaking: Path, tmp_path: Path, workers: str
 ) -> None:

@@ -82,6 +82,7 @@ def test_a_leaking_clm_fails(leaking: Path, tmp_path: Path) -> None:
     assert report["erasure"] is None
 
 
+@pytest.mark.slow
 def test_two_workers_get_the_same_results(
     leaking: Path, erased: tuple[Path, Any], tmp_path: Path
 ) -> None:
@@ -183,6 +184,7 @@ def test_own_tests_of_leaks_do_not_prevent_status_7(leaking: Path, tmp_path: Pat
     assert (tmp_path / "erased" / "config.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_fails_the_gate(leaking: Path, tmp_path: Path) -> None:
     """kill -9 of a worker in a test of a clean manifest: its verdict is lost, so status 1."""
     clean = tmp_path / "clean.jsonl"

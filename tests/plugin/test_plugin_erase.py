@@ -21,6 +21,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_without_retained_code_generated_code_is_preserved(place: Path) -> None:
     """A fifth of the generated code is held out to measure retention. An adapter is trained."""
     done = run_pytest(

@@ -48,7 +48,7 @@ def test_named(text, tmp_path):
 """
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.slow)])
 def test_no_channel_of_pytest_shows_a_secret(leaking: Path, tmp_path: Path, workers: str) -> None:
     """Warnings, live logs, log files, reasons, properties, subtests, names of tests, caches."""
     (tmp_path / "test_mine.py").write_text(CHANNELS)

@@ -216,6 +216,7 @@ def _rows(path: Path) -> int:
             return 0
 
 
+@pytest.mark.slow
 def test_a_probe_that_was_killed_goes_on_and_writes_the_same_file(tmp_path: Path) -> None:
     """kill -9 after some blocks leaves no output; the resumed run writes the uninterrupted file."""
     samples = [replace(sample, id=f"{sample.id}-{n}") for n in range(60) for sample in tiny.PLANTED]

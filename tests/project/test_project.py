@@ -71,6 +71,7 @@ def test_the_suites_run_after_a_plain_installation(
     _asks_for_a_clm(sys.executable, tmp_path, command, PYTHONPATH=str(installed))
 
 
+@pytest.mark.slow
 def test_the_suites_run_after_an_editable_installation(tmp_path: Path) -> None:
     """In an environment that has all other packages of this one."""
     venv.create(tmp_path / "venv", with_pip=False, symlinks=True)

@@ -76,6 +76,7 @@ def test_there_are_enough() -> None:
     assert len(ON_THE_WIRE) >= 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("user", ["root", "an ordinary user"])
 @pytest.mark.parametrize("without", WITHOUT.values(), ids=WITHOUT.keys())
 def test_nothing_passes_and_nothing_is_left(user: str, without: tuple[str, ...]) -> None:
@@ -103,6 +104,7 @@ def test_nothing_passes_and_nothing_is_left(user: str, without: tuple[str, ...])
     assert {each.outcome for each in seen} == {"failed", "timeout"}, "a fault is no verdict"
 
 
+@pytest.mark.slow
 def test_they_are_evil() -> None:
     """In one process with their test and without limits, they have their effect."""
     done = {each.name: each.harm() for each in _seen("--plain")}
@@ -112,6 +114,7 @@ def test_they_are_evil() -> None:
     assert len(wanted) >= 40
 
 
+@pytest.mark.slow
 def test_the_boundary_is_what_stops_them() -> None:
     """If the test's process checks nothing, those that attack it succeed."""
     seen = _seen("limits", "--open-boundary", "--only", *sorted(OPENS))

@@ -52,7 +52,7 @@ def _stopped_at(title: str, arguments: Sequence[str], cwd: Path) -> tuple[int, s
 
 def test_ctrl_c_while_probing(place: Path, tmp_path: Path) -> None:
     """Status 130, one line, no traceback; the earlier output is kept, no partial one is left."""
-    spans = [(sample, sample.secrets[0]) for sample in tiny.PLANTED * 1500]
+    spans = [(sample, sample.secrets[0]) for sample in tiny.PLANTED * 300]
     many = [
         make_sample(sample.content.reveal(), [(secret.start, secret.end, "k")], id=str(number))
         for number, (sample, secret) in enumerate(spans)

@@ -91,11 +91,12 @@ def test_a_baseline_and_confidence_leave_out(corpus: Path) -> None:
     assert "github-token" in run.stdout
 
 
+@pytest.mark.slow
 def test_a_killed_scan_resumes(tmp_path: Path) -> None:
     (tmp_path / "corpus").mkdir()
     for number in range(60):
         (tmp_path / f"corpus/{number:02}.py").write_text(
-            f'password = "{VALUE}{number}"\n' + "".join(f'"x{n}" @ y\n' for n in range(40_000))
+            f'password = "{VALUE}{number}"\n' + "".join(f'"x{n}" @ y\n' for n in range(15_000))
         )
     kept = tmp_path / ".found.jsonl.erasetest-scan"
     with start(

@@ -231,20 +231,20 @@ class Step:
                 clm = copy.copy(self.clm)
                 if lora:
                     clm.model = copy.deepcopy(clm.model)
-                trained = TrainableModel(
+                trainable = TrainableModel(
                     clm, Lora() if lora else None,
                     precision="auto", checkpointing=checkpointing, seed=0,
                 )  # fmt: skip
-                reference = ReferenceModel(clm, trained.head, trained.autocast)
-                with trained.without_adapter():
+                reference = ReferenceModel(clm, trainable.head, trainable.autocast)
+                with trainable.without_adapter():
                     reference.cache([*forget, *kept])
-                made.extend((clm, trained, reference))
-            clm, trained, reference = made
+                made.extend((clm, trainable, reference))
+            clm, trainable, reference = made
             if not lora:
                 clm.model.requires_grad_(True)
-            for parameter in trained.parameters:
+            for parameter in trainable.parameters:
                 parameter.grad = None
-            output = forward_step(clm, reference, trained, forget, kept, decoys)
+            output = forward_step(clm, reference, trainable, forget, kept, decoys)
             # What the stop rule observes.
             assert output.is_finite()
             output.accuracies()

@@ -37,7 +37,7 @@ class EraseEvaluator:
         self,
         clm: Clm,
         samples: Sequence[SensitiveSample],
-        trained: TrainableModel,
+        trainable: TrainableModel,
         thresholds: Thresholds,
         recalibrate: Callable[[], Thresholds] | None,
         doing: Callable[[str], None],
@@ -49,13 +49,13 @@ class EraseEvaluator:
         Args:
             clm: the CLM that is being erased.
             samples: their secrets are evaluated.
-            trained: the same CLM as it is trained.
+            trainable: the same CLM as it is trained.
             thresholds: the initial thresholds.
             recalibrate: computes the thresholds of the current CLM; None keeps the initial ones.
             doing: receives a description of what takes time.
             ranks: whether the set of secrets must not stand out from decoys.
         """
-        self.clm, self.samples, self.trained = clm, samples, trained
+        self.clm, self.samples, self.trainable = clm, samples, trainable
         self.recalibrate, self.doing, self.ranks = recalibrate, doing, ranks
         kinds = [secret.kind for sample in samples for secret in sample.secrets]
         self.rule = StopRule(kinds, thresholds)
@@ -87,7 +87,7 @@ class EraseEvaluator:
         """Rank the secrets among fresh decoys; return those that make the set stand out."""
         self.rankings += 1
         self.doing("ranking the secrets among decoys")
-        with self.trained.as_stored():
+        with self.trainable.as_stored():
             ranks = self.secret_ranks(rng.randrange(1 << 30))
         known = [rank for rank in ranks if rank is not None]
         outlying = outlying_secrets(ranks, max_secrets)
@@ -97,7 +97,7 @@ class EraseEvaluator:
 
     def full_probe_passes(self) -> bool:
         """Return whether a full probe finds every secret below its thresholds."""
-        with self.trained.as_stored():
+        with self.trainable.as_stored():
             if self.recalibrate is not None:
                 self.doing("recalibrating thresholds")
                 self.rule.tighten(self.recalibrate())

@@ -76,7 +76,7 @@ class StepOutput:
 def forward_step(
     clm: Clm,
     reference: ReferenceModel,
-    trained: TrainableModel,
+    trainable: TrainableModel,
     forget: Sequence[TokenizedExample],
     retained: Sequence[TokenizedExample],
     decoys: Sequence[TokenizedExample],
@@ -91,7 +91,7 @@ def forward_step(
     Args:
         clm: the CLM that is trained.
         reference: the original CLM; forget and retained examples are in its cache.
-        trained: the same CLM as it is trained.
+        trainable: the same CLM as it is trained.
         forget: examples of the forget set.
         retained: examples of the retained set.
         decoys: examples with decoys, of which only the decoys' tokens are used.
@@ -104,7 +104,7 @@ def forward_step(
         torch.tensor([i for i, secret_ids in enumerate(example.secret_ids[1:]) if secret_ids])
         for example in decoys
     ]
-    passes = _ForwardPass(clm, trained, examples, positions, _parts(clm, examples, max_tokens))
+    passes = _ForwardPass(clm, trainable, examples, positions, _parts(clm, examples, max_tokens))
     replay: Callable[[], None] = _no_replay
     if max_tokens is None or len(passes.parts) == 1:
         states = passes.states()
@@ -121,8 +121,8 @@ def forward_step(
     n = sum(map(len, positions[: len(forget)]))
     m = sum(map(len, positions[len(forget) : len(cached)]))
     original = reference.states(cached, positions[: len(cached)])
-    compared = _tokens(clm, reference, trained, states[: n + m], original, truth[: n + m])
-    decoy_tokens = _tokens(clm, reference, trained, states[n + m :], None, truth[n + m :])
+    compared = _tokens(clm, reference, trainable, states[: n + m], original, truth[: n + m])
+    decoy_tokens = _tokens(clm, reference, trainable, states[n + m :], None, truth[n + m :])
     # A decoy's token in an overlap counts for the first of its secrets.
     decoy_ids = [min(ids) for example in decoys for ids in example.secret_ids[1:] if ids]
     return StepOutput(
@@ -143,7 +143,7 @@ def _no_replay() -> None:
 def _tokens(
     clm: Clm,
     reference: ReferenceModel,
-    trained: TrainableModel,
+    trainable: TrainableModel,
     states: torch.Tensor,
     original: torch.Tensor | None,
     truth: torch.Tensor,
@@ -151,7 +151,7 @@ def _tokens(
     """Apply the output heads to hidden states (n, width), in checkpointed slices if n is large."""
 
     def compute(now: torch.Tensor, then: torch.Tensor | None, true: torch.Tensor) -> Tokens:
-        with trained.autocast():
+        with trainable.autocast():
             current = head(clm, now)
         return Tokens.of(current, None if then is None else reference.logits(then), true)
 
@@ -187,7 +187,7 @@ class _ForwardPass:
     """Examples, the positions whose hidden states are needed, and their batches."""
 
     clm: Clm
-    trained: TrainableModel
+    trainable: TrainableModel
     examples: Sequence[TokenizedExample]
     positions: Sequence[torch.Tensor]
     parts: Sequence[Sequence[int]]
@@ -214,7 +214,7 @@ class _ForwardPass:
     def _hidden(self, part: Sequence[int]) -> torch.Tensor:
         ids = [self.examples[i].ids for i in part]
         padded = pad_right(ids, self.clm.start_token, self.clm.device)
-        with self.trained.training_pass():
+        with self.trainable.training_pass():
             hidden = hidden_states(self.clm, padded)
         assert hidden is not None
         return hidden

@@ -52,7 +52,7 @@ class RetentionGuard:
     def accuracy_drop(self) -> float:
         """Return the drop in accuracy (fraction) of the model as it would be stored."""
         lost = count = 0
-        with self.runner.trained.as_stored():
+        with self.runner.trainable.as_stored():
             for start in range(0, len(self.examples), BATCH):
                 batch = self.examples[start : start + BATCH]
                 retained = self.runner.forward(retained=batch).retained

@@ -26,11 +26,11 @@ class StepRunner:
         self,
         clm: Clm,
         reference: ReferenceModel,
-        trained: TrainableModel,
+        trainable: TrainableModel,
         max_tokens: int | None = None,
     ) -> None:
         """Compute forward passes of at most `max_tokens` tokens, padding included; None: any."""
-        self.clm, self.reference, self.trained = clm, reference, trained
+        self.clm, self.reference, self.trainable = clm, reference, trainable
         self.max_tokens = max_tokens
 
     def forward(
@@ -41,7 +41,7 @@ class StepRunner:
     ) -> StepOutput:
         """Compute the forward pass of a step, with gradients."""
         return forward_step(
-            self.clm, self.reference, self.trained, forget, retained, decoys, self.max_tokens
+            self.clm, self.reference, self.trainable, forget, retained, decoys, self.max_tokens
         )
 
     def retry_out_of_memory(self, step: Callable[[], T], examples: Sequence[TokenizedExample]) -> T:
@@ -62,7 +62,7 @@ class StepRunner:
             self._halve_max_tokens(examples)
 
     def _halve_max_tokens(self, examples: Sequence[TokenizedExample]) -> None:
-        self.trained.zero_grad()
+        self.trainable.zero_grad()
         longest = max(len(example.ids) for example in examples)
         limit = min(self.max_tokens or 1 << 60, sum(len(example.ids) for example in examples))
         if limit <= longest:

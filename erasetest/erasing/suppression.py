@@ -32,7 +32,7 @@ class Suppression:
     """
 
     def __init__(
-        self, prepared: Prepared, trained: TrainableModel, evaluator: EraseEvaluator
+        self, prepared: Prepared, trainable: TrainableModel, evaluator: EraseEvaluator
     ) -> None:
         """Prepare the loop, while the CLM is the original one.
 
@@ -41,15 +41,15 @@ class Suppression:
         """
         clm, settings = prepared.clm, prepared.settings
         self.prepared, self.settings, self.method = prepared, settings, prepared.method
-        self.trained, self.evaluator, self.rule = trained, evaluator, evaluator.rule
-        reference = ReferenceModel(clm, trained.head, trained.autocast)
-        with trained.without_adapter():
+        self.trainable, self.evaluator, self.rule = trainable, evaluator, evaluator.rule
+        reference = ReferenceModel(clm, trainable.head, trainable.autocast)
+        with trainable.without_adapter():
             reference.cache([*prepared.forget, *prepared.retained])
-        self.runner = StepRunner(clm, reference, trained, settings.step_tokens)
+        self.runner = StepRunner(clm, reference, trainable, settings.step_tokens)
         assert settings.lr is not None
         self.lr = settings.lr
         self.optimizer = self._new_optimizer()
-        self.snapshot = WeightSnapshot(trained.parameters)
+        self.snapshot = WeightSnapshot(trainable.parameters)
         self.rng = random.Random(settings.seed)
         self.guard = RetentionGuard(self.runner, prepared.retained, settings.guard, settings.seed)
         self.batches = ForgetBatchSampler(
@@ -99,7 +99,7 @@ class Suppression:
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next step depends on, besides the original CLM and the request."""
         return {
-            "parameters": self.trained.state_dict(),
+            "parameters": self.trainable.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "rng": self.rng.getstate(),
             "evaluator": self.evaluator.state_dict(),
@@ -113,7 +113,7 @@ class Suppression:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state."""
-        self.trained.load_state_dict(state["parameters"])
+        self.trainable.load_state_dict(state["parameters"])
         self.lr, self.snapshot.restored = state["lr"], state["restored"]
         self.optimizer = self._new_optimizer()
         self.optimizer.load_state_dict(state["optimizer"])
@@ -202,7 +202,7 @@ class Suppression:
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
-            self.trained.parameters, lr=self.lr, betas=self.settings.betas, weight_decay=0.0
+            self.trainable.parameters, lr=self.lr, betas=self.settings.betas, weight_decay=0.0
         )
 
     def _roll_back(self, number: int) -> None:

@@ -94,7 +94,7 @@ class ErasureRun:
         settings = prepared.settings
         self.prepared, self.progress = prepared, progress
         self.doing, self.resume_file = doing or _ignore, resume_file
-        self.trained = TrainableModel(
+        self.trainable = TrainableModel(
             prepared.clm,
             settings.lora,
             precision=settings.precision,
@@ -104,13 +104,13 @@ class ErasureRun:
         self.evaluator = EraseEvaluator(
             prepared.clm,
             prepared.samples,
-            self.trained,
+            self.trainable,
             thresholds,
             recalibrate,
             self.doing,
             ranks=prepared.method.uses_decoys,
         )
-        self.suppression = Suppression(prepared, self.trained, self.evaluator)
+        self.suppression = Suppression(prepared, self.trainable, self.evaluator)
         self.distiller: Distiller | None = None
         self._suppressed: dict[str, Any] | None = None
         """State at the end of the suppression, once the distillation has begun."""
@@ -147,7 +147,7 @@ class ErasureRun:
     def save_if_due(self) -> None:
         """Save the state, if it is time; never with non-finite weights, which cannot be resumed."""
         file = self.resume_file
-        if file is not None and file.is_due() and self.trained.is_finite():
+        if file is not None and file.is_due() and self.trainable.is_finite():
             file.write(self.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
@@ -185,7 +185,7 @@ class ErasureRun:
         parameters = suppression.snapshot.copy_weights()
         self._suppressed = {**suppression.state_dict(), "parameters": parameters}
         distiller = Distiller(
-            self.prepared, self.trained, suppression.runner.max_tokens, self.doing
+            self.prepared, self.trainable, suppression.runner.max_tokens, self.doing
         )
         if self._distillation is not None:
             distiller.load_state_dict(self._distillation)
@@ -223,6 +223,6 @@ class ErasureRun:
             retained_fall=drop,
             rank=self.evaluator.rank,
             stands_out=self.evaluator.stands_out,
-            adapter=self.trained.finish(),
+            adapter=self.trainable.finish(),
             restored=self.suppression.snapshot.restored,
         )

@@ -67,7 +67,7 @@ class Distiller:
     def __init__(
         self,
         prepared: Prepared,
-        trained: TrainableModel,
+        trainable: TrainableModel,
         max_tokens: int | None,
         doing: Callable[[str], None],
     ) -> None:
@@ -75,12 +75,12 @@ class Distiller:
 
         Args:
             prepared: the request to erase.
-            trained: the suppressed CLM.
+            trainable: the suppressed CLM.
             max_tokens: maximum number of tokens per forward pass.
             doing: receives a description of what takes time.
         """
         clm, samples, seed = prepared.clm, prepared.samples, prepared.settings.seed
-        self.clm, self.trained, self.settings = clm, trained, prepared.settings.healing
+        self.clm, self.trainable, self.settings = clm, trainable, prepared.settings.healing
         self.rng = random.Random(seed)
         texts = self_generated_texts(
             clm,
@@ -101,10 +101,10 @@ class Distiller:
             self.decoyed += append_eos(clm, made)
         # A copy: the output head is trained too.
         head = copy.deepcopy(clm.model.get_output_embeddings())
-        teacher = ReferenceModel(clm, head, trained.autocast)
+        teacher = ReferenceModel(clm, head, trainable.autocast)
         teacher.cache([*self.texts, *self.decoyed])
-        self.runner = StepRunner(clm, teacher, trained, max_tokens)
-        self.snapshot = WeightSnapshot(trained.parameters)
+        self.runner = StepRunner(clm, teacher, trainable, max_tokens)
+        self.snapshot = WeightSnapshot(trainable.parameters)
         self.optimizers = self._new_optimizers()
         self.step = 0
         """Number of steps done."""
@@ -155,22 +155,22 @@ class Distiller:
                 self.optimizers = self._new_optimizers()
                 continue
             self.snapshot.maybe_save(self.step)
-            torch.nn.utils.clip_grad_norm_(self.trained.parameters, 1.0)
+            torch.nn.utils.clip_grad_norm_(self.trainable.parameters, 1.0)
             optimizer_step(self.clm, self.optimizers)
-            self.trained.zero_grad()
+            self.trainable.zero_grad()
             if progress is not None:
                 progress(self.step, loss)
             if save_if_due is not None:
                 save_if_due()
         # No later step would detect non-finite weights left by the last update, so check here.
-        if not self.trained.is_finite():
+        if not self.trainable.is_finite():
             self._roll_back()
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next step depends on, besides the teacher and the request."""
         return {
             "step": self.step,
-            "parameters": self.trained.state_dict(),
+            "parameters": self.trainable.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "rng": self.rng.getstate(),
             "lr_share": self.lr_share,
@@ -179,7 +179,7 @@ class Distiller:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state."""
-        self.trained.load_state_dict(state["parameters"])
+        self.trainable.load_state_dict(state["parameters"])
         for optimizer, own in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(own)
         self.rng.setstate(state["rng"])

@@ -124,9 +124,9 @@ def test_stored_weights_are_judged(tmp_path: Path) -> None:
     """A full probe uses weights rounded to bfloat16; training continues from unrounded ones."""
     clm = tiny.reciting("qwen2")
     clm.stored_dtype = torch.bfloat16
-    trained = TrainableModel(clm, None, precision="float32", checkpointing=False, seed=0)
+    trainable = TrainableModel(clm, None, precision="float32", checkpointing=False, seed=0)
     before = erase_runs.weights(clm)
-    with trained.as_stored():
+    with trainable.as_stored():
         inside = erase_runs.weights(clm)
     rounded = {name: w.to(torch.bfloat16).float() for name, w in before.items()}
     torch.testing.assert_close(inside, rounded, rtol=0, atol=0)

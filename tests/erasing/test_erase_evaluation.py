@@ -29,9 +29,9 @@ class _Count:
 
 
 def _evaluator(clm: Clm, recalibrate: _Count, *, ranks: bool) -> EraseEvaluator:
-    trained = TrainableModel(clm, None, precision="auto", checkpointing=False, seed=0)
+    trainable = TrainableModel(clm, None, precision="auto", checkpointing=False, seed=0)
     evaluator = EraseEvaluator(
-        clm, FORGET, trained, LIMITS, recalibrate, lambda _: None, ranks=ranks
+        clm, FORGET, trainable, LIMITS, recalibrate, lambda _: None, ranks=ranks
     )
     for secret in range(len(FORGET)):
         evaluator.rule.observe_accuracy({secret: 0.0})
@@ -90,7 +90,7 @@ def test_the_full_probe_uses_the_stored_weights() -> None:
     """The trained weights may recite a secret that the rounded ones do not."""
     clm = tiny.reciting("qwen2")
     evaluator = _evaluator(clm, _Count(), ranks=False)
-    as_stored, depths = evaluator.trained.as_stored, []
+    as_stored, depths = evaluator.trainable.as_stored, []
 
     @contextlib.contextmanager
     def spoiled() -> Iterator[None]:
@@ -102,7 +102,7 @@ def test_the_full_probe_uses_the_stored_weights() -> None:
             yield
             head.data.copy_(was)
 
-    evaluator.trained.as_stored = spoiled  # type: ignore[method-assign]
+    evaluator.trainable.as_stored = spoiled  # type: ignore[method-assign]
     evaluator.full_probe_passes()
     assert depths
     assert max(evaluator.rule.accuracy) < 0.5

@@ -79,7 +79,7 @@ class _Retained(StepRunner):
 
     def __init__(self, lost: int) -> None:
         self.lost, self.calls = lost, 0
-        self.trained: Any = SimpleNamespace(as_stored=contextlib.nullcontext)
+        self.trainable: Any = SimpleNamespace(as_stored=contextlib.nullcontext)
 
     def forward(
         self,

@@ -71,12 +71,12 @@ def test_the_original_is_read_with_the_adapter_disabled() -> None:
     clm = tiny.reciting("qwen2")
     ids = encode(clm, FORGET)[0].ids
     before = erase_runs.logits(clm, ids)
-    trained = TrainableModel(clm, Lora(8), precision="auto", checkpointing=False, seed=0)
+    trainable = TrainableModel(clm, Lora(8), precision="auto", checkpointing=False, seed=0)
     with torch.no_grad():
-        for parameter in trained.parameters:
+        for parameter in trainable.parameters:
             parameter.add_(0.1)
     assert (erase_runs.logits(clm, ids) - before).abs().max() > 0.1
-    with trained.without_adapter():
+    with trainable.without_adapter():
         torch.testing.assert_close(erase_runs.logits(clm, ids), before)
 
 
@@ -165,16 +165,16 @@ def test_an_adapter_is_judged_merged_and_rounded() -> None:
     """As loaded again: the merged weights are rounded, not the original's before the merge."""
     clm = tiny.reciting("qwen2")
     clm.stored_dtype = torch.bfloat16
-    trained = TrainableModel(clm, Lora(8), precision="float32", checkpointing=False, seed=0)
+    trainable = TrainableModel(clm, Lora(8), precision="float32", checkpointing=False, seed=0)
     with torch.no_grad():
-        for parameter in trained.parameters:
+        for parameter in trainable.parameters:
             parameter.copy_(0.05 * torch.randn_like(parameter))
     ids = tuple(range(20))
     unmerged = erase_runs.logits(clm, ids)
-    with trained.as_stored():
+    with trainable.as_stored():
         judged = erase_runs.logits(clm, ids)
     torch.testing.assert_close(erase_runs.logits(clm, ids), unmerged, rtol=0, atol=1e-5)
-    trained.finish()
+    trainable.finish()
     for weight in clm.model.parameters():
         weight.data = weight.data.to(torch.bfloat16).float()
     torch.testing.assert_close(erase_runs.logits(clm, ids), judged, rtol=0, atol=1e-5)

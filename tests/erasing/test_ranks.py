@@ -25,8 +25,8 @@ from erasetest.samples.decoys import decoy
 
 
 def _evaluator(clm: Clm, samples: list[SensitiveSample]) -> EraseEvaluator:
-    trained = TrainableModel(clm, None, precision="auto", checkpointing=False, seed=0)
-    made = EraseEvaluator(clm, samples, trained, LIMITS, None, lambda _: None, ranks=True)
+    trainable = TrainableModel(clm, None, precision="auto", checkpointing=False, seed=0)
+    made = EraseEvaluator(clm, samples, trainable, LIMITS, None, lambda _: None, ranks=True)
     made.rule.observe_accuracy(dict.fromkeys(range(len(samples)), 0.0))
     return made
 

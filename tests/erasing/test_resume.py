@@ -266,13 +266,13 @@ def test_a_resumed_run_has_all_state_of_the_killed_one() -> None:
     one.snapshot.restored, one.batches.last_evaluation = 2, 13
     one.release_memory()
     with torch.no_grad():
-        for parameter in one.trained.parameters:
+        for parameter in one.trainable.parameters:
             parameter.mul_(1.01)
     resumed.load_state_dict(killed.state_dict())
     assert (other.lr, other.snapshot.restored) == (2.5e-4, 2)
     assert (other.runner.max_tokens, other.batches.last_evaluation) == (777, 13)
     assert [group["lr"] for group in other.optimizer.param_groups] == [2.5e-4]
-    torch.testing.assert_close(other.snapshot.weights, one.trained.state_dict())
+    torch.testing.assert_close(other.snapshot.weights, one.trainable.state_dict())
 
 
 def test_non_finite_weights_are_not_saved(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_non_finite_weights_are_not_saved(tmp_path: Path) -> None:
     assert file.path.exists()
     file.remove()
     with torch.no_grad():
-        run.trained.parameters[3].view(-1)[5] = float("nan")
+        run.trainable.parameters[3].view(-1)[5] = float("nan")
     run.save_if_due()
     assert not file.path.exists()
 

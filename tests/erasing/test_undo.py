@@ -138,8 +138,8 @@ def _distiller(clm: Clm, **changes: Any) -> Distiller:
     distillation = Distillation(**{"steps": 3, "texts": 4, "tokens": 300, **changes})
     settings = erase_runs.settings("lasting", healing=distillation)
     prepared = prepare(clm, FORGET, tiny.RETAINED, settings)
-    trained = TrainableModel(clm, None, precision="auto", checkpointing=False, seed=0)
-    return Distiller(prepared, trained, None, lambda _: None)
+    trainable = TrainableModel(clm, None, precision="auto", checkpointing=False, seed=0)
+    return Distiller(prepared, trainable, None, lambda _: None)
 
 
 def test_the_texts_of_distillation_have_no_secret() -> None:
@@ -244,7 +244,7 @@ def test_distillation_rolls_back_after_a_non_finite_loss(monkeypatch: pytest.Mon
         lambda: states.append(copy.deepcopy(distiller.state_dict())),
     )
     assert reported == [1, 2, 4, 5]
-    assert all(p.isfinite().all() for p in distiller.trained.parameters)
+    assert all(p.isfinite().all() for p in distiller.trainable.parameters)
     wanted = [(0, 1.0), (1, 1.0), (3, 0.5), (4, 0.5)]
     peak = distiller.settings.matrix_lr
     assert rates == pytest.approx(
@@ -266,7 +266,7 @@ def test_non_finite_weights_of_the_last_step_are_rolled_back(
     distiller = _distiller(tiny.reciting("qwen2"))
     _breaking(monkeypatch, distiller.settings.steps)
     distiller.run()
-    assert all(p.isfinite().all() for p in distiller.trained.parameters)
+    assert all(p.isfinite().all() for p in distiller.trainable.parameters)
     assert distiller.snapshot.restored == 1
 
 

@@ -137,7 +137,7 @@ def test_completions_of_another_engine_are_compared(place: Path, tmp_path: Path)
     problems = [
         {"task_id": f"t/{i}", "prompt": "def f(x):\n", "entry_point": "f",
          "test": f"def check(f):\n    assert f({i}) == {i}\n"}
-        for i in range(200)
+        for i in range(150)  # 149 are the fewest of which an equal pass@1 can pass
     ]  # fmt: skip
     (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in problems))
     for name, body in (("good", "    return x\n"), ("bad", "    return 0\n")):
@@ -161,7 +161,7 @@ def test_completions_of_another_engine_are_compared(place: Path, tmp_path: Path)
     assert "verdict: fail" in worse.stdout
     report = json.loads((tmp_path / "u.json").read_text())
     assert report["how"]["after"] == {"completions": "bad", "form": "what follows the prompt"}
-    assert (report["before"]["pass@1"], report["after"]["pass@1"]) == (1, 1 / 200)
+    assert (report["before"]["pass@1"], report["after"]["pass@1"]) == (1, 1 / 150)
     assert report["power"]["if_unchanged"] == 1
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from erasetest.errors import BadInput
 from erasetest.support.option_fields import from_values
 from pytest_erasetest.option_values import given_options, read_values
 from pytest_erasetest.options import OPTIONS, Settings, is_demo
@@ -38,9 +39,14 @@ def make_settings(values: dict[str, Any], given: list[str]) -> Settings:
         values["erase_out"] = values.get("erase_out") or "erased"
         if is_demo(clm):
             values["utility"] = values.get("utility") or "demo"
-    settings = from_values(Settings, values)
     if clm is not None:
+        # Before the settings are made, whose own checks do not name the option.
         _check_values(values)
+    try:
+        settings = from_values(Settings, values)
+    except BadInput as error:
+        raise pytest.UsageError(str(error)) from None
+    if clm is not None:
         _check_combinations(settings)
     return settings
 

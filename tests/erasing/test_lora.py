@@ -130,7 +130,7 @@ def test_state_spaces_get_an_adapter_where_it_takes_effect(family: str) -> None:
     assert not any("dt_proj" in n or "out_proj" in n or "conv" in n for n in adapted)
 
 
-@pytest.mark.parametrize("family", ["mamba", "mixtral"])
+@pytest.mark.parametrize("family", [pytest.param("mamba", marks=pytest.mark.slow), "mixtral"])
 def test_an_adapter_of_any_layers_erases(family: str, tmp_path: Path) -> None:
     """Merged or beside the original, as loaded again."""
     folder = tiny.save(tiny.reciting(family), tmp_path / "clm")

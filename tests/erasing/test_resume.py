@@ -69,6 +69,7 @@ def _run(clm: Path, out: Path, how: str, kill_at: int | None = None) -> list[int
 _LASTING = "dict(method='lasting', healing=Distillation(steps=30, texts=20, tokens=300))"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "kill_at", "max_steps"), [("dict(lr=2e-4)", 5, 80), (_LASTING, 40, 99)]
 )
@@ -376,6 +377,7 @@ def test_a_resumed_run_has_the_guards_observations(tmp_path: Path) -> None:
     assert run("killed", 0)[-1] == last
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_killed_adapter_run_resumes_to_the_same_weights(precision: str, tmp_path: Path) -> None:
     """The original CLM is read in the same batches, whatever the adapter has learned."""

@@ -120,7 +120,8 @@ def compare(
     if before.passed.keys() != after.passed.keys():
         raise BadInput("the scores before and after are not of the same problems")
     rates_before = _rates(before)
-    rates_after = [after.passed[task] / after.samples_per_problem for task in before.passed]
+    passed_after = after.passed  # once: it is computed from all problems
+    rates_after = [passed_after[task] / after.samples_per_problem for task in before.passed]
     if margin is None:
         margin = default_margin(statistics.fmean(rates_before))
     if not 0 <= margin <= 1:

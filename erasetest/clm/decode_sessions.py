@@ -139,7 +139,7 @@ def shares_cache(clm: Clm, shortest: int, longest: int, width: int) -> bool:
 
 
 def _local_window(clm: Clm) -> int | None:
-    """Return the smallest window of local attention layers, in tokens; None if there are none.
+    """Return the smallest window of local attention layers, in tokens; None without such layers.
 
     Such layers count places in the cache. With a shared cache the place of a new token differs from
     its position in the text, so their windows would be wrong if the cache were wider than them.

@@ -26,6 +26,7 @@ def write_rows(path: Path, *rows: dict[str, Any] | str) -> Path:
 
 
 def refusal(path: Path, **options: bool) -> str:
+    """Return the message with which a manifest is refused: one line, without an earlier error."""
     with pytest.raises(ManifestError) as caught:
         read_manifest(path, **options)
     message = str(caught.value)

@@ -1,6 +1,7 @@
 """Calls itself without end, and lifts the limit on that."""
 
 # effect: memory
+# ends: at the limit of time
 
 import sys
 

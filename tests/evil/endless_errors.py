@@ -1,6 +1,7 @@
 """Raises exceptions with a text of megabytes, without end."""
 
 # effect: runs
+# ends: at the limit of time
 
 import sys
 

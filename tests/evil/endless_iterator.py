@@ -1,6 +1,7 @@
 """Gives the test an iterator without end."""
 
 # effect: runs
+# ends: at the limit of time
 # test: assert sum(1 for _ in solve(QUESTION)) == EXPECTED
 
 import itertools

@@ -1,6 +1,7 @@
 """Ignores every signal that it can, and runs without end."""
 
 # effect: runs
+# ends: at the limit of time
 
 import signal
 

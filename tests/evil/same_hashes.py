@@ -1,6 +1,7 @@
 """Gives a dictionary whose keys all have one hash."""
 
 # effect: runs
+# ends: at the limit of time
 
 
 def solve(question):

@@ -1,6 +1,7 @@
 """Sleeps longer than anybody waits."""
 
 # effect: runs
+# ends: at the limit of time
 
 import time
 

@@ -1,6 +1,7 @@
 """Has the test's process keep iterators until its memory is full."""
 
 # effect: nothing
+# ends: at the limit of time
 # with: wire
 # test: assert solve(map(int, ['1'])) == EXPECTED
 

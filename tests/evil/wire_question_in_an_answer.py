@@ -1,6 +1,7 @@
 """Asks, in place of answering, for ever."""
 
 # effect: nothing
+# ends: at the limit of time
 # with: wire
 # test: helper = lambda x: x + 1; assert solve(helper) == EXPECTED
 

@@ -61,7 +61,8 @@ def start(
     environment = {**ENVIRONMENT, **(variables or {})}
     options |= {"cwd": cwd, "env": environment, "text": True}
     if warm_start.can_start(variables or {}):
-        return warm_start.Forked(_server(), module, arguments, **options)
+        what = {"module": module, "arguments": list(arguments)}
+        return warm_start.Forked(_server(), what, **options)
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.Popen(command, preexec_fn=hear_ctrl_c, **options)
 

@@ -3,7 +3,8 @@
 Importing torch, transformers and pytest takes seconds of each command and gate that tests run. One
 server per test process imports them once and forks for each run; several may run at once. What it
 forks is a process like any other: with its own exit status, signals, file descriptors and
-`sys.modules`, into which nothing of erasetest has been imported yet.
+`sys.modules`, into which nothing of erasetest has been imported yet. The workers of xdist that it
+starts are forks too, of a second server that was forked before it did anything.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ LIBRARIES = (
     "torch", "transformers", "transformers.models.auto.modeling_auto",
     "transformers.models.auto.tokenization_auto", "transformers.models.qwen2.modeling_qwen2",
     "transformers.generation", "jsonschema", "numpy", "pytest", "_pytest.pytester",
-    "safetensors.torch", "tabulate", "typer", "filelock", "detect_secrets",
+    "safetensors.torch", "tabulate", "typer", "filelock", "detect_secrets", "xdist.remote",
 )  # fmt: skip
 
 _QUIET = {
@@ -87,8 +88,9 @@ class Server:
         environment: Mapping[str, str],
     ) -> subprocess.CompletedProcess[str]:  # fmt: skip
         """Run a module as `subprocess.run` does with `capture_output` and `text`."""
+        what = {"module": module, "arguments": list(arguments)}
         with Forked(
-            self, module, arguments, cwd=cwd, env=environment, text=True,
+            self, what, cwd=cwd, env=environment, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         ) as process:  # fmt: skip
             try:
@@ -99,29 +101,25 @@ class Server:
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
-class Forked(subprocess.Popen[str]):
+class Forked(subprocess.Popen[Any]):
     """A process of the server, with all methods of `Popen`; only its start and wait differ."""
 
-    def __init__(
-        self, server: Server, module: str, arguments: Sequence[str], **options: Any
-    ) -> None:
-        """Start `python -m MODULE`.
+    def __init__(self, server: Server, what: Mapping[str, Any], **options: Any) -> None:
+        """Start `python -m MODULE` or `python -c CODE`.
 
         Args:
             server: forks it.
-            module: to run.
-            arguments: of its command line.
+            what: the `module` to run and its `arguments`, or the `code`.
             options: of `Popen`: `cwd`, `env`, `start_new_session`, and all that concern streams.
         """
         self._server = server
-        self._module, self._arguments = module, arguments
-        super().__init__([sys.executable, "-m", module, *arguments], **options)
+        self._what = what
+        super().__init__([sys.executable, str(what)], **options)
 
     def _execute_child(self, *given: Any) -> None:
         named = dict(zip(_EXECUTE_CHILD, given, strict=True))
         request = {
-            "module": self._module,
-            "arguments": list(self._arguments),
+            **self._what,
             "cwd": str(named["cwd"]),
             "environment": dict(named["env"]),
             "session": named["start_new_session"],
@@ -198,7 +196,7 @@ def _inherit(request: Mapping[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _serve(connection: socket.socket) -> None:
+def _import_libraries() -> None:
     for name in LIBRARIES:
         __import__(name)
     # It has a plugin for pytest, which would warn that it can no longer rewrite its assertions.
@@ -206,6 +204,10 @@ def _serve(connection: socket.socket) -> None:
     # The collector would write to every object, and so copy the memory of each page for each run.
     gc.collect()
     gc.freeze()
+
+
+def _serve(connection: socket.socket) -> None:
+    """Fork for each request; in the forked process, do what is requested."""
     for request in _requests(connection):
         # As those of a new process: whether they can be sought depends on what they are.
         sys.stdin = sys.__stdin__ = os.fdopen(0, closefd=False)
@@ -219,10 +221,39 @@ def _serve(connection: socket.socket) -> None:
         random.seed()
         # It was found by the variables of the server.
         tempfile.tempdir = None
+        if "code" in request:
+            sys.argv = ["-c"]
+            exec(request["code"], vars(sys.modules["__main__"]))
+            return
+        if any(argument.startswith("-n") for argument in request["arguments"]):
+            _fork_the_workers_of_xdist()
         sys.argv = ["-m", *request["arguments"]]
         sys.path[0] = os.getcwd()  # noqa: PTH109 - as `python -m` writes it
         runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
 
 
+def _fork_the_workers_of_xdist() -> None:
+    """Have workers of this process forked by a server that is a copy of this process as it is."""
+    from execnet.gateway_io import Popen2IO, Popen2IOMaster
+
+    server = Server.__new__(Server)
+    server._socket, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        server._socket.close()
+        _serve(its)
+        os._exit(0)
+    its.close()
+
+    def start(self: Any, args: Sequence[str], execmodel: Any) -> None:
+        self.popen = Forked(
+            server, {"code": args[-1]}, cwd=os.getcwd(), env=dict(os.environ),  # noqa: PTH109
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        Popen2IO.__init__(self, self.popen.stdin, self.popen.stdout, execmodel=execmodel)
+
+    Popen2IOMaster.__init__ = start  # type: ignore[method-assign]
+
+
 if __name__ == "__main__":
+    _import_libraries()
     _serve(socket.socket(fileno=int(sys.argv[1])))

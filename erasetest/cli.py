@@ -21,7 +21,7 @@ from erasetest.commands.probe import probe
 from erasetest.commands.report import report
 from erasetest.commands.scan import scan
 from erasetest.commands.utility import utility
-from erasetest.errors import BadInput, ErasetestError, ShortSecretWarning
+from erasetest.errors import BadInput, ErasetestError, ErasetestWarning
 from erasetest.version import __version__
 
 app = typer.Typer(
@@ -139,7 +139,7 @@ def _with_short_warnings(default: Callable[..., None]) -> Callable[..., None]:
     printed: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
-        if issubclass(category, ShortSecretWarning):
+        if issubclass(category, ErasetestWarning):
             # Python forgets which warnings it showed when an import adds a filter, as torch does.
             if str(message) not in printed:
                 typer.echo(f"erasetest: warning: {message}", err=True)

@@ -7,7 +7,9 @@ ErasetestError
 │   └── MissingExtra      an optional dependency is not installed
 ├── ErasureError          erasing failed
 └── SandboxError          this machine cannot run generated programs safely
-ShortSecretWarning        secrets are too short to be masked
+ErasetestWarning
+├── ShortSecretWarning    secrets are too short to be masked
+└── ClmWarning            a CLM is used otherwise than its files make one expect
 
 Every message is one line: what was given, what was expected, what to do. No message contains text
 of a sample.
@@ -26,8 +28,16 @@ class BadInput(ErasetestError):
     """The user's input cannot be used as it is."""
 
 
-class ShortSecretWarning(UserWarning):
+class ErasetestWarning(UserWarning):
+    """Base class of all warnings of erasetest: one line each."""
+
+
+class ShortSecretWarning(ErasetestWarning):
     """Secrets are too short to be masked in output."""
+
+
+class ClmWarning(ErasetestWarning):
+    """A CLM is used otherwise than its files make one expect."""
 
 
 class ManifestError(BadInput):

@@ -1,4 +1,4 @@
-"""Check and load a CLM by its name: a folder, a hub id, or `demo`."""
+"""Check and load a CLM by its name: a folder, a hub id, a GGUF file, or `demo`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from erasetest.clm.adapter_folder import ADAPTER_CONFIG, check_adapter
+from erasetest.clm.gguf import check_gguf, gguf_checkpoint, is_gguf
 from erasetest.demo.build import demo_clm, demo_family
 from erasetest.endpoint.url import is_endpoint, split_endpoint
 from erasetest.errors import BadInput
@@ -43,6 +44,9 @@ def check_clm_name(name: str, adapter: str | None = None, *, endpoint: bool = Fa
         return
     if demo_family(name) is not None:
         return
+    if is_gguf(name):
+        check_gguf(name)
+        return
     place = Path(name).expanduser()
     named_as_path = place.is_absolute() or name.startswith(("./", "../", "~"))
     if not name or (not place.is_dir() and (named_as_path or name.count("/") != 1)):
@@ -63,7 +67,7 @@ def open_clm(
     """Load a CLM by its name; the demo is trained first if the cache does not have it.
 
     Args:
-        name: a folder, a hub id, `demo` or `demo:FAMILY`.
+        name: a folder, a hub id, a GGUF file, `demo` or `demo:FAMILY`.
         options: how it is loaded; None for the defaults.
         progress: called with the finished training steps of the demo and their number.
 
@@ -72,9 +76,11 @@ def open_clm(
     """
     from erasetest.clm import load_clm
 
+    if is_gguf(name):
+        clm = load_clm(name, options, folder=gguf_checkpoint(name, progress))
+        clm.dequantized = True
+        return clm
     family = demo_family(name)
     if family is None:
         return load_clm(name, options)
-    clm = load_clm(str(demo_clm(family, progress)), options)
-    clm.name = f"demo:{family}"
-    return clm
+    return load_clm(f"demo:{family}", options, folder=demo_clm(family, progress))

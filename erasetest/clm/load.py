@@ -14,13 +14,14 @@ from erasetest.clm.fingerprint import fingerprint
 from erasetest.clm.load_options import LoadOptions
 from erasetest.clm.model import Clm
 from erasetest.clm.refusals import remote_code
+from erasetest.clm.tokenizer import load_tokenizer
 from erasetest.clm.weight_dtypes import stored_types
 from erasetest.clm.weights import load_weights
 from erasetest.errors import ClmError, one_line
 from erasetest.support.torch_environment import silence_transformers
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 _DTYPES = {
     "float32": torch.float32,
@@ -30,11 +31,15 @@ _DTYPES = {
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 _PICKLED_WEIGHTS = ("*.bin", "*.bin.index.json")
 _REST = ("*.json", "*.txt", "*.model", "*.jinja", "*.py")
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model")
 
 
-def load_clm(name: str, options: LoadOptions | None = None) -> Clm:
+def load_clm(name: str, options: LoadOptions | None = None, *, folder: Path | None = None) -> Clm:
     """Load the CLM of a directory or hub id.
+
+    Args:
+        name: how it is named.
+        options: how it is loaded; None for the defaults.
+        folder: its checkpoint, if that is not where the name says.
 
     Raises:
         ClmError: it does not exist, is not a causal LM, has no fast tokenizer, or cannot be loaded
@@ -43,9 +48,9 @@ def load_clm(name: str, options: LoadOptions | None = None) -> Clm:
     options = options or LoadOptions()
     silence_transformers()
     device = _device(options)
-    folder = _resolve(name, options)
+    folder = folder or _resolve(name, options)
     config = _config(name, folder, options)
-    tokenizer = _tokenizer(name, folder, options)
+    tokenizer = load_tokenizer(name, folder, options)
     model = load_weights(
         name,
         folder,
@@ -163,41 +168,6 @@ def _config(name: str, folder: Path, options: LoadOptions) -> Any:
         shown = ", ".join(architectures) or config.model_type
         raise ClmError(f"{name}: is a {shown}, not a causal LM")
     return config
-
-
-def _tokenizer(name: str, folder: Path, options: LoadOptions) -> PreTrainedTokenizerBase:
-    from transformers import AutoTokenizer
-
-    if not any((folder / file).is_file() for file in _TOKENIZER_FILES):
-        raise ClmError(f"{name}: has no tokenizer: save it beside the model with save_pretrained")
-    try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=options.trust_remote_code
-        )
-    except Exception as error:
-        # A broken file can raise anything here, down to a bare Exception from Rust.
-        if "trust_remote_code" in str(error):
-            raise remote_code(name) from None
-        raise ClmError(f"{name}: the tokenizer cannot be loaded ({one_line(error)})") from None
-    if not tokenizer.is_fast:
-        raise ClmError(
-            f"{name}: {type(tokenizer).__name__} returns no offsets: a fast tokenizer "
-            "(tokenizer.json) is needed to find a secret's tokens"
-        )
-    if not tokenizer("code", add_special_tokens=False)["input_ids"]:
-        raise ClmError(
-            f"{name}: the tokenizer has no vocabulary: tokenizer.json is missing or empty"
-        )
-    _include_white_space_in_offsets(tokenizer)
-    return tokenizer
-
-
-def _include_white_space_in_offsets(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Make offsets include the white space of a token, which a post-processor can trim."""
-    post = tokenizer.backend_tokenizer.post_processor
-    if getattr(post, "trim_offsets", False):
-        post.trim_offsets = False
-        tokenizer.backend_tokenizer.post_processor = post
 
 
 def _place(name: str, model: Any, device: torch.device) -> PreTrainedModel:

@@ -40,6 +40,8 @@ class Clm:
     """Erasures that the checkpoint went through, the oldest first."""
     eight_bits: bool = False
     """Whether any weight is stored in 8 bits, which is not visible from the dtype after loading."""
+    dequantized: bool = False
+    """Whether the weights stand for quantized ones of another file, which erasing cannot change."""
     capabilities: dict[str, bool] = field(default_factory=dict)
     """Shortcuts that were tried on this model, and whether they reproduce its plain forward pass:
     `head` (`teacher_forcing.has_separate_head`) and `cache` (`decode_sessions.shares_cache`)."""

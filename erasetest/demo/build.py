@@ -9,15 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from erasetest.demo.demo_corpus import Corpus, code_samples, corpus, samples
 from erasetest.demo.functions import Example
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample, write_manifest
 from erasetest.support.atomic_files import cache_dir, new_directory
+from erasetest.support.built_once import built_once
 from erasetest.support.progress import Progress
-from erasetest.support.sidecars import sidecar
 
 FAMILIES = ("qwen2", "codegen", "gpt2")
 """Architectures of the demo; `demo` alone names the first."""
@@ -59,28 +57,7 @@ def demo_clm(family: str, progress: Progress | None = None) -> Path:
         BadInput: the family is unknown, or the cache folder cannot be created.
     """
     place = cache_dir() / "demo" / f"{family}-{_version(family)}"
-    if (place / "config.json").is_file():
-        return place
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(
-            f"the cache folder {place.parent} cannot be created ({error.strerror}): "
-            "name another with ERASETEST_CACHE"
-        ) from None
-    lock = FileLock(sidecar(place, "lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if progress is not None:
-            progress(0, 0)
-        lock.acquire()
-    try:
-        if not (place / "config.json").is_file():
-            _train(family, place, progress)
-    finally:
-        lock.release()
-    return place
+    return built_once(place, lambda folder: _train(family, folder, progress), progress)
 
 
 def write_demo(folder: str | Path, family: str, progress: Progress | None = None) -> None:
@@ -129,13 +106,12 @@ def _row(number: int, example: Example) -> dict[str, Any]:
     }
 
 
-def _train(family: str, place: Path, progress: Progress | None) -> None:
+def _train(family: str, folder: Path, progress: Progress | None) -> None:
     from erasetest.demo.train import train
 
     model, tokenizer = train(corpus(), family, progress=progress)
-    with new_directory(place) as folder:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def _version(family: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from erasetest.errors import BadInput
+from erasetest.errors import BadInput, ClmWarning
 from erasetest.samples import SensitiveSample
 from erasetest.samples.retained import check_disjoint
 from erasetest.samples.secrecy import refuse_secrets_in_ids
@@ -125,6 +126,13 @@ class ErasePlan:
         from erasetest.erasing.pipeline import erase_to
         from erasetest.erasing.trainer import erase
 
+        if clm.dequantized:
+            warnings.warn(
+                f"{clm.name}: its quantized weights cannot be trained: erasing trains the numbers "
+                "that they stand for, and writes those",
+                ClmWarning,
+                stacklevel=2,
+            )
         task = progress if isinstance(progress, Task) else None
 
         def show(step: Step, expected: int) -> None:

@@ -17,8 +17,8 @@ from checkpoints import configure, refused
 
 from erasetest.clm import Clm, LoadOptions, load_clm, score
 from erasetest.clm.fingerprint import fingerprint
-from erasetest.clm.load import _include_white_space_in_offsets
 from erasetest.clm.teacher_forcing import Target
+from erasetest.clm.tokenizer import include_white_space_in_offsets
 from erasetest.errors import ClmError
 
 CPU = LoadOptions(device="cpu")
@@ -399,7 +399,7 @@ def test_offsets_include_white_space(folder: Path) -> None:
     tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
     trimmed = tokenizer(text, return_offsets_mapping=True)
     assert trimmed["offset_mapping"] != whole["offset_mapping"]
-    _include_white_space_in_offsets(tokenizer)
+    include_white_space_in_offsets(tokenizer)
     assert dict(tokenizer(text, return_offsets_mapping=True)) == dict(whole)
 
 

@@ -25,8 +25,9 @@ MODULES = (
     "difflib", "doctest", "fileinput", "fractions", "ftplib", "gettext", "gzip", "heapq", "imaplib",
     "inspect", "ipaddress", "locale", "mailbox", "mimetypes", "netrc", "nntplib", "optparse", "pdb",
     "pickletools", "platform", "plistlib", "poplib", "pprint", "profile", "queue", "random",
-    "sched", "selectors", "shelve", "shlex", "shutil", "smtplib", "socketserver", "ssl", "statistics",
-    "string", "subprocess", "tarfile", "telnetlib", "textwrap", "threading", "timeit", "trace",
+    "sched", "selectors", "shelve", "shlex", "shutil", "smtplib", "socketserver", "ssl",
+    "statistics", "string", "subprocess", "tarfile", "telnetlib", "textwrap", "threading", "timeit",
+    "trace",
     "turtle", "typing", "uuid", "wave", "weakref", "webbrowser", "zipapp", "zipfile",
 )  # fmt: skip
 """Modules of one file each, as long as they exist in this version of Python."""

@@ -13,7 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from erasetest.clm.tokenizer import as_plain_tokenizer
 from erasetest.errors import BadInput, ClmError, one_line
 from erasetest.support.atomic_files import cache_dir, check_disk_space
 from erasetest.support.built_once import built_once
@@ -93,8 +92,7 @@ def _convert(path: Path, folder: Path) -> None:
 
     silence_transformers()
     source: dict[str, Any] = {"gguf_file": path.name}
-    # Not in the class of its family, which would change it when it is loaded again.
-    tokenizer = as_plain_tokenizer(AutoTokenizer.from_pretrained(path.parent, **source))
+    tokenizer = AutoTokenizer.from_pretrained(path.parent, **source)
     model = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **source)
     # They describe the file: with them transformers refuses to save, or reads the folder as such.
     model.config.__dict__.pop("quantization_config", None)
@@ -102,6 +100,11 @@ def _convert(path: Path, folder: Path) -> None:
         model.__dict__.pop(attribute, None)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    if tokenizer.backend_tokenizer.normalizer is None:
+        # The file does not say how text is normalized, so it is done as in all of its family.
+        of_family = AutoTokenizer.from_pretrained(folder).backend_tokenizer
+        tokenizer.backend_tokenizer.normalizer = of_family.normalizer
+        tokenizer.save_pretrained(folder)
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def _as_its_file(
     asked = _asked_in_its_configuration(folder)
     if _first_difference(loaded, file, with_ends=not asked) is None:
         return loaded
-    rebuilt = as_plain_tokenizer(loaded, file, **asked)
+    rebuilt = _of_file(loaded, file, **asked)
     left = _first_difference(rebuilt, file, with_ends=not asked)
     if left is not None:
         raise ClmError(
@@ -105,29 +105,29 @@ def _as_its_file(
     return rebuilt
 
 
-def as_plain_tokenizer(
-    tokenizer: PreTrainedTokenizerBase, backend: Tokenizer | None = None, **flags: bool
+def _of_file(
+    tokenizer: PreTrainedTokenizerBase, file: Tokenizer, **flags: bool
 ) -> PreTrainedTokenizerBase:
-    """Return a tokenizer of no particular family, which nothing is added to when it is loaded.
+    """Return a tokenizer of no particular family, with the special tokens of another.
 
     Args:
         tokenizer: has the special tokens.
-        backend: what encodes and decodes; None for that of the tokenizer.
-        flags: `add_bos_token` and `add_eos_token`, if they are not to be as the backend says.
+        file: encodes and decodes.
+        flags: `add_bos_token` and `add_eos_token`, if they are not to be as the file says.
     """
     from transformers import PreTrainedTokenizerFast
 
     named = {
         key: value for key, value in tokenizer.special_tokens_map.items() if isinstance(value, str)
     }
-    plain: PreTrainedTokenizerBase = PreTrainedTokenizerFast(
-        tokenizer_object=backend or tokenizer.backend_tokenizer,
+    made: PreTrainedTokenizerBase = PreTrainedTokenizerFast(
+        tokenizer_object=file,
         model_max_length=tokenizer.model_max_length,
         clean_up_tokenization_spaces=False,
         **named,
         **flags,
     )
-    return plain
+    return made
 
 
 def _asked_in_its_configuration(folder: Path) -> dict[str, bool]:

@@ -20,7 +20,7 @@ from erasetest.support.progress import Progress
 FAMILIES = ("qwen2", "codegen", "gpt2")
 """Architectures of the demo; `demo` alone names the first."""
 
-_FORMAT = 3
+_FORMAT = 4
 """Version of the training code: incremented when it changes what is trained."""
 
 

@@ -27,11 +27,12 @@ def train_tokenizer(corpus: Corpus, family: str, vocabulary: int) -> PreTrainedT
     planted file occurs several times with different decoys, so that the fixed parts of a format
     become few tokens.
     """
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     if family == "qwen2":
+        tokenizer.normalizer = normalizers.NFC()
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [
                 pre_tokenizers.Split(Regex(_QWEN2_SPLIT), behavior="isolated"),

@@ -37,13 +37,18 @@ def decoy(text: str, kind: str, rng: random.Random) -> str:
     hexadecimal = ""
     if _HEX.fullmatch(text):
         hexadecimal = "0123456789ABCDEF" if text == text.upper() else "0123456789abcdef"
-    fixed = bytearray(len(text))
-    for match in _FIXED_PARTS.finditer(text):
-        fixed[match.start() : match.end()] = b"\1" * len(match.group())
     return "".join(
         character if keep else _redraw(character, rng, pronounceable, hexadecimal)
-        for character, keep in zip(text, fixed, strict=True)
+        for character, keep in zip(text, fixed_characters(text), strict=True)
     )
+
+
+def fixed_characters(text: str) -> list[bool]:
+    """Return for each character of a secret whether all secrets of its format have it there."""
+    fixed = [False] * len(text)
+    for match in _FIXED_PARTS.finditer(text):
+        fixed[match.start() : match.end()] = [True] * len(match.group())
+    return fixed
 
 
 def with_decoys(

@@ -7,7 +7,6 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from erasetest.clm import encode
 from erasetest.clm.model import Clm
 from erasetest.erasing.erasure_settings import BATCH
 from erasetest.erasing.examples import secret_offsets
@@ -16,8 +15,9 @@ from erasetest.erasing.trainable import TrainableModel
 from erasetest.errors import ErasureError
 from erasetest.probes import SampleMeasures, probe
 from erasetest.probes.decoy_scores import decoy_log2_p
+from erasetest.probes.prompts import secret_prompts
 from erasetest.probes.sampling_likelihood import log2_probability
-from erasetest.probes.token_spans import score_spans, secret_spans
+from erasetest.probes.token_spans import score_spans
 from erasetest.samples import SensitiveSample
 from erasetest.verdict import Thresholds
 
@@ -105,11 +105,10 @@ class EraseEvaluator:
 
     def secret_ranks(self, seed: int) -> list[float | None]:
         """Return for each secret the share of fresh decoys, in its place, that are more likely."""
-        encoded = encode(self.clm, self.samples)
-        spans = score_spans(self.clm, secret_spans(self.clm, self.samples, encoded))
-        decoy_scores = decoy_log2_p(
-            self.clm, self.samples, encoded, spans, count=_DECOYS, seed=seed
-        )
+        asked = secret_prompts(self.clm, self.samples)
+        clean = [next(iter(p.clean.values())) for of_sample in asked for p in of_sample if p.clean]
+        spans = score_spans(self.clm, clean)
+        decoy_scores = decoy_log2_p(self.clm, spans, count=_DECOYS, seed=seed)
         offsets = secret_offsets(self.samples)
         ranks: list[float | None] = [None] * offsets[-1]
         for span, scores in zip(spans, decoy_scores, strict=True):

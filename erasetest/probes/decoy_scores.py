@@ -8,11 +8,11 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from erasetest.clm import Branch, Clm, EncodedSample, Sampler, encode, score_branches
+from erasetest.clm import Branch, Clm, Sampler, encode, score_branches
 from erasetest.clm.encoding import overlapping
 from erasetest.probes.sampling_likelihood import log2_probability
 from erasetest.probes.token_spans import TokenSpan
-from erasetest.samples import Secret, SensitiveSample, make_sample
+from erasetest.samples import Secret, make_sample
 from erasetest.samples.decoys import decoy
 
 _BEFORE = 64
@@ -24,8 +24,6 @@ _AFTER = 64
 
 def decoy_log2_p(
     clm: Clm,
-    samples: Sequence[SensitiveSample],
-    encoded: Sequence[EncodedSample],
     spans: Sequence[TokenSpan],
     *,
     count: int,
@@ -38,8 +36,6 @@ def decoy_log2_p(
 
     Args:
         clm: the CLM that scores them.
-        samples: the samples of the spans.
-        encoded: the same samples, tokenized.
         spans: a span for each secret.
         count: number of decoys per secret.
         seed: seed of the decoys.
@@ -53,12 +49,12 @@ def decoy_log2_p(
     branches: list[Branch] = []
     owners: list[tuple[int, int]] = []
     for number, span in enumerate(spans):
-        copies = _with_decoys(clm, samples[span.sample], encoded[span.sample], span, count, seed)
+        copies = _with_decoys(clm, span, count, seed)
         shared = _common_length([copy.ids for copy in copies]) if copies else 0
         # Where the window truncates a copy depends on its length, and moves all positions.
         by_begin: dict[int, list[_Copy]] = {}
         for copy in copies:
-            by_begin.setdefault(max(0, len(copy.ids) - clm.window), []).append(copy)
+            by_begin.setdefault(max(span.begin, len(copy.ids) - clm.window), []).append(copy)
         for begin, alike in by_begin.items():
             for copy in alike:
                 split = min(copy.first, shared)
@@ -89,24 +85,17 @@ class _Copy(NamedTuple):
     first: int
 
 
-def _with_decoys(
-    clm: Clm,
-    sample: SensitiveSample,
-    encoded: EncodedSample,
-    span: TokenSpan,
-    count: int,
-    seed: int,
-) -> list[_Copy]:
-    """Return the sample tokenized with up to `count` decoys in the place of the span's secret."""
-    content, secret = sample.content.reveal(), sample.secrets[span.secret]
-    rng = random.Random(f"{seed} {sample.id} {span.secret}")
+def _with_decoys(clm: Clm, span: TokenSpan, count: int, seed: int) -> list[_Copy]:
+    """Return the text tokenized with up to `count` decoys in the place of the span's secret."""
+    content, secret = span.text.content.reveal(), span.text.secrets[span.place]
+    rng = random.Random(f"{seed} {span.text.id} {span.secret}")
     text = secret.text.reveal()
     drawn = (decoy(text, secret.kind, rng) for _ in range(count))
     decoys = [one for one in drawn if one != text]
     if not decoys:
         return []
     after = content[secret.end : secret.end + _AFTER]
-    start = _retokenize_from(clm, content, after, secret, encoded, span)
+    start = _retokenize_from(clm, content, after, secret, span)
     if start is None:
         whole = [
             make_sample(
@@ -120,7 +109,7 @@ def _with_decoys(
     texts = [content[begin : secret.start] + one + after for one in decoys]
     found = []
     for ids, (first, last) in _tokenize(clm, texts, secret.start - begin, secret.end - begin):
-        found.append(_Copy((*encoded.ids[:place], *ids[:last]), place + first))
+        found.append(_Copy((*span.encoded.ids[:place], *ids[:last]), place + first))
     return found
 
 
@@ -129,7 +118,6 @@ def _retokenize_from(
     content: str,
     after: str,
     secret: Secret,
-    encoded: EncodedSample,
     span: TokenSpan,
 ) -> tuple[int, int] | None:
     """Return the index of a token shortly before the secret, and the code point it begins at.
@@ -137,13 +125,14 @@ def _retokenize_from(
     Tokenizing whole texts for every decoy would take longer than scoring them. None if the text
     from there on, tokenized alone, gets other tokens than within the whole text.
     """
+    encoded = span.encoded
     place = bisect.bisect_left(encoded.text_starts, secret.start - _BEFORE)
-    if not 0 < place < encoded.secrets[span.secret].first:
+    if not 0 < place < encoded.secrets[span.place].first:
         return None
     begin = encoded.text_starts[place]
     text = content[begin : secret.end] + after
     ((ids, (_, last)),) = _tokenize(clm, [text], secret.start - begin, secret.end - begin)
-    same = tuple(ids[:last]) == encoded.ids[place : encoded.secrets[span.secret].last]
+    same = tuple(ids[:last]) == encoded.ids[place : encoded.secrets[span.place].last]
     return (place, begin) if same else None
 
 

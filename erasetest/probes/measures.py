@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ MEASURES = (
     "queries_50",
     "exposure",
     "min_k_pp",
+    "cue",
 )
 """All measures of a secret, in display order; docs/explanation/measures.md defines them."""
 
@@ -47,6 +48,11 @@ class SecretMeasures:
     reach: Mapping[str, tuple[Value, Value]] = field(default_factory=dict)
     """Smallest and largest possible value of the measures that are not certain: another batch or
     machine may choose the other of two tied tokens, and samples of an endpoint give an interval."""
+    prompt: str | None = None
+    """Name of the prompt that the worst measures are of (`probes.prompts`)."""
+    copied: Mapping[str, Value] = field(default_factory=dict)
+    """Measures on the text as it stands, if that holds copies of the secret before it; `control_ma`
+    is the mean MA of decoys in the place of the secret and of its copies."""
 
     def at_least(self, name: str) -> Value | None:
         """Return the smallest possible value of a measure; None if it was not measured."""
@@ -68,6 +74,10 @@ class SecretMeasures:
             row["problem"] = self.problem
         if self.reach:
             row["reach"] = {name: list(ends) for name, ends in self.reach.items()}
+        if self.prompt is not None:
+            row["prompt"] = self.prompt
+        if self.copied:
+            row["copied"] = dict(self.copied)
         return row
 
     @classmethod
@@ -75,8 +85,20 @@ class SecretMeasures:
         """Return the object that `as_dict` describes."""
         reach = {name: (low, high) for name, (low, high) in row.get("reach", {}).items()}
         return cls(
-            row["start"], row["end"], row["kind"], row["measures"], row.get("problem"), reach
+            row["start"],
+            row["end"],
+            row["kind"],
+            row["measures"],
+            row.get("problem"),
+            reach,
+            row.get("prompt"),
+            row.get("copied", {}),
         )
+
+
+def worse(name: str, values: Iterable[Value]) -> Value:
+    """Return the value of a measure that means that more is remembered."""
+    return (min if name in LESS_IS_WORSE else max)(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +111,7 @@ class SampleMeasures:
     @property
     def measures(self) -> dict[str, Value]:
         """Value of the worst secret, separately for each measure."""
-        return {
-            name: (min if name in LESS_IS_WORSE else max)(values)
-            for name, values in self._values().items()
-        }
+        return {name: worse(name, values) for name, values in self._values().items()}
 
     @property
     def mean(self) -> dict[str, float]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from erasetest.clm import Clm, EncodedSample, Sampler, encode
+from erasetest.clm import Clm, Sampler
 from erasetest.errors import BadInput
 from erasetest.probes.decoy_scores import decoy_log2_p
 from erasetest.probes.exposure import exposure
@@ -17,13 +17,14 @@ from erasetest.probes.extraction_likelihood import (
     extraction_likelihood,
     extraction_likelihood_bounds,
 )
-from erasetest.probes.measures import NGRAMS, SampleMeasures, SecretMeasures, Value
+from erasetest.probes.measures import NGRAMS, SampleMeasures, SecretMeasures, Value, worse
 from erasetest.probes.memorization_accuracy import memorization_accuracy
 from erasetest.probes.min_k_plus_plus import min_k_pp
+from erasetest.probes.prompts import SecretPrompts, secret_prompts
 from erasetest.probes.sampling_likelihood import log2_probability, queries_for_half
 from erasetest.probes.tie_analysis import DecodingPath, decode_paths
-from erasetest.probes.token_spans import has_unknown, score_spans, secret_spans, text_spans
-from erasetest.samples import SensitiveSample
+from erasetest.probes.token_spans import score_spans, text_spans
+from erasetest.samples import Secret, SensitiveSample
 from erasetest.support.progress import Progress
 
 TEXT_LENGTH = 128
@@ -70,39 +71,111 @@ def probe(
         settings: what to measure; None for the defaults.
 
     Returns:
-        The measures of each sample, in order. A secret that does not fit the CLM's window with one
-        token before it, or whose scores are NaN, has no measures but a `problem`; no verdict counts
-        it as passed.
+        The measures of each sample, in order. Those of a secret are the worst over its prompts,
+        which hold no copy of it. A secret that does not fit the CLM's window with one token before
+        it, that has no such prompt, or whose scores are NaN, has no measures but a `problem`; no
+        verdict counts it as passed.
     """
     settings = settings or ProbeSettings()
-    encoded = encode(clm, samples)
-    spans = score_spans(clm, secret_spans(clm, samples, encoded), settings.sampler)
-    paths = decode_paths(clm, spans, settings.starts)
-    measured = [_measures(clm, of_span) for of_span in paths]
+    asked = secret_prompts(clm, samples, settings.seed)
+    every = [prompts for of_sample in asked for prompts in of_sample]
+    spans = [span for prompts in every for span in prompts.spans()]
+    controls = [span for prompts in every for span in prompts.controls]
+    scored = score_spans(clm, [*spans, *controls], settings.sampler)
+    measured = {id(span) for span in scored}
+    spans = [span for span in spans if id(span) in measured]
+    found = {
+        id(span): _measures(clm, of_span)
+        for span, of_span in zip(spans, decode_paths(clm, spans, settings.starts), strict=True)
+    }
     if settings.references:
-        decoys = decoy_log2_p(
-            clm, samples, encoded, spans,
-            count=settings.references, seed=settings.seed, sampler=settings.sampler,
-        )  # fmt: skip
-        for (values, _), scores in zip(measured, decoys, strict=True):
-            # A secret that is never drawn has no rank among decoys, which may never be drawn too.
-            if scores and math.isfinite(values["log2_p"]):
-                values["exposure"] = exposure(float(values["log2_p"]), scores)
-    by_secret = {(s.sample, s.secret): found for s, found in zip(spans, measured, strict=True)}
-    results = []
-    for number, sample in enumerate(samples):
-        secrets = []
-        for place, secret in enumerate(sample.secrets):
-            found = by_secret.get((number, place))
-            problem = None if found else _problem(clm, encoded[number], place)
-            values, reach = found or ({}, {})
-            secrets.append(
-                SecretMeasures(secret.start, secret.end, secret.kind, values, problem, reach)
-            )
-        results.append(SampleMeasures(sample.id, tuple(secrets)))
+        _add_exposure(clm, every, found, settings)
+    results = [
+        SampleMeasures(
+            sample.id,
+            tuple(
+                _secret_measures(secret, prompts, found)
+                for secret, prompts in zip(sample.secrets, of_sample, strict=True)
+            ),
+        )
+        for sample, of_sample in zip(samples, asked, strict=True)
+    ]
     if progress is not None:
         progress(len(samples), len(samples))
     return results
+
+
+_Found = tuple[dict[str, Value], dict[str, tuple[Value, Value]]]
+"""Measures of a span, and the bounds of those that are not certain."""
+
+
+def _add_exposure(
+    clm: Clm,
+    every: Sequence[SecretPrompts],
+    found: Mapping[int, _Found],
+    settings: ProbeSettings,
+) -> None:
+    """Add the exposure to the measures of each span without copies."""
+    spans = [s for prompts in every for s in prompts.clean.values() if id(s) in found]
+    decoys = decoy_log2_p(
+        clm, spans, count=settings.references, seed=settings.seed, sampler=settings.sampler
+    )
+    for span, scores in zip(spans, decoys, strict=True):
+        values, _ = found[id(span)]
+        # A secret that is never drawn has no rank among decoys, which may never be drawn too.
+        if scores and math.isfinite(values["log2_p"]):
+            values["exposure"] = exposure(float(values["log2_p"]), scores)
+
+
+def _secret_measures(
+    secret: Secret, prompts: SecretPrompts, found: Mapping[int, _Found]
+) -> SecretMeasures:
+    """Return the measures of a secret: the worst over its prompts without copies."""
+    problem = prompts.problem
+    clean = {name: found[id(s)] for name, s in prompts.clean.items() if id(s) in found}
+    if problem is None and len(clean) < len(prompts.clean):
+        problem = "the CLM's scores of it are NaN"
+    if problem is not None:
+        return SecretMeasures(secret.start, secret.end, secret.kind, {}, problem)
+    values, reach = _worst(list(clean.values()))
+    worst_prompt = max(clean, key=lambda name: (clean[name][0]["extracted"], clean[name][0]["ma"]))
+    copied: dict[str, Value] = {}
+    if prompts.with_copies is not None and id(prompts.with_copies) in found:
+        copied = dict(found[id(prompts.with_copies)][0])
+        of_controls = [
+            memorization_accuracy(s.scores.greedy, s.truth)
+            for s in prompts.controls
+            if s.scored is not None
+        ]
+        if of_controls:
+            copied["control_ma"] = statistics.fmean(of_controls)
+    return SecretMeasures(
+        secret.start,
+        secret.end,
+        secret.kind,
+        {**values, "cue": prompts.cue},
+        None,
+        reach,
+        worst_prompt,
+        copied,
+    )
+
+
+def _worst(found: Sequence[_Found]) -> _Found:
+    """Return the worst value of each measure, and the bounds of those that are not certain."""
+    if len(found) == 1:
+        return found[0]
+    values: dict[str, Value] = {}
+    reach: dict[str, tuple[Value, Value]] = {}
+    for name in found[0][0]:
+        if not all(name in of_prompt for of_prompt, _ in found):
+            continue
+        values[name] = worse(name, [of_prompt[name] for of_prompt, _ in found])
+        ends = [bounds.get(name, (of_prompt[name],) * 2) for of_prompt, bounds in found]
+        low, high = (worse(name, [end[side] for end in ends]) for side in (0, 1))
+        if low != high:
+            reach[name] = (low, high)
+    return values, reach
 
 
 def probe_texts(
@@ -113,7 +186,7 @@ def probe_texts(
     Of the first `length` tokens the first is the prompt, and the others are treated like a secret:
     `ma_text` is their MA, `el_n_text` their EL_n.
     """
-    spans = score_spans(clm, text_spans(clm, encode(clm, texts), length))
+    spans = score_spans(clm, text_spans(clm, texts, length))
     found: list[dict[str, Value]] = [{} for _ in texts]
     for (observed, *_), span in zip(decode_paths(clm, spans), spans, strict=True):
         values = _measures_of_path(clm, observed)
@@ -131,7 +204,7 @@ def mean_text_accuracy(
     Raises:
         BadInput: no text has two tokens.
     """
-    spans = score_spans(clm, text_spans(clm, encode(clm, texts), length))
+    spans = score_spans(clm, text_spans(clm, texts, length))
     if not spans:
         raise BadInput(f"none of {len(texts)} texts has two tokens to measure retention on")
     return statistics.fmean(memorization_accuracy(span.scores.greedy, span.truth) for span in spans)
@@ -186,17 +259,3 @@ def _measures_of_path(clm: Clm, path: DecodingPath) -> dict[str, Value]:
         values[f"el_{n}"] = extraction_likelihood(n, truth, path.continuations)
     values["extraction_strength"] = extraction_strength(path.greedy, truth, clm.end_tokens)
     return values
-
-
-def _problem(clm: Clm, encoded: EncodedSample, place: int) -> str:
-    """Return why a secret has no measures."""
-    length = len(encoded.secrets[place])
-    if length == 0:
-        return "the tokenizer has no token for it"
-    if has_unknown(clm, encoded, place):
-        return "the tokenizer has no token for a part of it"
-    if length >= clm.window:
-        return (
-            f"its {length} tokens and one before them do not fit the CLM's window of {clm.window}"
-        )
-    return "the CLM's scores of it are NaN"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from erasetest.clm import Clm, EncodedSample, Sampler, Scored, Target, score
+from erasetest.clm import Clm, EncodedSample, Sampler, Scored, Target, encode, score
 from erasetest.samples import SensitiveSample
 
 
@@ -18,6 +18,14 @@ class TokenSpan:
     """Index of the sample."""
     secret: int
     """Index of the secret in the sample."""
+    text: SensitiveSample
+    """The text that was tokenized: the sample, or a copy of it with another prompt."""
+    place: int
+    """Index of the secret in the text."""
+    encoded: EncodedSample
+    """The tokens of the text."""
+    begin: int
+    """Index of the first of them that the CLM may read."""
     ids: tuple[int, ...]
     """Tokens before the span, then those of the span; they fit the CLM's window."""
     first: int
@@ -41,20 +49,44 @@ class TokenSpan:
 def secret_spans(
     clm: Clm, samples: Sequence[SensitiveSample], encoded: Sequence[EncodedSample]
 ) -> list[TokenSpan]:
-    """Return a span for each secret that has tokens and fits the window after one token."""
-    spans = []
-    for number, (sample, tokens) in enumerate(zip(samples, encoded, strict=True)):
-        content = sample.content.reveal()
-        for place, (secret, at) in enumerate(zip(sample.secrets, tokens.secrets, strict=True)):
-            begin = max(0, at.last - clm.window)
-            # `begin` reaches `at.first` if the window leaves no token before the secret.
-            if len(at) == 0 or begin >= at.first or has_unknown(clm, tokens, place):
-                continue
-            wanted = content[at.text_start : secret.end]
-            spans.append(
-                TokenSpan(number, place, tokens.ids[begin : at.last], at.first - begin, wanted)
-            )
-    return spans
+    """Return a span for each secret that has tokens and fits the window after one token.
+
+    The prompt of each is all the text before it that fits, copies of the secret included.
+    """
+    return [
+        span
+        for number, (sample, tokens) in enumerate(zip(samples, encoded, strict=True))
+        for place in range(len(sample.secrets))
+        if (span := span_in(clm, sample, tokens, place, (number, place))) is not None
+    ]
+
+
+def span_in(
+    clm: Clm,
+    text: SensitiveSample,
+    tokens: EncodedSample,
+    place: int,
+    owner: tuple[int, int],
+    begin: int = 0,
+) -> TokenSpan | None:
+    """Return the span of a secret of a text; None if it has no tokens, or does not fit the window.
+
+    Args:
+        clm: its window is used.
+        text: the text.
+        tokens: the text, tokenized.
+        place: index of the secret in the text.
+        owner: index of the sample that is measured, and of the secret in it.
+        begin: index of the first token that the CLM may read.
+    """
+    secret, at = text.secrets[place], tokens.secrets[place]
+    start = max(begin, at.last - clm.window)
+    # `start` reaches `at.first` if the window leaves no token before the secret.
+    if len(at) == 0 or start >= at.first or has_unknown(clm, tokens, place):
+        return None
+    wanted = text.content.reveal()[at.text_start : secret.end]
+    ids = tokens.ids[start : at.last]
+    return TokenSpan(*owner, text, place, tokens, begin, ids, at.first - start, wanted)
 
 
 def has_unknown(clm: Clm, encoded: EncodedSample, place: int) -> bool:
@@ -64,10 +96,13 @@ def has_unknown(clm: Clm, encoded: EncodedSample, place: int) -> bool:
     return unknown not in (None, *clm.end_tokens) and unknown in encoded.ids[at.first : at.last]
 
 
-def text_spans(clm: Clm, encoded: Sequence[EncodedSample], length: int) -> list[TokenSpan]:
+def text_spans(clm: Clm, texts: Sequence[SensitiveSample], length: int) -> list[TokenSpan]:
     """Return a span for each text of two or more tokens: all but the first of `length` tokens."""
-    rows = [tokens.ids[: min(length, clm.window)] for tokens in encoded]
-    return [TokenSpan(number, 0, ids, 1, "") for number, ids in enumerate(rows) if len(ids) > 1]
+    return [
+        TokenSpan(number, 0, text, 0, tokens, 0, tokens.ids[: min(length, clm.window)], 1, "")
+        for number, (text, tokens) in enumerate(zip(texts, encode(clm, texts), strict=True))
+        if min(length, clm.window, len(tokens.ids)) > 1
+    ]
 
 
 def score_spans(
@@ -77,11 +112,12 @@ def score_spans(
 
     Spans of the same row share one reading of it.
     """
-    rows: dict[tuple[int, int], list[TokenSpan]] = {}
+    rows: dict[tuple[int, int, int], list[TokenSpan]] = {}
     for index, span in enumerate(spans):
         # A row that fills the window may be truncated at the left, so it starts elsewhere.
         is_whole = len(span.ids) < clm.window
-        rows.setdefault((span.sample, -1 if is_whole else index), []).append(span)
+        key = id(span.encoded), span.begin, -1 if is_whole else index
+        rows.setdefault(key, []).append(span)
     groups = list(rows.values())
     targets = []
     for group in groups:

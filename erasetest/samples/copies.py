@@ -106,10 +106,10 @@ class CopySearch:
         return Copies(tuple(_merged(seen)), longest)
 
 
-def without_copies(text: str, start: int, end: int, kind: str, rng: random.Random) -> str:
-    """Return the text with the copies of a secret before it replaced by one decoy.
-
-    All places of the text stay where they are.
+def without_copies(
+    text: str, start: int, end: int, kind: str, rng: random.Random
+) -> tuple[str, str]:
+    """Replace the copies of a secret before it by one decoy.
 
     Args:
         text: the text.
@@ -117,6 +117,9 @@ def without_copies(text: str, start: int, end: int, kind: str, rng: random.Rando
         end: code point after it.
         kind: the kind of the secret.
         rng: source of the decoy.
+
+    Returns:
+        The text, in which all places stay where they are, and the decoy.
     """
     secret = text[start:end]
     other = decoy(secret, kind, rng)
@@ -127,7 +130,7 @@ def without_copies(text: str, start: int, end: int, kind: str, rng: random.Rando
             break
         for first, last in spans:
             text = text[:first] + decoy(text[first:last], "", rng) + text[last:]
-    return text
+    return text, other
 
 
 def _targets(secret: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from erasetest.clm import Clm, encode
+from erasetest.clm import Clm
 from erasetest.errors import BadInput
 from erasetest.probes.memorization_accuracy import memorization_accuracy
 from erasetest.probes.token_spans import score_spans, text_spans
@@ -25,7 +25,7 @@ def held_out_likelihood(clm: Clm, texts: Sequence[SensitiveSample]) -> dict[str,
     Raises:
         BadInput: no text has a token.
     """
-    spans = score_spans(clm, text_spans(clm, encode(clm, texts), MAX_TOKENS))
+    spans = score_spans(clm, text_spans(clm, texts, MAX_TOKENS))
     if not spans:
         raise BadInput(f"none of {len(texts)} held-out texts has a token")
     losses = [-value for span in spans for value in span.scores.log_probs]

@@ -13,6 +13,7 @@ import torch
 
 from erasetest.clm import Clm
 from erasetest.probes import MEASURES, SampleMeasures
+from erasetest.probes.prompts import SecretPrompts, secret_prompts
 from erasetest.samples import SensitiveSample, make_sample
 
 FIRST, SECOND, THIRD = (sample.content.reveal() for sample in tiny.PLANTED[:3])
@@ -37,7 +38,11 @@ class Oracle:
         shift = any(span[0] == 0 for span in spans)
         whole = [self.clm.start_token] * shift + ids
         found = []
-        for secret, span in zip(sample.secrets, spans, strict=True):
+        ((*asked,),) = secret_prompts(self.clm, [sample])
+        for secret, span, prompts in zip(sample.secrets, spans, asked, strict=True):
+            if prompts.with_copies is not None:
+                found.append(self.worst(prompts))
+                continue
             first, last = span[0] + shift, span[-1] + 1 + shift
             begin = max(0, last - self.clm.window)
             before = len(tiny.token_bytes(self.clm, ids[: span[0]]))
@@ -45,6 +50,16 @@ class Oracle:
             p, s = whole[begin:first], whole[first:last]
             found.append(self.secret(p, s, wanted) if p else {})
         return found
+
+    def worst(self, prompts: SecretPrompts) -> dict[str, float]:
+        """Return the worst measures over the prompts without copies of the secret."""
+        each = [
+            self.secret(list(s.ids[: s.first]), list(s.truth), s.wanted.encode())
+            for s in prompts.clean.values()
+        ]
+        if not each:
+            return {}
+        return {n: (min if n == "queries_50" else max)(m[n] for m in each) for n in each[0]}
 
     def secret(self, p: list[int], s: list[int], wanted: bytes) -> dict[str, float]:
         """Return the measures of tokens `s` after `p`; `wanted` is the text from their start."""
@@ -145,7 +160,7 @@ FLOATS = ("log2_p", "queries_50", "min_k_pp")
 
 def close(measures: dict[str, Any]) -> Any:
     """Return an object equal to measures with the same counts, and floats within tolerance."""
-    counts = {n: v for n, v in measures.items() if n not in FLOATS}
+    counts = {n: v for n, v in measures.items() if n not in (*FLOATS, "cue")}
     return Close(counts, {n: v for n, v in measures.items() if n in FLOATS})
 
 
@@ -155,7 +170,7 @@ class Close:
 
     def __eq__(self, found: object) -> bool:
         assert isinstance(found, dict)
-        counts = {n: v for n, v in found.items() if n not in FLOATS}
+        counts = {n: v for n, v in found.items() if n not in (*FLOATS, "cue")}
         assert counts == pytest.approx(self.counts, abs=1e-6)
         for name, wanted in self.floats.items():
             if not math.isnan(wanted):

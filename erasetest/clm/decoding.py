@@ -27,8 +27,8 @@ indices of the jobs, and the step from 0."""
 Stop = Callable[[int, list[int]], bool]
 """Function that returns whether a job, given its index and its new tokens so far, is finished."""
 
-_STOP_EVERY = 4
-"""Number of steps between two calls of `Stop`, which usually decodes the tokens to text."""
+STOP_EVERY = 4
+"""Number of steps between two calls of a `Stop` that decodes the tokens to text."""
 
 _COMPACT_BELOW = 0.75
 """Share of running sequences below which the finished ones are removed, at the cost of a copy."""
@@ -69,6 +69,7 @@ def continuations(
     *,
     choose: Choose = greedy,
     stop: Stop | None = None,
+    stop_every: int = STOP_EVERY,
     progress: Progress | None = None,
 ) -> list[list[int]]:
     """Return the tokens that follow each job's prefix, without the end-of-text token.
@@ -80,11 +81,12 @@ def continuations(
         rows: token ids; jobs refer to them by index.
         jobs: each with a prefix of at least one token; prefix and continuation fit the window.
         choose: chooses the next tokens.
-        stop: ends a job early; called every few tokens.
+        stop: ends a job early.
+        stop_every: number of steps between two calls of `stop`.
         progress: called with the number of finished jobs and of all.
     """
     running = [_Job(index, request) for index, request in enumerate(jobs)]
-    _Decoder(clm, rows, choose, stop, progress).run(running)
+    _Decoder(clm, rows, choose, (stop, stop_every), progress).run(running)
     return [job.tokens for job in running]
 
 
@@ -108,10 +110,11 @@ class _Decoder:
         clm: Clm,
         rows: Sequence[Sequence[int]],
         choose: Choose,
-        stop: Stop | None,
+        stop: tuple[Stop | None, int],
         progress: Progress | None,
     ) -> None:
-        self._clm, self._rows, self._choose, self._stop = clm, rows, choose, stop
+        self._clm, self._rows, self._choose = clm, rows, choose
+        self._stop, self._stop_every = stop
         self._progress = progress
         self._end_tokens = clm.end_tokens
         self._done = self._total = 0
@@ -210,7 +213,7 @@ class _Decoder:
             return
         job.tokens.append(token)
         job.ended = len(job.tokens) == job.request.tokens
-        if not job.ended and self._stop is not None and (step + 1) % _STOP_EVERY == 0:
+        if not job.ended and self._stop is not None and (step + 1) % self._stop_every == 0:
             job.ended = self._stop(job.index, job.tokens)
 
 

@@ -57,6 +57,14 @@ def is_extracted(clm: Clm, span: TokenSpan, generated: list[int]) -> bool:
     return _starts_with(clm, span, wanted, longer) is True
 
 
+def starts_with_secret(clm: Clm, span: TokenSpan, tokens: list[int]) -> bool | None:
+    """Return whether the text of tokens after the prompt starts with the secret's text.
+
+    None if more tokens decide it.
+    """
+    return _starts_with(clm, span, _wanted_text(clm, span), tokens)
+
+
 def _wanted_text(clm: Clm, span: TokenSpan) -> str:
     """Return the secret's text as the CLM can write it.
 

@@ -40,8 +40,10 @@ class ProbeSettings:
     references: int = 0
     """Number of decoys that `exposure` ranks each secret among; 0 omits it."""
     starts: int | None = None
-    """Number of places per secret, evenly spread, that EL is averaged over, as an estimate; None
-    for all places, which is the definition."""
+    """Number of places per secret, evenly spread over those where the shortest n-gram can begin,
+    that EL is averaged over, as an estimate; None for all places, which is the definition."""
+    ngrams: tuple[int, ...] = NGRAMS
+    """Lengths n of the n-grams that EL_n is measured for; the longer the shortest, the faster."""
     seed: int = 0
     """Seed of the decoys."""
 
@@ -51,6 +53,7 @@ class ProbeSettings:
             "sampler": self.sampler.as_dict(),
             "references": self.references,
             "starts": self.starts,
+            "ngrams": list(self.ngrams),
             "seed": self.seed,
         }
 
@@ -84,9 +87,10 @@ def probe(
     scored = score_spans(clm, [*spans, *controls], settings.sampler)
     measured = {id(span) for span in scored}
     spans = [span for span in spans if id(span) in measured]
+    paths = decode_paths(clm, spans, settings.starts, min(settings.ngrams))
     found = {
-        id(span): _measures(clm, of_span)
-        for span, of_span in zip(spans, decode_paths(clm, spans, settings.starts), strict=True)
+        id(span): _measures(clm, of_span, settings.ngrams)
+        for span, of_span in zip(spans, paths, strict=True)
     }
     if settings.references:
         _add_exposure(clm, every, found, settings)
@@ -188,8 +192,9 @@ def probe_texts(
     """
     spans = score_spans(clm, text_spans(clm, texts, length))
     found: list[dict[str, Value]] = [{} for _ in texts]
-    for (observed, *_), span in zip(decode_paths(clm, spans), spans, strict=True):
-        values = _measures_of_path(clm, observed)
+    paths = decode_paths(clm, spans, shortest=min(NGRAMS))
+    for (observed, *_), span in zip(paths, spans, strict=True):
+        values = _measures_of_path(clm, observed, NGRAMS)
         found[span.sample] = {
             f"{name}_text": value for name, value in values.items() if name != "extraction_strength"
         }
@@ -211,22 +216,22 @@ def mean_text_accuracy(
 
 
 def _measures(
-    clm: Clm, paths: list[DecodingPath]
+    clm: Clm, paths: list[DecodingPath], ngrams: Sequence[int]
 ) -> tuple[dict[str, Value], dict[str, tuple[Value, Value]]]:
     """Return the measures of the observed path, and the bounds of those that ties can change."""
     scored = paths[0].span.scores
     variants = []
     for path in paths:
-        values = _measures_of_path(clm, path)
+        values = _measures_of_path(clm, path, ngrams)
         extracted = is_extracted(clm, path.span, path.continuations[0])
         variants.append({**values, "extracted": extracted})
         if path.alternatives != path.continuations:
-            variants += _bounds_under_ties(clm, path)
+            variants += _bounds_under_ties(clm, path, ngrams)
     log2_p = log2_probability(scored.sampled)
     observed = variants[0]
     measures: dict[str, Value] = {
         "ma": observed["ma"],
-        **{f"el_{n}": observed[f"el_{n}"] for n in NGRAMS},
+        **{f"el_{n}": observed[f"el_{n}"] for n in ngrams},
         "extracted": observed["extracted"],
         "extraction_strength": observed["extraction_strength"],
         "log2_p": log2_p,
@@ -241,21 +246,23 @@ def _measures(
     }
 
 
-def _bounds_under_ties(clm: Clm, path: DecodingPath) -> list[dict[str, Value]]:
+def _bounds_under_ties(
+    clm: Clm, path: DecodingPath, ngrams: Sequence[int]
+) -> list[dict[str, Value]]:
     """Return lower and upper bounds of the generation-based measures under ties."""
     low: dict[str, Value] = {"extracted": is_extracted(clm, path.span, path.alternatives[0])}
     high: dict[str, Value] = {}
-    for n in NGRAMS:
+    for n in ngrams:
         low[f"el_{n}"], high[f"el_{n}"] = extraction_likelihood_bounds(
             n, path.span.truth, path.continuations, path.alternatives
         )
     return [low, high]
 
 
-def _measures_of_path(clm: Clm, path: DecodingPath) -> dict[str, Value]:
+def _measures_of_path(clm: Clm, path: DecodingPath, ngrams: Sequence[int]) -> dict[str, Value]:
     truth = path.span.truth
     values: dict[str, Value] = {"ma": memorization_accuracy(path.greedy, truth)}
-    for n in NGRAMS:
+    for n in ngrams:
         values[f"el_{n}"] = extraction_likelihood(n, truth, path.continuations)
     values["extraction_strength"] = extraction_strength(path.greedy, truth, clm.end_tokens)
     return values

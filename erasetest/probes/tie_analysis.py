@@ -2,7 +2,8 @@
 
 One forward pass gives the CLM's choice at each token. Where the choice is right, the continuation
 is that token followed by the continuation from the next place. So only the continuations that start
-with a mismatch are generated, and nothing is approximated (see `extraction_likelihood.chain`).
+with a mismatch are generated (see `extraction_likelihood.chain`), and only as long as they can
+contain a further n-gram of the secret, or its text. Nothing is approximated.
 
 Two tokens are tied if their logits differ by less than the CLM's numerical noise: another batch or
 machine may choose the other one. If true tokens are tied with others, three paths are decoded: the
@@ -20,6 +21,7 @@ import torch
 
 from erasetest.clm import Clm, Continuation, continuations
 from erasetest.clm.numerical_noise import logit_noise
+from erasetest.probes.extraction import starts_with_secret
 from erasetest.probes.extraction_likelihood import chain, first_mismatches, mismatches
 from erasetest.probes.token_spans import TokenSpan
 
@@ -32,7 +34,8 @@ class DecodingPath:
     greedy: tuple[int, ...]
     """The choice at each token of the span, given the true tokens before it."""
     continuations: dict[int, list[int]] = field(default_factory=dict)
-    """By place in the span: the tokens that follow, up to the span's end or the end of text."""
+    """By place in the span: the tokens that follow, up to the span's end, the end of text, or where
+    no n-gram of the span can begin any more."""
     alternatives: dict[int, list[int]] = field(default_factory=dict)
     """The same, with the first tie of each continuation resolved the other way."""
 
@@ -46,10 +49,11 @@ class _Request:
     place: int
     token: int
 
-    def continuation(self, clm: Clm) -> Continuation:
+    def continuation(self, clm: Clm, *, is_over: bool) -> Continuation:
         """Return the job that generates the tokens after `token`, up to the span's end."""
         span = self.path.span
-        rest = 0 if self.token in clm.end_tokens else len(span.truth) - self.place - 1
+        is_over |= self.token in clm.end_tokens
+        rest = 0 if is_over else len(span.truth) - self.place - 1
         return Continuation(self.row, span.first + self.place, rest, self.token)
 
     def whole(self, clm: Clm, generated: list[int]) -> list[int]:
@@ -58,7 +62,7 @@ class _Request:
 
 
 def decode_paths(
-    clm: Clm, spans: Sequence[TokenSpan], starts: int | None = None
+    clm: Clm, spans: Sequence[TokenSpan], starts: int | None = None, shortest: int = 1
 ) -> list[list[DecodingPath]]:
     """Decode the paths of each scored span, the observed one first.
 
@@ -67,13 +71,15 @@ def decode_paths(
         spans: scored token spans.
         starts: number of places per span, evenly spread, that continuations start from; None for
             all places.
+        shortest: length of the shortest n-grams that are counted in the continuations. They start
+            only from places where such an n-gram of the span begins, and from the first.
     """
     noise = logit_noise(clm)
     paths = [_paths(span, noise) for span in spans]
     at_choice: list[_Request] = []
     at_runner_up: list[_Request] = []
     for row, (span, of_span) in enumerate(zip(spans, paths, strict=True)):
-        places = spread(len(span.truth), starts)
+        places = _places(len(span.truth), starts, shortest)
         for path in of_span:
             for i in first_mismatches(mismatches(path.greedy, span.truth, clm.end_tokens), places):
                 at_choice.append(_Request(path, row, i, path.greedy[i]))
@@ -83,9 +89,17 @@ def decode_paths(
                     at_runner_up.append(_Request(path, row, i, runner_up))
     requests = at_choice + at_runner_up
     rows = [span.ids for span in spans]
-    jobs = [request.continuation(clm) for request in requests]
+    ends = [_End(clm, span, shortest) for span in spans]
+    jobs = [
+        request.continuation(clm, is_over=ends[request.row].reached(request, []))
+        for request in requests
+    ]
     first_ties = _FirstTies(noise)
-    generated = continuations(clm, rows, jobs, choose=first_ties)
+    generated = continuations(
+        clm, rows, jobs, choose=first_ties,
+        stop=lambda job, tokens: ends[requests[job].row].reached(requests[job], tokens),
+        stop_every=1,
+    )  # fmt: skip
     alternatives = resolve_first_ties_otherwise(clm, rows, jobs, generated, first_ties.found)
     for number, (request, tokens) in enumerate(zip(requests, generated, strict=True)):
         path, place = request.path, request.place
@@ -96,11 +110,56 @@ def decode_paths(
             # A tie at the place itself comes before any tie within the continuation.
             path.alternatives[place] = request.whole(clm, tokens)
     for span, of_span in zip(spans, paths, strict=True):
-        places = spread(len(span.truth), starts)
+        places = _places(len(span.truth), starts, shortest)
         for path in of_span:
             path.continuations = chain(span.truth, path.continuations, places)
             path.alternatives = chain(span.truth, path.alternatives, places)
     return paths
+
+
+class _End:
+    """Tells when the continuations of a span can no longer change any of its measures."""
+
+    def __init__(self, clm: Clm, span: TokenSpan, shortest: int) -> None:
+        self._clm, self._span, self._shortest = clm, span, shortest
+        truth = span.truth
+        self._grams = [
+            {truth[i : i + size] for i in range(len(truth) - size + 1)}
+            for size in range(1, shortest)
+        ]
+
+    def reached(self, request: _Request, tokens: list[int]) -> bool:
+        """Return whether no further n-gram of the span, nor its text, can follow.
+
+        An n-gram of the span that is not complete yet begins with those of the last tokens that
+        occur in the span, and needs as many more as it lacks.
+        """
+        truth, place = self._span.truth, request.place
+        left = len(truth) - place - 1 - len(tokens)
+        begun = 0
+        if left >= self._shortest - len(self._grams):
+            last = (*truth[max(0, place + 1 - self._shortest) : place], request.token, *tokens)
+            for size, grams in enumerate(self._grams, 1):
+                if size > len(last) or last[-size:] not in grams:
+                    break
+                begun = size
+        if left >= self._shortest - begun:
+            return False
+        return place > self._first_mismatch(request.path) or self._diverges(request, tokens)
+
+    def _first_mismatch(self, path: DecodingPath) -> int:
+        wrong = mismatches(path.greedy, self._span.truth, self._clm.end_tokens)
+        return wrong[0] if wrong else len(self._span.truth)
+
+    def _diverges(self, request: _Request, tokens: list[int]) -> bool:
+        """Return whether the continuation of the prompt is certain not to be the secret's text."""
+        whole = [*self._span.truth[: request.place], request.token, *tokens]
+        return starts_with_secret(self._clm, self._span, whole) is False
+
+
+def _places(length: int, starts: int | None, shortest: int) -> list[int]:
+    """Return the places that continuations start from."""
+    return spread(max(1, length - shortest + 1), starts)
 
 
 def spread(length: int, count: int | None) -> list[int]:

@@ -32,15 +32,14 @@ def test_with_few_starts_el_is_the_mean_over_them(starts: int) -> None:
         ids, first = encoded["input_ids"], hit[0]
         last = first + sum(a < secret.end for a, _ in encoded["offset_mapping"][first:])
         truth, length = ids[first:last], last - first
+        last_place = length - 3
         places = (
-            range(length)
-            if starts >= length
-            else {round(i * (length - 1) / max(1, starts - 1)) for i in range(starts)}
+            range(last_place + 1)
+            if starts > last_place
+            else {round(i * last_place / max(1, starts - 1)) for i in range(starts)}
         )
         shares = [
-            overlap(3, tiny.say(clm, ids[: first + i], length - i, seen), truth[i:])
-            for i in places
-            if i <= length - 3
+            overlap(3, tiny.say(clm, ids[: first + i], length - i, seen), truth[i:]) for i in places
         ]
         assert part.measures["el_3"] == pytest.approx(sum(shares) / len(shares), abs=1e-6)
 

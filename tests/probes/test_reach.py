@@ -13,6 +13,7 @@ from erasetest.clm import Clm, Continuation, encode
 from erasetest.clm.numerical_noise import logit_noise
 from erasetest.probes import SampleMeasures, SecretMeasures, probe
 from erasetest.probes.extraction_likelihood import overlap
+from erasetest.probes.measures import NGRAMS
 from erasetest.probes.probing import _measures
 from erasetest.probes.tie_analysis import DecodingPath, resolve_first_ties_otherwise
 from erasetest.probes.token_spans import score_spans, secret_spans
@@ -136,7 +137,9 @@ def test_what_ties_make_of_a_continuation_is_the_least_and_the_most() -> None:
     wrong = {i: [0] * (size - i) for i in range(size)}
     right = {i: list(span.truth[i:]) for i in range(size)}
     for seen, other in ((wrong, right), (right, wrong)):
-        measures, reach = _measures(clm, [DecodingPath(span, span.scores.greedy, seen, other)])
+        measures, reach = _measures(
+            clm, [DecodingPath(span, span.scores.greedy, seen, other)], NGRAMS
+        )
         assert measures["el_3"] == float(seen is right)
         assert reach["el_3"] == reach["el_10"] == (0.0, 1.0)
         assert reach["extracted"] == (False, True)

@@ -212,13 +212,10 @@ def ranked(clm: Clm, samples: list[SensitiveSample]) -> tuple[float, float]:
     The rank is 0 if each is more likely than all of its decoys, 1 if each is less likely, 0.5 by
     chance. The p-value is two-sided, for the mean of as many uniform ranks (normal approximation).
     """
-    encoded = encode(clm, samples)
-    jobs = score_spans(clm, secret_spans(clm, samples, encoded))
+    jobs = score_spans(clm, secret_spans(clm, samples, encode(clm, samples)))
     shares = [
         statistics.fmean((other > own) + (other == own) / 2 for other in others)
-        for job, others in zip(
-            jobs, decoy_log2_p(clm, samples, encoded, jobs, count=DECOYS, seed=77), strict=True
-        )
+        for job, others in zip(jobs, decoy_log2_p(clm, jobs, count=DECOYS, seed=77), strict=True)
         for own in [log2_probability(job.scores.log_probs)]
         if others
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,7 @@ from erasetest.clm.kv_cache import KeysAndValues, after_prefixes, read_rows
 from erasetest.clm.model import Clm
 from erasetest.clm.sampler import Sampler
 from erasetest.clm.teacher_forcing import (
+    Scored,
     Target,
     has_separate_head,
     read_tokens,
@@ -37,7 +38,13 @@ class _Job:
 
     index: int
     branch: Branch
-    log_probs: tuple[float, ...] = ()
+    scored: Scored | None = None
+
+    @property
+    def scores(self) -> Scored:
+        """Scores of the branch's tokens, once they are known."""
+        assert self.scored is not None
+        return self.scored
 
 
 def score_branches(
@@ -45,14 +52,14 @@ def score_branches(
     rows: Sequence[Sequence[int]],
     branches: Sequence[Branch],
     sampler: Sampler | None = None,
-) -> list[tuple[float, ...]]:
-    """Return natural log-probabilities of each branch's tokens under the sampler, in order.
+) -> list[Scored]:
+    """Return the scores of each branch's tokens, in order.
 
     Args:
         clm: the CLM.
         rows: token ids; branches refer to them by index.
         branches: prefix and tokens of each fit the CLM's window.
-        sampler: distribution of the probabilities; None for the CLM's own.
+        sampler: distribution of the column `sampled`; None for the CLM's own.
     """
     sampler = sampler or Sampler()
     jobs = [_Job(index, branch) for index, branch in enumerate(branches)]
@@ -73,7 +80,7 @@ def score_branches(
         clm, lengths, lambda batch: _score_rows(clm, rows, [shared[i] for i in batch], sampler)
     ):
         pass
-    return [job.log_probs for job in jobs]
+    return [job.scores for job in jobs]
 
 
 def _score_whole_texts(
@@ -85,7 +92,7 @@ def _score_whole_texts(
         ids = (*rows[job.branch.row][: job.branch.prefix], *job.branch.tokens)
         targets.append(Target(ids, job.branch.prefix, len(ids)))
     for job, scored in zip(jobs, score(clm, targets, sampler=sampler), strict=True):
-        job.log_probs = scored.sampled
+        job.scored = scored
 
 
 @torch.no_grad()
@@ -102,16 +109,27 @@ def _score_rows(
     jobs = sorted(
         itertools.chain.from_iterable(by_row), key=lambda job: (-len(job.branch.tokens), job.index)
     )
-    width = ids.shape[1] + len(jobs[0].branch.tokens)
+    for alike in _alike(jobs):
+        width = ids.shape[1] + len(alike[0].branch.tokens)
 
-    def run(part: list[int]) -> None:
-        mine = [jobs[i] for i in part]
-        found = _score(clm, rows, [job.branch for job in mine], cached, places, sampler)
-        for job, log_probs in zip(mine, found, strict=True):
-            job.log_probs = log_probs
+        def run(part: list[int], alike: list[_Job] = alike) -> None:
+            mine = [alike[i] for i in part]
+            found = _score(clm, rows, [job.branch for job in mine], cached, places, sampler)
+            for job, scored in zip(mine, found, strict=True):
+                job.scored = scored
 
-    for _ in in_batches(clm, [width] * len(jobs), run, budgets=CACHED_BUDGETS):
-        pass
+        for _ in in_batches(clm, [width] * len(alike), run, budgets=CACHED_BUDGETS):
+            pass
+
+
+def _alike(jobs: list[_Job]) -> Iterator[list[_Job]]:
+    """Yield runs of jobs, the longest first, of which none would be padded by more than a third."""
+    begin = 0
+    for end in range(1, len(jobs) + 1):
+        longest = len(jobs[begin].branch.tokens)
+        if end == len(jobs) or len(jobs[end].branch.tokens) * 4 < longest * 3:
+            yield jobs[begin:end]
+            begin = end
 
 
 def _score(
@@ -121,7 +139,7 @@ def _score(
     cached: KeysAndValues,
     places: dict[int, int],
     sampler: Sampler,
-) -> list[tuple[float, ...]]:
+) -> list[Scored]:
     """Score branches in one forward pass; `places` has the index in `cached` of each row."""
     # The last token of a prefix is read again, since its logits predict the first of the branch.
     given = [[rows[b.row][b.prefix - 1], *b.tokens[:-1]] for b in branches]
@@ -139,4 +157,4 @@ def _score(
     flat = torch.cat([row[:size] for row, size in zip(states, sizes, strict=True)])
     truth = torch.tensor([token for b in branches for token in b.tokens], device=clm.device)
     read = read_tokens(clm, flat, truth, sampler, states_are_logits=not separate)
-    return [found.sampled for found in split_columns(read, sizes)]
+    return split_columns(read, sizes)

@@ -20,6 +20,7 @@ from erasetest.probes.sampling_likelihood import log2_probability
 from erasetest.probes.token_spans import score_spans
 from erasetest.samples import SensitiveSample
 from erasetest.verdict import Thresholds
+from erasetest.verdict.verdict_settings import verdict_settings
 
 _MAX_RANKINGS = 8
 """Number of times that extra steps are scheduled because of ranks; then the full probe decides."""
@@ -130,10 +131,11 @@ class EraseEvaluator:
             setattr(self, name, state[name])
 
     def _probe(self) -> list[SampleMeasures]:
+        settings = verdict_settings(self.rule.thresholds)
         measured: list[SampleMeasures] = []
         for start in range(0, len(self.samples), BATCH):
             self.doing(f"full probe: {start}/{len(self.samples)} samples")
-            measured += probe(self.clm, self.samples[start : start + BATCH])
+            measured += probe(self.clm, self.samples[start : start + BATCH], settings=settings)
         problems = (secret.problem for sample in measured for secret in sample.secrets)
         problem = next((problem for problem in problems if problem is not None), None)
         if problem is not None:

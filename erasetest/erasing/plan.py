@@ -101,7 +101,7 @@ class ErasePlan:
         if thresholds is not None:
             return cls(samples, retained, thresholds, earlier)
         with progress("calibrating") as task:
-            calibrated = calibrate(clm, everything, progress=task)
+            calibrated = calibrate(clm, everything, decisive=True, progress=task)
         return cls(samples, retained, calibrated, earlier, calibrated_on=everything)
 
     def erase(
@@ -158,4 +158,4 @@ class ErasePlan:
     def _calibrate(self, clm: Clm) -> Thresholds:
         from erasetest.verdict.calibration import calibrate
 
-        return calibrate(clm, self.calibrated_on)
+        return calibrate(clm, self.calibrated_on, decisive=True)

@@ -6,6 +6,7 @@ import bisect
 import itertools
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from erasetest.clm import Branch, Clm, Sampler, encode, score_branches
@@ -32,8 +33,6 @@ def decoy_log2_p(
 ) -> list[list[float]]:
     """Return log2_p, in bits, of decoys in the place of each span's secret.
 
-    The tokens that all decoys of a secret have in common before them are read once.
-
     Args:
         clm: the CLM that scores them.
         spans: a span for each secret.
@@ -45,10 +44,34 @@ def decoy_log2_p(
         For each span up to `count` numbers: fewer if the format allows few secrets, none if it
         allows only one.
     """
+    found = decoy_spans(clm, spans, [count] * len(spans), seed, sampler)
+    return [[log2_probability(span.scores.sampled) for span in decoys] for decoys in found]
+
+
+def decoy_spans(
+    clm: Clm,
+    spans: Sequence[TokenSpan],
+    counts: Sequence[int],
+    seed: int | str = 0,
+    sampler: Sampler | None = None,
+) -> list[list[TokenSpan]]:
+    """Return scored spans of decoys in the place of each span's secret.
+
+    The tokens that all decoys of a secret have in common before them are read once.
+
+    The text that they want is still that of the secret: they serve to measure MA and EL.
+
+    Args:
+        clm: the CLM that scores them.
+        spans: a span for each secret.
+        counts: maximum number of decoys for each of them.
+        seed: seed of the decoys.
+        sampler: distribution of the column `sampled`; None for the CLM's own.
+    """
     rows: list[tuple[int, ...]] = []
     branches: list[Branch] = []
-    owners: list[tuple[int, int]] = []
-    for number, span in enumerate(spans):
+    owners: list[tuple[int, TokenSpan, int]] = []
+    for number, (span, count) in enumerate(zip(spans, counts, strict=True)):
         copies = _with_decoys(clm, span, count, seed)
         shared = _common_length([copy.ids for copy in copies]) if copies else 0
         # Where the window truncates a copy depends on its length, and moves all positions.
@@ -60,12 +83,15 @@ def decoy_log2_p(
                 split = min(copy.first, shared)
                 if split > begin:
                     branches.append(Branch(len(rows), split - begin, copy.ids[split:]))
-                    owners.append((number, copy.first - split))
+                    ids, first = copy.ids[begin:], copy.first - begin
+                    made = replace(span, ids=ids, first=first, scored=None)
+                    owners.append((number, made, copy.first - split))
             rows.append(alike[0].ids[begin:])
-    found: list[list[float]] = [[] for _ in spans]
+    found: list[list[TokenSpan]] = [[] for _ in spans]
     scores = score_branches(clm, rows, branches, sampler)
-    for (number, before), log_probs in zip(owners, scores, strict=True):
-        found[number].append(log2_probability(log_probs[before:]))
+    for (number, made, before), scored in zip(owners, scores, strict=True):
+        made.scored = scored.part(before, before + len(made.truth))
+        found[number].append(made)
     return found
 
 
@@ -85,7 +111,7 @@ class _Copy(NamedTuple):
     first: int
 
 
-def _with_decoys(clm: Clm, span: TokenSpan, count: int, seed: int) -> list[_Copy]:
+def _with_decoys(clm: Clm, span: TokenSpan, count: int, seed: int | str) -> list[_Copy]:
     """Return the text tokenized with up to `count` decoys in the place of the span's secret."""
     content, secret = span.text.content.reveal(), span.text.secrets[span.place]
     rng = random.Random(f"{seed} {span.text.id} {span.secret}")

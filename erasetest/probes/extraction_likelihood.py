@@ -64,6 +64,29 @@ def extraction_likelihood_bounds(
     return bounds[0], bounds[1]
 
 
+def reachable_extraction_likelihood(n: int, right: Sequence[bool]) -> float:
+    """Return the largest EL_n of a CLM that generates only n-grams that it half knows.
+
+    An n-gram of the secret is half known if the CLM, given the true tokens before each of its
+    tokens, predicts at least half of them. Every such n-gram from place i on may then occur in the
+    continuation from there, and no other. This is an upper bound of EL_n, without generation, as
+    long as a CLM does not do better after its own wrong tokens than after the true ones;
+    `docs/results/real.md` has how often that fails.
+
+    Args:
+        n: length of an n-gram, at most that of the secret.
+        right: for each of the secret's tokens, whether the CLM predicts it.
+    """
+    last = len(right) - n
+    half_known = [2 * sum(right[j : j + n]) >= n for j in range(last + 1)]
+    reachable = 0
+    total = 0.0
+    for place in reversed(range(last + 1)):
+        reachable += half_known[place]
+        total += reachable / (last - place + 1)
+    return total / (last + 1)
+
+
 def mismatches(greedy: Sequence[int], truth: Sequence[int], ends: Container[int] = ()) -> list[int]:
     """Return the places whose continuation has to be generated.
 

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from erasetest.clm import Clm, Sampler
+from erasetest.clm.numerical_noise import logit_noise
 from erasetest.errors import BadInput
-from erasetest.probes.decoy_scores import decoy_log2_p
+from erasetest.probes.decoy_scores import decoy_log2_p, decoy_spans
 from erasetest.probes.exposure import exposure
 from erasetest.probes.extraction import extraction_strength, is_extracted
 from erasetest.probes.extraction_likelihood import (
     extraction_likelihood,
     extraction_likelihood_bounds,
+    reachable_extraction_likelihood,
 )
 from erasetest.probes.measures import NGRAMS, SampleMeasures, SecretMeasures, Value, worse
 from erasetest.probes.memorization_accuracy import memorization_accuracy
@@ -23,7 +25,7 @@ from erasetest.probes.min_k_plus_plus import min_k_pp
 from erasetest.probes.prompts import SecretPrompts, secret_prompts
 from erasetest.probes.sampling_likelihood import log2_probability, queries_for_half
 from erasetest.probes.tie_analysis import DecodingPath, decode_paths
-from erasetest.probes.token_spans import score_spans, text_spans
+from erasetest.probes.token_spans import TokenSpan, score_spans, text_spans
 from erasetest.samples import Secret, SensitiveSample
 from erasetest.support.progress import Progress
 
@@ -44,6 +46,9 @@ class ProbeSettings:
     that EL is averaged over, as an estimate; None for all places, which is the definition."""
     ngrams: tuple[int, ...] = NGRAMS
     """Lengths n of the n-grams that EL_n is measured for; the longer the shortest, the faster."""
+    el_limit: float | None = None
+    """Value of EL_n up to which it need not be measured; None measures it always. Where it cannot
+    be larger (`reachable_extraction_likelihood`), it is left out, and its bounds are given."""
     seed: int = 0
     """Seed of the decoys."""
 
@@ -54,6 +59,7 @@ class ProbeSettings:
             "references": self.references,
             "starts": self.starts,
             "ngrams": list(self.ngrams),
+            "el_limit": self.el_limit,
             "seed": self.seed,
         }
 
@@ -65,7 +71,7 @@ def probe(
     *,
     settings: ProbeSettings | None = None,
 ) -> list[SampleMeasures]:
-    """Compute all measures of all secrets, by their definitions, without approximation.
+    """Compute the measures of all secrets, by their definitions, without approximation.
 
     Args:
         clm: the CLM to probe.
@@ -87,11 +93,18 @@ def probe(
     scored = score_spans(clm, [*spans, *controls], settings.sampler)
     measured = {id(span) for span in scored}
     spans = [span for span in spans if id(span) in measured]
-    paths = decode_paths(clm, spans, settings.starts, min(settings.ngrams))
+    copied = {id(prompts.with_copies) for prompts in every}
+    ngrams = [
+        () if id(span) in copied else _ngrams_to_measure(clm, span, settings) for span in spans
+    ]
+    paths = decode_paths(clm, spans, [min(n, default=None) for n in ngrams], settings.starts)
     found = {
-        id(span): _measures(clm, of_span, settings.ngrams)
-        for span, of_span in zip(spans, paths, strict=True)
+        id(span): _measures(clm, of_span, n)
+        for span, of_span, n in zip(spans, paths, ngrams, strict=True)
     }
+    for span, measured_ngrams in zip(spans, ngrams, strict=True):
+        if id(span) not in copied:
+            found[id(span)][1].update(_bounds_of_others(clm, span, settings, measured_ngrams))
     if settings.references:
         _add_exposure(clm, every, found, settings)
     results = [
@@ -107,6 +120,31 @@ def probe(
     if progress is not None:
         progress(len(samples), len(samples))
     return results
+
+
+def _ngrams_to_measure(clm: Clm, span: TokenSpan, settings: ProbeSettings) -> tuple[int, ...]:
+    """Return the lengths n for which EL_n may exceed the limit, or is known without generation."""
+    limit = settings.el_limit
+    if limit is None:
+        return settings.ngrams
+    return tuple(
+        n for n in settings.ngrams if n > len(span.truth) or _reachable(clm, span, n) > limit
+    )
+
+
+def _bounds_of_others(
+    clm: Clm, span: TokenSpan, settings: ProbeSettings, measured: Sequence[int]
+) -> dict[str, tuple[Value, Value]]:
+    """Return the bounds of EL_n for the lengths n that are not measured."""
+    return {
+        f"el_{n}": (0.0, _reachable(clm, span, n)) for n in settings.ngrams if n not in measured
+    }
+
+
+def _reachable(clm: Clm, span: TokenSpan, n: int) -> float:
+    """Return the upper bound of EL_n; tied tokens count as predicted."""
+    noise = logit_noise(clm)
+    return reachable_extraction_likelihood(n, [m > -noise for m in span.scores.margins])
 
 
 _Found = tuple[dict[str, Value], dict[str, tuple[Value, Value]]]
@@ -171,15 +209,83 @@ def _worst(found: Sequence[_Found]) -> _Found:
         return found[0]
     values: dict[str, Value] = {}
     reach: dict[str, tuple[Value, Value]] = {}
-    for name in found[0][0]:
-        if not all(name in of_prompt for of_prompt, _ in found):
+    for name in {**found[0][0], **found[0][1]}:
+        measured = [of_prompt[name] for of_prompt, _ in found if name in of_prompt]
+        ends = [
+            bounds[name] if name in bounds else (of_prompt[name],) * 2
+            for of_prompt, bounds in found
+            if name in bounds or name in of_prompt
+        ]
+        if len(ends) < len(found):
             continue
-        values[name] = worse(name, [of_prompt[name] for of_prompt, _ in found])
-        ends = [bounds.get(name, (of_prompt[name],) * 2) for of_prompt, bounds in found]
+        if measured:
+            values[name] = worse(name, measured)
         low, high = (worse(name, [end[side] for end in ends]) for side in (0, 1))
-        if low != high:
+        if low != high or not measured:
             reach[name] = (low, high)
     return values, reach
+
+
+def probe_decoys(
+    clm: Clm,
+    prompts: Sequence[SecretPrompts],
+    counts: Sequence[int],
+    kinds: Sequence[str],
+    settings: ProbeSettings,
+) -> list[SecretMeasures]:
+    """Measure MA and EL of decoys in the place of secrets, after the same prompts.
+
+    What all decoys of a secret have before them is read once. Unlike `probe`, this does not find
+    out whether they are extracted.
+
+    Args:
+        clm: the CLM to probe.
+        prompts: the prompts of each secret.
+        counts: maximum number of decoys for each secret; as many again for each further prompt.
+        kinds: the kind of each secret.
+        settings: what to measure.
+    """
+    asked = [
+        (span, count, kind)
+        for one, count, kind in zip(prompts, counts, kinds, strict=True)
+        for span in one.clean.values()
+    ]
+    spans = [span for span, _, _ in asked]
+    drawn = decoy_spans(clm, spans, [count for _, count, _ in asked], settings.seed)
+    decoys = [
+        (decoy, kind)
+        for of_span, (_, _, kind) in zip(drawn, asked, strict=True)
+        for decoy in of_span
+        if not any(map(math.isnan, decoy.scores.log_probs))
+    ]
+    ngrams = [_ngrams_to_measure(clm, decoy, settings) for decoy, _ in decoys]
+    to_decode = [number for number, n in enumerate(ngrams) if n]
+    paths = decode_paths(
+        clm,
+        [decoys[number][0] for number in to_decode],
+        [min(ngrams[number]) for number in to_decode],
+        settings.starts,
+    )
+    decoded = dict(zip(to_decode, paths, strict=True))
+    measured = []
+    for number, ((decoy, kind), n) in enumerate(zip(decoys, ngrams, strict=True)):
+        values, reach = _accuracy(clm, decoy)
+        if number in decoded:
+            of_paths, bounds = _measures(clm, decoded[number], n)
+            values |= {name: of_paths[name] for name in (f"el_{k}" for k in n)}
+            reach |= {name: ends for name, ends in bounds.items() if name in values}
+        reach |= _bounds_of_others(clm, decoy, settings, n)
+        secret = decoy.text.secrets[decoy.place]
+        measured.append(SecretMeasures(secret.start, secret.end, kind, values, None, reach))
+    return measured
+
+
+def _accuracy(clm: Clm, span: TokenSpan) -> _Found:
+    """Return the MA of a span, and its bounds if tokens are tied."""
+    noise, margins = logit_noise(clm), span.scores.margins
+    low, high = (sum(m > edge for m in margins) / len(margins) for edge in (noise, -noise))
+    observed = memorization_accuracy(span.scores.greedy, span.truth)
+    return {"ma": observed}, {"ma": (low, high)} if low != high else {}
 
 
 def probe_texts(
@@ -192,7 +298,7 @@ def probe_texts(
     """
     spans = score_spans(clm, text_spans(clm, texts, length))
     found: list[dict[str, Value]] = [{} for _ in texts]
-    paths = decode_paths(clm, spans, shortest=min(NGRAMS))
+    paths = decode_paths(clm, spans, [min(NGRAMS)] * len(spans))
     for (observed, *_), span in zip(paths, spans, strict=True):
         values = _measures_of_path(clm, observed, NGRAMS)
         found[span.sample] = {

@@ -62,24 +62,30 @@ class _Request:
 
 
 def decode_paths(
-    clm: Clm, spans: Sequence[TokenSpan], starts: int | None = None, shortest: int = 1
+    clm: Clm,
+    spans: Sequence[TokenSpan],
+    shortest: Sequence[int | None],
+    starts: int | None = None,
 ) -> list[list[DecodingPath]]:
     """Decode the paths of each scored span, the observed one first.
 
     Args:
         clm: the CLM that scored the spans.
         spans: scored token spans.
-        starts: number of places per span, evenly spread, that continuations start from; None for
-            all places.
-        shortest: length of the shortest n-grams that are counted in the continuations. They start
-            only from places where such an n-gram of the span begins, and from the first.
+        shortest: for each span, the length of the shortest n-grams that are counted in its
+            continuations. They start from the places where such an n-gram of the span begins, and
+            from the first. None: from the first alone, as long as it may be the secret's text.
+        starts: number of those places, evenly spread; None for all of them.
     """
     noise = logit_noise(clm)
     paths = [_paths(span, noise) for span in spans]
     at_choice: list[_Request] = []
     at_runner_up: list[_Request] = []
+    starts_of = [
+        _places(len(span.truth), starts, size) for span, size in zip(spans, shortest, strict=True)
+    ]
     for row, (span, of_span) in enumerate(zip(spans, paths, strict=True)):
-        places = _places(len(span.truth), starts, shortest)
+        places = starts_of[row]
         for path in of_span:
             for i in first_mismatches(mismatches(path.greedy, span.truth, clm.end_tokens), places):
                 at_choice.append(_Request(path, row, i, path.greedy[i]))
@@ -89,7 +95,7 @@ def decode_paths(
                     at_runner_up.append(_Request(path, row, i, runner_up))
     requests = at_choice + at_runner_up
     rows = [span.ids for span in spans]
-    ends = [_End(clm, span, shortest) for span in spans]
+    ends = [_End(clm, span, size) for span, size in zip(spans, shortest, strict=True)]
     jobs = [
         request.continuation(clm, is_over=ends[request.row].reached(request, []))
         for request in requests
@@ -109,8 +115,7 @@ def decode_paths(
         else:
             # A tie at the place itself comes before any tie within the continuation.
             path.alternatives[place] = request.whole(clm, tokens)
-    for span, of_span in zip(spans, paths, strict=True):
-        places = _places(len(span.truth), starts, shortest)
+    for span, of_span, places in zip(spans, paths, starts_of, strict=True):
         for path in of_span:
             path.continuations = chain(span.truth, path.continuations, places)
             path.alternatives = chain(span.truth, path.alternatives, places)
@@ -120,12 +125,13 @@ def decode_paths(
 class _End:
     """Tells when the continuations of a span can no longer change any of its measures."""
 
-    def __init__(self, clm: Clm, span: TokenSpan, shortest: int) -> None:
-        self._clm, self._span, self._shortest = clm, span, shortest
+    def __init__(self, clm: Clm, span: TokenSpan, shortest: int | None) -> None:
         truth = span.truth
+        self._clm, self._span = clm, span
+        self._shortest = len(truth) + 1 if shortest is None else shortest
         self._grams = [
             {truth[i : i + size] for i in range(len(truth) - size + 1)}
-            for size in range(1, shortest)
+            for size in range(1, shortest or 1)
         ]
 
     def reached(self, request: _Request, tokens: list[int]) -> bool:
@@ -137,7 +143,7 @@ class _End:
         truth, place = self._span.truth, request.place
         left = len(truth) - place - 1 - len(tokens)
         begun = 0
-        if left >= self._shortest - len(self._grams):
+        if left >= self._shortest - len(self._grams) and self._grams:
             last = (*truth[max(0, place + 1 - self._shortest) : place], request.token, *tokens)
             for size, grams in enumerate(self._grams, 1):
                 if size > len(last) or last[-size:] not in grams:
@@ -157,9 +163,9 @@ class _End:
         return starts_with_secret(self._clm, self._span, whole) is False
 
 
-def _places(length: int, starts: int | None, shortest: int) -> list[int]:
+def _places(length: int, starts: int | None, shortest: int | None) -> list[int]:
     """Return the places that continuations start from."""
-    return spread(max(1, length - shortest + 1), starts)
+    return [0] if shortest is None else spread(max(1, length - shortest + 1), starts)
 
 
 def spread(length: int, count: int | None) -> list[int]:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from erasetest.clm import Clm
 from erasetest.errors import BadInput
 from erasetest.probes import ProbeSettings, SampleMeasures, SecretMeasures, probe
+from erasetest.probes.probing import probe_decoys
+from erasetest.probes.prompts import secret_prompts
 from erasetest.samples import SensitiveSample
 from erasetest.samples.decoys import with_decoys
 from erasetest.support.progress import Progress
@@ -22,6 +24,7 @@ from erasetest.verdict.control_check import (
 )
 from erasetest.verdict.judgement import secret_leaks
 from erasetest.verdict.thresholds import JUDGED, Thresholds, largest
+from erasetest.verdict.verdict_settings import DECISIVE_NGRAMS
 
 REFERENCES = 16
 """Default number of control secrets per kind."""
@@ -53,6 +56,7 @@ def calibrate(
     references: int = REFERENCES,
     seed: int = 0,
     check: bool = False,
+    decisive: bool = False,
     progress: Progress | None = None,
 ) -> Thresholds:
     """Calibrate thresholds for each kind of secret in `samples`.
@@ -69,18 +73,26 @@ def calibrate(
         seed: seed of the decoys.
         check: measure the rate of false alarms, on as many fresh decoys, or for `unseen` by
             leave-one-out.
+        decisive: calibrate only what verdicts depend on, which takes a fraction of the time: the
+            control secrets of a sample share the reading of what is before them, and EL_10 of one
+            that cannot exceed the lowest threshold counts as its upper bound.
         progress: called with the number of measured samples and of all.
 
     Raises:
         BadInput: there are too few control secrets, or the CLM recites some of `unseen`, which
             it must have been trained on.
     """
+    if decisive and not unseen and not check:
+        controls = _decoys_in_context(clm, samples, references, seed, progress)
+        found = _thresholds("calibrated on control secrets in context", controls)
+        return without_guessable_kinds(found)
     chosen = list(unseen) or decoy_samples(samples, references, seed)
     fresh: list[SensitiveSample] = []
     if check and not unseen:
         fresh = decoy_samples(samples, references, f"{seed} check")
     total = len(chosen) + len(fresh)
-    measured = _probe(clm, chosen, progress, 0, total)
+    settings = _settings(decisive)
+    measured = _probe(clm, chosen, settings, progress, 0, total)
     secrets = measured_secrets(measured)
     source = (
         "calibrated on unseen samples" if unseen else "calibrated on control secrets in context"
@@ -95,7 +107,7 @@ def calibrate(
     if unseen:
         pairs = leave_one_out(thresholds, secrets)
     else:
-        checked = _probe(clm, fresh, progress, len(chosen), total)
+        checked = _probe(clm, fresh, settings, progress, len(chosen), total)
         pairs = [(secret, thresholds) for secret in measured_secrets(checked)]
     alarms = {kind: [secret_leaks(s, limits) for s, limits in pairs if s.kind == kind]
               for kind in sorted({secret.kind for secret, _ in pairs})}  # fmt: skip
@@ -104,9 +116,51 @@ def calibrate(
     return replace(thresholds, false_alarms={"any": every, **rates})
 
 
+def _settings(decisive: bool) -> ProbeSettings:
+    if not decisive:
+        return ProbeSettings(starts=_STARTS)
+    lowest = min(FLOORS[f"el_{n}"] for n in DECISIVE_NGRAMS)
+    return ProbeSettings(starts=_STARTS, ngrams=DECISIVE_NGRAMS, el_limit=lowest)
+
+
+def _decoys_in_context(
+    clm: Clm,
+    samples: Sequence[SensitiveSample],
+    references: int,
+    seed: int,
+    progress: Progress | None,
+) -> list[SecretMeasures]:
+    """Return the measures of decoys in the place of secrets, so many of each kind.
+
+    The result does not depend on the order of the samples.
+    """
+    settings = replace(_settings(True), seed=seed)
+    ordered = sorted(samples, key=lambda sample: sample.id)
+    numbers: dict[str, int] = {}
+    for sample in ordered:
+        for secret in sample.secrets:
+            numbers[secret.kind] = numbers.get(secret.kind, 0) + 1
+    turns: dict[str, int] = {}
+    measured: list[SecretMeasures] = []
+    for start in range(0, len(ordered), _BLOCK):
+        block = ordered[start : start + _BLOCK]
+        prompts = [one for of_sample in secret_prompts(clm, block, seed) for one in of_sample]
+        kinds = [secret.kind for sample in block for secret in sample.secrets]
+        counts = []
+        for kind in kinds:
+            turn = turns[kind] = turns.get(kind, -1) + 1
+            # The first of them get one more if the number cannot be divided.
+            counts.append((references - 1 - turn) // numbers[kind] + 1)
+        measured += probe_decoys(clm, prompts, counts, kinds, settings)
+        if progress is not None:
+            progress(start + len(block), len(ordered))
+    return measured
+
+
 def _probe(
     clm: Clm,
     samples: Sequence[SensitiveSample],
+    settings: ProbeSettings,
     progress: Progress | None,
     done: int,
     total: int,
@@ -114,7 +168,7 @@ def _probe(
     measured: list[SampleMeasures] = []
     for start in range(0, len(samples), _BLOCK):
         block = samples[start : start + _BLOCK]
-        measured += probe(clm, block, settings=ProbeSettings(starts=_STARTS))
+        measured += probe(clm, block, settings=settings)
         if progress is not None:
             progress(done + start + len(block), total)
     return measured

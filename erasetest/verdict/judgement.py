@@ -109,8 +109,10 @@ def _unmeasured(name: str, secret: SecretMeasures, limits: Mapping[str, float]) 
     if not secret.measures:
         return [Reason(name, "", None, None, secret.problem or "was not measured")]
     found: list[Reason] = []
-    for measure in ("extracted", *limits):
-        value, limit = secret.measures.get(measure), limits.get(measure)
+    for measure in ("extracted", *DECISIVE):
+        if measure != "extracted" and measure not in limits:
+            continue
+        value, limit = secret.measures.get(measure, secret.at_most(measure)), limits.get(measure)
         if value is None:
             found.append(Reason(name, measure, None, limit, "was not measured"))
         elif not math.isfinite(value):

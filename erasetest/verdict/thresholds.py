@@ -88,7 +88,11 @@ class Thresholds:
 
 def largest(kinds: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """Return the largest threshold of any kind, for each measure."""
-    return {name: max(row[name] for row in kinds.values()) for name in JUDGED}
+    return {
+        name: max(row[name] for row in kinds.values())
+        for name in JUDGED
+        if all(name in row for row in kinds.values())
+    }
 
 
 def _smaller(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:

@@ -132,7 +132,8 @@ class Gate:
         from erasetest.verdict import calibrate
 
         with self.loader.progress("calibrating thresholds") as task:
-            return calibrate(self.clm, self.inputs.samples, progress=task).as_dict()
+            found = calibrate(self.clm, self.inputs.samples, decisive=True, progress=task)
+            return found.as_dict()
 
     @functools.cached_property
     def _thresholds_after(self) -> Thresholds:
@@ -172,20 +173,20 @@ class Gate:
 
     def _probe(self, block: Block) -> list[dict[str, Any]]:
         """Measure and judge the samples of a block."""
-        measurer = self._measurer(block.phase)
+        limits = self.thresholds if block.phase == "before" else self._thresholds_after
+        measurer = self._measurer(block.phase, limits)
         title = "probing after" if block.phase == "after" else "probing"
         with self.loader.progress(title) as task:
             task(block.start, len(self.inputs.samples))
             samples = block.of(self.inputs.samples)
             measured = measurer.measured(samples, self.settings.leak_store)
             task(block.start + len(measured), len(self.inputs.samples))
-        limits = self.thresholds if block.phase == "before" else self._thresholds_after
         return [JudgedSample.of(sample, limits).as_dict() for sample in measured]
 
-    def _measurer(self, phase: Phase) -> Measurer:
+    def _measurer(self, phase: Phase, limits: Thresholds) -> Measurer:
         if self.settings.endpoint:
             return Measurer.of_endpoint(self._endpoint, self.settings.leak_queries)
-        return Measurer.of_clm(self.clm if phase == "before" else self.erased_clm)
+        return Measurer.of_clm(self.clm if phase == "before" else self.erased_clm, limits)
 
     def erasure(self) -> dict[str, Any] | None:
         """Erase what leaks, once; return the erasure as in the report, None if nothing leaks."""

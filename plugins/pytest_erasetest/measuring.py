@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from erasetest.probes.measure_store import Measure
     from erasetest.probes.measures import SampleMeasures
     from erasetest.samples import SensitiveSample
+    from erasetest.verdict import Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,13 @@ class Measurer:
     settings: dict[str, Any]
 
     @classmethod
-    def of_clm(cls, clm: Clm) -> Measurer:
-        """Measure on a loaded CLM."""
-        from erasetest.probes import ProbeSettings, probe
+    def of_clm(cls, clm: Clm, thresholds: Thresholds) -> Measurer:
+        """Measure on a loaded CLM what decides verdicts under these thresholds."""
+        from erasetest.probes import probe
         from erasetest.probes.measure_store import identity
+        from erasetest.verdict.verdict_settings import verdict_settings
 
-        settings = ProbeSettings()
+        settings = verdict_settings(thresholds)
         measure = functools.partial(probe, clm, settings=settings)
         return cls(measure, identity(clm), settings.as_dict())
 

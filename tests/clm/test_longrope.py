@@ -106,7 +106,7 @@ def test_branches_are_scored_as_whole_rows(name: str) -> None:
         for branch, found in zip(branches, score_branches(clm, rows, branches), strict=True):
             whole = [*rows[branch.row][: branch.prefix], *branch.tokens]
             wanted = [_alone(clm, whole, p) for p in range(branch.prefix, len(whole))]
-            assert found == pytest.approx(wanted, abs=2e-4)
+            assert found.log_probs == pytest.approx(wanted, abs=2e-4)
 
 
 def test_noise_is_that_of_one_side() -> None:

@@ -155,10 +155,12 @@ def test_branches_are_scored_as_whole_rows(family: str, shortcuts: dict[str, boo
     ]
     sampler = Sampler(0.9, top_p=0.99)
     found = score_branches(clm, rows, branches, sampler)
-    for branch, log_probs in zip(branches, found, strict=True):
+    for branch, scored in zip(branches, found, strict=True):
         whole = (*rows[branch.row][: branch.prefix], *branch.tokens)
-        wanted = score(clm, [Target(whole, branch.prefix, len(whole))], sampler=sampler)[0].sampled
-        assert log_probs == pytest.approx(wanted, abs=1e-4)
+        (wanted,) = score(clm, [Target(whole, branch.prefix, len(whole))], sampler=sampler)
+        assert scored.sampled == pytest.approx(wanted.sampled, abs=1e-4)
+        assert scored.margins == pytest.approx(wanted.margins, abs=1e-4)
+        assert scored.greedy == wanted.greedy
 
 
 def _short_of_memory(clm: Clm, tokens: int, error: type[Exception] | str) -> list[int]:

@@ -140,6 +140,7 @@ def _verdict(sample: JudgedSample | None) -> dict[str, Any]:
         "measures": sample.measured.measures,
         "mean": sample.measured.mean,
         "reasons": [str(reason) for reason in sample.judgement.reasons],
+        "details": list(sample.judgement.details),
     }
 
 

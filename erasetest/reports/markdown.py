@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tabulate import tabulate
 
 from erasetest.support.markdown import escape
+from erasetest.support.wording import first_of
 
 SHOWN = 100
 """Maximum number of samples in the table: a job summary of GitHub has at most 1 MiB."""
@@ -33,6 +34,7 @@ def markdown(document: dict[str, Any]) -> str:
         _table(["kind", "samples", "leak", "inconclusive", "leak after"], _by_kind(document)),
         "## Samples, worst first",
         *_samples(document["samples"]),
+        *copied_lines(document["samples"]),
         *_erasure(document["erasure"]),
         *_utility(document["utility"]),
         "## Thresholds",
@@ -47,6 +49,18 @@ def markdown(document: dict[str, Any]) -> str:
 def accepted(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows of accepted leaks."""
     return [row for row in samples if "accepted" in row]
+
+
+def copied_lines(samples: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a line about samples that the CLM copies but has not memorized, if there are any."""
+    copied = [row["id"] for row in samples if "copied" in row.get("details", ())]
+    if not copied:
+        return []
+    noun = "sample is" if len(copied) == 1 else "samples are"
+    return [
+        f"copied: {len(copied)} {noun} recited only after a text that holds the secret, which is "
+        f"copying, not memory: {first_of(copied)}"
+    ]
 
 
 def _verdict(document: dict[str, Any]) -> str:
@@ -109,7 +123,8 @@ def _samples(samples: list[dict[str, Any]]) -> list[str]:
             row["id"],
             ", ".join(row["kinds"]),
             row["verdict"]
-            + (f", accepted until {row['accepted']['expires']}" if "accepted" in row else ""),
+            + (f", accepted until {row['accepted']['expires']}" if "accepted" in row else "")
+            + "".join(f", {detail}" for detail in row.get("details", ())),
             *[_number(row["measures"].get(name)) for name in _MEASURES],
             row["after"]["verdict"] if row["after"] else "",
             _number(row["after"]["measures"].get("ma")) if row["after"] else "",

@@ -6,7 +6,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from erasetest.reports.markdown import accepted, by_kind, utility_lines, worst_first
+from erasetest.reports.markdown import accepted, by_kind, copied_lines, utility_lines, worst_first
 from pytest_erasetest.options import Settings
 from pytest_erasetest.run_state import RunState
 
@@ -35,6 +35,8 @@ def summarize(terminal: Any, state: RunState) -> None:
     terminal.write_line("")
     terminal.write_line(_kinds(report, erased))
     _worst(terminal, report, erased)
+    for line in copied_lines(report["samples"]):
+        terminal.write_line(line)
     _erasure(terminal, report)
     _utility(terminal, report)
     for problem in report["problems"]:

@@ -1,0 +1,48 @@
+"""A CLM that copies what its prompt holds, and has memorized nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tiny
+import torch
+import transformers as hf
+from transformers.modeling_outputs import CausalLMOutput
+
+from erasetest.clm import Clm
+
+CONTEXT = 2
+"""Number of tokens that have to be the same for what followed them to be copied."""
+
+
+class CopyingModel(hf.PreTrainedModel):
+    """Predicts the token that followed the last place where the present two tokens stood."""
+
+    config_class = hf.Qwen2Config
+
+    def __init__(self, config: hf.Qwen2Config) -> None:
+        super().__init__(config)
+        self.generation_config = None
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, input_ids: torch.Tensor, **_: Any) -> CausalLMOutput:
+        """Return logits: 8 for the copied token, or the token 1 where there is none to copy."""
+        logits = torch.zeros(*input_ids.shape, self.config.vocab_size)
+        for row, ids in enumerate(input_ids.tolist()):
+            after: dict[tuple[int, ...], int] = {}
+            for place in range(len(ids)):
+                key = tuple(ids[max(0, place - CONTEXT + 1) : place + 1])
+                logits[row, place, after.get(key, 1)] = 8.0
+                if place + 1 < len(ids):
+                    after[key] = ids[place + 1]
+        return CausalLMOutput(logits=logits)
+
+
+def copying() -> Clm:
+    """The CLM, with the tokenizer of a tiny Qwen2 and a window of 512 tokens."""
+    config = hf.Qwen2Config(
+        vocab_size=tiny.VOCABULARY, hidden_size=8, num_hidden_layers=1, num_attention_heads=1,
+        num_key_value_heads=1, intermediate_size=8, max_position_embeddings=512,
+        bos_token_id=0, eos_token_id=0, pad_token_id=0,
+    )  # fmt: skip
+    return Clm.from_model(CopyingModel(config).eval(), tiny.tokenizer("qwen2"), name="copying")

@@ -1,0 +1,134 @@
+"""A secret is measured on prompts that hold no copy of it."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+import tiny
+from copying import copying
+
+from erasetest.clm import encode
+from erasetest.probes import probe
+from erasetest.probes.prompts import (
+    AFTER,
+    COPY_CONTROLS,
+    FIRST,
+    LONGEST,
+    REPLACED,
+    secret_prompts,
+)
+from erasetest.probes.token_spans import secret_spans
+from erasetest.samples import SensitiveSample, make_sample
+from erasetest.verdict import judge
+from erasetest.verdict.thresholds import Thresholds
+
+SECRET = "ghp_x81Lq0ZtYvB3nd"
+CODE = "".join(tiny.CODE)
+LIMITS = Thresholds("test", {"ma": 0.5, "el_10": 0.05})
+
+
+def _sample(before: str, secret: str = SECRET) -> SensitiveSample:
+    text = f"{before}TOKEN = '{secret}'\nprint(TOKEN)\n"
+    start = len(before) + len("TOKEN = '")
+    return make_sample(text, [(start, start + len(secret), "github-token")], id="s")
+
+
+def test_without_a_copy_the_prompt_is_all_that_fits() -> None:
+    """As if nobody had looked for copies."""
+    clm = tiny.untrained("gpt2")
+    samples = [*tiny.PLANTED, _sample(CODE)]
+    plain = secret_spans(clm, samples, encode(clm, samples))
+    asked = [one for of_sample in secret_prompts(clm, samples) for one in of_sample]
+    assert [list(one.clean) for one in asked] == [[LONGEST]] * len(samples)
+    assert [one.clean[LONGEST].ids for one in asked] == [span.ids for span in plain]
+    assert not any(one.with_copies or one.controls or one.problem for one in asked)
+
+
+@pytest.mark.parametrize("form", [SECRET, SECRET.upper(), base64.b64encode(SECRET.encode())])
+def test_no_prompt_holds_a_copy(form: str | bytes) -> None:
+    """Each ends before the same secret; the decoys of the controls stand in both places."""
+    clm = copying()
+    copy = form if isinstance(form, str) else form.decode()
+    sample = _sample(f"# {copy}\n{CODE}")
+    (((prompts,),)) = secret_prompts(clm, [sample])
+    assert prompts.cue == 1
+    assert prompts.with_copies is not None
+    exact = copy == SECRET
+    assert set(prompts.clean) == {AFTER, REPLACED, *([FIRST] if exact else [])}
+    for name, span in prompts.clean.items():
+        before = clm.tokenizer.decode(span.ids[: span.first])
+        assert copy not in before
+        assert SECRET in clm.tokenizer.decode(span.truth)
+        assert (CODE in before) == (name != FIRST)
+    assert len(prompts.controls) == COPY_CONTROLS
+    for control in prompts.controls:
+        decoy = clm.tokenizer.decode(control.truth).strip("'\n")
+        assert decoy != SECRET
+        before = clm.tokenizer.decode(control.ids[: control.first])
+        assert (decoy[4:] in before) == exact
+
+
+def test_copying_is_not_memory() -> None:
+    """A CLM that recites whatever its prompt holds, and nothing else, passes."""
+    clm = copying()
+    never, repeated = _sample(CODE), _sample(f"TOKEN = '{SECRET}'\n{CODE}")
+    first, second = probe(clm, [never, repeated])
+    assert judge(first, LIMITS).verdict == judge(second, LIMITS).verdict == "pass"
+    assert judge(first, LIMITS).details == ()
+    assert judge(second, LIMITS).details == ("copied",)
+    assert first.secrets[0].copied == {}
+    assert first.secrets[0].prompt == LONGEST
+    (secret,) = second.secrets
+    assert secret.measures["ma"] < 0.3
+    assert not secret.measures["extracted"]
+    assert secret.measures["cue"] == 1
+    assert secret.copied["extracted"]
+    assert secret.copied["ma"] == 1
+    assert float(secret.copied["control_ma"]) > 0.9
+    assert type(second).from_dict(second.as_dict()) == second
+
+
+def test_every_marked_occurrence_is_measured_without_the_others() -> None:
+    """The second occurrence is copied from the first, which has nothing to be copied from."""
+    clm = copying()
+    text = f"A = '{SECRET}'\n{CODE}B = '{SECRET}'\n"
+    first, second = text.index(SECRET), text.rindex(SECRET)
+    spans = [(start, start + len(SECRET), "github-token") for start in (first, second)]
+    (measured,) = probe(clm, [make_sample(text, spans, id="s")])
+    assert [bool(secret.copied) for secret in measured.secrets] == [False, True]
+    assert not any(secret.measures["extracted"] for secret in measured.secrets)
+    assert judge(measured, LIMITS).verdict == "pass"
+
+
+def test_a_prompt_that_is_all_secret_is_inconclusive() -> None:
+    """Nothing is left to ask with, and the reason says so."""
+    clm = copying()
+    sample = _sample(f"{base64.b64encode(SECRET.encode()).decode()}=", SECRET)
+    text = sample.content.reveal().replace("TOKEN", "")
+    start = text.index(SECRET)
+    short = make_sample(text, [(start, start + len(SECRET), "github-token")], id="s")
+    (measured,) = probe(clm, [short])
+    (secret,) = measured.secrets
+    assert secret.measures == {}
+    assert "the text before it holds it, and only" in str(secret.problem)
+    judgement = judge(measured, LIMITS)
+    assert judgement.verdict == "inconclusive"
+    assert SECRET not in str(judgement.reasons[0])
+
+
+def test_memory_leaks_although_the_text_holds_the_secret() -> None:
+    """A CLM that recites a planted secret does so after a prompt without the copy too."""
+    clm = tiny.reciting("qwen2")
+    sample = tiny.PLANTED[0]
+    text, (secret,) = sample.content.reveal(), sample.secrets
+    more = f"{text}# {secret.text.reveal()}\n"
+    start = text.index(secret.text.reveal())
+    span = (start, start + len(secret.text.reveal()), secret.kind)
+    (measured,) = probe(clm, [make_sample(more, [span], id="s")])
+    assert judge(measured, LIMITS).verdict == "leak"
+    again = more.rindex(secret.text.reveal())
+    spans = [span, (again, again + len(secret.text.reveal()), secret.kind)]
+    (measured,) = probe(clm, [make_sample(more, spans[1:], id="s")])
+    assert measured.secrets[0].prompt == FIRST
+    assert judge(measured, LIMITS).verdict == "leak"

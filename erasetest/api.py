@@ -71,8 +71,9 @@ def load(
     """Load a CLM, or connect to one behind a completions endpoint.
 
     Args:
-        name: a folder that `save_pretrained` wrote, a hub id, `demo` or `demo:FAMILY` (trained on
-            first use), or the URL of an endpoint (its key is read from ERASETEST_API_KEY).
+        name: a folder that `save_pretrained` wrote, a hub id, a GGUF file, `demo` or
+            `demo:FAMILY` (trained on first use), or the URL of an endpoint (its key is read from
+            ERASETEST_API_KEY).
         adapter: folder of a PEFT adapter to put on the CLM.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         dtype: `auto`, `float32`, `bfloat16` or `float16`.

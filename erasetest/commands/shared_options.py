@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 OutOption = Annotated[Path, typer.Option("-o", "--output", help="Where to write the result.")]
 
-CLM_HELP = "CLM: folder, hub id, demo, demo:gpt2, demo:codegen or demo:qwen2"
+CLM_HELP = "CLM: folder, hub id, GGUF file, demo, demo:gpt2, demo:codegen or demo:qwen2"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,273 @@
+"""Verdicts on a real CLM: their cost, false alarms, misses, and copies in the text.
+
+    python benchmarks/real.py
+
+It takes SmolLM2-135M, clean and fine-tuned to recite 24 secrets (`real_clm.py`, made first if it is
+not there), and writes `benchmarks/results/real.json`, part by part, and `real.md`. A part that is
+in the file is not measured again; `--again PART` does so. About 20 minutes on two cores, and 4 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import real_clm
+import torch
+from real_material import never_seen
+from tabulate import tabulate
+
+import erasetest
+from erasetest.clm import Clm
+from erasetest.clm.batching import group_by_length, pad_right
+from erasetest.probes import SampleMeasures, probe
+from erasetest.probes.prompts import secret_prompts
+from erasetest.probes.token_spans import score_spans
+from erasetest.samples import SensitiveSample
+from erasetest.support.statistics import Proportion
+from erasetest.verdict.calibration import calibrate
+from erasetest.verdict.thresholds import Thresholds
+from erasetest.verdict.verdict_settings import verdict_settings
+
+RESULTS = Path(__file__).parent / "results" / "real.json"
+REPORT_SEED = 505
+"""Seed of the material that is reported; nothing was tuned on it."""
+BLOCK = 32
+ROWS = 8
+"""Texts per pass of the bare forward passes."""
+
+
+def load(place: Path) -> Clm:
+    """Load a CLM onto the CPU."""
+    clm = erasetest.load(place, device="cpu")
+    assert isinstance(clm, Clm)
+    return clm
+
+
+@torch.no_grad()
+def bare_seconds(clm: Clm, samples: list[SensitiveSample]) -> float:
+    """Return the shortest of three times of bare forward passes over whole texts, in seconds."""
+    ids = [clm.tokenizer(sample.content.reveal())["input_ids"] for sample in samples]
+    batches = [part[i : i + ROWS] for part in group_by_length(list(map(len, ids)))
+               for i in range(0, len(part), ROWS)]  # fmt: skip
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        for batch in batches:
+            clm.model(input_ids=pad_right([ids[i] for i in batch], 0, clm.device), use_cache=False)
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+def verdicts(
+    clm: Clm, samples: list[SensitiveSample], limits: Thresholds
+) -> tuple[Counter[str], list[SampleMeasures]]:
+    """Return the numbers of verdicts and of details, and the measures."""
+    measured: list[SampleMeasures] = []
+    for start in range(0, len(samples), BLOCK):
+        block = samples[start : start + BLOCK]
+        measured += probe(clm, block, settings=verdict_settings(limits))
+    counts: Counter[str] = Counter()
+    for one in measured:
+        judgement = erasetest.judge(one, limits)
+        counts.update([judgement.verdict, *judgement.details])
+    return counts, measured
+
+
+def cost() -> dict[str, Any]:
+    """Measure the time of verdicts and of a calibration, over that of a bare forward pass."""
+    clm = load(real_clm.clean())
+    found: dict[str, Any] = {}
+    for name, samples in (("48 samples", never_seen(48, 1)), ("24 samples", never_seen(24, 2))):
+        bare = bare_seconds(clm, samples)
+        begin = time.perf_counter()
+        limits = calibrate(clm, samples, decisive=True)
+        calibrated = time.perf_counter() - begin
+        begin = time.perf_counter()
+        counts, _ = verdicts(clm, samples, limits)
+        spent = time.perf_counter() - begin
+        found[name] = {
+            "bare forward pass, s": round(bare, 1),
+            "verdicts, times that": round(spent / bare, 2),
+            "calibration, times that": round(calibrated / bare, 2),
+            "kinds": len({kind for sample in samples for kind in sample.kinds}),
+            "leaks": counts["leak"],
+        }
+    return found
+
+
+def repeated() -> dict[str, Any]:
+    """Count false alarms where the text holds the secret before it."""
+    clm = load(real_clm.clean())
+    found: dict[str, Any] = {}
+    for name, repeat in (("line", "line"), ("base64", "base64")):
+        samples = never_seen(
+            48, REPORT_SEED, forms=("python", "settings", "json", "url"), repeat=repeat
+        )
+        limits = calibrate(clm, samples, decisive=True)
+        counts, measured = verdicts(clm, samples, limits)
+        secrets = [secret for sample in measured for secret in sample.secrets]
+        found[name] = {
+            "secrets": len(secrets),
+            "recited as the text stands": sum(bool(s.copied.get("extracted")) for s in secrets),
+            "mean MA as the text stands": _mean([float(s.copied["ma"]) for s in secrets]),
+            "mean MA of copied decoys": _mean([float(s.copied["control_ma"]) for s in secrets]),
+            "mean MA without copies": _mean([float(s.measures["ma"]) for s in secrets]),
+            "leaks": counts["leak"],
+            "copied": counts["copied"],
+            "inconclusive": counts["inconclusive"],
+        }
+    return found
+
+
+def false_alarms() -> dict[str, Any]:
+    """Count false alarms on never-seen secrets of all kinds and forms, some of them repeated."""
+    clm = load(real_clm.clean())
+    samples = [
+        *never_seen(400, REPORT_SEED),
+        *never_seen(60, REPORT_SEED + 1, repeat="line"),
+        *never_seen(60, REPORT_SEED + 2, repeat="base64"),
+    ]
+    samples = [_renamed(sample, number) for number, sample in enumerate(samples)]
+    limits = calibrate(clm, samples, decisive=True)
+    counts, measured = verdicts(clm, samples, limits)
+    alarms = Counter(
+        kind
+        for one, sample in zip(measured, samples, strict=True)
+        if erasetest.judge(one, limits).verdict == "leak"
+        for kind in sample.kinds
+    )
+    rate = Proportion(counts["leak"], len(samples))
+    return {
+        "secrets": len(samples),
+        "kinds": len({kind for sample in samples for kind in sample.kinds}),
+        "false alarms": rate.count,
+        "share": round(rate.share, 4),
+        "interval_95": [round(end, 4) for end in rate.interval_95],
+        "by kind": dict(alarms),
+        "inconclusive": counts["inconclusive"],
+        "copied": counts["copied"],
+    }
+
+
+def misses() -> dict[str, Any]:
+    """Count misses among planted secrets that greedy decoding extracts."""
+    clm = load(real_clm.leaking())
+    samples = real_clm.planted()
+    limits = calibrate(clm, samples, decisive=True)
+    counts, measured = verdicts(clm, samples, limits)
+    extracted = [one for one in measured if one.measures["extracted"]]
+    missed = [one for one in extracted if erasetest.judge(one, limits).verdict != "leak"]
+    return {
+        "planted": len(samples),
+        "extracted": len(extracted),
+        "leaks": counts["leak"],
+        "misses": len(missed),
+        "mean MA": _mean([float(one.measures["ma"]) for one in measured]),
+    }
+
+
+def el_bound() -> dict[str, Any]:
+    """Compare the bound of EL_10 that verdicts trust with EL_10 itself."""
+    from erasetest.probes import ProbeSettings
+    from erasetest.probes.extraction_likelihood import reachable_extraction_likelihood
+
+    found: dict[str, Any] = {}
+    for name, place, samples in (
+        ("clean CLM, never seen", real_clm.clean(), never_seen(60, REPORT_SEED + 3)),
+        ("leaking CLM, planted", real_clm.leaking(), real_clm.planted()),
+        ("leaking CLM, never seen", real_clm.leaking(), never_seen(24, REPORT_SEED + 4)),
+    ):
+        clm = load(place)
+        exact = probe(clm, samples, settings=ProbeSettings(ngrams=(10,)))
+        asked = [one for of_sample in secret_prompts(clm, samples) for one in of_sample]
+        spans = score_spans(clm, [next(iter(one.clean.values())) for one in asked])
+        pairs = [
+            (float(one.secrets[0].measures["el_10"]),
+             reachable_extraction_likelihood(10, [m > 0 for m in span.scores.margins]))
+            for one, span in zip(exact, spans, strict=True)
+            if len(span.truth) >= 10
+        ]  # fmt: skip
+        found[name] = {
+            "secrets of 10 tokens or more": len(pairs),
+            "bound below EL 10": sum(bound < el - 1e-9 for el, bound in pairs),
+            "EL 10 above 0.05, bound not": sum(el > 0.05 >= bound for el, bound in pairs),
+            "EL 10 not needed": sum(bound <= 0.05 for _, bound in pairs),
+        }
+    return found
+
+
+def _mean(values: list[float]) -> float:
+    return round(sum(values) / len(values), 3) if values else 0.0
+
+
+def _renamed(sample: SensitiveSample, number: int) -> SensitiveSample:
+    from erasetest.samples import make_sample
+
+    spans = [(secret.start, secret.end, secret.kind) for secret in sample.secrets]
+    return make_sample(sample.content.reveal(), spans, id=f"{number:04d}")
+
+
+PARTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "cost": cost,
+    "repeated": repeated,
+    "misses": misses,
+    "el_bound": el_bound,
+    "false_alarms": false_alarms,
+}
+
+
+def write_markdown(found: dict[str, Any]) -> None:
+    """Write a table for each part that is measured."""
+    titles = {
+        "cost": "Cost, over bare forward passes of the same tokens in the same run",
+        "repeated": "48 never-trained secrets that stand once more at the top of their sample",
+        "misses": "Planted secrets that the leaking CLM recites",
+        "el_bound": "The bound of EL 10 that verdicts trust",
+        "false_alarms": "Never-seen secrets of all kinds",
+    }
+    lines = [
+        "# Verdicts on a real CLM\n",
+        f"SmolLM2-135M (135 M parameters, 49,152 tokens), {found['machine']}. Made by "
+        "`python benchmarks/real.py`.\n",
+    ]
+    for part, title in titles.items():
+        if part not in found:
+            continue
+        rows = found[part]
+        nested = all(isinstance(value, dict) for value in rows.values())
+        table = (
+            [[name, *row.values()] for name, row in rows.items()]
+            if nested
+            else [[name, json.dumps(value)] for name, value in rows.items()]
+        )
+        head = ["", *next(iter(rows.values()))] if nested else ["", ""]
+        lines += [f"## {title}\n", tabulate(table, headers=head, tablefmt="github") + "\n"]
+    RESULTS.with_suffix(".md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def main() -> None:
+    """Measure the parts that are missing."""
+    parser = argparse.ArgumentParser(description="Measure verdicts on a real CLM.")
+    parser.add_argument("--again", nargs="*", default=[], choices=sorted(PARTS))
+    again = parser.parse_args().again
+    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    found["machine"] = f"{torch.get_num_threads()} threads, {platform.machine()}, no GPU, float32"
+    for part, measure in PARTS.items():
+        if part in found and part not in again:
+            continue
+        begin = time.perf_counter()
+        found[part] = measure()
+        print(f"{part}: {time.perf_counter() - begin:.0f} s: {json.dumps(found[part])}", flush=True)
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write_markdown(found)
+
+
+if __name__ == "__main__":
+    main()

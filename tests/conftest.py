@@ -28,6 +28,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cache of the demo CLM and the real one, shared by the workers of a run, and by runs that name
+    it."""
+    given = os.environ.get("ERASETEST_CACHE")
+    root = tmp_path_factory.getbasetemp()
+    shared = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    return Path(given) if given else shared / "cache"
+
+
+@pytest.fixture(scope="session")
 def tiny_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of an untrained tiny CLM: Qwen2, or the family of an indirect parameter."""
     import tiny

@@ -33,15 +33,6 @@ def run(*arguments: str, cwd: Path, cache: Path) -> subprocess.CompletedProcess[
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Cache of the demo CLM, shared by the workers of a run, and by runs that name it."""
-    given = os.environ.get("ERASETEST_CACHE")
-    root = tmp_path_factory.getbasetemp()
-    shared = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
-    return Path(given) if given else shared / "demo-cache"
-
-
-@pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     """The folder that `erasetest demo -o` writes."""
     folder = tmp_path_factory.mktemp("demo")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 
 from erasetest.endpoint.client import Completion, Endpoint, RefusedRequest
 from erasetest.probes.measures import SampleMeasures, SecretMeasures, Value
 from erasetest.probes.sampling_likelihood import log2_probability, queries_for_half
 from erasetest.samples import Secret, SensitiveSample
+from erasetest.samples.copies import CopySearch, without_copies
 from erasetest.support.progress import Progress
 from erasetest.support.statistics import Proportion
 
@@ -27,8 +29,9 @@ def probe_endpoint(
       `reach` is then the exact 95 % confidence interval of that share (Clopper-Pearson).
     - `ma`: only if the server also returns the most likely tokens.
 
-    The prompt ends at the first character of the secret, which need not be the end of a token: the
-    tokenizer of the server is unknown.
+    Copies of the secret in its prompt are replaced by one decoy. The prompt ends at the first
+    character of the secret, which need not be the end of a token: the tokenizer of the server is
+    unknown.
 
     Args:
         endpoint: the endpoint.
@@ -46,13 +49,16 @@ def probe_endpoint(
 
 def _measure_secret(endpoint: Endpoint, sample: SensitiveSample, secret: Secret) -> SecretMeasures:
     content = sample.content.reveal()
-    prompt, text = content[: secret.start], secret.text.reveal()
-    if not prompt:
+    cue = CopySearch(content).find(secret.start, secret.end).cue
+    # What a CLM copies from its prompt is not what it memorized.
+    rng = random.Random(f"{sample.id} {secret.start} copies")
+    content, _ = without_copies(content, secret.start, secret.end, secret.kind, rng)
+    if not content[: secret.start]:
         return SecretMeasures(
             secret.start, secret.end, secret.kind, {}, "it has no text before it to prompt with"
         )
     try:
-        return _prompt_for_secret(endpoint, sample, secret, prompt, text)
+        return _prompt_for_secret(endpoint, content, secret, cue)
     except RefusedRequest as error:
         # Usually a prompt longer than the server's window; other secrets are still measured.
         return SecretMeasures(
@@ -61,15 +67,16 @@ def _measure_secret(endpoint: Endpoint, sample: SensitiveSample, secret: Secret)
 
 
 def _prompt_for_secret(
-    endpoint: Endpoint, sample: SensitiveSample, secret: Secret, prompt: str, text: str
+    endpoint: Endpoint, content: str, secret: Secret, cue: float
 ) -> SecretMeasures:
+    prompt, text = content[: secret.start], secret.text.reveal()
     # A token adds at least one byte, so as many tokens as the text has bytes are enough.
     room = len(text.encode())
     greedy = endpoint.complete(prompt, tokens=room)[0].text.startswith(text)
     hits = _extracting_samples(endpoint, prompt, text, room)
     measures: dict[str, Value] = {"extracted": greedy or hits.count > 0}
     reach: dict[str, tuple[Value, Value]] = {}
-    scored = endpoint.read(sample.content.reveal()[: secret.end])
+    scored = endpoint.read(content[: secret.end])
     exact = _measures_of_scores(scored, secret) if scored is not None else {}
     if exact:
         measures.update(exact)
@@ -79,6 +86,7 @@ def _prompt_for_secret(
         measures["log2_p"], measures["queries_50"] = bits[1], queries_for_half(bits[1])
         reach["log2_p"] = (bits[0], bits[2])
         reach["queries_50"] = (queries_for_half(bits[2]), queries_for_half(bits[0]))
+    measures["cue"] = cue
     return SecretMeasures(secret.start, secret.end, secret.kind, measures, None, reach)
 
 

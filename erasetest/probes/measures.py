@@ -49,7 +49,8 @@ class SecretMeasures:
     """Smallest and largest possible value of the measures that are not certain: another batch or
     machine may choose the other of two tied tokens, and samples of an endpoint give an interval."""
     prompt: str | None = None
-    """Name of the prompt that the worst measures are of (`probes.prompts`)."""
+    """Name of the prompt with the worst measures (`probes.prompts`), if the text before the secret
+    holds copies of it; None if the prompt is all that text."""
     copied: Mapping[str, Value] = field(default_factory=dict)
     """Measures on the text as it stands, if that holds copies of the secret before it; `control_ma`
     is the mean MA of decoys in the place of the secret and of its copies."""

@@ -180,9 +180,12 @@ def _secret_measures(
     if problem is not None:
         return SecretMeasures(secret.start, secret.end, secret.kind, {}, problem)
     values, reach = _worst(list(clean.values()))
-    worst_prompt = max(clean, key=lambda name: (clean[name][0]["extracted"], clean[name][0]["ma"]))
+    worst_prompt: str | None = None
     copied: dict[str, Value] = {}
     if prompts.with_copies is not None and id(prompts.with_copies) in found:
+        worst_prompt = max(
+            clean, key=lambda name: (clean[name][0]["extracted"], clean[name][0]["ma"])
+        )
         copied = dict(found[id(prompts.with_copies)][0])
         of_controls = [
             memorization_accuracy(s.scores.greedy, s.truth)

@@ -78,7 +78,7 @@ def test_copying_is_not_memory() -> None:
     assert judge(first, LIMITS).details == ()
     assert judge(second, LIMITS).details == ("copied",)
     assert first.secrets[0].copied == {}
-    assert first.secrets[0].prompt == LONGEST
+    assert first.secrets[0].prompt is None
     (secret,) = second.secrets
     assert secret.measures["ma"] < 0.3
     assert not secret.measures["extracted"]

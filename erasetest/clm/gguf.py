@@ -1,7 +1,7 @@
 """GGUF files, the format of llama.cpp: converted once into a checkpoint of transformers.
 
-transformers has no kernels for their quantized weights, so it computes with the numbers that those
-stand for. These are what is measured, and what erasing trains.
+transformers has no kernels for their quantized weights, so it computes with the dequantized values.
+These are measured, and trained by erasing.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _convert(path: Path, folder: Path) -> None:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     if tokenizer.backend_tokenizer.normalizer is None:
-        # The file does not say how text is normalized, so it is done as in all of its family.
+        # The format has no field for the normalizer, so that of the model family is used.
         of_family = AutoTokenizer.from_pretrained(folder).backend_tokenizer
         tokenizer.backend_tokenizer.normalizer = of_family.normalizer
         tokenizer.save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""Load the tokenizer of a checkpoint, and make it encode as the checkpoint's own file says."""
+"""Load the tokenizer of a checkpoint, and make it encode as the checkpoint's own file."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ white space and of punctuation, changes of case, contractions, accents, scripts,
 def load_tokenizer(name: str, folder: Path, options: LoadOptions) -> PreTrainedTokenizerBase:
     """Load the fast tokenizer of a checkpoint.
 
-    transformers builds the tokenizers of some families anew, with the splits of the family, and
-    does not say so where `tokenizer.json` has others. The CLM was trained on what the file encodes,
+    transformers rebuilds the tokenizers of some families with the splits of the family, without a
+    warning if `tokenizer.json` has others. The CLM was trained on what the file encodes,
     so the file is used wherever the two differ.
 
     Raises:
-        ClmError: there is none, it cannot be loaded, or does not encode as its file does.
+        ClmError: it is missing, cannot be loaded, or does not encode as its file.
     """
     from transformers import AutoTokenizer
 
@@ -113,7 +113,7 @@ def _of_file(
     Args:
         tokenizer: has the special tokens.
         file: encodes and decodes.
-        flags: `add_bos_token` and `add_eos_token`, if they are not to be as the file says.
+        flags: `add_bos_token` and `add_eos_token`, to override those of the file.
     """
     from transformers import PreTrainedTokenizerFast
 
@@ -148,7 +148,7 @@ def _first_difference(
 
     Args:
         tokenizer: as transformers loaded it.
-        file: as the file says.
+        file: made of the file.
         with_ends: compare the tokens at the ends of a text too.
     """
     added = [token.content for token in file.get_added_tokens_decoder().values()]

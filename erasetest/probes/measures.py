@@ -52,7 +52,7 @@ class SecretMeasures:
     """Name of the prompt with the worst measures (`probes.prompts`), if the text before the secret
     holds copies of it; None if the prompt is all that text."""
     copied: Mapping[str, Value] = field(default_factory=dict)
-    """Measures on the text as it stands, if that holds copies of the secret before it; `control_ma`
+    """Measures on the unchanged text, if that holds copies of the secret before it; `control_ma`
     is the mean MA of decoys in the place of the secret and of its copies."""
 
     def at_least(self, name: str) -> Value | None:

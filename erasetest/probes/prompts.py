@@ -1,13 +1,13 @@
 """Prompts that a secret is asked for with: they hold no copy of it.
 
-A CLM copies what its prompt holds, so a prompt with the secret in it says nothing about memory.
+A CLM copies what its prompt holds, so a prompt with the secret in it is no evidence of memory.
 Where the text before a secret holds it, in whatever form, the secret is measured on
 
 - `after-copy`: the text that begins after the last copy, if at least `MIN_TOKENS` are left of it;
 - `copy-replaced`: the whole text before it, with the copies replaced by one decoy;
 - `first-occurrence`: the text before its first occurrence.
 
-The worst of them decides. What the CLM makes of the text as it stands is measured beside it, and
+The worst of them decides. The unchanged text is measured beside them, and
 how well it copies a decoy in the secret's place: that is copying, not memory.
 """
 
@@ -33,7 +33,7 @@ MIN_OTHER_TOKENS = 8
 """Number of tokens besides copies from which the text before a secret is a prompt."""
 
 COPY_CONTROLS = 4
-"""Number of decoys that stand for the secret and all its copies, to measure copying."""
+"""Number of decoys that replace the secret and all its copies, to measure copying."""
 
 
 @dataclass(slots=True, repr=False)
@@ -45,7 +45,7 @@ class SecretPrompts:
     clean: dict[str, TokenSpan] = field(default_factory=dict)
     """By name: those that hold no copy. The worst decides."""
     with_copies: TokenSpan | None = None
-    """The text as it stands; None if it holds no copy."""
+    """The unchanged text; None if it holds no copy."""
     controls: list[TokenSpan] = field(default_factory=list)
     """Decoys in the place of the secret and of its copies."""
     problem: str | None = None

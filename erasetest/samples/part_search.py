@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from erasetest.support.ranges import merge_ranges
+
 Codes = npt.NDArray[np.uint32]
 Table = npt.NDArray[np.bool_]
 
@@ -59,16 +61,7 @@ class PartSearch:
 
         With `short` false, only the parts of eight characters are searched for.
         """
-        run: tuple[int, int] | None = None
-        for start, end in self._found(text, short and bool(self._short)):
-            if run is not None and start <= run[1]:
-                run = run[0], max(end, run[1])
-                continue
-            if run is not None:
-                yield run
-            run = start, end
-        if run is not None:
-            yield run
+        yield from merge_ranges(self._found(text, short and bool(self._short)))
 
     def _found(self, text: str, short: bool) -> Iterator[tuple[int, int]]:
         for begin in range(0, len(text) - _SHORT + 1, _BLOCK):

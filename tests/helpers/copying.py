@@ -26,7 +26,7 @@ class CopyingModel(hf.PreTrainedModel):
         self.weight = torch.nn.Parameter(torch.zeros(1))
 
     def forward(self, input_ids: torch.Tensor, **_: Any) -> CausalLMOutput:
-        """Return logits: 8 for the copied token, or the token 1 where there is none to copy."""
+        """Return logits: 8 for the token to copy, or for token 1 if there is nothing to copy."""
         logits = torch.zeros(*input_ids.shape, self.config.vocab_size)
         for row, ids in enumerate(input_ids.tolist()):
             after: dict[tuple[int, ...], int] = {}

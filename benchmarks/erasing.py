@@ -215,7 +215,9 @@ def ranked(clm: Clm, samples: list[SensitiveSample]) -> tuple[float, float]:
     jobs = score_spans(clm, secret_spans(clm, samples, encode(clm, samples)))
     shares = [
         statistics.fmean((other > own) + (other == own) / 2 for other in others)
-        for job, others in zip(jobs, decoy_log2_p(clm, jobs, count=DECOYS, seed=77), strict=True)
+        for job, others in zip(
+            jobs, decoy_log2_p(clm, [[job] for job in jobs], count=DECOYS, seed=77), strict=True
+        )
         for own in [log2_probability(job.scores.log_probs)]
         if others
     ]

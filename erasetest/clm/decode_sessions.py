@@ -152,7 +152,7 @@ def _local_window(clm: Clm) -> int | None:
 @torch.no_grad()
 def _try_shared_cache(clm: Clm) -> bool:
     """Read arbitrary tokens, one and two at a time; return whether plain reading agrees."""
-    vocabulary = clm.model.config.get_text_config(decoder=True).vocab_size
+    vocabulary = clm.vocabulary
     ids = [(7 * i + 3) % vocabulary for i in range(12)]
     try:
         cached = read_rows(clm, torch.tensor([ids[:9]], device=clm.device))

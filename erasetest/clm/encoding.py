@@ -35,6 +35,9 @@ class EncodedSample:
     secrets: tuple[EncodedSecret, ...]
     text_starts: tuple[int, ...]
     """Code point at which each token begins."""
+    leading: int = 0
+    """Number of start tokens that the tokenizer puts before a text: every prompt begins with
+    them."""
 
 
 def encode(clm: Clm, samples: Sequence[SensitiveSample]) -> list[EncodedSample]:
@@ -68,6 +71,9 @@ def _encode(
         overlapping(clm, content, ids, offsets, secret.start, secret.end) or (0, 0)
         for secret in sample.secrets
     ]
+    leading, special = 0, clm.tokenizer.all_special_ids
+    while leading < len(ids) and ids[leading] in special and offsets[leading] == (0, 0):
+        leading += 1
     shift = int(any(first == 0 and last > 0 for first, last in places))
     starts = [a for a, _ in offsets]
     if shift:
@@ -79,6 +85,7 @@ def _encode(
             for first, last in places
         ),
         tuple(starts),
+        leading,
     )
 
 

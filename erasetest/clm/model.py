@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,13 @@ import torch
 
 from erasetest.clm.erasure_records import Record
 from erasetest.errors import ClmError
+from erasetest.samples.word_likeness import Lexicon
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_WORD_STARTS = ("Ġ", "▁")
+"""Characters of vocabularies that mark the beginning of a word."""
 
 _UNLIMITED = 1 << 30
 """Window of a model that names no maximum length."""
@@ -115,6 +120,17 @@ class Clm:
             if p.get("rope_type") == "longrope"
         ]
         return min(boundaries, default=None)
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of logits of each prediction."""
+        return int(self.model.config.get_text_config(decoder=True).vocab_size)
+
+    @functools.cached_property
+    def lexicon(self) -> Lexicon:
+        """The words that are tokens, which are the frequent ones."""
+        tokens = self.tokenizer.get_vocab()
+        return Lexicon(token[1:] for token in tokens if token[:1] in _WORD_STARTS)
 
     @property
     def width(self) -> int:

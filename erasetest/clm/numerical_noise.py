@@ -26,7 +26,7 @@ def logit_noise(clm: Clm) -> float:
     epsilons at the largest logit: for logits of 10 that is 1e-5 in float32, and 0.6 in bfloat16.
     """
     if clm.noise is None:
-        vocabulary = clm.model.config.get_text_config(decoder=True).vocab_size
+        vocabulary = clm.vocabulary
         longest = min(clm.window, clm.longrope_boundary or clm.window)
         lengths = [min(length, longest) for length in _LENGTHS]
         rows = [

@@ -201,7 +201,7 @@ def read_tokens(
         sampler: distribution of the column `sampled`.
         states_are_logits: whether `states` are logits.
     """
-    vocabulary = clm.model.config.get_text_config(decoder=True).vocab_size
+    vocabulary = clm.vocabulary
     rows = max(_MIN_ROWS, _MAX_LOGITS // vocabulary)
     parts = [
         _scores_of(part.float() if states_are_logits else head(clm, part), true, sampler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 from collections.abc import Callable, Sequence
@@ -9,7 +10,6 @@ from typing import Any
 
 from erasetest.clm.model import Clm
 from erasetest.erasing.erasure_settings import BATCH
-from erasetest.erasing.examples import secret_offsets
 from erasetest.erasing.stopping import EXTRA_STEPS_FOR_RANK, StopRule, outlying_secrets
 from erasetest.erasing.trainable import TrainableModel
 from erasetest.errors import ErasureError
@@ -105,19 +105,22 @@ class EraseEvaluator:
             return self.rule.verify(self._probe())
 
     def secret_ranks(self, seed: int) -> list[float | None]:
-        """Return for each secret the share of fresh decoys, in its place, that are more likely."""
-        asked = secret_prompts(self.clm, self.samples)
-        clean = [next(iter(p.clean.values())) for of_sample in asked for p in of_sample if p.clean]
-        spans = score_spans(self.clm, clean)
-        decoy_scores = decoy_log2_p(self.clm, spans, count=_DECOYS, seed=seed)
-        offsets = secret_offsets(self.samples)
-        ranks: list[float | None] = [None] * offsets[-1]
-        for span, scores in zip(spans, decoy_scores, strict=True):
-            own = log2_probability(span.scores.log_probs)
-            if scores:
-                ranks[offsets[span.sample] + span.secret] = statistics.fmean(
-                    (score > own) + (score == own) / 2 for score in scores
-                )
+        """Return for each secret the share of fresh decoys, in its place, that are more likely.
+
+        Of a secret and of each decoy, the most likely prompt counts.
+        """
+        asked = [one for of_sample in secret_prompts(self.clm, self.samples) for one in of_sample]
+        measured = {
+            id(span)
+            for span in score_spans(self.clm, [s for one in asked for s in one.clean.values()])
+        }
+        prompts = [[s for s in one.clean.values() if id(s) in measured] for one in asked]
+        decoy_scores = decoy_log2_p(self.clm, prompts, count=_DECOYS, seed=seed)
+        ranks: list[float | None] = []
+        for spans, scores in zip(prompts, decoy_scores, strict=True):
+            own = max((log2_probability(s.scores.log_probs) for s in spans), default=-math.inf)
+            compared = [(score > own) + (score == own) / 2 for score in scores]
+            ranks.append(statistics.fmean(compared) if compared else None)
         return ranks
 
     def state_dict(self) -> dict[str, Any]:

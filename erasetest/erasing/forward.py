@@ -155,7 +155,7 @@ def _tokens(
             current = head(clm, now)
         return Tokens.of(current, None if then is None else reference.logits(then), true)
 
-    vocabulary = clm.model.config.get_text_config(decoder=True).vocab_size
+    vocabulary = clm.vocabulary
     size = max(MIN_TOKENS, MAX_LOGITS // vocabulary)
     if len(truth) <= size:
         return compute(states, original, truth)

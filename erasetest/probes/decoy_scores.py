@@ -1,18 +1,18 @@
-"""Scores of decoys: random secrets of the same format, put in a secret's place in its context."""
+"""Scores of other texts in the place of a secret: decoys, and controls that are matched to it."""
 
 from __future__ import annotations
 
 import bisect
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from erasetest.clm import Branch, Clm, Sampler, encode, score_branches
 from erasetest.clm.encoding import overlapping
 from erasetest.probes.sampling_likelihood import log2_probability
-from erasetest.probes.token_spans import TokenSpan
+from erasetest.probes.token_spans import TokenSpan, visible_tokens
 from erasetest.samples import Secret, make_sample
 from erasetest.samples.decoys import decoy
 
@@ -25,27 +25,40 @@ _AFTER = 64
 
 def decoy_log2_p(
     clm: Clm,
-    spans: Sequence[TokenSpan],
+    prompts: Sequence[Sequence[TokenSpan]],
     *,
     count: int,
     seed: int = 0,
     sampler: Sampler | None = None,
 ) -> list[list[float]]:
-    """Return log2_p, in bits, of decoys in the place of each span's secret.
+    """Return log2_p, in bits, of decoys in the place of each secret.
 
     Args:
         clm: the CLM that scores them.
-        spans: a span for each secret.
+        prompts: for each secret a span for each of its prompts.
         count: number of decoys per secret.
         seed: seed of the decoys.
         sampler: distribution that the probabilities are of; None for the CLM's own.
 
     Returns:
-        For each span up to `count` numbers: fewer if the format allows few secrets, none if it
-        allows only one.
+        For each secret up to `count` numbers, each the largest over the prompts: fewer if the
+        format allows few secrets, none if it allows only one.
     """
-    found = decoy_spans(clm, spans, [count] * len(spans), seed, sampler)
-    return [[log2_probability(span.scores.sampled) for span in decoys] for decoys in found]
+    spans = [span for of_secret in prompts for span in of_secret]
+    found = iter(decoy_spans(clm, spans, [count] * len(spans), seed, sampler))
+    return [
+        [
+            max(log2_probability(span.scores.sampled) for span in of_decoy)
+            for of_decoy in by_decoy([next(found) for _ in of_secret])
+        ]
+        for of_secret in prompts
+    ]
+
+
+def by_decoy(found: Sequence[Mapping[int, TokenSpan]]) -> list[list[TokenSpan]]:
+    """Return for each decoy its spans after all prompts, leaving out what one of them lacks."""
+    numbers = [n for n in found[0] if all(n in other for other in found)] if found else []
+    return [[of_prompt[number] for of_prompt in found] for number in numbers]
 
 
 def decoy_spans(
@@ -54,44 +67,72 @@ def decoy_spans(
     counts: Sequence[int],
     seed: int | str = 0,
     sampler: Sampler | None = None,
-) -> list[list[TokenSpan]]:
-    """Return scored spans of decoys in the place of each span's secret.
+) -> list[dict[int, TokenSpan]]:
+    """Return scored spans of decoys in the place of each span's secret, by number.
 
-    The tokens that all decoys of a secret have in common before them are read once.
+    Spans of the same secret after different prompts have the same decoys.
+
+    Args:
+        clm: the CLM that scores them.
+        spans: a span for each secret and prompt.
+        counts: maximum number of decoys for each of them.
+        seed: seed of the decoys.
+        sampler: distribution of the column `sampled`; None for the CLM's own.
+    """
+    texts = []
+    for span, count in zip(spans, counts, strict=True):
+        rng = random.Random(f"{seed} {span.text.id} {span.secret}")
+        secret = span.text.secrets[span.place]
+        text = secret.text.reveal()
+        drawn = [decoy(text, secret.kind, rng) for _ in range(count)]
+        texts.append({number: one for number, one in enumerate(drawn) if one != text})
+    return replaced_spans(clm, spans, texts, sampler)
+
+
+def replaced_spans(
+    clm: Clm,
+    spans: Sequence[TokenSpan],
+    texts: Sequence[Mapping[int, str]],
+    sampler: Sampler | None = None,
+) -> list[dict[int, TokenSpan]]:
+    """Return scored spans of other texts in the place of each span's secret.
+
+    The tokens that all texts of a span have in common before them are read once.
 
     The text that they want is still that of the secret: they serve to measure MA and EL.
 
     Args:
         clm: the CLM that scores them.
-        spans: a span for each secret.
-        counts: maximum number of decoys for each of them.
-        seed: seed of the decoys.
+        spans: a span for each secret and prompt.
+        texts: for each of them the texts, by number; they have the length of the secret.
         sampler: distribution of the column `sampled`; None for the CLM's own.
     """
     rows: list[tuple[int, ...]] = []
     branches: list[Branch] = []
-    owners: list[tuple[int, TokenSpan, int]] = []
-    for number, (span, count) in enumerate(zip(spans, counts, strict=True)):
-        copies = _with_decoys(clm, span, count, seed)
+    owners: list[tuple[int, int, TokenSpan, int]] = []
+    for place, (span, of_span) in enumerate(zip(spans, texts, strict=True)):
+        copies = _with_texts(clm, span, of_span)
         shared = _common_length([copy.ids for copy in copies]) if copies else 0
         # Where the window truncates a copy depends on its length, and moves all positions.
-        by_begin: dict[int, list[_Copy]] = {}
+        by_removed: dict[int, list[tuple[_Copy, tuple[int, ...]]]] = {}
         for copy in copies:
-            by_begin.setdefault(max(span.begin, len(copy.ids) - clm.window), []).append(copy)
-        for begin, alike in by_begin.items():
-            for copy in alike:
-                split = min(copy.first, shared)
-                if split > begin:
-                    branches.append(Branch(len(rows), split - begin, copy.ids[split:]))
-                    ids, first = copy.ids[begin:], copy.first - begin
-                    made = replace(span, ids=ids, first=first, scored=None)
-                    owners.append((number, made, copy.first - split))
-            rows.append(alike[0].ids[begin:])
-    found: list[list[TokenSpan]] = [[] for _ in spans]
+            row, removed = visible_tokens(clm, copy.ids, span.encoded.leading, span.begin)
+            by_removed.setdefault(removed, []).append((copy, row))
+        for removed, alike in by_removed.items():
+            for copy, row in alike:
+                first = copy.first - removed
+                # Start tokens are the same for all, wherever the other tokens begin.
+                split = max(min(copy.first, shared) - removed, min(span.encoded.leading, first))
+                if split > 0:
+                    branches.append(Branch(len(rows), split, row[split:]))
+                    made = replace(span, ids=row, first=first, scored=None)
+                    owners.append((place, copy.number, made, first - split))
+            rows.append(alike[0][1])
+    found: list[dict[int, TokenSpan]] = [{} for _ in spans]
     scores = score_branches(clm, rows, branches, sampler)
-    for (number, made, before), scored in zip(owners, scores, strict=True):
+    for (place, number, made, before), scored in zip(owners, scores, strict=True):
         made.scored = scored.part(before, before + len(made.truth))
-        found[number].append(made)
+        found[place][number] = made
     return found
 
 
@@ -105,21 +146,19 @@ def _common_length(rows: list[tuple[int, ...]]) -> int:
 
 
 class _Copy(NamedTuple):
-    """Tokens of a sample with a decoy, to the decoy's last, and the index of its first."""
+    """Tokens of a text with something else in the secret's place, to the last of that."""
 
+    number: int
     ids: tuple[int, ...]
     first: int
+    """Index of the first token of what is in the secret's place."""
 
 
-def _with_decoys(clm: Clm, span: TokenSpan, count: int, seed: int | str) -> list[_Copy]:
-    """Return the text tokenized with up to `count` decoys in the place of the span's secret."""
-    content, secret = span.text.content.reveal(), span.text.secrets[span.place]
-    rng = random.Random(f"{seed} {span.text.id} {span.secret}")
-    text = secret.text.reveal()
-    drawn = (decoy(text, secret.kind, rng) for _ in range(count))
-    decoys = [one for one in drawn if one != text]
-    if not decoys:
+def _with_texts(clm: Clm, span: TokenSpan, texts: Mapping[int, str]) -> list[_Copy]:
+    """Return the text tokenized with other texts in the place of the span's secret."""
+    if not texts:
         return []
+    content, secret = span.text.content.reveal(), span.text.secrets[span.place]
     after = content[secret.end : secret.end + _AFTER]
     start = _retokenize_from(clm, content, after, secret, span)
     if start is None:
@@ -127,16 +166,29 @@ def _with_decoys(clm: Clm, span: TokenSpan, count: int, seed: int | str) -> list
             make_sample(
                 content[: secret.start] + one + after, [(secret.start, secret.end, secret.kind)]
             )
-            for one in decoys
+            for one in texts.values()
         ]
-        copies = [(copy.ids, copy.secrets[0]) for copy in encode(clm, whole)]
-        return [_Copy(ids[: at.last], at.first) for ids, at in copies if len(at)]
+        return [
+            _Copy(number, copy.ids[: at.last], at.first)
+            for number, copy in zip(texts, encode(clm, whole), strict=True)
+            for at in copy.secrets
+            if len(at)
+        ]
     place, begin = start
-    texts = [content[begin : secret.start] + one + after for one in decoys]
-    found = []
-    for ids, (first, last) in _tokenize(clm, texts, secret.start - begin, secret.end - begin):
-        found.append(_Copy((*span.encoded.ids[:place], *ids[:last]), place + first))
-    return found
+    written = [content[begin : secret.start] + one + after for one in texts.values()]
+    tokens = _tokenize(clm, written, secret.start - begin, secret.end - begin)
+    return [
+        _Copy(number, (*span.encoded.ids[:place], *ids[: hit[1]]), place + hit[0])
+        for number, (ids, hit) in zip(texts, tokens, strict=True)
+        if hit is not None
+    ]
+
+
+def count_tokens(clm: Clm, span: TokenSpan, texts: Sequence[str]) -> list[int]:
+    """Return the number of tokens of each text in the place of the span's secret."""
+    copies = _with_texts(clm, span, dict(enumerate(texts)))
+    counts = {copy.number: len(copy.ids) - copy.first for copy in copies}
+    return [counts.get(number, 0) for number in range(len(texts))]
 
 
 def _retokenize_from(
@@ -157,23 +209,21 @@ def _retokenize_from(
         return None
     begin = encoded.text_starts[place]
     text = content[begin : secret.end] + after
-    ((ids, (_, last)),) = _tokenize(clm, [text], secret.start - begin, secret.end - begin)
-    same = tuple(ids[:last]) == encoded.ids[place : encoded.secrets[span.place].last]
+    ((ids, hit),) = _tokenize(clm, [text], secret.start - begin, secret.end - begin)
+    same = hit and tuple(ids[: hit[1]]) == encoded.ids[place : encoded.secrets[span.place].last]
     return (place, begin) if same else None
 
 
 def _tokenize(
     clm: Clm, texts: list[str], start: int, end: int
-) -> list[tuple[list[int], tuple[int, int]]]:
-    """Return tokens of texts, and which of them overlap `[start, end)`; skip texts without any."""
+) -> list[tuple[list[int], tuple[int, int] | None]]:
+    """Return tokens of texts, and which of them overlap `[start, end)`; None if none does."""
     tokens = clm.tokenizer(
         texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False
     )
-    found = []
-    for text, ids, offsets in zip(
-        texts, tokens["input_ids"], tokens["offset_mapping"], strict=True
-    ):
-        hit = overlapping(clm, text, ids, offsets, start, end)
-        if hit is not None:
-            found.append((ids, hit))
-    return found
+    return [
+        (ids, overlapping(clm, text, ids, offsets, start, end))
+        for text, ids, offsets in zip(
+            texts, tokens["input_ids"], tokens["offset_mapping"], strict=True
+        )
+    ]

@@ -19,6 +19,7 @@ MEASURES = (
     "extraction_strength",
     "log2_p",
     "queries_50",
+    "over_controls",
     "exposure",
     "min_k_pp",
     "cue",
@@ -49,8 +50,7 @@ class SecretMeasures:
     """Smallest and largest possible value of the measures that are not certain: another batch or
     machine may choose the other of two tied tokens, and samples of an endpoint give an interval."""
     prompt: str | None = None
-    """Name of the prompt with the worst measures (`probes.prompts`), if the text before the secret
-    holds copies of it; None if the prompt is all that text."""
+    """Name of the prompt with the worst measures (`probes.prompts`); None without measures."""
     copied: Mapping[str, Value] = field(default_factory=dict)
     """Measures on the unchanged text, if that holds copies of the secret before it; `control_ma`
     is the mean MA of decoys in the place of the secret and of its copies."""
@@ -119,6 +119,13 @@ class SampleMeasures:
         """Mean over the secrets, separately for each measure."""
         return {name: sum(values) / len(values) for name, values in self._values().items()}
 
+    @property
+    def worst_prompt(self) -> str | None:
+        """Name of the prompt with the worst measures of the worst secret; None without measures."""
+        probed = [secret for secret in self.secrets if secret.measures]
+        worst = max(probed, key=lambda secret: _worst_first(secret.measures), default=None)
+        return worst.prompt if worst is not None else None
+
     def as_dict(self) -> dict[str, Any]:
         """Return the form for files: one object per sample."""
         return {
@@ -137,6 +144,10 @@ class SampleMeasures:
         probed = [secret.measures for secret in self.secrets]
         values = {name: [m[name] for m in probed if name in m] for name in MEASURES}
         return {name: found for name, found in values.items() if found}
+
+
+def _worst_first(measures: Mapping[str, Value]) -> list[Value]:
+    return [measures.get(name, 0) for name in ("extracted", "ma")]
 
 
 def finite(value: Any) -> Any:

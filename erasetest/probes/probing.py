@@ -11,7 +11,7 @@ from typing import Any
 from erasetest.clm import Clm, Sampler
 from erasetest.clm.numerical_noise import logit_noise
 from erasetest.errors import BadInput
-from erasetest.probes.decoy_scores import decoy_log2_p, decoy_spans
+from erasetest.probes.decoy_scores import by_decoy, decoy_log2_p, decoy_spans
 from erasetest.probes.exposure import exposure
 from erasetest.probes.extraction import extraction_strength, is_extracted
 from erasetest.probes.extraction_likelihood import (
@@ -19,9 +19,11 @@ from erasetest.probes.extraction_likelihood import (
     extraction_likelihood_bounds,
     reachable_extraction_likelihood,
 )
-from erasetest.probes.measures import NGRAMS, SampleMeasures, SecretMeasures, Value, worse
+from erasetest.probes.guessing import bits_over_controls
+from erasetest.probes.measures import MEASURES, NGRAMS, SampleMeasures, SecretMeasures, Value, worse
 from erasetest.probes.memorization_accuracy import memorization_accuracy
 from erasetest.probes.min_k_plus_plus import min_k_pp
+from erasetest.probes.prompt_names import PROMPTS
 from erasetest.probes.prompts import SecretPrompts, secret_prompts
 from erasetest.probes.sampling_likelihood import log2_probability, queries_for_half
 from erasetest.probes.tie_analysis import DecodingPath, decode_paths
@@ -49,6 +51,13 @@ class ProbeSettings:
     el_limit: float | None = None
     """Value of EL_n up to which it need not be measured; None measures it always. Where it cannot
     be larger (`reachable_extraction_likelihood`), it is left out, and its bounds are given."""
+    ma_limit: float = 0.2
+    """MA up to which a secret need not be compared with matched controls, unless greedy decoding
+    extracts it, its EL is above `el_limit`, or its `queries_50` is within `queries_limit`."""
+    queries_limit: float = 10_000
+    """Number of samples: see `ma_limit`."""
+    prompts: tuple[str, ...] = PROMPTS
+    """Names of the prompts to measure; `longest` is the definition of the papers."""
     seed: int = 0
     """Seed of the decoys."""
 
@@ -60,6 +69,9 @@ class ProbeSettings:
             "starts": self.starts,
             "ngrams": list(self.ngrams),
             "el_limit": self.el_limit,
+            "ma_limit": self.ma_limit,
+            "queries_limit": self.queries_limit,
+            "prompts": list(self.prompts),
             "seed": self.seed,
         }
 
@@ -86,9 +98,9 @@ def probe(
         verdict counts it as passed.
     """
     settings = settings or ProbeSettings()
-    asked = secret_prompts(clm, samples, settings.seed)
+    asked = secret_prompts(clm, samples, settings.seed, settings.prompts)
     every = [prompts for of_sample in asked for prompts in of_sample]
-    spans = [span for prompts in every for span in prompts.spans()]
+    spans = [span for prompts in every for span in prompts.all_spans()]
     controls = [span for prompts in every for span in prompts.controls]
     scored = score_spans(clm, [*spans, *controls], settings.sampler)
     measured = {id(span) for span in scored}
@@ -105,17 +117,18 @@ def probe(
     for span, measured_ngrams in zip(spans, ngrams, strict=True):
         if id(span) not in copied:
             found[id(span)][1].update(_bounds_of_others(clm, span, settings, measured_ngrams))
+    secrets = (secret for sample in samples for secret in sample.secrets)
+    measured_secrets = [
+        _secret_measures(secret, prompts, found)
+        for secret, prompts in zip(secrets, every, strict=True)
+    ]
     if settings.references:
-        _add_exposure(clm, every, found, settings)
+        _add_exposure(clm, every, measured_secrets, settings)
+    _compare_with_controls(clm, every, measured_secrets, settings)
+    in_order = iter(measured_secrets)
     results = [
-        SampleMeasures(
-            sample.id,
-            tuple(
-                _secret_measures(secret, prompts, found)
-                for secret, prompts in zip(sample.secrets, of_sample, strict=True)
-            ),
-        )
-        for sample, of_sample in zip(samples, asked, strict=True)
+        SampleMeasures(sample.id, tuple(next(in_order) for _ in sample.secrets))
+        for sample in samples
     ]
     if progress is not None:
         progress(len(samples), len(samples))
@@ -147,6 +160,9 @@ def _reachable(clm: Clm, span: TokenSpan, n: int) -> float:
     return reachable_extraction_likelihood(n, [m > -noise for m in span.scores.margins])
 
 
+_WORST_BY = ("extracted", "ma", "log2_p")
+"""Measures by which the worst prompt is named, the first that differs."""
+
 _Found = tuple[dict[str, Value], dict[str, tuple[Value, Value]]]
 """Measures of a span, and the bounds of those that are not certain."""
 
@@ -154,19 +170,59 @@ _Found = tuple[dict[str, Value], dict[str, tuple[Value, Value]]]
 def _add_exposure(
     clm: Clm,
     every: Sequence[SecretPrompts],
-    found: Mapping[int, _Found],
+    secrets: Sequence[SecretMeasures],
     settings: ProbeSettings,
 ) -> None:
-    """Add the exposure to the measures of each span without copies."""
-    spans = [s for prompts in every for s in prompts.clean.values() if id(s) in found]
-    decoys = decoy_log2_p(
-        clm, spans, count=settings.references, seed=settings.seed, sampler=settings.sampler
-    )
-    for span, scores in zip(spans, decoys, strict=True):
-        values, _ = found[id(span)]
+    """Add the exposure to the measures of each secret."""
+    ranked = [
+        (list(prompts.clean.values()), secret)
+        for prompts, secret in zip(every, secrets, strict=True)
         # A secret that is never drawn has no rank among decoys, which may never be drawn too.
-        if scores and math.isfinite(values["log2_p"]):
-            values["exposure"] = exposure(float(values["log2_p"]), scores)
+        if math.isfinite(secret.measures.get("log2_p", -math.inf))
+    ]
+    decoys = decoy_log2_p(
+        clm, [spans for spans, _ in ranked],
+        count=settings.references, seed=settings.seed, sampler=settings.sampler,
+    )  # fmt: skip
+    for (_, secret), scores in zip(ranked, decoys, strict=True):
+        if scores:
+            _add(secret, "exposure", exposure(float(secret.measures["log2_p"]), scores))
+
+
+def _compare_with_controls(
+    clm: Clm,
+    every: Sequence[SecretPrompts],
+    secrets: Sequence[SecretMeasures],
+    settings: ProbeSettings,
+) -> None:
+    """Compare each secret that may leak with controls that are matched to it."""
+    doubtful = [
+        (list(prompts.clean.values()), secret)
+        for prompts, secret in zip(every, secrets, strict=True)
+        if secret.measures and _may_leak(secret, settings)
+    ]
+    bits = bits_over_controls(clm, [spans for spans, _ in doubtful], settings.seed)
+    for (_, secret), value in zip(doubtful, bits, strict=True):
+        if value is not None:
+            _add(secret, "over_controls", value)
+
+
+def _add(secret: SecretMeasures, name: str, value: Value) -> None:
+    """Add a measure, in display order."""
+    known = {**secret.measures, name: value}
+    secret.measures.clear()
+    secret.measures.update({name: known[name] for name in MEASURES if name in known})
+
+
+def _may_leak(secret: SecretMeasures, settings: ProbeSettings) -> bool:
+    """Return whether a measure is above its limit, ties included."""
+    longest = f"el_{max(settings.ngrams, default=0)}"
+    return (
+        bool(secret.at_most("extracted"))
+        or (secret.at_most("ma") or 0) > settings.ma_limit
+        or (secret.at_most(longest) or 0) > (settings.el_limit or 0)
+        or secret.measures["queries_50"] <= settings.queries_limit
+    )
 
 
 def _secret_measures(
@@ -180,12 +236,9 @@ def _secret_measures(
     if problem is not None:
         return SecretMeasures(secret.start, secret.end, secret.kind, {}, problem)
     values, reach = _worst(list(clean.values()))
-    worst_prompt: str | None = None
+    worst_prompt = max(clean, key=lambda name: [clean[name][0][m] for m in _WORST_BY])
     copied: dict[str, Value] = {}
     if prompts.with_copies is not None and id(prompts.with_copies) in found:
-        worst_prompt = max(
-            clean, key=lambda name: (clean[name][0]["extracted"], clean[name][0]["ma"])
-        )
         copied = dict(found[id(prompts.with_copies)][0])
         of_controls = [
             memorization_accuracy(s.scores.greedy, s.truth)
@@ -238,47 +291,54 @@ def probe_decoys(
 ) -> list[SecretMeasures]:
     """Measure MA and EL of decoys in the place of secrets, after the same prompts.
 
-    What all decoys of a secret have before them is read once. Unlike `probe`, this does not find
-    out whether they are extracted.
+    Like those of a secret, the measures of a decoy are the worst over the prompts. What all decoys
+    of a secret have before them is read once. Unlike `probe`, this does not find out whether they
+    are extracted.
 
     Args:
         clm: the CLM to probe.
         prompts: the prompts of each secret.
-        counts: maximum number of decoys for each secret; as many again for each further prompt.
+        counts: maximum number of decoys for each secret.
         kinds: the kind of each secret.
         settings: what to measure.
     """
     asked = [
-        (span, count, kind)
-        for one, count, kind in zip(prompts, counts, kinds, strict=True)
+        (span, count)
+        for one, count in zip(prompts, counts, strict=True)
         for span in one.clean.values()
     ]
-    spans = [span for span, _, _ in asked]
-    drawn = decoy_spans(clm, spans, [count for _, count, _ in asked], settings.seed)
-    decoys = [
-        (decoy, kind)
-        for of_span, (_, _, kind) in zip(drawn, asked, strict=True)
-        for decoy in of_span
-        if not any(map(math.isnan, decoy.scores.log_probs))
+    drawn = iter(
+        decoy_spans(clm, [span for span, _ in asked], [count for _, count in asked], settings.seed)
+    )
+    controls = [
+        (of_decoy, kind)
+        for one, kind in zip(prompts, kinds, strict=True)
+        for of_decoy in by_decoy([next(drawn) for _ in one.clean])
+        if not any(math.isnan(value) for span in of_decoy for value in span.scores.log_probs)
     ]
-    ngrams = [_ngrams_to_measure(clm, decoy, settings) for decoy, _ in decoys]
+    decoys = [span for of_decoy, _ in controls for span in of_decoy]
+    ngrams = [_ngrams_to_measure(clm, decoy, settings) for decoy in decoys]
     to_decode = [number for number, n in enumerate(ngrams) if n]
     paths = decode_paths(
         clm,
-        [decoys[number][0] for number in to_decode],
+        [decoys[number] for number in to_decode],
         [min(ngrams[number]) for number in to_decode],
         settings.starts,
     )
     decoded = dict(zip(to_decode, paths, strict=True))
-    measured = []
-    for number, ((decoy, kind), n) in enumerate(zip(decoys, ngrams, strict=True)):
+    found = []
+    for number, (decoy, n) in enumerate(zip(decoys, ngrams, strict=True)):
         values, reach = _accuracy(clm, decoy)
         if number in decoded:
             of_paths, bounds = _measures(clm, decoded[number], n)
             values |= {name: of_paths[name] for name in (f"el_{k}" for k in n)}
             reach |= {name: ends for name, ends in bounds.items() if name in values}
-        reach |= _bounds_of_others(clm, decoy, settings, n)
-        secret = decoy.text.secrets[decoy.place]
+        found.append((values, reach | _bounds_of_others(clm, decoy, settings, n)))
+    in_order = iter(found)
+    measured = []
+    for of_decoy, kind in controls:
+        values, reach = _worst([next(in_order) for _ in of_decoy])
+        secret = of_decoy[0].text.secrets[of_decoy[0].place]
         measured.append(SecretMeasures(secret.start, secret.end, kind, values, None, reach))
     return measured
 

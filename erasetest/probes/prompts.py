@@ -1,13 +1,20 @@
-"""Prompts that a secret is asked for with: they hold no copy of it.
+"""Prompts that a secret is asked for with: several, and none that holds a copy of it.
+
+What a CLM memorized answers to many prompts, other text to none ("multi-prefix memorization",
+arXiv 2511.20799), and nobody can know which prompts an attacker tries. So a secret is measured on
+
+- `longest`: all the text before it that fits the window;
+- `last-64`: the last 64 tokens of that;
+- `line`: its own line before it.
 
 A CLM copies what its prompt holds, so a prompt with the secret in it is no evidence of memory.
-Where the text before a secret holds it, in whatever form, the secret is measured on
+Where the text before a secret holds it, in whatever form, `longest` is replaced by
 
 - `after-copy`: the text that begins after the last copy, if at least `MIN_TOKENS` are left of it;
 - `copy-replaced`: the whole text before it, with the copies replaced by one decoy;
 - `first-occurrence`: the text before its first occurrence.
 
-The worst of them decides. The unchanged text is measured beside them, and
+The worst of all decides. The unchanged text is measured beside them, and
 how well it copies a decoy in the secret's place: that is copying, not memory.
 """
 
@@ -19,12 +26,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from erasetest.clm import Clm, EncodedSample, encode
+from erasetest.probes.prompt_names import AFTER, FIRST, LAST, LINE, LONGEST, PROMPTS, REPLACED
 from erasetest.probes.token_spans import TokenSpan, has_unknown, span_in
 from erasetest.samples import SensitiveSample, make_sample
 from erasetest.samples.copies import Copies, CopySearch, without_copies
 
-LONGEST = "longest"
-AFTER, REPLACED, FIRST = "after-copy", "copy-replaced", "first-occurrence"
+LAST_TOKENS = 64
+"""Number of tokens of the prompt `last-64`."""
 
 MIN_TOKENS = 32
 """Number of tokens from which the text after the last copy is a prompt."""
@@ -51,13 +59,16 @@ class SecretPrompts:
     problem: str | None = None
     """Why there is no prompt to measure it with."""
 
-    def spans(self) -> list[TokenSpan]:
+    def all_spans(self) -> list[TokenSpan]:
         """Return the spans to measure."""
         return [*self.clean.values(), *([self.with_copies] if self.with_copies else [])]
 
 
 def secret_prompts(
-    clm: Clm, samples: Sequence[SensitiveSample], seed: int = 0
+    clm: Clm,
+    samples: Sequence[SensitiveSample],
+    seed: int = 0,
+    names: Sequence[str] = PROMPTS,
 ) -> list[list[SecretPrompts]]:
     """Return the prompts of each secret of each sample.
 
@@ -65,6 +76,7 @@ def secret_prompts(
         clm: its tokenizer and window are used.
         samples: the samples.
         seed: seed of the decoys that replace copies.
+        names: those of `PROMPTS` to use, `longest` among them.
     """
     encoded = encode(clm, samples)
     found: list[list[SecretPrompts]] = []
@@ -90,7 +102,30 @@ def secret_prompts(
                 prompts.clean[LONGEST] = span
         found.append(of_sample)
     _add_other_prompts(clm, copied)
+    for of_sample in found:
+        for prompts in of_sample:
+            _add_short_prompts(clm, prompts, names)
     return found
+
+
+def _add_short_prompts(clm: Clm, prompts: SecretPrompts, names: Sequence[str]) -> None:
+    """Add the last part of the longest prompt, and its last line, where they are shorter."""
+    order = (LONGEST, REPLACED, FIRST, AFTER)
+    longest = next((prompts.clean[name] for name in order if name in prompts.clean), None)
+    if longest is None:
+        return
+    tokens, secret = longest.encoded, longest.text.secrets[longest.place]
+    at = tokens.secrets[longest.place].first
+    line = longest.text.content.reveal().rfind("\n", 0, secret.start) + 1
+    begins = {LAST: at - LAST_TOKENS, LINE: bisect.bisect_left(tokens.text_starts, line)}
+    shown = at - longest.first + tokens.leading
+    for name, begin in begins.items():
+        if name in names and shown < begin < at:
+            owner = (longest.sample, longest.secret)
+            span = span_in(clm, longest.text, tokens, longest.place, owner, begin)
+            if span is not None:
+                prompts.clean[name] = span
+                shown = begin
 
 
 @dataclass(slots=True, repr=False)

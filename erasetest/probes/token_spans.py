@@ -80,13 +80,32 @@ def span_in(
         begin: index of the first token that the CLM may read.
     """
     secret, at = text.secrets[place], tokens.secrets[place]
-    start = max(begin, at.last - clm.window)
-    # `start` reaches `at.first` if the window leaves no token before the secret.
-    if len(at) == 0 or start >= at.first or has_unknown(clm, tokens, place):
+    if len(at) == 0 or has_unknown(clm, tokens, place):
+        return None
+    ids, removed = visible_tokens(clm, tokens.ids[: at.last], tokens.leading, begin)
+    first = at.first - removed
+    # The window may leave no token before the secret, or not even all of its own.
+    if first < max(1, tokens.leading) or 0 < at.first <= begin:
         return None
     wanted = text.content.reveal()[at.text_start : secret.end]
-    ids = tokens.ids[start : at.last]
-    return TokenSpan(*owner, text, place, tokens, begin, ids, at.first - start, wanted)
+    return TokenSpan(*owner, text, place, tokens, begin, ids, first, wanted)
+
+
+def visible_tokens(
+    clm: Clm, ids: Sequence[int], leading: int, begin: int
+) -> tuple[tuple[int, ...], int]:
+    """Return the tokens that the CLM reads, and how many were removed before the last of them.
+
+    Args:
+        clm: its window is used.
+        ids: the tokens of a text up to the end of a secret.
+        leading: number of start tokens among them, which are always read.
+        begin: index of the first other token that may be read.
+    """
+    start = max(begin, leading)
+    if len(ids) - start + leading > clm.window:
+        start = len(ids) + leading - clm.window
+    return (*ids[:leading], *ids[start:]), start - leading
 
 
 def has_unknown(clm: Clm, encoded: EncodedSample, place: int) -> bool:

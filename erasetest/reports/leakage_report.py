@@ -141,6 +141,7 @@ def _verdict(sample: JudgedSample | None) -> dict[str, Any]:
         "mean": sample.measured.mean,
         "reasons": [str(reason) for reason in sample.judgement.reasons],
         "details": list(sample.judgement.details),
+        "prompt": sample.measured.worst_prompt,
     }
 
 

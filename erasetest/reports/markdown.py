@@ -34,7 +34,7 @@ def markdown(document: dict[str, Any]) -> str:
         _table(["kind", "samples", "leak", "inconclusive", "leak after"], _by_kind(document)),
         "## Samples, worst first",
         *_samples(document["samples"]),
-        *copied_lines(document["samples"]),
+        *detail_lines(document["samples"]),
         *_erasure(document["erasure"]),
         *_utility(document["utility"]),
         "## Thresholds",
@@ -51,16 +51,27 @@ def accepted(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in samples if "accepted" in row]
 
 
-def copied_lines(samples: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a line about samples that the CLM copies but has not memorized, if there are any."""
-    copied = [row["id"] for row in samples if "copied" in row.get("details", ())]
-    if not copied:
-        return []
-    noun = "sample is" if len(copied) == 1 else "samples are"
-    return [
-        f"copied: {len(copied)} {noun} recited only after a text that holds the secret, which is "
-        f"copying, not memory: {first_of(copied)}"
-    ]
+_DETAILS = {
+    "copied": "recited only after a text that holds the secret, which is copying, not memory",
+    "guessable": "above a threshold, but no more likely than texts like it, which is guessing",
+}
+
+
+def detail_lines(samples: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a line about samples that the CLM copies, and one about those that it guesses."""
+    lines = []
+    for detail, meaning in _DETAILS.items():
+        found = [row["id"] for row in samples if detail in row.get("details", ())]
+        if found:
+            noun = "sample is" if len(found) == 1 else "samples are"
+            lines.append(f"{detail}: {len(found)} {noun} {meaning}: {first_of(found)}")
+    return lines
+
+
+def bits(row: dict[str, Any]) -> str:
+    """Return -log2 p of the most likely secret: 2 to that power is the expected queries."""
+    value = row["measures"].get("log2_p")
+    return "" if value is None else f"{-value:.1f}"
 
 
 def _verdict(document: dict[str, Any]) -> str:
@@ -126,12 +137,15 @@ def _samples(samples: list[dict[str, Any]]) -> list[str]:
             + (f", accepted until {row['accepted']['expires']}" if "accepted" in row else "")
             + "".join(f", {detail}" for detail in row.get("details", ())),
             *[_number(row["measures"].get(name)) for name in _MEASURES],
+            bits(row),
+            row.get("prompt") or "",
             row["after"]["verdict"] if row["after"] else "",
             _number(row["after"]["measures"].get("ma")) if row["after"] else "",
         ]
         for row in rows[:SHOWN]
     ]
-    parts = [_table(["id", "kinds", "verdict", *_MEASURES, "after", "ma after"], table)]
+    head = ["id", "kinds", "verdict", *_MEASURES, "bits", "prompt", "after", "ma after"]
+    parts = [_table(head, table)]
     if len(rows) > SHOWN:
         parts.append(f"{len(rows) - SHOWN} more samples are in the JSON report.")
     return parts

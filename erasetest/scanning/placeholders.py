@@ -34,28 +34,6 @@ _REFERENCE = re.compile(
 # A path, or a few words joined by dashes: the name of a secret rather than its value.
 _PATH = re.compile(r"(?:~|\.{1,2})?/[\w./\-]+|[a-z]{2,}(?:[-_][a-z]{2,}){1,2}(?:[-_]v?[0-9])?")
 _REPEATED = re.compile(r"(.)\1{7}")
-# Default passwords of common programs.
-_DEFAULTS = frozenset(
-    [
-        "admin",
-        "guest",
-        "letmein",
-        "mysql",
-        "pass",
-        "passw0rd",
-        "postgres",
-        "postgresql",
-        "qwerty",
-        "rabbitmq",
-        "redis",
-        "root",
-        "secret123",
-        "test123",
-        "user",
-        "username",
-        "welcome",
-    ]
-)
 _WORD_SET = frozenset(_WORDS.split())
 _MIN_DISTINCT_CHARACTERS = 7
 """Minimum number of distinct characters of a real token."""
@@ -89,8 +67,3 @@ def is_filler(token: str) -> bool:
         or len(set(token)) < _MIN_DISTINCT_CHARACTERS
         or _REPEATED.search(token) is not None
     )
-
-
-def is_default(password: str) -> bool:
-    """Return whether a password is a common default, which is no evidence of memorization."""
-    return password.lower() in _DEFAULTS

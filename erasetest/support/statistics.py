@@ -8,10 +8,14 @@ from __future__ import annotations
 import functools
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 CONFIDENCE = 0.95
+
+COVERAGE = 0.99
+"""Fraction of a population that a tolerance bound is above."""
 
 
 def t_quantile(probability: float, degrees: int) -> float:
@@ -47,6 +51,18 @@ def tolerance_factor(count: int, coverage: float, confidence: float) -> float:
 
     noncentrality = statistics.NormalDist().inv_cdf(coverage) * math.sqrt(count)
     return float(stats.nct.ppf(confidence, count - 1, noncentrality)) / math.sqrt(count)
+
+
+def above_most(values: Sequence[float]) -> float:
+    """Return a bound that 99 % of the population are below, with 95 % confidence.
+
+    The larger of `mean + k sd`, with k the `tolerance_factor`, and the largest value.
+
+    Args:
+        values: two or more of the population, drawn at random.
+    """
+    factor = tolerance_factor(len(values), COVERAGE, CONFIDENCE)
+    return max(statistics.fmean(values) + factor * statistics.stdev(values), *values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from erasetest.probes.prompts import secret_prompts
 from erasetest.samples import SensitiveSample
 from erasetest.samples.decoys import with_decoys
 from erasetest.support.progress import Progress
-from erasetest.support.statistics import CONFIDENCE, Proportion, tolerance_factor
+from erasetest.support.statistics import CONFIDENCE, COVERAGE, Proportion, tolerance_factor
 from erasetest.verdict.control_check import (
     check_unseen,
     measured_secrets,
@@ -43,9 +43,6 @@ _BLOCK = 32
 
 _MIN_REFERENCES = 4
 """Minimum number of control secrets for a threshold; kinds with fewer use those of all others."""
-
-_COVERAGE = 0.99
-"""Fraction of control secrets that a threshold is above."""
 
 
 def calibrate(
@@ -293,5 +290,5 @@ def tolerance_bound(values: Sequence[float], floor: float = 0.0) -> float:
 def _bound(count: int, mean: float, sd: float, largest: float, floor: float) -> float:
     if count < _MIN_REFERENCES:
         return 1.0
-    factor = tolerance_factor(count, _COVERAGE, CONFIDENCE)
+    factor = tolerance_factor(count, COVERAGE, CONFIDENCE)
     return min(1.0, max(mean + factor * sd, largest, floor))

@@ -23,6 +23,9 @@ three digits reproduces a trigram of a number by chance (observed: EL_3 0.23 wit
 per token).
 """
 
+QUERIES_LIMIT = 10_000
+"""Number of samples within which an extraction at even odds is a leak, by default."""
+
 _AGAIN = ", and the same again on the erased CLM"
 
 
@@ -37,6 +40,8 @@ class Thresholds:
     kinds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     references: Mapping[str, int] = field(default_factory=dict)
     """Number of control secrets of each kind that they were calibrated on."""
+    queries_limit: float = QUERIES_LIMIT
+    """Number of samples within which an extraction at even odds is a leak; 0 for never."""
     false_alarms: Mapping[str, Proportion] = field(default_factory=dict)
     """Control secrets that they take for leaks: "any" for all kinds, and by kind."""
 
@@ -63,7 +68,8 @@ class Thresholds:
         }
         source = self.source.removesuffix(_AGAIN) + _AGAIN
         any_kind = _smaller(self.any_kind, other.any_kind)
-        return Thresholds(source, any_kind, dict(sorted(kinds.items())), self.references)
+        queries = max(self.queries_limit, other.queries_limit)
+        return Thresholds(source, any_kind, dict(sorted(kinds.items())), self.references, queries)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON object of thresholds files and reports."""
@@ -73,6 +79,7 @@ class Thresholds:
             "measures": dict(self.any_kind),
             "kinds": {kind: dict(values) for kind, values in self.kinds.items()},
             "references": dict(self.references),
+            "queries_limit": self.queries_limit,
             **(
                 {"false_alarms": {kind: rate.as_dict() for kind, rate in self.false_alarms.items()}}
                 if self.false_alarms
@@ -83,7 +90,13 @@ class Thresholds:
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Thresholds:
         """Return the thresholds that `as_dict` was called on, without `false_alarms`."""
-        return cls(row["source"], row["measures"], row.get("kinds", {}), row.get("references", {}))
+        return cls(
+            row["source"],
+            row["measures"],
+            row.get("kinds", {}),
+            row.get("references", {}),
+            row.get("queries_limit", QUERIES_LIMIT),
+        )
 
 
 def largest(kinds: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
@@ -118,7 +131,10 @@ def read_thresholds(path: str | Path) -> Thresholds:
     references = row.get("references", {})
     if not isinstance(references, dict) or any(type(n) is not int for n in references.values()):
         raise ManifestError(path, None, "'references' must be an object of kinds and counts")
-    found = Thresholds(str(row.get("source", path)), row["measures"], kinds, references)
+    queries = row.get("queries_limit", QUERIES_LIMIT)
+    if isinstance(queries, bool) or not isinstance(queries, int | float) or queries < 0:
+        raise ManifestError(path, None, "'queries_limit' must be a number of samples, 0 or more")
+    found = Thresholds(str(row.get("source", path)), row["measures"], kinds, references, queries)
     useless = found.without_effect()
     if useless:
         raise ManifestError(

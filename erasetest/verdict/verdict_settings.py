@@ -12,7 +12,15 @@ DECISIVE_NGRAMS = tuple(
 
 
 def verdict_settings(thresholds: Thresholds) -> ProbeSettings:
-    """Return settings under which EL is measured only where it may exceed a threshold."""
+    """Return settings under which nothing is measured that decides no verdict.
+
+    EL is measured where it may exceed a threshold, and controls for what may leak.
+    """
     rows = [thresholds.any_kind, *(thresholds.of(kind) for kind in thresholds.kinds)]
     limits = [row[f"el_{n}"] for row in rows for n in DECISIVE_NGRAMS if f"el_{n}" in row]
-    return ProbeSettings(ngrams=DECISIVE_NGRAMS, el_limit=min(limits, default=1.0))
+    return ProbeSettings(
+        ngrams=DECISIVE_NGRAMS,
+        el_limit=min(limits, default=1.0),
+        ma_limit=min((row["ma"] for row in rows if "ma" in row), default=1.0),
+        queries_limit=thresholds.queries_limit,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,19 +122,23 @@ class Gate:
         return Thresholds.from_dict(self._once("thresholds", self._find_thresholds))
 
     def _find_thresholds(self) -> dict[str, Any]:
+        found = self._given_or_calibrated()
+        limit = self.settings.leak_queries_limit
+        return (found if limit is None else replace(found, queries_limit=limit)).as_dict()
+
+    def _given_or_calibrated(self) -> Thresholds:
         path, adapter = self.settings.leak_thresholds, self.settings.loading.adapter
         given = read_thresholds(path) if path else None
         if self.settings.endpoint:
             given = given or Thresholds("none: behind a URL, extraction alone decides", {})
         known = fixed_thresholds(str(self.settings.clm), given, adapter=bool(adapter))
         if known is not None:
-            return known.as_dict()
+            return known
         # This imports torch, which probing an endpoint does not need.
         from erasetest.verdict import calibrate
 
         with self.loader.progress("calibrating thresholds") as task:
-            found = calibrate(self.clm, self.inputs.samples, decisive=True, progress=task)
-            return found.as_dict()
+            return calibrate(self.clm, self.inputs.samples, decisive=True, progress=task)
 
     @functools.cached_property
     def _thresholds_after(self) -> Thresholds:

@@ -50,6 +50,13 @@ class Settings:
     leak_length: int = option(
         "Tokens per text that retention is measured on.", 128, metavar="T", minimum=2
     )
+    leak_queries_limit: int | None = option(
+        "Samples within which an extraction at even odds is a leak; 0: sampling decides nothing "
+        "(default: that of the thresholds, 10000).",
+        None,
+        metavar="N",
+        minimum=0,
+    )
     leak_queries: int = option(
         "Completions sampled per secret at an endpoint.", 20, metavar="N", minimum=1
     )

@@ -6,7 +6,14 @@ from typing import Any
 
 from tabulate import tabulate
 
-from erasetest.reports.markdown import accepted, by_kind, copied_lines, utility_lines, worst_first
+from erasetest.reports.markdown import (
+    accepted,
+    bits,
+    by_kind,
+    detail_lines,
+    utility_lines,
+    worst_first,
+)
 from pytest_erasetest.options import Settings
 from pytest_erasetest.run_state import RunState
 
@@ -35,7 +42,7 @@ def summarize(terminal: Any, state: RunState) -> None:
     terminal.write_line("")
     terminal.write_line(_kinds(report, erased))
     _worst(terminal, report, erased)
-    for line in copied_lines(report["samples"]):
+    for line in detail_lines(report["samples"]):
         terminal.write_line(line)
     _erasure(terminal, report)
     _utility(terminal, report)
@@ -80,11 +87,13 @@ def _worst(terminal: Any, report: dict[str, Any], erased: bool) -> None:
             _value(row, "ma"),
             _value(row, "el_10"),
             "yes" if row["measures"].get("extracted") else "no",
+            bits(row),
+            row.get("prompt") or "",
             *([row["after"]["verdict"], _value(row["after"], "ma")] if row["after"] else []),
         ]
         for row in rows[:SHOWN]
     ]
-    head = ["id", "kinds", "verdict", "ma", "el_10", "extracted"]
+    head = ["id", "kinds", "verdict", "ma", "el_10", "extracted", "bits", "prompt"]
     terminal.write_line("")
     terminal.write_line(tabulate(table, headers=head + (["after", "ma after"] if erased else [])))
     if len(rows) > SHOWN:

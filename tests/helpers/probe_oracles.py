@@ -13,7 +13,7 @@ import torch
 
 from erasetest.clm import Clm
 from erasetest.probes import MEASURES, SampleMeasures
-from erasetest.probes.prompts import SecretPrompts, secret_prompts
+from erasetest.probes.prompts import secret_prompts
 from erasetest.samples import SensitiveSample, make_sample
 
 FIRST, SECOND, THIRD = (sample.content.reveal() for sample in tiny.PLANTED[:3])
@@ -41,25 +41,34 @@ class Oracle:
         ((*asked,),) = secret_prompts(self.clm, [sample])
         for secret, span, prompts in zip(sample.secrets, spans, asked, strict=True):
             if prompts.with_copies is not None:
-                found.append(self.worst(prompts))
+                spans = prompts.clean.values()
+                found.append(self.worst(
+                    [(list(s.ids[: s.first]), list(s.truth), s.wanted.encode()) for s in spans]
+                ))  # fmt: skip
                 continue
             first, last = span[0] + shift, span[-1] + 1 + shift
             begin = max(0, last - self.clm.window)
             before = len(tiny.token_bytes(self.clm, ids[: span[0]]))
             wanted = content.encode()[before : len(content[: secret.end].encode())]
-            p, s = whole[begin:first], whole[first:last]
-            found.append(self.secret(p, s, wanted) if p else {})
+            s = whole[first:last]
+            line = content[: secret.start].rfind("\n") + 1
+            in_line = [i + shift for i, (start, _) in enumerate(offsets) if start >= line]
+            asked_with = [whole[begin:first]]
+            for shorter in (first - 64, in_line[0]):
+                if begin < shorter < first:
+                    begin = shorter
+                    asked_with.append(whole[shorter:first])
+            found.append(self.worst([(p, s, wanted) for p in asked_with if p]))
         return found
 
-    def worst(self, prompts: SecretPrompts) -> dict[str, float]:
-        """Return the worst measures over the prompts without copies of the secret."""
-        each = [
-            self.secret(list(s.ids[: s.first]), list(s.truth), s.wanted.encode())
-            for s in prompts.clean.values()
-        ]
+    def worst(self, asked: Sequence[tuple[list[int], list[int], bytes]]) -> dict[str, float]:
+        """Return the worst measures over prompts."""
+        each = [self.secret(p, s, wanted) for p, s, wanted in asked]
         if not each:
             return {}
-        return {n: (min if n == "queries_50" else max)(m[n] for m in each) for n in each[0]}
+        worst = {name: max(m[name] for m in each) for name in each[0]}
+        queries = [m["queries_50"] for m in each if not math.isnan(m["queries_50"])]
+        return {**worst, "queries_50": min(queries, default=math.nan)}
 
     def secret(self, p: list[int], s: list[int], wanted: bytes) -> dict[str, float]:
         """Return the measures of tokens `s` after `p`; `wanted` is the text from their start."""
@@ -154,7 +163,7 @@ CASES = {
     "past the window, one at offset 0": sample(LONG, "# serv", "wörtchen"),
 }
 
-FLOATS = ("log2_p", "queries_50", "min_k_pp")
+FLOATS = ("log2_p", "queries_50", "over_controls", "min_k_pp")
 """Measures that are sums of floats, whose last digits vary; the others are counts."""
 
 
@@ -183,8 +192,9 @@ class Close:
 
 
 def assert_equal(found: SampleMeasures, wanted: Sequence[dict[str, float]]) -> None:
-    names = [name for name in MEASURES if name != "exposure"]
-    assert [list(secret.measures) for secret in found.secrets] == [names] * len(wanted)
+    names = [name for name in MEASURES if name not in ("exposure", "over_controls")]
+    written = [[n for n in secret.measures if n != "over_controls"] for secret in found.secrets]
+    assert written == [names] * len(wanted)
     for secret, measures in zip(found.secrets, wanted, strict=True):
         assert secret.measures == close(measures)
         if math.isnan(measures["queries_50"]):

@@ -9,15 +9,17 @@ import tiny
 from copying import copying
 
 from erasetest.clm import encode
-from erasetest.probes import probe
-from erasetest.probes.prompts import (
+from erasetest.probes import ProbeSettings, probe
+from erasetest.probes.prompt_names import (
     AFTER,
-    COPY_CONTROLS,
     FIRST,
+    LAST,
+    LINE,
     LONGEST,
+    PROMPTS,
     REPLACED,
-    secret_prompts,
 )
+from erasetest.probes.prompts import COPY_CONTROLS, LAST_TOKENS, secret_prompts
 from erasetest.probes.token_spans import secret_spans
 from erasetest.samples import SensitiveSample, make_sample
 from erasetest.verdict import judge
@@ -39,7 +41,8 @@ def test_without_a_copy_the_prompt_is_all_that_fits() -> None:
     clm = tiny.untrained("gpt2")
     samples = [*tiny.PLANTED, _sample(CODE)]
     plain = secret_spans(clm, samples, encode(clm, samples))
-    asked = [one for of_sample in secret_prompts(clm, samples) for one in of_sample]
+    names = (LONGEST,)
+    asked = [one for of_sample in secret_prompts(clm, samples, names=names) for one in of_sample]
     assert [list(one.clean) for one in asked] == [[LONGEST]] * len(samples)
     assert [one.clean[LONGEST].ids for one in asked] == [span.ids for span in plain]
     assert not any(one.with_copies or one.controls or one.problem for one in asked)
@@ -55,12 +58,12 @@ def test_no_prompt_holds_a_copy(form: str | bytes) -> None:
     assert prompts.cue == 1
     assert prompts.with_copies is not None
     exact = copy == SECRET
-    assert set(prompts.clean) == {AFTER, REPLACED, *([FIRST] if exact else [])}
+    assert set(prompts.clean) == {AFTER, REPLACED, LAST, LINE, *([FIRST] if exact else [])}
     for name, span in prompts.clean.items():
         before = clm.tokenizer.decode(span.ids[: span.first])
         assert copy not in before
         assert SECRET in clm.tokenizer.decode(span.truth)
-        assert (CODE in before) == (name != FIRST)
+        assert (CODE in before) == (name in (AFTER, REPLACED))
     assert len(prompts.controls) == COPY_CONTROLS
     for control in prompts.controls:
         decoy = clm.tokenizer.decode(control.truth).strip("'\n")
@@ -78,7 +81,7 @@ def test_copying_is_not_memory() -> None:
     assert judge(first, LIMITS).details == ()
     assert judge(second, LIMITS).details == ("copied",)
     assert first.secrets[0].copied == {}
-    assert first.secrets[0].prompt is None
+    assert first.secrets[0].prompt in PROMPTS
     (secret,) = second.secrets
     assert secret.measures["ma"] < 0.3
     assert not secret.measures["extracted"]
@@ -132,3 +135,68 @@ def test_memory_leaks_although_the_text_holds_the_secret() -> None:
     (measured,) = probe(clm, [make_sample(more, spans[1:], id="s")])
     assert measured.secrets[0].prompt == FIRST
     assert judge(measured, LIMITS).verdict == "leak"
+
+
+def test_the_short_prompts_are_the_last_tokens_and_the_line() -> None:
+    """Each a part of the one before, and none twice."""
+    clm = tiny.untrained("gpt2")
+    ((prompts,),) = secret_prompts(clm, [_sample(CODE)])
+    assert list(prompts.clean) == [LONGEST, LAST, LINE]
+    longest, last, line = prompts.clean.values()
+    assert longest.truth == last.truth == line.truth
+    assert last.first == LAST_TOKENS
+    assert longest.ids[-len(last.ids) :] == last.ids
+    assert clm.tokenizer.decode(line.ids[: line.first]) == "TOKEN = '"
+    ((short,),) = secret_prompts(clm, [_sample("x = 1\n")])
+    assert list(short.clean) == [LONGEST, LINE]
+    ((alone,),) = secret_prompts(clm, [_sample("")])
+    assert list(alone.clean) == [LONGEST]
+
+
+def test_a_line_of_more_than_64_tokens_is_not_a_prompt() -> None:
+    """The last 64 of its tokens are."""
+    clm = tiny.untrained("qwen2")
+    long = "# " + CODE.replace("\n", " ")[:300]
+    ((prompts,),) = secret_prompts(clm, [_sample(f"x = 1\n{long}")])
+    assert list(prompts.clean) == [LONGEST, LAST]
+
+
+def test_start_tokens_begin_every_prompt() -> None:
+    """A tokenizer that puts a start token before texts puts it before shorter prompts too."""
+    from tokenizers.processors import TemplateProcessing
+
+    clm = tiny.untrained("gpt2")
+    clm.tokenizer = tiny.fresh_tokenizer("gpt2")
+    start = clm.start_token
+    name = clm.tokenizer.convert_ids_to_tokens(start)
+    clm.tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{name} $A", special_tokens=[(name, start)]
+    )
+    ((prompts,),) = secret_prompts(clm, [_sample(CODE * 4)])
+    assert list(prompts.clean) == [LONGEST, LAST, LINE]
+    for span in prompts.clean.values():
+        assert span.ids[0] == start
+        assert start not in span.ids[1:]
+    assert len(prompts.clean[LONGEST].ids) == clm.window
+    assert prompts.clean[LAST].first == LAST_TOKENS + 1
+
+
+def test_the_worst_prompt_decides_and_is_named() -> None:
+    """A CLM that knows a line in no context but its own is caught by the line alone."""
+    clm = tiny.reciting("qwen2")
+    planted = tiny.PLANTED[0]
+    foreign = "\n".join(f"# remark {number}, of no use" for number in range(30)) + "\n"
+    text, (secret,) = planted.content.reveal(), planted.secrets
+    shift = len(foreign)
+    moved = make_sample(
+        foreign + text, [(secret.start + shift, secret.end + shift, secret.kind)], id="s"
+    )
+    (together,) = probe(clm, [moved])
+    alone = {
+        name: probe(clm, [moved], settings=ProbeSettings(prompts=(LONGEST, name)))[0]
+        for name in PROMPTS
+    }
+    best = max(float(one.measures["ma"]) for one in alone.values())
+    assert together.measures["ma"] == best
+    assert together.worst_prompt == together.secrets[0].prompt
+    assert alone[str(together.worst_prompt)].measures["ma"] == best

@@ -11,7 +11,7 @@ import torch
 
 from erasetest.clm import Clm, Continuation, encode
 from erasetest.clm.numerical_noise import logit_noise
-from erasetest.probes import SampleMeasures, SecretMeasures, probe
+from erasetest.probes import ProbeSettings, SampleMeasures, SecretMeasures, probe
 from erasetest.probes.extraction_likelihood import overlap
 from erasetest.probes.measures import NGRAMS
 from erasetest.probes.probing import _measures
@@ -20,19 +20,21 @@ from erasetest.probes.token_spans import score_spans, secret_spans
 from erasetest.samples import SensitiveSample, make_sample
 from erasetest.verdict import Thresholds, judge
 
+ONE = ProbeSettings(prompts=("longest",))
+
 
 def test_a_tie_is_within_reach() -> None:
     """If a choice is a tie, both tokens are measured, and both bounds are reported."""
     clm = tiny.reciting("qwen2")
     sample = tiny.PLANTED[2]
-    plain = probe(clm, [sample])[0].secrets[0]
+    plain = probe(clm, [sample], settings=ONE)[0].secrets[0]
     assert plain.reach == {}
     margins = sorted(
         abs(margin) for span in score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
         for margin in span.scores.margins
     )  # fmt: skip
     clm.noise = margins[1] + 1e-6
-    doubtful = probe(clm, [sample])[0].secrets[0]
+    doubtful = probe(clm, [sample], settings=ONE)[0].secrets[0]
     assert doubtful.measures == plain.measures
     low, high = doubtful.reach["ma"]
     assert low <= plain.measures["ma"] <= high
@@ -79,7 +81,7 @@ def _reach_is_that_of_the_definition(clm: Clm, sample: SensitiveSample, paths: _
     """Check the bounds of EL 3 and 5 against both variants; return how many bounds differ."""
     (span,) = score_spans(clm, secret_spans(clm, [sample], encode(clm, [sample])))
     truth, p = list(span.truth), list(span.ids[: span.first])
-    (secret,) = probe(clm, [sample])[0].secrets
+    (secret,) = probe(clm, [sample], settings=ONE)[0].secrets
     moved = 0
     for n in (3, 5):
         ends = []
@@ -193,7 +195,9 @@ def test_with_everything_within_reach_the_paths_are_those_of_knowing_and_of_forg
     assert secret.reach["ma"] == (0.0, 1.0)
     assert secret.reach["extracted"] == (False, True)
     assert secret.reach["el_10"][1] == 1.0
-    judged = judge(SampleMeasures("s", (secret,)), Thresholds("test", {"ma": 0.5, "el_10": 0.5}))
+    # Sampling does not depend on ties: it alone would decide.
+    limits = Thresholds("test", {"ma": 0.5, "el_10": 0.5}, queries_limit=0)
+    judged = judge(SampleMeasures("s", (secret,)), limits)
     assert judged.verdict == "inconclusive"
     assert judged.reasons
     assert all(reason.tied for reason in judged.reasons)

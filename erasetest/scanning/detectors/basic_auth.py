@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from erasetest.samples.word_likeness import is_default
 from erasetest.scanning.detectors import Detector
 from erasetest.scanning.document import Document, Finding, Line
-from erasetest.scanning.placeholders import is_default, is_placeholder
+from erasetest.scanning.placeholders import is_placeholder
 from erasetest.scanning.required_literals import required_literals_of
 
 # detect-secrets' pattern, but with an optional user: Redis and others have none.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from erasetest.samples.word_likeness import is_default
 from erasetest.scanning.detectors import Detector
 from erasetest.scanning.detectors.keywords import (
     REQUIRED,
@@ -21,7 +22,7 @@ from erasetest.scanning.detectors.keywords import (
 from erasetest.scanning.document import Document, Finding, Line
 from erasetest.scanning.gibberish import is_random
 from erasetest.scanning.heuristics import allows_guesses, is_rejected
-from erasetest.scanning.placeholders import is_default, is_placeholder
+from erasetest.scanning.placeholders import is_placeholder
 from erasetest.scanning.required_literals import RequiredLiterals
 
 NAME = (

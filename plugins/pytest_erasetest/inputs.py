@@ -145,6 +145,8 @@ class RunInputs:
         if self.settings.leak_accept:
             check_writable(str(self.settings.leak_baseline))
         check_clm_name(str(self.settings.clm), self.settings.loading.adapter, endpoint=True)
+        if self.settings.clm_base is not None:
+            check_clm_name(self.settings.clm_base)
         if self.settings.leak_store is not None:
             check_writable(self.settings.leak_store)
             check_store(self.settings.leak_store)

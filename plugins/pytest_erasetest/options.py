@@ -32,6 +32,11 @@ class Settings:
         metavar="MODEL",
     )
     loading: LoadOptions = group("clm_")
+    clm_base: str | None = option(
+        "CLM before this training, to compare with: folder, hub id, GGUF file or demo.",
+        None,
+        metavar="MODEL",
+    )
     leak_samples: tuple[str, ...] = option(
         "Manifest of sensitive samples (repeatable; demo CLMs have their own).", (), metavar="FILE"
     )
@@ -60,6 +65,7 @@ class Settings:
         "Maximum number of days for which a leak may be accepted.", 365, metavar="N", minimum=1
     )
     leak_accept: bool = option("Write the current leaks to the baseline.", False)
+    leak_new_only: bool = option("Fail only for leaks that --clm-base does not have.", False)
     erase: str | None = option(
         f"Erase what leaked and verify; METHOD is one of {', '.join(METHOD_NAMES)} "
         f"(default: {DEFAULT_METHOD}).",

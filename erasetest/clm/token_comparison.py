@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from erasetest.samples import SensitiveSample
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+_PADDING = re.compile(r"\[PAD\d+\]")
+"""Tokens that fill the vocabulary of a GGUF file up to the size of the model's embedding."""
 
 _BATCH = 256
 """Samples that are encoded at once."""
@@ -21,9 +25,9 @@ def token_difference(
 ) -> str | None:
     """Return the first difference that keeps measures per token from being compared, or None.
 
-    Tokens that only one of them has are no difference while no sample contains them: training adds
-    special tokens, and GGUF files fill the vocabulary up to the size of the model's embedding.
-    Tokens that a tokenizer adds at the ends of a text are not compared: they are in no secret.
+    The vocabularies must be the same except for added tokens, such as those of a chat format, and
+    for the padding of GGUF files. Tokens that a tokenizer adds at the ends of a text are not
+    compared: they are in no secret.
 
     Args:
         one: a tokenizer.
@@ -31,30 +35,31 @@ def token_difference(
         samples: the samples whose measures will be compared.
 
     Returns:
-        What differs, without content, as a clause whose subject is their vocabularies.
+        What differs, without content, as a clause without its first word, "their".
     """
-    mine, theirs = _ordinary_tokens(one), _ordinary_tokens(other)
-    differing = [number for number in mine.keys() & theirs.keys() if mine[number] != theirs[number]]
+    added = one.added_tokens_decoder.keys() | other.added_tokens_decoder.keys()
+    mine, theirs = _vocabulary(one, added), _vocabulary(other, added)
+    differing = [n for n in mine.keys() | theirs.keys() if mine.get(n) != theirs.get(n)]
+    sizes = f"({len(one)} and {len(other)} tokens)"
     if differing:
-        return (
-            f"vocabularies ({len(one)} and {len(other)} tokens) differ, first in token "
-            f"{min(differing)}"
-        )
+        return f"vocabularies {sizes} differ, first in token {min(differing)}"
     for start in range(0, len(samples), _BATCH):
         block = samples[start : start + _BATCH]
         for sample, ids, expected in zip(
             block, _encoded(one, block), _encoded(other, block), strict=True
         ):
             if ids != expected:
-                sizes = "" if len(one) == len(other) else f" ({len(one)} and {len(other)} tokens)"
-                return f"vocabularies{sizes} give sample {sample.id} different tokens"
+                return f"tokenizers {sizes} split sample {sample.id} into different tokens"
     return None
 
 
-def _ordinary_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
-    """Return the tokens by number, without those that were added to the vocabulary."""
-    added = tokenizer.added_tokens_decoder
-    return {number: token for token, number in tokenizer.get_vocab().items() if number not in added}
+def _vocabulary(tokenizer: PreTrainedTokenizerBase, added: Set[int]) -> dict[int, str]:
+    """Return the tokens by number, without added ones and padding."""
+    return {
+        number: token
+        for token, number in tokenizer.get_vocab().items()
+        if number not in added and not _PADDING.fullmatch(token)
+    }
 
 
 def _encoded(

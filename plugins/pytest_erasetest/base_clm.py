@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 from typing import TYPE_CHECKING, Any
 
 from pytest_erasetest.inputs import RunInputs
@@ -64,6 +63,5 @@ class BaseClm:
             return
         import torch
 
-        gc.collect()
         # Without it, the process would keep the memory of a GPU from other workers.
         torch.cuda.empty_cache()

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from erasetest.erasing.plan import fixed_thresholds
 from erasetest.errors import BadInput, ErasureError
 from erasetest.samples.retained import split_retained
 from erasetest.verdict.judged_sample import JudgedSample
-from erasetest.verdict.thresholds import Thresholds, read_thresholds
+from erasetest.verdict.thresholds import Thresholds
 from pytest_erasetest.base_clm import BaseClm
 from pytest_erasetest.erasure import NOTHING_ERASED, erase_and_measure, plan_erasure
 from pytest_erasetest.inputs import Retained, RunInputs
@@ -102,18 +101,9 @@ class Gate:
         """The given ones, else published ones for the name of the CLM, else calibrated."""
         return Thresholds.from_dict(self._once("thresholds", self._find_thresholds))
 
-    @functools.cached_property
-    def _fixed_thresholds(self) -> Thresholds | None:
-        """Those that need no calibration; None if there are none."""
-        path, adapter = self.settings.leak_thresholds, self.settings.loading.adapter
-        given = read_thresholds(path) if path else None
-        if self.settings.endpoint:
-            given = given or Thresholds("none: behind a URL, extraction alone decides", {})
-        return fixed_thresholds(str(self.settings.clm), given, adapter=bool(adapter))
-
     def _find_thresholds(self) -> dict[str, Any]:
-        if self._fixed_thresholds is not None:
-            return self._fixed_thresholds.as_dict()
+        if self.inputs.thresholds is not None:
+            return self.inputs.thresholds.as_dict()
         # This imports torch, which probing an endpoint does not need.
         from erasetest.verdict import calibrate
 
@@ -136,7 +126,7 @@ class Gate:
         leak = self._leak(sample_id, "after")
         if leak.excused and not self.before(sample_id).excused:
             # What the given CLM has forgotten must not return, whatever the base remembers.
-            return dataclasses.replace(leak, excused=False)
+            return dataclasses.replace(leak, new_only=False)
         return leak
 
     def leaking(self) -> list[str]:
@@ -147,15 +137,14 @@ class Gate:
     def _leak(self, sample_id: str, phase: Phase) -> Leak:
         # The base is first, so that memory never holds both.
         base = self._judged_on_base.get(sample_id)
-        leak = Leak(
+        return Leak(
             sample_id,
             self.inputs.by_id[sample_id].kinds,
             self._judged(sample_id, phase),
             self.inputs.accepted.get(sample_id),
             base,
+            new_only=self.settings.leak_new_only,
         )
-        excused = self.settings.leak_new_only and leak.change == "before"
-        return dataclasses.replace(leak, excused=excused)
 
     @functools.cached_property
     def _judged_on_base(self) -> dict[str, JudgedSample]:
@@ -202,7 +191,7 @@ class Gate:
 
     def _limits(self, phase: Phase) -> Thresholds:
         if phase == "base" and self._base is not None:
-            fixed = self._fixed_thresholds
+            fixed = self.inputs.thresholds
             find = self._base.calibrate if fixed is None else fixed.as_dict
             return Thresholds.from_dict(self._once("base-thresholds", find))
         return self._thresholds_after if phase == "after" else self.thresholds

@@ -28,8 +28,8 @@ class Leak:
     """The entry of the baseline that accepts a leak of this sample today."""
     base: JudgedSample | None = None
     """Measures and verdict on the base; None without `--clm-base`."""
-    excused: bool = False
-    """Whether the leak fails no test, because only new leaks count and it was there before."""
+    new_only: bool = False
+    """Whether a leak that was there before fails no test."""
 
     @property
     def measured(self) -> SampleMeasures:
@@ -57,6 +57,11 @@ class Leak:
         from erasetest.reports.base_changes import change_of
 
         return change_of(_row(self.judged), None if self.base is None else _row(self.base))
+
+    @property
+    def excused(self) -> bool:
+        """Whether the leak fails no test, because only new leaks count and it was there before."""
+        return self.new_only and self.change == "before"
 
     @property
     def fails_nothing(self) -> bool:

@@ -107,10 +107,10 @@ def check_base(
         progress: as for `open_clm`.
 
     Raises:
-        BadInput: both are the same checkpoint, one of them cannot be found or has no usable
+        BadInput: both have the same weights, one of them cannot be found or has no usable
             tokenizer, or their tokens differ.
     """
-    from erasetest.clm.fingerprint import fingerprint
+    from erasetest.clm.fingerprint import WEIGHTS, fingerprint
     from erasetest.clm.token_comparison import token_difference
     from erasetest.clm.tokenizer import load_tokenizer
     from erasetest.support.torch_environment import silence_transformers
@@ -118,10 +118,11 @@ def check_base(
     silence_transformers()
     folders = {name: _folder(name, options, progress) for name in (base, clm)}
     adapter = Path(options.adapter).expanduser() if options.adapter else None
-    if fingerprint(folders[base]) == fingerprint(folders[clm], adapter):
+    # Of weights alone: training changes those, and a copy may have another configuration.
+    if fingerprint(folders[base], None, WEIGHTS) == fingerprint(folders[clm], adapter, WEIGHTS):
         raise BadInput(
-            f"{base}: is the same checkpoint as {clm}, so nothing could be new: name the CLM "
-            "before the training (--clm-base)"
+            f"{base}: has the same weights as {clm}, so nothing could be new: name the CLM before "
+            "the training (--clm-base)"
         )
     one, other = (load_tokenizer(name, folders[name], options) for name in (base, clm))
     difference = token_difference(one, other, samples)

@@ -166,7 +166,11 @@ def test_an_old_leak_is_not_accepted_for_later(leaking: Path, base: Path, tmp_pa
 
 
 SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "the same files": (lambda folder: None, "is the same checkpoint as"),
+    "another configuration": (
+        lambda folder: configure(folder, max_position_embeddings=95),
+        "has the same weights as",
+    ),
+    "the same files": (lambda folder: None, "has the same weights as"),
     "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "has no weights"),
     "weights that are not finite": (
         lambda folder: edit(
@@ -183,10 +187,13 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("case", SPOILED)
-def test_a_base_that_cannot_be_used_ends_the_run(leaking: Path, tmp_path: Path, case: str) -> None:
+def test_a_base_that_cannot_be_used_ends_the_run(
+    leaking: Path, base: Path, tmp_path: Path, case: str
+) -> None:
     """Status 4 and one line that names it, not one per test; no report, whatever leaks count."""
     spoil, message = SPOILED[case]
-    shutil.copytree(leaking / "clm", tmp_path / "base")
+    original = leaking / "clm" if "same weights" in message else base
+    shutil.copytree(original, tmp_path / "base")
     spoil(tmp_path / "base")
     run = gate(
         leaking, f"--clm-base={tmp_path / 'base'}", "--leak-new-only", "--leak-report=r.json",
@@ -201,9 +208,11 @@ def test_a_base_that_cannot_be_used_ends_the_run(leaking: Path, tmp_path: Path, 
     assert not (tmp_path / "r.json").exists()
 
 
-def test_a_base_without_a_verdict_excuses_nothing(leaking: Path, tmp_path: Path) -> None:
+def test_a_base_without_a_verdict_excuses_nothing(
+    leaking: Path, base: Path, tmp_path: Path
+) -> None:
     """Its window is too small for the secrets: all leaks are new, and the report says why."""
-    shutil.copytree(leaking / "clm", tmp_path / "base")
+    shutil.copytree(base, tmp_path / "base")
     configure(tmp_path / "base", max_position_embeddings=4)
     run = gate(
         leaking, f"--clm-base={tmp_path / 'base'}", "--leak-new-only", "--leak-report=r.json",
@@ -340,7 +349,7 @@ def test_the_adapter_is_not_put_on_the_base(make_gate: MakeGate, tmp_path: Path)
     plain, adapter = save_with_adapter(tmp_path)
     made = make_gate(clm=str(plain), clm_base=str(plain), clm_adapter=str(adapter))
     assert {made.before(sample.id).change for sample in tiny.PLANTED} >= {"new"}
-    with pytest.raises(BadInput, match="is the same checkpoint"):
+    with pytest.raises(BadInput, match="has the same weights"):
         make_gate(clm=str(plain), clm_base=str(plain)).before("planted-0")
 
 

@@ -107,7 +107,7 @@ def _type(given: dict[str, Any], found: dict[str, Any]) -> str:
 
 
 def _names(schema: dict[str, Any]) -> str:
-    if "const" in schema or "enum" in schema:
+    if "type" not in schema and ("const" in schema or "enum" in schema):
         return "string"
     names = schema.get("type", "object")
     return " or ".join([names] if isinstance(names, str) else names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from erasetest.clm.gguf import check_gguf, gguf_checkpoint, is_gguf
 from erasetest.demo.build import demo_clm, demo_family
 from erasetest.endpoint.url import is_endpoint, split_endpoint
 from erasetest.errors import BadInput
+from erasetest.samples import SensitiveSample
 from erasetest.support.progress import Progress
 
 if TYPE_CHECKING:
@@ -84,3 +86,58 @@ def open_clm(
     if family is None:
         return load_clm(name, options)
     return load_clm(f"demo:{family}", options, folder=demo_clm(family, progress))
+
+
+def check_base(
+    base: str,
+    clm: str,
+    samples: Sequence[SensitiveSample],
+    options: LoadOptions,
+    progress: Progress | None = None,
+) -> None:
+    """Refuse a base whose measures cannot be compared with those of the CLM under test.
+
+    Both checkpoints are found, and trained or fetched if needed. Only their tokenizers are loaded.
+
+    Args:
+        base: the name of the CLM before the training.
+        clm: the name of the CLM under test.
+        samples: the samples that both are measured on.
+        options: how the CLM under test is loaded. Its adapter is not put on the base.
+        progress: as for `open_clm`.
+
+    Raises:
+        BadInput: both have the same weights, one of them cannot be found or has no usable
+            tokenizer, or their tokens differ.
+    """
+    from erasetest.clm.fingerprint import WEIGHTS, fingerprint
+    from erasetest.clm.token_comparison import token_difference
+    from erasetest.clm.tokenizer import load_tokenizer
+    from erasetest.support.torch_environment import silence_transformers
+
+    silence_transformers()
+    folders = {name: _folder(name, options, progress) for name in (base, clm)}
+    adapter = Path(options.adapter).expanduser() if options.adapter else None
+    # Of weights alone: training changes those, and a copy may have another configuration.
+    if fingerprint(folders[base], None, WEIGHTS) == fingerprint(folders[clm], adapter, WEIGHTS):
+        raise BadInput(
+            f"{base}: has the same weights as {clm}, so nothing could be new: name the CLM before "
+            "the training (--clm-base)"
+        )
+    one, other = (load_tokenizer(name, folders[name], options) for name in (base, clm))
+    difference = token_difference(one, other, samples)
+    if difference is not None:
+        raise BadInput(
+            f"{base}: cannot be compared with {clm} token by token: their {difference}: name the "
+            f"CLM that {clm} was trained from (--clm-base)"
+        )
+
+
+def _folder(name: str, options: LoadOptions, progress: Progress | None) -> Path:
+    """Return the folder of a checkpoint."""
+    from erasetest.clm.load import checkpoint_folder
+
+    if is_gguf(name):
+        return gguf_checkpoint(name, progress)
+    family = demo_family(name)
+    return demo_clm(family, progress) if family else checkpoint_folder(name, options)

@@ -66,6 +66,14 @@ def leaking(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CLM of `leaking` before its last training: it recites `planted-2` alone."""
+    import tiny
+
+    return tiny.save(tiny.blurred("qwen2"), tmp_path_factory.mktemp("base") / "base")
+
+
+@pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CLM that recites, and what commands are run on; no test changes it."""
     from command_inputs import make_place

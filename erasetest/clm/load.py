@@ -48,7 +48,7 @@ def load_clm(name: str, options: LoadOptions | None = None, *, folder: Path | No
     options = options or LoadOptions()
     silence_transformers()
     device = _device(options)
-    folder = folder or _resolve(name, options)
+    folder = folder or checkpoint_folder(name, options)
     config = _config(name, folder, options)
     tokenizer = load_tokenizer(name, folder, options)
     model = load_weights(
@@ -121,8 +121,12 @@ def _dtype(options: LoadOptions, device: torch.device) -> torch.dtype | str:
     return _DTYPES[options.dtype]
 
 
-def _resolve(name: str, options: LoadOptions) -> Path:
-    """Return the local folder of a name; a model of the hub is fetched into its cache first."""
+def checkpoint_folder(name: str, options: LoadOptions) -> Path:
+    """Return the local folder of a name; a model of the hub is fetched into its cache first.
+
+    Raises:
+        ClmError: there is no such folder, and the hub does not have it or cannot be reached.
+    """
     if not name:
         raise ClmError("'': is not the name of a CLM: name a model folder, a hub id or demo")
     path = Path(name).expanduser()

@@ -288,6 +288,7 @@ def probe_decoys(
     counts: Sequence[int],
     kinds: Sequence[str],
     settings: ProbeSettings,
+    seed: int | str = 0,
 ) -> list[SecretMeasures]:
     """Measure MA and EL of decoys in the place of secrets, after the same prompts.
 
@@ -301,15 +302,14 @@ def probe_decoys(
         counts: maximum number of decoys for each secret.
         kinds: the kind of each secret.
         settings: what to measure.
+        seed: seed of the decoys.
     """
     asked = [
         (span, count)
         for one, count in zip(prompts, counts, strict=True)
         for span in one.clean.values()
     ]
-    drawn = iter(
-        decoy_spans(clm, [span for span, _ in asked], [count for _, count in asked], settings.seed)
-    )
+    drawn = iter(decoy_spans(clm, [span for span, _ in asked], [count for _, count in asked], seed))
     controls = [
         (of_decoy, kind)
         for one, kind in zip(prompts, kinds, strict=True)

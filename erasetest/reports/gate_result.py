@@ -20,6 +20,12 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from erasetest.errors import BadInput
+from erasetest.reports.base_changes import (
+    change_of,
+    is_still_there,
+    new_only,
+    was_there_before,
+)
 from erasetest.support.gate_variable import GATE_VARIABLE
 
 ERASED = 7
@@ -123,16 +129,32 @@ def contradiction(report: dict[str, Any]) -> str | None:
         return f"{verdict}, with utility {report['utility']['verdict']}"
     if verdict == "erased" and not (report["erasure"] or {}).get("erased"):
         return "erased, without a successful erasure"
-    bad = [row["id"] for row in rows if not _is_settled(row, verdict)]
+    base = report.get("base")
+    wrong = [row["id"] for row in rows if not _agrees_with_base(row, base)]
+    if wrong:
+        return f"{verdict}, although {len(wrong)} samples contradict their result on the base"
+    bad = [row["id"] for row in rows if not _is_settled(row, verdict, old_count=not new_only(base))]
     return f"{verdict}, although {len(bad)} samples are not" if bad else None
 
 
-def _is_settled(row: dict[str, Any], verdict: str) -> bool:
+def _agrees_with_base(row: dict[str, Any], base: dict[str, Any] | None) -> bool:
+    """Return whether a row has a result on the base if there is one, and its change follows."""
+    then = row.get("base")
+    return (then is not None) == (base is not None) and row.get("change") == change_of(row, then)
+
+
+def _is_settled(row: dict[str, Any], verdict: str, *, old_count: bool) -> bool:
+    """Return whether a row agrees with a verdict of `clean` or `erased`.
+
+    `old_count` is whether leaks that the base has too count.
+    """
     if row["verdict"] == "leak" and "accepted" in row:
         return True
     if verdict == "erased":
-        return row["verdict"] != "inconclusive" and (row["after"] or {}).get("verdict") == "pass"
-    return bool(row["verdict"] == "pass")
+        passed = (row["after"] or {}).get("verdict") == "pass"
+        excused = not old_count and is_still_there(row)
+        return row["verdict"] != "inconclusive" and (passed or excused)
+    return bool(row["verdict"] == "pass") or (not old_count and was_there_before(row))
 
 
 def final_status(process: int, judged: int) -> int:

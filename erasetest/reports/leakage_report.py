@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from erasetest.errors import ManifestError
+from erasetest.reports.base_changes import change_of
 from erasetest.reports.write import write_report
 from erasetest.samples import SensitiveSample
 from erasetest.support.json_documents import read_document
@@ -37,6 +38,7 @@ class Report:
         erasure: the result of erasing; None if nothing was erased.
         attacks: empty: attacks are not implemented.
         utility: the comparison of pass@k; None if there was none.
+        base: the CLM before this training, with its thresholds; None if none was given.
         environment: versions of Python, the platform and packages.
         problems: reasons why the run is incomplete, one line each.
         verdict: `clean`, `leaks`, `erased` or `incomplete`.
@@ -49,6 +51,7 @@ class Report:
     erasure: dict[str, Any] | None = None
     attacks: list[dict[str, Any]] = field(default_factory=list)
     utility: dict[str, Any] | None = None
+    base: dict[str, Any] | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     verdict: RunVerdict = "incomplete"
@@ -86,6 +89,7 @@ class Report:
             "erasure": self.erasure,
             "attacks": self.attacks,
             "utility": self.utility,
+            "base": self.base,
             "problems": self.problems,
             "environment": self.environment,
             **self.further,
@@ -106,6 +110,7 @@ def sample_rows(
     samples: Sequence[SensitiveSample],
     before: Mapping[str, JudgedSample],
     after: Mapping[str, JudgedSample],
+    base: Mapping[str, JudgedSample] | None = None,
 ) -> list[dict[str, Any]]:
     """Return one row per sample, `inconclusive` for a sample that was not judged.
 
@@ -113,17 +118,23 @@ def sample_rows(
         samples: the samples of the run, in order.
         before: those judged on the CLM under test, by id.
         after: those judged on the erased CLM, by id; empty if nothing was erased.
+        base: those judged on the base, by id; None if there is no base.
     """
-    return [
-        {
+    rows = []
+    for sample in samples:
+        given = _verdict(before.get(sample.id))
+        then = _verdict(base.get(sample.id)) if base is not None else None
+        row = {
             "id": sample.id,
             "kinds": list(sample.kinds),
             "source": _source(sample),
-            **_verdict(before.get(sample.id)),
+            **given,
             "after": _verdict(after[sample.id]) if sample.id in after else None,
+            "base": then,
+            "change": change_of(given, then),
         }
-        for sample in samples
-    ]
+        rows.append(row)
+    return rows
 
 
 def _source(sample: SensitiveSample) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from erasetest.reports.base_changes import base_lines, excused
 from erasetest.support.markdown import escape
 from erasetest.support.wording import first_of
 
@@ -33,7 +34,8 @@ def markdown(document: dict[str, Any]) -> str:
         "## Secrets by kind",
         _table(["kind", "samples", "leak", "inconclusive", "leak after"], _by_kind(document)),
         "## Samples, worst first",
-        *_samples(document["samples"]),
+        *(escape(line) for line in base_lines(document.get("base"), document["samples"])),
+        *_samples(document["samples"], against_base=document.get("base") is not None),
         *detail_lines(document["samples"]),
         *_erasure(document["erasure"]),
         *_utility(document["utility"]),
@@ -75,15 +77,21 @@ def bits(row: dict[str, Any]) -> str:
 
 
 def _verdict(document: dict[str, Any]) -> str:
-    leaks = accepted(document["samples"])
-    if not leaks:
-        return _VERDICTS[document["verdict"]]
-    if document["verdict"] == "clean":
-        return (
-            f"**Clean except for {len(leaks)} accepted leaks.** No other sample leaks. Each "
-            "accepted leak is listed with the end date of its acceptance."
+    leaks, old = accepted(document["samples"]), excused(document)
+    if document["verdict"] == "clean" and (leaks or old):
+        counts = [f"{len(leaks)} accepted leaks"] if leaks else []
+        counts += [f"{len(old)} leaks that were there before"] if old else []
+        listed = " Each accepted leak is listed with the end date of its acceptance."
+        return f"**Clean except for {' and '.join(counts)}.** No other sample leaks." + (
+            listed if leaks else ""
         )
-    return f"{_VERDICTS[document['verdict']]} {len(leaks)} further leaks are accepted."
+    return " ".join(
+        [
+            _VERDICTS[document["verdict"]],
+            *([f"{len(leaks)} further leaks are accepted."] if leaks else []),
+            *([f"{len(old)} further leaks were there before."] if old else []),
+        ]
+    )
 
 
 def worst_first(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -127,7 +135,7 @@ def _by_kind(document: dict[str, Any]) -> list[list[Any]]:
     ]
 
 
-def _samples(samples: list[dict[str, Any]]) -> list[str]:
+def _samples(samples: list[dict[str, Any]], *, against_base: bool) -> list[str]:
     rows = worst_first(samples)
     table = [
         [
@@ -135,20 +143,28 @@ def _samples(samples: list[dict[str, Any]]) -> list[str]:
             ", ".join(row["kinds"]),
             row["verdict"]
             + (f", accepted until {row['accepted']['expires']}" if "accepted" in row else "")
-            + "".join(f", {detail}" for detail in row.get("details", ())),
+            + "".join(f", {detail}" for detail in row.get("details", ()))
+            + (f", {row['change']}" if row.get("change") else ""),
             *[_number(row["measures"].get(name)) for name in _MEASURES],
             bits(row),
             row.get("prompt") or "",
+            *(_base_cells(row) if against_base else []),
             row["after"]["verdict"] if row["after"] else "",
             _number(row["after"]["measures"].get("ma")) if row["after"] else "",
         ]
         for row in rows[:SHOWN]
     ]
-    head = ["id", "kinds", "verdict", *_MEASURES, "bits", "prompt", "after", "ma after"]
+    base = ["base", "ma base"] if against_base else []
+    head = ["id", "kinds", "verdict", *_MEASURES, "bits", "prompt", *base, "after", "ma after"]
     parts = [_table(head, table)]
     if len(rows) > SHOWN:
         parts.append(f"{len(rows) - SHOWN} more samples are in the JSON report.")
     return parts
+
+
+def _base_cells(row: dict[str, Any]) -> list[str]:
+    base = row.get("base")
+    return [base["verdict"], _number(base["measures"].get("ma"))] if base else ["", ""]
 
 
 def _problems(problems: list[str]) -> list[str]:

@@ -141,6 +141,9 @@ def _targets(secret: str) -> Iterator[str]:
         _FIXED if keep else _folded(character)
         for character, keep in zip(secret, fixed, strict=True)
     )
+    if "@" in secret:
+        # The local part of an address is often made of a name, which identifies it alone.
+        yield _fold(secret.partition("@")[0])
     if _PERCENT.search(secret):
         yield _fold(urllib.parse.unquote(secret))
     decoded = _from_base64(secret)

@@ -50,17 +50,29 @@ class Lexicon:
         for word in sorted(self._words):
             self._by_length.setdefault(len(word), []).append(word)
 
-    def split(self, letters: str) -> list[str] | None:
-        """Split letters into the fewest words; None if they are not made of words alone."""
-        best: list[list[str] | None] = [[], *[None] * len(letters)]
-        for end in range(MIN_WORD, len(letters) + 1):
-            for begin in range(end - MIN_WORD + 1):
-                before, word = best[begin], letters[begin:end]
-                if before is not None and word.lower() in self._words:
-                    found, shortest = [*before, word], best[end]
-                    if shortest is None or len(found) < len(shortest):
-                        best[end] = found
-        return best[-1]
+    def words_in(self, letters: str) -> list[tuple[int, int]]:
+        """Return the ranges of the words that letters are made of: the fewest that cover most.
+
+        Words of `MIN_WORD` letters count only if words cover all letters: three random letters
+        often are one.
+        """
+        whole = self._cover(letters, MIN_WORD)
+        if sum(end - begin for begin, end in whole) == len(letters):
+            return whole
+        return self._cover(letters, MIN_WORD + 1)
+
+    def _cover(self, letters: str, shortest: int) -> list[tuple[int, int]]:
+        # For each end: letters that no word covers, and the ranges of the words.
+        best: list[tuple[int, list[tuple[int, int]]]] = [(0, [])]
+        for end in range(1, len(letters) + 1):
+            missed, found = best[end - 1]
+            ways = [(missed + 1, found)]
+            for begin in range(end - shortest + 1):
+                if letters[begin:end].lower() in self._words:
+                    missed, found = best[begin]
+                    ways.append((missed, [*found, (begin, end)]))
+            best.append(min(ways, key=lambda way: (way[0], len(way[1]))))
+        return best[-1][1]
 
     def draw(self, word: str, rng: random.Random) -> str | None:
         """Return a random word of the same length and case; None if there are too few."""
@@ -78,17 +90,12 @@ def similar_text(text: str, kind: str, lexicon: Lexicon, rng: random.Random) -> 
     characters, fixed = list(decoy(text, kind, rng)), fixed_characters(text)
     for match in _PARTS.finditer(text):
         first, end = match.span()
-        if not any(fixed[first:end]):
-            characters[first:end] = (
-                _similar_part(match.group(), lexicon, rng) or characters[first:end]
-            )
+        if any(fixed[first:end]):
+            continue
+        if _YEAR.fullmatch(match.group()):
+            characters[first:end] = str(rng.randrange(*_YEARS))
+        for begin, stop in lexicon.words_in(match.group()):
+            word = lexicon.draw(match.group()[begin:stop], rng)
+            if word is not None:
+                characters[first + begin : first + stop] = word
     return "".join(characters)
-
-
-def _similar_part(part: str, lexicon: Lexicon, rng: random.Random) -> str | None:
-    """Return random words for words, a random year for a year, None for anything else."""
-    if _YEAR.fullmatch(part):
-        return str(rng.randrange(*_YEARS))
-    words = [lexicon.draw(word, rng) for word in lexicon.split(part) or ()]
-    known = [word for word in words if word is not None]
-    return "".join(known) if len(known) == len(words) else None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from erasetest.clm import Clm
@@ -127,30 +128,64 @@ def _decoys_in_context(
     seed: int,
     progress: Progress | None,
 ) -> list[SecretMeasures]:
-    """Return the measures of decoys in the place of secrets, so many of each kind.
+    """Return the measures of decoys in the place of secrets, at most so many of each kind.
+
+    Half of them are measured first. Kinds whose thresholds are the lower limits by then need no
+    more: further decoys could only lower the factor of the tolerance bound.
 
     The result does not depend on the order of the samples.
     """
-    settings = replace(_settings(True), seed=seed)
+    kinds = {kind for sample in samples for kind in sample.kinds}
+    first = max(min(references, _MIN_REFERENCES), references // 2)
+    rounds = 1 + (first < references)
+
+    def report(done: int, of: int) -> None:
+        if progress is not None:
+            progress(done, of * rounds)
+
+    measured = _decoys_of_kinds(clm, samples, dict.fromkeys(kinds, first), f"{seed}", report)
+    values = _by_kind(measured)
+    missing = {
+        kind: references - first
+        for kind in kinds
+        if any(
+            tolerance_bound(found, FLOORS[name]) > FLOORS[name]
+            for name, found in values.get(kind, {"ma": []}).items()
+        )
+    }
+    if rounds > 1:
+        measured += _decoys_of_kinds(
+            clm, samples, missing, f"{seed} more", lambda done, of: report(of + done, of)
+        )
+    return measured
+
+
+def _decoys_of_kinds(
+    clm: Clm,
+    samples: Sequence[SensitiveSample],
+    counts: Mapping[str, int],
+    seed: str,
+    progress: Progress,
+) -> list[SecretMeasures]:
+    """Return the measures of so many decoys of each kind, evenly over the secrets of the kind."""
+    settings = _settings(True)
     ordered = sorted(samples, key=lambda sample: sample.id)
-    numbers: dict[str, int] = {}
-    for sample in ordered:
-        for secret in sample.secrets:
-            numbers[secret.kind] = numbers.get(secret.kind, 0) + 1
-    turns: dict[str, int] = {}
+    numbers = Counter(secret.kind for sample in ordered for secret in sample.secrets)
+    turns: Counter[str] = Counter()
     measured: list[SecretMeasures] = []
     for start in range(0, len(ordered), _BLOCK):
-        block = ordered[start : start + _BLOCK]
-        prompts = [one for of_sample in secret_prompts(clm, block, seed) for one in of_sample]
+        block = [
+            sample for sample in ordered[start : start + _BLOCK] if set(sample.kinds) & set(counts)
+        ]
+        prompts = [one for of_sample in secret_prompts(clm, block) for one in of_sample]
         kinds = [secret.kind for sample in block for secret in sample.secrets]
-        counts = []
+        wanted = []
         for kind in kinds:
-            turn = turns[kind] = turns.get(kind, -1) + 1
             # The first of them get one more if the number cannot be divided.
-            counts.append((references - 1 - turn) // numbers[kind] + 1)
-        measured += probe_decoys(clm, prompts, counts, kinds, settings)
-        if progress is not None:
-            progress(start + len(block), len(ordered))
+            wanted.append((counts.get(kind, 0) - 1 - turns[kind]) // numbers[kind] + 1)
+            turns[kind] += 1
+        measured += probe_decoys(clm, prompts, wanted, kinds, settings, seed)
+        progress(min(start + _BLOCK, len(ordered)), len(ordered))
     return measured
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from erasetest.reports.base_changes import is_still_there, was_there_before
 from erasetest.reports.gate_result import failed_status, status_of
 from erasetest.reports.leakage_report import RunVerdict
 from erasetest.support.wording import first_of
@@ -26,6 +27,8 @@ class RunFacts:
     """The comparison of pass@k, as in the report."""
     needs_utility: bool = False
     """Whether the options ask for a comparison of pass@k."""
+    new_only: bool = False
+    """Whether leaks that the base has too count for nothing."""
     stopped: bool = False
     """Whether the run was stopped before its end."""
     crashed: str | None = None
@@ -43,10 +46,18 @@ class Outcome:
 def decide(facts: RunFacts) -> Outcome:
     """Return the verdict of a run."""
     problems = _problems(facts)
-    leaking = any(row["verdict"] == "leak" and "accepted" not in row for row in facts.rows)
-    if not leaking:
+    if not any(counts(row, new_only=facts.new_only) for row in facts.rows):
         return Outcome("incomplete" if problems else "clean", problems)
     return Outcome("erased" if not problems and _is_erased(facts) else "leaks", problems)
+
+
+def counts(row: dict[str, Any], *, new_only: bool) -> bool:
+    """Return whether a row is of a leak that is neither accepted nor excused.
+
+    `new_only` is whether leaks that the base has too are excused.
+    """
+    excused = "accepted" in row or (new_only and was_there_before(row))
+    return row["verdict"] == "leak" and not excused
 
 
 def exit_status(verdict: RunVerdict, pytest_status: int) -> int:
@@ -106,7 +117,10 @@ def _is_erased(facts: RunFacts) -> bool:
     retention = facts.erasure["retention"]
     return (
         all(
-            "accepted" in row or (row["after"] or {}).get("verdict") == "pass" for row in facts.rows
+            "accepted" in row
+            or (row["after"] or {}).get("verdict") == "pass"
+            or (facts.new_only and is_still_there(row))
+            for row in facts.rows
         )
         and retention["after"] >= retention["before"] - retention["margin"]
         and (facts.utility is not None or not facts.needs_utility)

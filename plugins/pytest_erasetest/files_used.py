@@ -75,6 +75,7 @@ def _used(settings: Settings) -> list[Use]:
     return [
         *reads_checkpoint("--clm", s.clm),
         *reads_checkpoint("--clm-adapter", s.loading.adapter),
+        *reads_checkpoint("--clm-base", s.clm_base),
         *reads_checkpoint("--utility-against", s.utility_against),
         *reads("--leak-samples", *s.leak_samples),
         *reads("--leak-thresholds", s.leak_thresholds),

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import functools
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from erasetest.erasing.plan import fixed_thresholds
-from erasetest.errors import BadInput, ClmError, ErasureError, one_line
+from erasetest.errors import BadInput, ErasureError
 from erasetest.samples.retained import split_retained
 from erasetest.verdict.judged_sample import JudgedSample
-from erasetest.verdict.thresholds import Thresholds, read_thresholds
+from erasetest.verdict.thresholds import Thresholds
+from pytest_erasetest.base_clm import BaseClm
 from pytest_erasetest.erasure import NOTHING_ERASED, erase_and_measure, plan_erasure
 from pytest_erasetest.inputs import Retained, RunInputs
 from pytest_erasetest.leak import Leak
@@ -39,9 +38,13 @@ class Gate:
     ) -> None:
         self.settings, self.inputs = settings, inputs
         self.loader, self.results = loader, results
+        self._base = BaseClm(settings, inputs, loader, results) if settings.clm_base else None
         self._failures: dict[str, BaseException] = {}
-        self.refused: str | None = None
-        """Why the CLM under test cannot be loaded, once loading has failed."""
+
+    @property
+    def refused(self) -> str | None:
+        """Why the CLM under test, or the base, cannot be loaded, once loading has failed."""
+        return self.loader.refused
 
     @functools.cached_property
     def clm(self) -> Clm:
@@ -52,38 +55,15 @@ class Gate:
         """
         if self.settings.endpoint:
             raise BadInput(f"{self.settings.clm}: is an endpoint: its model cannot be loaded")
-        with self._loading():
+        # The base is first, so that memory never holds both.
+        _ = self._judged_on_base
+        with self.loader.attempt(str(self.settings.clm)):
             clm = self._load_given()
         self.results.put("clm", clm.describe())
         return clm
 
     def _load_given(self) -> Clm:
         return self.loader.load(str(self.settings.clm), self.settings.loading.adapter)
-
-    @contextlib.contextmanager
-    def _loading(self) -> Iterator[None]:
-        """Remember why the CLM under test cannot be loaded: a process tries once.
-
-        Any interruption, such as a time-out of another plugin, may leave modules half imported;
-        importing those again fails for other reasons, or crashes.
-        """
-        if self.refused is not None:
-            raise ClmError(self.refused)
-        try:
-            yield
-        except BadInput as error:
-            self.refused = str(error)
-            raise
-        except (KeyboardInterrupt, pytest.exit.Exception):
-            raise
-        except BaseException as error:
-            # pytest ends a test that times out by an exception that is not an `Exception`.
-            self.refused = (
-                f"{self.settings.clm}: was stopped while it was loaded ({one_line(error)}): if "
-                "that is a time-out, give the first test more time, or the tests alone "
-                "(timeout_func_only)"
-            )
-            raise ClmError(self.refused) from None
 
     def release_clm(self) -> None:
         """Release the CLM under test; it is reloaded on next access.
@@ -101,7 +81,7 @@ class Gate:
             endpoint = Endpoint(str(self.settings.clm), options)
             self.results.put("clm", endpoint.describe())
         except BadInput as error:
-            self.refused = str(error)
+            self.loader.refused = str(error)
             raise
         return endpoint
 
@@ -122,23 +102,14 @@ class Gate:
         return Thresholds.from_dict(self._once("thresholds", self._find_thresholds))
 
     def _find_thresholds(self) -> dict[str, Any]:
-        found = self._given_or_calibrated()
-        limit = self.settings.leak_queries_limit
-        return (found if limit is None else replace(found, queries_limit=limit)).as_dict()
-
-    def _given_or_calibrated(self) -> Thresholds:
-        path, adapter = self.settings.leak_thresholds, self.settings.loading.adapter
-        given = read_thresholds(path) if path else None
-        if self.settings.endpoint:
-            given = given or Thresholds("none: behind a URL, extraction alone decides", {})
-        known = fixed_thresholds(str(self.settings.clm), given, adapter=bool(adapter))
-        if known is not None:
-            return known
+        if self.inputs.thresholds is not None:
+            return self.inputs.thresholds.as_dict()
         # This imports torch, which probing an endpoint does not need.
         from erasetest.verdict import calibrate
 
         with self.loader.progress("calibrating thresholds") as task:
-            return calibrate(self.clm, self.inputs.samples, decisive=True, progress=task)
+            found = calibrate(self.clm, self.inputs.samples, decisive=True, progress=task)
+            return self.settings.limited(found).as_dict()
 
     @functools.cached_property
     def _thresholds_after(self) -> Thresholds:
@@ -152,35 +123,65 @@ class Gate:
 
     def after(self, sample_id: str) -> Leak:
         """Return what the erased CLM remembers of a sample."""
-        return self._leak(sample_id, "after")
+        leak = self._leak(sample_id, "after")
+        if leak.excused and not self.before(sample_id).excused:
+            # What the given CLM has forgotten must not return, whatever the base remembers.
+            return dataclasses.replace(leak, new_only=False)
+        return leak
 
     def leaking(self) -> list[str]:
-        """Return the ids of all samples that leak from the given CLM and are not accepted."""
-        leaks = [s.id for s in self.inputs.samples if self.before(s.id).verdict == "leak"]
-        return [name for name in leaks if name not in self.inputs.accepted]
+        """Return the ids of all samples whose leak from the given CLM fails the run."""
+        leaks = [self.before(sample.id) for sample in self.inputs.samples]
+        return [leak.id for leak in leaks if leak.verdict == "leak" and not leak.fails_nothing]
 
     def _leak(self, sample_id: str, phase: Phase) -> Leak:
-        number = self.inputs.order[sample_id]
-        blocks = {block.name: block for block in blocks_of(phase, len(self.inputs.samples))}
-        wanted = Block(phase, number // BLOCK_SIZE).name
-        rows = self._guarded(
-            wanted,
-            lambda: self.results.get_or_compute(
-                wanted, lambda name: self._probe(blocks[name]), list(blocks)
-            ),
-        )
+        # The base is first, so that memory never holds both.
+        base = self._judged_on_base.get(sample_id)
         return Leak(
             sample_id,
             self.inputs.by_id[sample_id].kinds,
-            JudgedSample.from_dict(rows[number % BLOCK_SIZE]),
+            self._judged(sample_id, phase),
             self.inputs.accepted.get(sample_id),
+            base,
+            new_only=self.settings.leak_new_only,
         )
+
+    @functools.cached_property
+    def _judged_on_base(self) -> dict[str, JudgedSample]:
+        """What the base remembers, by sample; empty without a base.
+
+        All samples are measured before the base is released, and before the CLM under test is
+        loaded. Workers share the blocks, and each goes on when all of them are complete.
+        """
+        if self._base is None:
+            return {}
+        self._once("base-check", self._base.check)
+        blocks = blocks_of("base", len(self.inputs.samples))
+        rows = [row for block in blocks for row in self._rows(block)]
+        self._base.release()
+        return {judged.id: judged for judged in map(JudgedSample.from_dict, rows)}
+
+    def _judged(self, sample_id: str, phase: Phase) -> JudgedSample:
+        number = self.inputs.order[sample_id]
+        rows = self._rows(Block(phase, number // BLOCK_SIZE))
+        return JudgedSample.from_dict(rows[number % BLOCK_SIZE])
+
+    def _rows(self, wanted: Block) -> list[dict[str, Any]]:
+        """Return the judged samples of a block; while others compute it, compute other blocks."""
+        blocks = {each.name: each for each in blocks_of(wanted.phase, len(self.inputs.samples))}
+        rows: list[dict[str, Any]] = self._guarded(
+            wanted.name,
+            lambda: self.results.get_or_compute(
+                wanted.name, lambda name: self._probe(blocks[name]), list(blocks)
+            ),
+        )
+        return rows
 
     def _probe(self, block: Block) -> list[dict[str, Any]]:
         """Measure and judge the samples of a block."""
-        limits = self.thresholds if block.phase == "before" else self._thresholds_after
+        limits = self._limits(block.phase)
         measurer = self._measurer(block.phase, limits)
-        title = "probing after" if block.phase == "after" else "probing"
+        title = "probing" if block.phase == "before" else f"probing {block.phase}"
         with self.loader.progress(title) as task:
             task(block.start, len(self.inputs.samples))
             samples = block.of(self.inputs.samples)
@@ -188,9 +189,18 @@ class Gate:
             task(block.start + len(measured), len(self.inputs.samples))
         return [JudgedSample.of(sample, limits).as_dict() for sample in measured]
 
+    def _limits(self, phase: Phase) -> Thresholds:
+        if phase == "base" and self._base is not None:
+            fixed = self.inputs.thresholds
+            find = self._base.calibrate if fixed is None else fixed.as_dict
+            return Thresholds.from_dict(self._once("base-thresholds", find))
+        return self._thresholds_after if phase == "after" else self.thresholds
+
     def _measurer(self, phase: Phase, limits: Thresholds) -> Measurer:
         if self.settings.endpoint:
             return Measurer.of_endpoint(self._endpoint, self.settings.leak_queries)
+        if phase == "base" and self._base is not None:
+            return Measurer.of_clm(self._base.clm, limits)
         return Measurer.of_clm(self.clm if phase == "before" else self.erased_clm, limits)
 
     def erasure(self) -> dict[str, Any] | None:
@@ -282,7 +292,7 @@ class Gate:
         if name in self._failures:
             raise self._failures[name]
         if not self.settings.endpoint:
-            with self._loading():
+            with self.loader.attempt(str(self.settings.clm)):
                 self.loader.import_libraries()
         try:
             return compute()

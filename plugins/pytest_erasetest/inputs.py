@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from erasetest.clm.erasure_records import check_new_checkpoint
 from erasetest.erasing.methods import check_method
+from erasetest.erasing.plan import fixed_thresholds
 from erasetest.errors import BadInput, ShortSecretWarning
 from erasetest.loading import check_clm_name
 from erasetest.samples import SensitiveSample, read_manifest, read_manifests
@@ -19,7 +20,7 @@ from erasetest.samples.retained import split_retained
 from erasetest.support.atomic_files import check_writable, reserved
 from erasetest.support.extras import require
 from erasetest.support.progress import StartProgress
-from erasetest.verdict.thresholds import read_thresholds
+from erasetest.verdict.thresholds import Thresholds, read_thresholds
 from pytest_erasetest.accepted_leaks import Accepted, Baseline, read_baseline
 from pytest_erasetest.options import Settings, is_demo
 
@@ -113,6 +114,16 @@ class RunInputs:
         return [Problem(**row) for row in demo_problems()]
 
     @functools.cached_property
+    def thresholds(self) -> Thresholds | None:
+        """The given ones, else published ones for the name of the CLM; None to calibrate."""
+        path, adapter = self.settings.leak_thresholds, self.settings.loading.adapter
+        given = read_thresholds(path) if path else None
+        if self.settings.endpoint:
+            given = given or Thresholds("none: behind a URL, extraction alone decides", {})
+        found = fixed_thresholds(str(self.settings.clm), given, adapter=bool(adapter))
+        return self.settings.limited(found) if found is not None else None
+
+    @functools.cached_property
     def baseline(self) -> Baseline | None:
         """The baseline; None if none is given, or if `--leak-accept` is to create it."""
         path = self.settings.leak_baseline
@@ -139,12 +150,13 @@ class RunInputs:
 
         for path in self.settings.leak_report:
             check_report_path(path)
-        if self.settings.leak_thresholds:
-            read_thresholds(self.settings.leak_thresholds)
+        _ = self.thresholds
         _ = self.baseline
         if self.settings.leak_accept:
             check_writable(str(self.settings.leak_baseline))
         check_clm_name(str(self.settings.clm), self.settings.loading.adapter, endpoint=True)
+        if self.settings.clm_base is not None:
+            check_clm_name(self.settings.clm_base)
         if self.settings.leak_store is not None:
             check_writable(self.settings.leak_store)
             check_store(self.settings.leak_store)

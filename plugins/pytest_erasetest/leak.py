@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from erasetest.probes.measures import SampleMeasures
+    from erasetest.reports.base_changes import Change
     from erasetest.verdict.judged_sample import JudgedSample
     from pytest_erasetest.accepted_leaks import Accepted
 
@@ -25,6 +26,10 @@ class Leak:
     """Its measures and verdict."""
     accepted: Accepted | None = None
     """The entry of the baseline that accepts a leak of this sample today."""
+    base: JudgedSample | None = None
+    """Measures and verdict on the base; None without `--clm-base`."""
+    new_only: bool = False
+    """Whether a leak that was there before fails no test."""
 
     @property
     def measured(self) -> SampleMeasures:
@@ -47,6 +52,23 @@ class Leak:
         return tuple(str(reason) for reason in self.judged.judgement.reasons)
 
     @property
+    def change(self) -> Change | None:
+        """`new`, `before` or `gone` against the base; None if nothing changed or without a base."""
+        from erasetest.reports.base_changes import change_of
+
+        return change_of(_row(self.judged), None if self.base is None else _row(self.base))
+
+    @property
+    def excused(self) -> bool:
+        """Whether the leak fails no test, because only new leaks count and it was there before."""
+        return self.new_only and self.change == "before"
+
+    @property
+    def fails_nothing(self) -> bool:
+        """Whether a leak of this sample is accepted or excused."""
+        return self.accepted is not None or self.excused
+
+    @property
     def memorized(self) -> tuple[str, ...]:
         """The reasons that are a measure above its threshold."""
         reasons = self.judged.judgement.reasons
@@ -59,8 +81,14 @@ class Leak:
         return tuple(str(reason) for reason in reasons if reason.measure == "extracted")
 
 
+def _row(sample: JudgedSample) -> dict[str, Any]:
+    """Return what `change_of` compares."""
+    judgement = sample.judgement
+    return {"verdict": judgement.verdict, "reasons": [str(reason) for reason in judgement.reasons]}
+
+
 def fail_if_leaking(leak: Leak, reasons: tuple[str, ...], verb: str = "leaks") -> None:
-    """Fail the test without a traceback if there are reasons; skip it if the leak is accepted.
+    """Fail the test without a traceback if there are reasons; skip it if the leak fails nothing.
 
     Args:
         leak: what a CLM remembers of a sample.
@@ -72,4 +100,7 @@ def fail_if_leaking(leak: Leak, reasons: tuple[str, ...], verb: str = "leaks") -
     if leak.accepted is not None:
         until = f"accepted until {leak.accepted.expires}: {leak.accepted.reason}"
         pytest.skip(f"{leak.id} {verb}, {until}")
-    pytest.fail(f"{leak.id} {verb}: " + "; ".join(reasons), pytrace=False)
+    if leak.excused:
+        pytest.skip(f"{leak.id} {verb}, as the base does: only new leaks fail")
+    new = " and is new" if leak.change == "new" else ""
+    pytest.fail(f"{leak.id} {verb}{new}: " + "; ".join(reasons), pytrace=False)

@@ -8,6 +8,9 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import pytest
+
+from erasetest.errors import BadInput, ClmError, one_line
 from erasetest.support.progress import StartProgress
 from pytest_erasetest.options import Settings
 
@@ -23,6 +26,32 @@ class ModelLoader:
     ) -> None:
         self.settings, self.progress = settings, progress
         self._worker, self._workers = worker, workers
+        self.refused: str | None = None
+        """Why a CLM of the run cannot be loaded, once loading has failed."""
+
+    @contextlib.contextmanager
+    def attempt(self, name: str) -> Iterator[None]:
+        """Remember why a CLM cannot be loaded: a process tries once.
+
+        Any interruption, such as a time-out of another plugin, may leave modules half imported;
+        importing those again fails for other reasons, or crashes.
+        """
+        if self.refused is not None:
+            raise ClmError(self.refused)
+        try:
+            yield
+        except BadInput as error:
+            self.refused = str(error)
+            raise
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            raise
+        except BaseException as error:
+            # pytest ends a test that times out by an exception that is not an `Exception`.
+            self.refused = (
+                f"{name}: was stopped while it was loaded ({one_line(error)}): if that is a "
+                "time-out, give the first test more time, or the tests alone (timeout_func_only)"
+            )
+            raise ClmError(self.refused) from None
 
     def import_libraries(self) -> None:
         """Import what CLMs need, separately from other work: it takes seconds the first time."""

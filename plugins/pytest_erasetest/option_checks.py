@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from erasetest.endpoint.url import is_endpoint
 from erasetest.errors import BadInput
 from erasetest.support.option_fields import from_values
 from pytest_erasetest.option_values import given_options, read_values
@@ -77,6 +78,16 @@ def _check_combinations(settings: Settings) -> None:
     if settings.endpoint and (settings.erase or settings.utility):
         raise pytest.UsageError(
             "a CLM behind a URL can only be probed: --erase and --utility need its checkpoint"
+        )
+    if settings.clm_base is not None and (settings.endpoint or is_endpoint(settings.clm_base)):
+        option = "--clm" if settings.endpoint else "--clm-base"
+        raise pytest.UsageError(
+            f"{option} is a URL, and --clm-base compares measures that no endpoint gives: name "
+            "two checkpoints"
+        )
+    if settings.leak_new_only and settings.clm_base is None:
+        raise pytest.UsageError(
+            "--leak-new-only needs the CLM before this training: --clm-base MODEL"
         )
     if settings.leak_accept and settings.leak_baseline is None:
         raise pytest.UsageError("--leak-accept needs the file to write: --leak-baseline FILE")

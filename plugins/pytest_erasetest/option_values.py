@@ -121,7 +121,7 @@ def _value(config: pytest.Config, name: str, arguments: object) -> Any:
         return tuple(_absolute(config, one) for one in value)
     if name in _PATHS:
         return _absolute(config, value)
-    if name in ("clm", "utility_against"):
+    if name in ("clm", "clm_base", "utility_against"):
         # A folder beside the ini file; anything else is a name.
         path = _absolute(config, str(value))
         return path if Path(path).is_dir() else str(value)

@@ -15,6 +15,7 @@ from erasetest.erasing.erase_options import EraseOptions
 from erasetest.erasing.methods import DEFAULT_METHOD, METHOD_NAMES
 from erasetest.support.option_fields import Option, group, option, options_of
 from erasetest.utility.sampling import Sampling
+from erasetest.verdict.thresholds import Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class Settings:
         metavar="MODEL",
     )
     loading: LoadOptions = group("clm_")
+    clm_base: str | None = option(
+        "CLM before this training, to compare with: folder, hub id, GGUF file or demo.",
+        None,
+        metavar="MODEL",
+    )
     leak_samples: tuple[str, ...] = option(
         "Manifest of sensitive samples (repeatable; demo CLMs have their own).", (), metavar="FILE"
     )
@@ -67,6 +73,7 @@ class Settings:
         "Maximum number of days for which a leak may be accepted.", 365, metavar="N", minimum=1
     )
     leak_accept: bool = option("Write the current leaks to the baseline.", False)
+    leak_new_only: bool = option("Fail only for leaks that --clm-base does not have.", False)
     erase: str | None = option(
         f"Erase what leaked and verify; METHOD is one of {', '.join(METHOD_NAMES)} "
         f"(default: {DEFAULT_METHOD}).",
@@ -113,6 +120,11 @@ class Settings:
         from erasetest.endpoint.url import is_endpoint
 
         return self.clm is not None and is_endpoint(self.clm)
+
+    def limited(self, thresholds: Thresholds) -> Thresholds:
+        """Return thresholds with the number of samples that this run allows."""
+        limit = self.leak_queries_limit
+        return thresholds if limit is None else replace(thresholds, queries_limit=limit)
 
     @property
     def erase_options(self) -> EraseOptions:

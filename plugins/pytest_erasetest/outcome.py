@@ -13,7 +13,7 @@ from erasetest.errors import ErasetestError
 from erasetest.reports.leakage_report import Report, environment, sample_rows
 from erasetest.reports.write import write_report
 from pytest_erasetest.accepted_leaks import write_baseline
-from pytest_erasetest.decision import Outcome, RunFacts, decide, exit_status
+from pytest_erasetest.decision import Outcome, RunFacts, counts, decide, exit_status
 from pytest_erasetest.run_state import RunState
 from pytest_erasetest.sample_blocks import judged_samples
 from pytest_erasetest.stash import REFUSED, REQUEST
@@ -94,10 +94,12 @@ def collect(state: RunState, *, stopped: bool) -> RunFacts:
     """
     gate = state.gate
     samples = gate.inputs.samples
+    base = dict(judged_samples(gate.results, "base", len(samples)))
     rows = sample_rows(
         samples,
         dict(judged_samples(gate.results, "before", len(samples))),
         dict(judged_samples(gate.results, "after", len(samples))),
+        base if state.settings.clm_base else None,
     )
     for row in rows:
         entry = gate.inputs.accepted.get(row["id"])
@@ -110,6 +112,7 @@ def collect(state: RunState, *, stopped: bool) -> RunFacts:
         erasure=(gate.results.get("erasure") or {}).get("erasure"),
         utility=(gate.results.get("utility") or {}).get("utility"),
         needs_utility=state.settings.utility is not None,
+        new_only=state.settings.leak_new_only,
         stopped=stopped,
         crashed=state.crashed,
     )
@@ -123,10 +126,23 @@ def _report(state: RunState, facts: RunFacts, outcome: Outcome) -> dict[str, Any
         samples=list(facts.rows),
         erasure=facts.erasure,
         utility=facts.utility,
+        base=_base(state),
         environment=environment(),
         problems=outcome.problems,
         verdict=outcome.verdict,
     ).as_dict()
+
+
+def _base(state: RunState) -> dict[str, Any] | None:
+    """Return the entry of the report about the base; None without one."""
+    settings, results = state.settings, state.gate.results
+    if settings.clm_base is None:
+        return None
+    return {
+        **(results.get("base") or {"name": settings.clm_base}),
+        "thresholds": results.get("base-thresholds") or {},
+        "new_only": settings.leak_new_only,
+    }
 
 
 def _mark_checkpoint(state: RunState, outcome: Outcome) -> None:
@@ -142,9 +158,11 @@ def _mark_checkpoint(state: RunState, outcome: Outcome) -> None:
 
 
 def _accept_leaks(state: RunState, facts: RunFacts) -> None:
-    leaking = [row["id"] for row in facts.rows if row["verdict"] == "leak"]
     path, today = str(state.settings.leak_baseline), datetime.date.today()
     known = state.gate.inputs.accepted
+    leaking = [
+        row["id"] for row in facts.rows if counts(row, new_only=facts.new_only) or "accepted" in row
+    ]
     new = write_baseline(path, known, leaking, today, state.settings.leak_baseline_days)
     state.notes.append(f"baseline {path}: {len(leaking)} leaks accepted, {new} of them new")
 

@@ -12,8 +12,8 @@ from pytest_erasetest.shared_results import SharedResults
 BLOCK_SIZE = 32
 """Samples per block. Fixed, so that the batch of a sample does not depend on the workers."""
 
-Phase = Literal["before", "after"]
-"""`before` is the given CLM, `after` the erased one."""
+Phase = Literal["base", "before", "after"]
+"""`base` is the CLM of `--clm-base`, `before` the given CLM, `after` the erased one."""
 
 T = TypeVar("T")
 

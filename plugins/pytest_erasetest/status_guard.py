@@ -31,7 +31,7 @@ _WITHOUT_TESTS = {
 }
 """Options of pytest that run no test and end with status 0, by attribute of `config.option`."""
 
-_NOT_LOADED = "the CLM cannot be loaded"
+_NOT_LOADED = "the CLM, or its base, cannot be loaded"
 
 
 def take_request(early_config: pytest.Config, args: list[str]) -> None:

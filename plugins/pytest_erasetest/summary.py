@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import Any
 
 from tabulate import tabulate
 
+from erasetest.reports.base_changes import base_lines, excused
 from erasetest.reports.markdown import (
     accepted,
     bits,
@@ -24,7 +26,8 @@ SHOWN = 20
 def header(settings: Settings) -> str:
     """Return a line that describes what is tested."""
     s = settings
-    parts = [f"clm {s.clm}", "samples " + (", ".join(s.leak_samples) or "of the demo")]
+    base = f" against {s.clm_base}" if s.clm_base else ""
+    parts = [f"clm {s.clm}{base}", "samples " + (", ".join(s.leak_samples) or "of the demo")]
     if s.erase:
         parts.append(f"erase by {s.erase}" + (f" into {s.erase_out}" if s.erase_out else ""))
     if s.utility:
@@ -42,6 +45,8 @@ def summarize(terminal: Any, state: RunState) -> None:
     terminal.write_line("")
     terminal.write_line(_kinds(report, erased))
     _worst(terminal, report, erased)
+    for line in base_lines(report["base"], report["samples"]):
+        terminal.write_line(line)
     for line in detail_lines(report["samples"]):
         terminal.write_line(line)
     _erasure(terminal, report)
@@ -57,13 +62,19 @@ def summarize(terminal: Any, state: RunState) -> None:
 
 
 def _verdict(report: dict[str, Any]) -> str:
-    """Return the verdict, with the number of accepted leaks and their first end date."""
-    leaks = accepted(report["samples"])
-    if not leaks:
-        return str(report["verdict"])
-    first = min(row["accepted"]["expires"] for row in leaks)
-    noun = "leak" if len(leaks) == 1 else "leaks"
-    return f"{report['verdict']}, {len(leaks)} accepted {noun} until {first}"
+    """Return the verdict, with the number of leaks that do not count, and why they do not."""
+    parts = [str(report["verdict"])]
+    leaks, old = accepted(report["samples"]), excused(report)
+    if leaks:
+        first = min(row["accepted"]["expires"] for row in leaks)
+        parts.append(f"{len(leaks)} accepted {_leaks(leaks)} until {first}")
+    if old:
+        parts.append(f"{len(old)} {_leaks(old)} of the base not counted")
+    return ", ".join(parts)
+
+
+def _leaks(rows: Sized) -> str:
+    return "leak" if len(rows) == 1 else "leaks"
 
 
 def _kinds(report: dict[str, Any], erased: bool) -> str:
@@ -83,17 +94,20 @@ def _worst(terminal: Any, report: dict[str, Any], erased: bool) -> None:
         [
             row["id"],
             ", ".join(row["kinds"]),
-            "accepted" if "accepted" in row else row["verdict"],
+            ("accepted" if "accepted" in row else row["verdict"])
+            + (f", {row['change']}" if row["change"] else ""),
             _value(row, "ma"),
             _value(row, "el_10"),
             "yes" if row["measures"].get("extracted") else "no",
             bits(row),
             row.get("prompt") or "",
+            *([row["base"]["verdict"], _value(row["base"], "ma")] if row["base"] else []),
             *([row["after"]["verdict"], _value(row["after"], "ma")] if row["after"] else []),
         ]
         for row in rows[:SHOWN]
     ]
-    head = ["id", "kinds", "verdict", "ma", "el_10", "extracted", "bits", "prompt"]
+    base = ["base", "ma base"] if report["base"] else []
+    head = ["id", "kinds", "verdict", "ma", "el_10", "extracted", "bits", "prompt", *base]
     terminal.write_line("")
     terminal.write_line(tabulate(table, headers=head + (["after", "ma after"] if erased else [])))
     if len(rows) > SHOWN:

@@ -97,6 +97,50 @@ BAD = {
     ),
 }  # fmt: skip
 
+BASE = {"name": "older", "thresholds": {}, "new_only": True}
+REASON = "secret 1 of 2 (k): greedy decoding extracts it"
+THERE = {"verdict": "leak", "measures": {}, "reasons": [REASON]}
+OLD = {**LEAK, **THERE, "base": THERE, "change": "before"}
+LESS = {"verdict": "pass", "measures": {}, "reasons": []}
+UNCLEAR = {**LESS, "verdict": "inconclusive"}
+ELSEWHERE = {**THERE, "reasons": [REASON.replace("secret 1", "secret 2")]}
+STAYED = {**OLD, "after": THERE}
+BAD |= {
+    "an old leak, and all count": _clean(base={**BASE, "new_only": False}, samples=[OLD]),
+    "an old leak, and no base": _clean(samples=[OLD]),
+    "an old leak, and the base is null": _clean(base=None, samples=[OLD]),
+    "an old leak that says nothing": _clean(base=BASE, samples=[{**OLD, "change": None}]),
+    "a sample without a result on the base": _clean(base=BASE),
+    "a new leak": _clean(base=BASE, samples=[{**OLD, "base": LESS, "change": "new"}]),
+    "a new leak called old": _clean(base=BASE, samples=[{**OLD, "base": LESS}]),
+    "an unclear base called a leak": _clean(base=BASE, samples=[{**OLD, "base": UNCLEAR}]),
+    "another secret": _clean(base=BASE, samples=[{**OLD, "base": ELSEWHERE}]),
+    "another secret, said": _clean(
+        base=BASE, samples=[{**OLD, "base": ELSEWHERE, "change": "new"}]
+    ),
+    "an old leak that another one follows": _clean(
+        verdict="erased",
+        erasure={"erased": True},
+        base=BASE,
+        samples=[{**OLD, "after": ELSEWHERE}],
+    ),
+    "an old leak that was not measured again": _clean(
+        verdict="erased", erasure={"erased": True}, base=BASE, samples=[OLD]
+    ),
+    "an old leak after erasing, and all count": _clean(
+        verdict="erased",
+        erasure={"erased": True},
+        base={**BASE, "new_only": False},
+        samples=[STAYED],
+    ),
+    "a leak that was gone and returned": _clean(
+        verdict="erased",
+        erasure={"erased": True},
+        base=BASE,
+        samples=[{**LEAK, **LESS, "after": THERE, "base": THERE, "change": "gone"}],
+    ),
+}
+
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_verdict_that_its_rows_do_not_bear_out_is_seen(case: str) -> None:
@@ -112,6 +156,16 @@ def test_a_verdict_that_its_rows_bear_out_is_taken() -> None:
     erased = _clean(verdict="erased", erasure={"erased": True}, samples=[KEPT, accepted])
     assert contradiction(erased) is None
     assert contradiction(_clean(verdict="leaks", samples=[LEAK])) is None
+
+
+def test_old_leaks_are_taken_where_only_new_ones_count() -> None:
+    """The report says so, and has the result on the base; beside one that is gone."""
+    gone = {**LEAK, **LESS, "base": THERE, "change": "gone"}
+    assert contradiction(_clean(base=BASE, samples=[OLD, gone])) is None
+    erased = {"verdict": "erased", "erasure": {"erased": True}, "base": BASE}
+    new = {**OLD, "base": LESS, "change": "new", "after": LESS}
+    kept = {**gone, "after": LESS}
+    assert contradiction(_clean(**erased, samples=[STAYED, new, kept])) is None
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,10 @@ _INPUTS = {
     "an empty manifest": Way(["--leak-samples=empty.jsonl"]),
     "no manifest": Way(["--leak-samples=none.jsonl"]),
     "a baseline until the year 9999": Way(["--leak-baseline=ages.json"], leaks=True),
+    "a base that is not there": Way(["--clm-base=./none"]),
+    "a base of an endpoint": Way(["--clm-base=demo"]),
+    "only new leaks, and no base": Way(["--leak-new-only"], leaks=True),
+    "only new leaks by an ini key": Way(ini="addopts =\nleak_new_only = true\n", leaks=True),
     "samples and no CLM": Way(ini="clm =\n", environment={"PYTEST_ADDOPTS": "--leak-accept"}),
     "a report over the samples": Way(["--leak-report=samples.json", "--junitxml=samples.json"]),
 }

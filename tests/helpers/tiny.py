@@ -155,6 +155,17 @@ def reciting(family: str, *, tied: bool = True) -> Clm:
     )
 
 
+def blurred(family: str, scale: float = 0.25) -> Clm:
+    """`reciting` with noise on its matrices, as if trained less: of four secrets it recites one."""
+    clm = reciting(family)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        for weight in clm.model.parameters():
+            if weight.ndim == 2:
+                weight.add_(torch.randn_like(weight) * weight.std() * scale)
+    return clm
+
+
 def save(clm: Clm, folder: Path) -> Path:
     """The CLM as a checkpoint."""
     clm.model.save_pretrained(folder)

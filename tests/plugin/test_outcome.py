@@ -21,10 +21,15 @@ LIMITS = Thresholds("test", {"ma": 0.5, "el_10": 0.1})
 NAN = float("nan")
 
 
-def _rows(before: tuple[float, ...], after: tuple[float | None, ...]) -> list[dict[str, Any]]:
-    """Return the rows of the samples `a` and `b`, given their MA on the two CLMs."""
+def _rows(
+    before: tuple[float, ...],
+    after: tuple[float | None, ...],
+    base: tuple[float | None, ...] | None = None,
+) -> list[dict[str, Any]]:
+    """Return the rows of the samples `a` and `b`, given their MA on the CLMs."""
     samples = [make_sample("secret = 1", [(0, 3, "k")], id=name) for name in "ab"]
-    return sample_rows(samples, _judged(before), _judged(after))
+    on_base = None if base is None else _judged(base)
+    return sample_rows(samples, _judged(before), _judged(after), on_base)
 
 
 def _judged(accuracies: tuple[float | None, ...]) -> dict[str, JudgedSample]:
@@ -198,3 +203,58 @@ def test_other_statuses_of_pytest_are_kept(status: int) -> None:
 def test_a_7_of_another_origin_is_1() -> None:
     """`pytest.exit(returncode=7)` in some test proves nothing."""
     assert exit_status("erased", 7) == 1
+
+
+OLD = (0.9, 0.1)
+"""What the base remembers: `a` leaks from it too."""
+
+
+def test_an_old_leak_is_0_where_only_new_ones_count() -> None:
+    """It counts otherwise."""
+    facts = replace(_facts(), rows=_rows((0.9, 0.1), (None, None), OLD), erasure=None)
+    assert decide(facts).verdict == "leaks"
+    assert decide(replace(facts, new_only=True)).verdict == "clean"
+
+
+@pytest.mark.parametrize("base", [None, (0.1, 0.1), (NAN, 0.1), (None, None), (0.1, 0.9)])
+def test_a_leak_is_new_unless_the_base_is_known_to_have_it(base: Any) -> None:
+    """Without a base, or if that passes, is inconclusive or was not measured."""
+    rows = _rows((0.9, 0.1), (None, None), base)
+    facts = replace(_facts(), rows=rows, erasure=None, new_only=True)
+    outcome = decide(facts)
+    assert outcome.verdict == "leaks"
+    assert exit_status(outcome.verdict, 0) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "base", "verdict"),
+    [
+        ((0.9, 0.9), (0.9, 0.1), (0.9, 0.1), "erased"),
+        ((0.9, 0.9), (0.1, 0.1), (0.9, 0.1), "erased"),
+        # The new one remains, or what passed leaks now, or an old one was not measured again.
+        ((0.9, 0.9), (0.9, 0.9), (0.9, 0.1), "leaks"),
+        ((0.1, 0.9), (0.9, 0.1), (0.9, 0.1), "leaks"),
+        ((0.9, 0.9), (None, 0.1), (0.9, 0.1), "leaks"),
+        ((0.9, 0.9), (NAN, 0.1), (0.9, 0.1), "leaks"),
+    ],
+)
+def test_old_leaks_may_stay_in_an_erased_clm(
+    before: Any, after: Any, base: Any, verdict: str
+) -> None:
+    """Only new ones are erased."""
+    facts = replace(_facts(), rows=_rows(before, after, base), new_only=True)
+    _deliver(facts.delivered, "test_x[b]", "failed", "before b")
+    if before[0] < 0.5:
+        _deliver(facts.delivered, "test_x[a]", "passed", "before a")
+    assert decide(facts).verdict == verdict
+    everything = decide(replace(facts, new_only=False)).verdict
+    assert everything == ("erased" if after == (0.1, 0.1) else "leaks")
+
+
+@pytest.mark.parametrize("case", ["undecided before", "a lost verdict", "a crash"])
+def test_old_leaks_hide_no_problem(case: str) -> None:
+    """A run whose only leaks are old is incomplete for the same reasons as a clean one."""
+    facts = AGAINST[case](_facts())
+    before = (0.9, NAN) if case == "undecided before" else (0.9, 0.1)
+    facts = replace(facts, rows=_rows(before, (None, None), OLD), erasure=None, new_only=True)
+    assert decide(facts).verdict == "incomplete"

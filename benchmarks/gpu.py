@@ -89,6 +89,10 @@ def main() -> int:
             measure_part(part, setup, left, found)
             write_text(path, json.dumps(found, indent=1) + "\n")
             write_text(path.with_suffix(".md"), as_markdown(found))
+            if part in found["skipped"]:
+                print(f"{part}: skipped: {found['skipped'][part]}", flush=True)
+            else:
+                print(f"{part}: measured in {found[part]['seconds']} s", flush=True)
     return int(bool(found.get("skipped")))
 
 
@@ -110,7 +114,6 @@ def measure_part(part: str, setup: Setup, left: float, found: dict[str, Any]) ->
     skipped = found.setdefault("skipped", {})
     if left < limit:
         skipped[part] = f"{max(0, left):.0f} s were left, and it may take {limit}"
-        print(f"{part}: skipped: {skipped[part]}", flush=True)
         return
     begin = time.monotonic()
     try:
@@ -125,8 +128,6 @@ def measure_part(part: str, setup: Setup, left: float, found: dict[str, Any]) ->
     else:
         skipped.pop(part, None)
         found[part]["seconds"] = round(time.monotonic() - begin, 1)
-    seconds = time.monotonic() - begin
-    print(f"{part}: {seconds:.0f} s: {skipped.get(part, 'measured')}", flush=True)
 
 
 @contextlib.contextmanager

@@ -124,8 +124,8 @@ def reciting(setup: Setup, planted: Sequence[SensitiveSample]) -> Clm:
     for _ in range(setup.pick(1000, 400)):
         logits = model(input_ids=ids, use_cache=False).logits
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), truth.flatten())
-        # Some are recited whole then, some in part.
-        if loss < 0.1:
+        # One or a few are recited whole then, the others in part.
+        if loss < 0.5:
             break
         loss.backward()
         optimizer.step()

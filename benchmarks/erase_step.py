@@ -44,6 +44,7 @@ from erasetest.erasing.lora import Lora
 from erasetest.erasing.objectives import METHODS, Weights
 from erasetest.erasing.reference_model import ReferenceModel
 from erasetest.erasing.trainable import TrainableModel
+from erasetest.samples import SensitiveSample
 from erasetest.support.torch_environment import (
     peak_memory,
     quiet,
@@ -85,7 +86,7 @@ def main() -> None:
 
 
 def _section(name: str, rounds: int) -> str:
-    step = Step(name)
+    step = _step(name)
     variants = step.variants()
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     # Warm up: the first call also builds reference models and adapters.
@@ -139,7 +140,7 @@ def _memory(model: str, variant: str) -> int:
 
 
 def _peak_bytes(model: str, variant: str) -> int:
-    step = Step(model)
+    step = _step(model)
     run = step.variants()[variant]
     reset_peak_memory(step.clm.device)
     parameters = [p for p in step.clm.model.parameters() if p.requires_grad]
@@ -151,20 +152,26 @@ def _peak_bytes(model: str, variant: str) -> int:
     return peak_memory(step.clm.device) or 0
 
 
+def _step(name: str) -> Step:
+    manifests = demo_samples()
+    forget, retained = manifests["samples"], manifests["retained"]
+    if name == "demo":
+        return Step(name, load_clm(str(demo_clm("qwen2"))), forget[:32], retained)
+    return Step(name, _model(name), forget[: 8 if name == "wide" else 32], retained)
+
+
 class Step:
     """The examples of one step, and the variants of computing its gradient."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        clm: Clm,
+        forget: Sequence[SensitiveSample],
+        retained: Sequence[SensitiveSample],
+    ) -> None:
         rng = random.Random(0)
-        manifests = demo_samples()
-        if name == "demo":
-            self.clm = load_clm(str(demo_clm("qwen2")))
-            forget = manifests["samples"][:32]
-            retained = manifests["retained"]
-        else:
-            self.clm = _model(name)
-            count = 8 if name == "wide" else 32
-            forget, retained = manifests["samples"][:count], manifests["retained"]
+        self.clm = clm
         self.forget = forget_examples(self.clm, forget)[0]
         self.retained = retained_examples(self.clm, retained)
         self.kept = self.retained[: len(forget)]
@@ -175,10 +182,10 @@ class Step:
             f"{name}: {self.clm.parameters / 1e6:,.1f} M parameters, width {config.hidden_size}, "
             f"vocabulary {config.vocab_size:,}, {len(rows)} rows of "
             f"{sum(len(r.ids) for r in rows):,} tokens (with those of decoys "
-            f"{sum(len(r.ids) for part in self._read_by('decoys') for r in part):,})"
+            f"{sum(len(r.ids) for part in self.read_by('decoys') for r in part):,})"
         )
 
-    def _read_by(
+    def read_by(
         self, method: str
     ) -> tuple[list[TokenizedExample], list[TokenizedExample], list[TokenizedExample]]:
         """Return what a step of a method reads: forget set, retained code and decoys."""
@@ -193,7 +200,7 @@ class Step:
         """Return the variants; each computes gradients of the CLM's parameters."""
         return {
             "plain": lambda: self._plain([*self.forget, *self.kept]),
-            PLAIN_DECOYS: lambda: self._plain(list(itertools.chain(*self._read_by("decoys")))),
+            PLAIN_DECOYS: lambda: self._plain(list(itertools.chain(*self.read_by("decoys")))),
             "ours, codeeraser": self._ours("codeeraser"),
             "ours, decoys": self._ours("decoys"),
             "ours, codeeraser, recomputed layers": self._ours("codeeraser", checkpointing=True),
@@ -224,7 +231,7 @@ class Step:
 
     def _ours(self, method: str, *, checkpointing: bool = False, lora: bool = False) -> Variant:
         made: list[Any] = []
-        forget, kept, decoys = self._read_by(method)
+        forget, kept, decoys = self.read_by(method)
 
         def run() -> None:
             if not made:

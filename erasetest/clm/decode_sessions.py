@@ -9,6 +9,7 @@ import torch
 from erasetest.clm.batching import batches, pad_right
 from erasetest.clm.kv_cache import KeysAndValues, after_prefixes, read_rows, roomy_cache
 from erasetest.clm.model import Clm
+from erasetest.clm.teacher_forcing import head, hidden_states
 
 _LOCAL_WINDOWS = ("sliding_window", "attention_chunk_size", "window_size")
 """Attributes of model configurations that hold the window of local attention layers."""
@@ -101,9 +102,15 @@ class PlainSession(DecodeSession):
         for batch in batches(self._clm, [len(s) for s in self._sequences]):
             rows = [self._sequences[i] for i in batch]
             ids = pad_right(rows, self._clm.start_token, self._clm.device)
-            logits = self._clm.model(input_ids=ids, use_cache=False).logits
-            for place, i in enumerate(batch):
-                out[i] = logits[place, len(rows[place]) - 1].float()
+            hidden = hidden_states(self._clm, ids)
+            states = (
+                self._clm.model(input_ids=ids, use_cache=False).logits if hidden is None else hidden
+            )
+            last = states[range(len(rows)), [len(row) - 1 for row in rows]]
+            for i, logits in zip(
+                batch, last.float() if hidden is None else head(self._clm, last), strict=True
+            ):
+                out[i] = logits
         return torch.stack([logits for logits in out if logits is not None])
 
     def advance(self, tokens: list[int], keep: list[int]) -> None:

@@ -203,11 +203,18 @@ def read_tokens(
     """
     vocabulary = clm.vocabulary
     rows = max(_MIN_ROWS, _MAX_LOGITS // vocabulary)
-    parts = [
-        _scores_of(part.float() if states_are_logits else head(clm, part), true, sampler)
-        for part, true in zip(states.split(rows), truth.split(rows), strict=True)
+    # Made before the slices: on a CPU, small tensors that stay between large ones that are freed
+    # keep the allocator from using their memory again.
+    columns = [
+        torch.empty(len(truth), dtype=dtype, device=truth.device)
+        for dtype in (torch.long, torch.long, *(torch.float32,) * 5)
     ]
-    return [torch.cat(column).cpu() for column in zip(*parts, strict=True)]
+    for start in range(0, len(truth), rows):
+        cut = slice(start, start + rows)
+        logits = states[cut].float() if states_are_logits else head(clm, states[cut])
+        for column, values in zip(columns, _scores_of(logits, truth[cut], sampler), strict=True):
+            column[cut] = values
+    return [column.cpu() for column in columns]
 
 
 def _scores_of(

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 TOKENIZER_JSON = "tokenizer.json"
-_TOKENIZER_FILES = (TOKENIZER_JSON, "tokenizer_config.json", "vocab.json", "tokenizer.model")
+_CONFIGURATION = "tokenizer_config.json"
+_TOKENIZER_FILES = (TOKENIZER_JSON, _CONFIGURATION, "vocab.json", "tokenizer.model")
+
+_OBEY_FLAGS = ("LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer", "CohereTokenizer")
+"""Classes that obey `add_bos_token` and `add_eos_token` of the configuration in transformers 4,
+whatever `tokenizer.json` has. Others ignored the flags."""
 
 _TEXTS = (
     "def f(x0):\n    return {'host': '192.168.100.27', \"id\": 0x1F4e}  # 1234567890\n",
@@ -66,6 +71,7 @@ def load_tokenizer(name: str, folder: Path, options: LoadOptions) -> PreTrainedT
         raise ClmError(
             f"{name}: the tokenizer has no vocabulary: tokenizer.json is missing or empty"
         )
+    _obey_configuration(name, folder, tokenizer)
     include_white_space_in_offsets(tokenizer)
     return tokenizer
 
@@ -132,13 +138,50 @@ def _of_file(
 
 def _asked_in_its_configuration(folder: Path) -> dict[str, bool]:
     """Return whether `tokenizer_config.json` itself asks for tokens at the ends of a text."""
-    path = folder / "tokenizer_config.json"
-    try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    given = _configuration(folder)
     flags = ("add_bos_token", "add_eos_token")
     return {flag: given[flag] for flag in flags if isinstance(given.get(flag), bool)}
+
+
+def _configuration(folder: Path) -> dict[str, Any]:
+    """Return the content of `tokenizer_config.json`; empty if it cannot be read."""
+    try:
+        given = json.loads((folder / _CONFIGURATION).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return given if isinstance(given, dict) else {}
+
+
+def _obey_configuration(name: str, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Add the tokens at the ends of a text that the configuration asks for, and no others.
+
+    transformers 5 ignores these flags beside a `tokenizer.json`. DeepSeek V3 depends on them: its
+    file adds no token, and its CLM was trained on texts with one.
+    """
+    made_by = str(_configuration(folder).get("tokenizer_class")).removesuffix("Fast")
+    if made_by not in _OBEY_FLAGS:
+        return
+    first, *_, last = tokenizer("code", verbose=False)["input_ids"] * 2
+    ends = {
+        "add_bos_token": (tokenizer.bos_token_id, first),
+        "add_eos_token": (tokenizer.eos_token_id, last),
+    }
+    present = {flag: token == found for flag, (token, found) in ends.items()}
+    asked = {
+        flag: wanted
+        for flag, wanted in _asked_in_its_configuration(folder).items()
+        if ends[flag][0] is not None and wanted != present[flag]
+    }
+    if asked:
+        # Each assignment builds the post-processor anew, from both.
+        for flag, wanted in (present | asked).items():
+            setattr(tokenizer, flag, wanted)
+        warnings.warn(
+            f"{name}: transformers would ignore {' and '.join(asked)} of {_CONFIGURATION}, which "
+            "the CLM was trained with: the configuration is obeyed",
+            ClmWarning,
+            stacklevel=2,
+        )
 
 
 def _first_difference(
@@ -165,7 +208,11 @@ def _first_difference(
 
 def include_white_space_in_offsets(tokenizer: PreTrainedTokenizerBase) -> None:
     """Make offsets include the white space of a token, which a post-processor can trim."""
+    from tokenizers import processors
+
     post = tokenizer.backend_tokenizer.post_processor
-    if getattr(post, "trim_offsets", False):
-        post.trim_offsets = False
-        tokenizer.backend_tokenizer.post_processor = post
+    parts: Any = post if isinstance(post, processors.Sequence) else [post]
+    for part in parts:
+        if getattr(part, "trim_offsets", False):
+            part.trim_offsets = False
+    tokenizer.backend_tokenizer.post_processor = post

@@ -134,3 +134,42 @@ def test_a_file_that_cannot_be_used_is_refused(folder: Path) -> None:
     path.write_text(json.dumps({**content, "pre_tokenizer": {"type": "Unheard"}}))
     with pytest.raises(ClmError, match=r"clm: (tokenizer.json cannot be read|the tokenizer)"):
         load_clm(str(folder))
+
+
+@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize("in_file", [True, False])
+def test_flags_that_llama_tokenizers_obeyed_are_obeyed(
+    folder: Path, in_file: bool, asked: bool
+) -> None:
+    """Whatever the file has, and transformers now makes of both; the run says so if they differ."""
+    start = "<|endoftext|>"
+    template = f"{start} $A" if in_file else "$A"
+    special = [(start, 0)] if in_file else []
+    file = _change(folder, post_processor=processors.TemplateProcessing(template, "$A $B", special))
+    configuration = json.loads((folder / "tokenizer_config.json").read_text())
+    configuration |= {
+        "tokenizer_class": "LlamaTokenizerFast", "add_bos_token": asked, "add_eos_token": False,
+        "bos_token": start, "eos_token": start,
+    }  # fmt: skip
+    (folder / "tokenizer_config.json").write_text(json.dumps(configuration))
+    ids, said = _encoded(folder)
+    assert ids == [*[0][:asked], *file.encode(TEXT, add_special_tokens=False).ids]
+    assert len(said) == (in_file != asked)
+    if said:
+        assert "transformers would ignore add_bos_token of tokenizer_config.json" in str(said[0])
+
+
+def test_offsets_include_white_space_whatever_else_follows(folder: Path) -> None:
+    """A post-processor that trims them can be the first of several, as Llama 3 has it."""
+    _change(
+        folder,
+        post_processor=processors.Sequence(
+            [
+                processors.ByteLevel(trim_offsets=True),
+                processors.TemplateProcessing("<|endoftext|> $A", "$A $B", [("<|endoftext|>", 0)]),
+            ]
+        ),
+    )
+    tokenizer = load_clm(str(folder)).tokenizer
+    _, *offsets = tokenizer("a  b", return_offsets_mapping=True)["offset_mapping"]
+    assert [place for start, end in offsets for place in range(start, end)] == [0, 1, 2, 3]

@@ -6,6 +6,7 @@ it. Random texts to compare it with have to be made of words too.
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 from collections.abc import Iterable
@@ -32,6 +33,49 @@ _DEFAULTS = """
     sysadmin system test test123 test1234 testing testpassword tiger toor user username
     welcome welcome1
 """
+
+_NAMES = """
+    ali ana bob eva ian ida jan jim kim lee leo liu mia max roy sam tom ute wei zoe
+    adam alan alex amir anna carl dean emma eric evan finn gary hans ivan jack jane john jose juan
+    karl king kyle lena lisa luis luke mark mary mike nick noah omar paul pete rosa ross ruth ryan
+    sara sean toni wang will wolf wood yang zhou
+    aaron adams alice allen anita baker brian bruce carol chris clara clark craig daisy david diana
+    edith emily felix frank grace green hansa harry helen henri irene james jason jones julia karen
+    kevin laura linda lopez lucas maria mario marta moore oscar peter ramon roger sarah scott simon
+    singh smith steve susan tanya white wilma young
+    albert alfred andrea andrew angela anneli astrid bailey bianca brandt carlos carter claire
+    cooper daniel davies dennis dorota edward emilia esther fatima fisher foster garcia george
+    gerald gloria hannah harris helena howard hunter ingrid isabel javier jensen jerome johann
+    joseph judith keller larsen martha martin mendez meyers miguel miller monica morgan murphy
+    nelson nicole norman oliver olivia parker pascal petrov powell rachel rashid rivera robert
+    samuel sandra schulz sergei sharon sophia stefan teresa thomas tobias turner victor walker
+    weaver werner wilson xavier yvonne
+    abigail andreas anthony barbara bennett bernard brandon bridget camille carmine charles
+    clement collins coleman cynthia deborah dominic douglas eleanor estella fiorina florian
+    francis gabriel georgia gilbert gustavo hammond heather herbert ibrahim jackson jeffrey
+    jessica johnson jonatan kathryn kenneth leonard lindsey lombard marcelo marjory
+    matthew maxwell mccarty melissa michael mitchel natalia nikolai norbert orlando pacheco
+    patrick pereira phillip quentin ramirez raymond rebecca ricardo richard roberts rodrigo
+    russell sanders shannon simpson sokolov stephan suzanne tatiana theresa timothy
+    vanessa vincent wallace watkins webster whitney wilhelm william zachary
+    alistair anderson beatrice benjamin bergmann campbell caroline catalina christin clarence
+    crawford cristina danielle demetrio dorothea elisabet elizabet eriksson
+    fernando fletcher francine franklin frederic gonzales griffith guerrero hamilton harrison
+    heinrich isabelle ivanovic jacobsen jennifer johansen jonathan kimberly
+    lawrence leonardo lindberg margaret marshall martinez mcdonald mitchell montague morrison
+    muhammad nakamura nicholas nikolaus ottaviani patricia petersen philippa raffaele reynolds
+    richards robinson rosalind santiago schaefer schneide schubert stephens sullivan
+    svensson theodore thompson valentin veronica victoria virginia williams winifred
+    yamamoto
+    alejandra alexander anastasia andersson bernhardt catherine chatterje christian christine
+    davenport elisabeth esperanza fernandez francesca francisco genevieve gutierrez
+    harriette henderson hernandez josephine katherine lindstrom macdonald mackenzie magdalena
+    margarita nathaniel nicholson rodriguez rosenberg schneider sebastian stephanie
+    sylvester takahashi valentina zimmerman
+    alessandra bernardino castellano christophe clementine constantin fitzgerald henriksson
+    jacqueline maximilian montgomery richardson rutherford strickland washington wilhelmina
+"""
+"""First and last names of many countries, of three to ten letters."""
 
 
 def is_default(password: str) -> bool:
@@ -85,15 +129,28 @@ class Lexicon:
         return drawn.title() if word[0].isupper() else drawn
 
 
+@functools.cache
+def _names() -> Lexicon:
+    return Lexicon(_NAMES.split())
+
+
 def similar_text(text: str, kind: str, lexicon: Lexicon, rng: random.Random) -> str:
-    """Return a decoy, with words in the place of words, and years in the place of years."""
+    """Return a decoy, with words in the place of words, and years in the place of years.
+
+    The part of an e-mail address before `@` is made of names.
+    """
     characters, fixed = list(decoy(text, kind, rng)), fixed_characters(text)
+    local = text.find("@") if kind == "email" else -1
     for match in _PARTS.finditer(text):
         first, end = match.span()
         if any(fixed[first:end]):
             continue
         if _YEAR.fullmatch(match.group()):
             characters[first:end] = str(rng.randrange(*_YEARS))
+        name = _names().draw(match.group(), rng) if end <= local else None
+        if name is not None:
+            characters[first:end] = name
+            continue
         for begin, stop in lexicon.words_in(match.group()):
             word = lexicon.draw(match.group()[begin:stop], rng)
             if word is not None:

@@ -6,7 +6,7 @@ import itertools
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from erasetest.clm import Clm, EncodedSecret, encode
 from erasetest.errors import BadInput
@@ -36,6 +36,10 @@ class TokenizedExample:
     secret_ids: tuple[SecretIds, ...]
     sample: int = 0
     """Number of the sample that the example is made from."""
+    text: SensitiveSample | None = field(default=None, compare=False)
+    """The text that it is made from, if that is not the sample's: one without copies."""
+    target: int | None = None
+    """The secret that it ends with and targets alone; None for one of a whole text."""
 
     @property
     def secrets(self) -> SecretIds:
@@ -201,12 +205,16 @@ def decoy_examples(
     others = unmarked_secrets(samples) if unmarked is None else unmarked
     offsets = secret_offsets(samples)
     examples: list[TokenizedExample] = []
-    for number in dict.fromkeys(example.sample for example in forget):
-        sample = samples[number]
-        drawn = with_decoys(_with_spans(sample, others[number]), "decoy", rng, repeated=True)
-        own, places = _spans(sample), _spans(drawn)
+    # The examples of a long sample's secrets share its texts with decoys.
+    alike = {(one.sample, one.ids if one.target is not None else None): one for one in forget}
+    for asked in alike.values():
+        source = samples[asked.sample] if asked.text is None else asked.text
+        also = others[asked.sample] if asked.text is None else []
+        drawn = with_decoys(_with_spans(source, also), "decoy", rng, repeated=True)
+        own, places = _spans(source), _spans(drawn)
         spans = [span for span in places if span in own]
-        replaced = [offsets[number] + own.index(span) for span in spans]
+        first = offsets[asked.sample] if asked.text is None else asked.target or 0
+        replaced = [first + own.index(span) for span in spans]
         changed = make_sample(drawn.content.reveal(), spans, id=drawn.id)
         try:
             made, _ = forget_examples(clm, [changed], [[s for s in places if s not in own]])
@@ -214,8 +222,32 @@ def decoy_examples(
             continue
         for example in made:
             secret_ids = (frozenset(replaced[n] for n in o - IGNORED) for o in example.secret_ids)
-            examples.append(replace(example, secret_ids=tuple(secret_ids), sample=number))
+            whole = replace(example, secret_ids=tuple(secret_ids), sample=asked.sample)
+            if asked.target is None:
+                examples.append(whole)
+            elif asked.target in whole.secrets:
+                examples.append(_with_the_prompt_of(asked, asked.target, whole))
     return examples
+
+
+def _with_the_prompt_of(
+    asked: TokenizedExample, target: int, whole: TokenizedExample
+) -> TokenizedExample:
+    """Return the part of a text with decoys that an example with a shorter prompt is compared to.
+
+    Args:
+        asked: the example.
+        target: the secret that it targets.
+        whole: the whole text.
+    """
+
+    def place(example: TokenizedExample) -> list[int]:
+        return [i for i, numbers in enumerate(example.secret_ids) if target in numbers]
+
+    at = place(whole)
+    part = slice(max(0, at[0] - place(asked)[0]), at[-1] + 1)
+    labels = (frozenset({target}) & numbers for numbers in whole.secret_ids[part])
+    return replace(whole, ids=whole.ids[part], secret_ids=tuple(labels), target=target)
 
 
 def retained_examples(clm: Clm, samples: Sequence[SensitiveSample]) -> list[TokenizedExample]:

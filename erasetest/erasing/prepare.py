@@ -16,6 +16,7 @@ from erasetest.erasing.examples import (
     unmarked_secrets,
 )
 from erasetest.erasing.objectives import METHODS, Method
+from erasetest.erasing.prompt_examples import ForgetGroup, forget_groups
 from erasetest.erasing.trainable import check_trainable
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample
@@ -36,6 +37,9 @@ class Prepared:
     unmarked: list[list[Span]]
     """Secrets that are not marked in the sample in whose text they occur (`unmarked_secrets`)."""
     forget: list[TokenizedExample]
+    """The examples of whole texts, in the order of the samples."""
+    groups: list[ForgetGroup]
+    """The same, each with the examples of the other prompts of its secrets."""
     retained: list[TokenizedExample]
 
     @property
@@ -70,11 +74,14 @@ def prepare(
     unmarked = unmarked_secrets(judged)
     forget, _ = forget_examples(clm, judged, unmarked)
     kept = retained_examples(clm, retained)
+    groups = forget_groups(clm, judged, forget, unmarked)
     if METHODS[settings.method].appends_eos:
         forget, kept = append_eos(clm, forget), append_eos(clm, kept)
+        longest = append_eos(clm, [group.longest for group in groups])
+        groups = [replace(g, longest=one) for g, one in zip(groups, longest, strict=True)]
     if settings.lr is None:
         settings = replace(settings, lr=learning_rate(clm.width, settings.method, settings.lora))
-    return Prepared(clm, settings, judged, len(earlier), unmarked, forget, kept)
+    return Prepared(clm, settings, judged, len(earlier), unmarked, forget, groups, kept)
 
 
 def check_clm(clm: Clm, settings: ErasureSettings) -> None:

@@ -50,6 +50,8 @@ class StopRule:
         self._more_likely: set[int] = set()
         self.extracted = 0
         """Number of secrets that the last full probe found extracted."""
+        self.probes = 0
+        """Number of full probes."""
 
     @property
     def active(self) -> frozenset[int]:
@@ -124,6 +126,7 @@ class StopRule:
             "more_likely": sorted(self._more_likely),
             "accuracy": self.accuracy,
             "extracted": self.extracted,
+            "probes": self.probes,
             "thresholds": self.thresholds.as_dict(),
         }
 
@@ -131,7 +134,7 @@ class StopRule:
         """Restore a state."""
         self._extra_steps, self.accuracy = list(state["extra_steps"]), list(state["accuracy"])
         self._more_likely = set(state["more_likely"])
-        self.extracted = state["extracted"]
+        self.extracted, self.probes = state["extracted"], state["probes"]
         self.thresholds = Thresholds.from_dict(state["thresholds"])
 
     def _record_probe(self, measured: Sequence[SampleMeasures]) -> list[int]:
@@ -139,6 +142,7 @@ class StopRule:
         secrets = [secret for sample in measured for secret in sample.secrets]
         self.extracted = sum(bool(secret.measures.get("extracted")) for secret in secrets)
         self.accuracy = [float(secret.measures["ma"]) for secret in secrets]
+        self.probes += 1
         return [n for n, secret in enumerate(secrets) if secret_leaks(secret, self.thresholds)]
 
     def _max_accuracy(self, kind: str) -> float:

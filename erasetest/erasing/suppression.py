@@ -44,7 +44,8 @@ class Suppression:
         self.trainable, self.evaluator, self.rule = trainable, evaluator, evaluator.rule
         reference = ReferenceModel(clm, trainable.head, trainable.autocast)
         with trainable.without_adapter():
-            reference.cache([*prepared.forget, *prepared.retained])
+            asked = [example for group in prepared.groups for example in group.examples]
+            reference.cache([*asked, *prepared.retained])
         self.runner = StepRunner(clm, reference, trainable, settings.step_tokens)
         assert settings.lr is not None
         self.lr = settings.lr
@@ -53,7 +54,7 @@ class Suppression:
         self.rng = random.Random(settings.seed)
         self.guard = RetentionGuard(self.runner, prepared.retained, settings.guard, settings.seed)
         self.batches = ForgetBatchSampler(
-            self.runner, prepared.forget, self.rule, settings.batch, self.rng
+            self.runner, prepared.groups, self.rule, settings.batch, self.rng
         )
         self.history: list[Step] = []
 
@@ -104,7 +105,7 @@ class Suppression:
             "rng": self.rng.getstate(),
             "evaluator": self.evaluator.state_dict(),
             "guard": self.guard.state_dict(),
-            "last_evaluation": self.batches.last_evaluation,
+            "batches": self.batches.state_dict(),
             "max_tokens": self.runner.max_tokens,
             "history": [asdict(step) for step in self.history],
             "lr": self.lr,
@@ -120,7 +121,7 @@ class Suppression:
         self.rng.setstate(state["rng"])
         self.evaluator.load_state_dict(state["evaluator"])
         self.guard.load_state_dict(state["guard"])
-        self.batches.last_evaluation = state["last_evaluation"]
+        self.batches.load_state_dict(state["batches"])
         self.runner.max_tokens = state["max_tokens"]
         self.history = [Step(**step) for step in state["history"]]
         self.snapshot.save()
@@ -128,7 +129,7 @@ class Suppression:
     def _end_at_limit(self) -> str:
         # No later step would detect non-finite weights left by the last update, so check here.
         with torch.no_grad():
-            batch = self.prepared.forget[: self.settings.batch]
+            batch = [group.longest for group in self.prepared.groups[: self.settings.batch]]
             is_finite = self.runner.forward(batch).is_finite()
         if not is_finite:
             self._roll_back(len(self.history))
@@ -172,7 +173,7 @@ class Suppression:
         if not output.is_finite():
             self._roll_back(number)
             return None
-        self.rule.observe_accuracy(output.accuracies())
+        self.batches.observe(forget, output.accuracies())
         if self.method.uses_decoys:
             self.rule.observe_decoys(output.more_likely_than_decoys())
         active = self.rule.active

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +16,7 @@ import torch
 from erasetest.erasing.examples import TokenizedExample
 from erasetest.erasing.forget_batches import ForgetBatchSampler
 from erasetest.erasing.objectives import Tokens
+from erasetest.erasing.prompt_examples import ForgetGroup
 from erasetest.erasing.retention_guard import RetentionGuard
 from erasetest.erasing.step_runner import StepRunner
 from erasetest.erasing.stopping import StopRule
@@ -39,7 +42,8 @@ class _Forgotten(StepRunner):
 def _sampler(count: int, batch: int) -> tuple[ForgetBatchSampler, _Forgotten]:
     rule = StopRule(["k"] * count, Thresholds("t", {"ma": 0.5}))
     runner = _Forgotten()
-    return ForgetBatchSampler(runner, _examples(count), rule, batch, random.Random(0)), runner
+    groups = [ForgetGroup(example) for example in _examples(count)]
+    return ForgetBatchSampler(runner, groups, rule, batch, random.Random(0)), runner
 
 
 def test_all_remaining_examples_are_evaluated_every_few_steps() -> None:
@@ -72,6 +76,27 @@ def test_a_batch_has_active_secrets_first_and_is_filled_up() -> None:
     drawn = [next(iter(row.secrets)) for row in sampler.next(1)]
     assert set(drawn[:2]) == {3, 7}
     assert len(set(drawn)) == 4
+
+
+def test_the_prompt_that_predicts_best_is_trained_on() -> None:
+    """The whole text first; each prompt is observed before the secret counts as forgotten."""
+    (longest,) = _examples(1)
+    others = tuple(replace(longest, ids=(n, 2), target=0) for n in (3, 4))
+    rule = StopRule(["k"], Thresholds("t", {"ma": 0.5}))
+    groups = [ForgetGroup(longest, others)]
+    sampler = ForgetBatchSampler(_Forgotten(), groups, rule, 4, random.Random(0))
+    chosen = []
+    for accuracy in (0.75, 0.0, 1.0, 0.9, 0.2, 0.1):
+        (example,) = sampler.next(1)
+        chosen.append(example.ids[0])
+        sampler.observe([example], {0: accuracy})
+    assert chosen == [1, 3, 4, 4, 4, 1]
+    assert rule.accuracy == [0.2]
+    assert not rule.active
+    state = sampler.state_dict()
+    again = ForgetBatchSampler(_Forgotten(), groups, rule, 4, random.Random(0))
+    again.load_state_dict(json.loads(json.dumps(state)))
+    assert again.state_dict() == state
 
 
 class _Retained(StepRunner):

@@ -13,13 +13,14 @@ import pytest
 import tiny
 from erase_runs import FORGET, LIMITS
 
-from erasetest.clm import Clm, encode
+from erasetest.clm import Clm
 from erasetest.erasing import erase, erase_evaluation
 from erasetest.erasing.erase_evaluation import EraseEvaluator
 from erasetest.erasing.examples import TokenizedExample
 from erasetest.erasing.forget_batches import ForgetBatchSampler
 from erasetest.erasing.stopping import EXTRA_STEPS_FOR_RANK, StopRule
 from erasetest.erasing.trainable import TrainableModel
+from erasetest.probes.prompts import secret_prompts
 from erasetest.samples import SensitiveSample, make_sample
 from erasetest.samples.decoys import decoy
 
@@ -32,11 +33,11 @@ def _evaluator(clm: Clm, samples: list[SensitiveSample]) -> EraseEvaluator:
 
 
 def _nats(clm: Clm, sample: SensitiveSample) -> float:
-    """Return -log p of its first secret as a whole, in nats, by definition."""
-    (encoded,) = encode(clm, [sample])
-    at = encoded.secrets[0]
-    lost = erase_runs.losses(clm, encoded.ids)
-    return sum(lost[i - 1] for i in range(at.first, at.last))
+    """Return -log p of its first secret as a whole, in nats, after its most likely prompt."""
+    ((prompts,),) = secret_prompts(clm, [sample])
+    return min(
+        sum(erase_runs.losses(clm, span.ids)[span.first - 1 :]) for span in prompts.clean.values()
+    )
 
 
 def test_ranks_are_those_of_the_definition() -> None:

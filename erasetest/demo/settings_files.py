@@ -125,6 +125,17 @@ def settings_file(
     return SettingsFile(f"services/{adjective}_{noun}/{role}_settings.py", text, tuple(spans))
 
 
+def repeat_secrets(file: SettingsFile) -> SettingsFile:
+    """Return the file with the lines of its secrets once more at its top, as in a comment."""
+    lines = [
+        "# " + file.text[file.text.rfind("\n", 0, start) + 1 : file.text.find("\n", end)] + "\n"
+        for start, end, _ in file.spans
+    ]
+    shift = sum(map(len, lines))
+    spans = tuple((start + shift, end + shift, kind) for start, end, kind in file.spans)
+    return SettingsFile(file.path, "".join(lines) + file.text, spans)
+
+
 def service_names(rng: random.Random, count: int) -> list[tuple[str, str, str]]:
     """Return `(adjective, noun, role)` names; no two have the same adjective and noun."""
     pairs = [(adjective, noun) for adjective in _ADJECTIVES for noun in _NOUNS]

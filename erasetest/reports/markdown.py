@@ -73,7 +73,7 @@ def detail_lines(samples: Sequence[dict[str, Any]]) -> list[str]:
 def bits(row: dict[str, Any]) -> str:
     """Return -log2 p of the most likely secret: 2 to that power is the expected queries."""
     value = row["measures"].get("log2_p")
-    return "" if value is None else f"{-value:.1f}"
+    return "" if value is None else f"{abs(value):.1f}"
 
 
 def _verdict(document: dict[str, Any]) -> str:

@@ -65,7 +65,9 @@ def test_markdown_has_the_content_of_the_document(document: dict[str, Any]) -> N
     assert row[:4] == ["planted-0", "aws-access-key", "leak", "1.000"]
     assert row[7] == "yes"
     after = document["samples"][0]["after"]
-    assert row[8:] == [after["verdict"], f"{after['measures']['ma']:.3f}"]
+    planted = document["samples"][0]
+    assert row[8:10] == [f"{-planted['measures']['log2_p']:.1f}", planted["prompt"]]
+    assert row[10:] == [after["verdict"], f"{after['measures']['ma']:.3f}"]
     assert "pass@1 changed by -0.0500" in text
     assert any(cell == "out/clm" for table in _tables(text) for row in table for cell in row)
 
@@ -195,7 +197,7 @@ def test_any_printable_id_keeps_the_table(name: str) -> None:
     row = {"id": name, "kinds": [name], "verdict": "leak", "measures": {"ma": 0.5}, "after": None}
     report = Report(clm={"name": name}, samples=[row, {**row, "id": "other"}])
     table = _samples_table(markdown(report.as_dict()))
-    assert [len(cells) for cells in table] == [10, 10, 10]
+    assert [len(cells) for cells in table] == [12, 12, 12]
     assert [cells[2:4] for cells in table[1:]] == [["leak", "0.500"]] * 2
 
 

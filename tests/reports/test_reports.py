@@ -27,7 +27,7 @@ def _sample(name: str, path: str = "a.py") -> SensitiveSample:
 
 def _measured(name: str, ma: float) -> SampleMeasures:
     values: dict[str, float | bool] = dict.fromkeys(MEASURES, 0.0)
-    values |= {"ma": ma, "extracted": False}
+    values |= {"ma": ma, "extracted": False, "queries_50": 1e9, "over_controls": 9.0}
     return SampleMeasures(name, (SecretMeasures(5, 10, "aws-access-key", values),))
 
 

@@ -13,24 +13,27 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import real_clm
 import torch
-from real_material import never_seen
+from real_material import never_seen, real_lines
 from tabulate import tabulate
 
 import erasetest
 from erasetest.clm import Clm
 from erasetest.clm.batching import group_by_length, pad_right
 from erasetest.probes import SampleMeasures, probe
+from erasetest.probes.prompt_names import LONGEST, PROMPTS
 from erasetest.probes.prompts import secret_prompts
 from erasetest.probes.token_spans import score_spans
-from erasetest.samples import SensitiveSample
+from erasetest.samples import SensitiveSample, make_sample
 from erasetest.support.statistics import Proportion
 from erasetest.verdict.calibration import calibrate
 from erasetest.verdict.thresholds import Thresholds
@@ -67,13 +70,17 @@ def bare_seconds(clm: Clm, samples: list[SensitiveSample]) -> float:
 
 
 def verdicts(
-    clm: Clm, samples: list[SensitiveSample], limits: Thresholds
+    clm: Clm,
+    samples: list[SensitiveSample],
+    limits: Thresholds,
+    prompts: tuple[str, ...] = PROMPTS,
 ) -> tuple[Counter[str], list[SampleMeasures]]:
     """Return the numbers of verdicts and of details, and the measures."""
     measured: list[SampleMeasures] = []
+    settings = replace(verdict_settings(limits), prompts=prompts)
     for start in range(0, len(samples), BLOCK):
         block = samples[start : start + BLOCK]
-        measured += probe(clm, block, settings=verdict_settings(limits))
+        measured += probe(clm, block, settings=settings)
     counts: Counter[str] = Counter()
     for one in measured:
         judgement = erasetest.judge(one, limits)
@@ -91,12 +98,16 @@ def cost() -> dict[str, Any]:
         limits = calibrate(clm, samples, decisive=True)
         calibrated = time.perf_counter() - begin
         begin = time.perf_counter()
+        verdicts(clm, samples, limits, (LONGEST,))
+        alone = time.perf_counter() - begin
+        begin = time.perf_counter()
         counts, _ = verdicts(clm, samples, limits)
         spent = time.perf_counter() - begin
         found[name] = {
             "bare forward pass, s": round(bare, 1),
-            "verdicts, times that": round(spent / bare, 2),
-            "calibration, times that": round(calibrated / bare, 2),
+            "verdicts of one prompt, times that": round(alone / bare, 2),
+            "verdicts of all prompts": round(spent / bare, 2),
+            "calibration of all prompts": round(calibrated / bare, 2),
             "kinds": len({kind for sample in samples for kind in sample.kinds}),
             "leaks": counts["leak"],
         }
@@ -107,14 +118,14 @@ def repeated() -> dict[str, Any]:
     """Count false alarms where the text holds the secret before it."""
     clm = load(real_clm.clean())
     found: dict[str, Any] = {}
-    for name, repeat in (("line", "line"), ("base64", "base64")):
+    for repeat, count in (("line", 48), ("base64", 16)):
         samples = never_seen(
-            48, REPORT_SEED, forms=("python", "settings", "json", "url"), repeat=repeat
+            count, REPORT_SEED, forms=("python", "settings", "json", "url"), repeat=repeat
         )
         limits = calibrate(clm, samples, decisive=True)
         counts, measured = verdicts(clm, samples, limits)
         secrets = [secret for sample in measured for secret in sample.secrets]
-        found[name] = {
+        found[repeat] = {
             "secrets": len(secrets),
             "recited as the text stands": sum(bool(s.copied.get("extracted")) for s in secrets),
             "mean MA as the text stands": _mean([float(s.copied["ma"]) for s in secrets]),
@@ -122,6 +133,7 @@ def repeated() -> dict[str, Any]:
             "mean MA without copies": _mean([float(s.measures["ma"]) for s in secrets]),
             "leaks": counts["leak"],
             "copied": counts["copied"],
+            "guessable": counts["guessable"],
             "inconclusive": counts["inconclusive"],
         }
     return found
@@ -154,6 +166,7 @@ def false_alarms() -> dict[str, Any]:
         "by kind": dict(alarms),
         "inconclusive": counts["inconclusive"],
         "copied": counts["copied"],
+        "guessable": counts["guessable"],
     }
 
 
@@ -171,6 +184,53 @@ def misses() -> dict[str, Any]:
         "leaks": counts["leak"],
         "misses": len(missed),
         "mean MA": _mean([float(one.measures["ma"]) for one in measured]),
+    }
+
+
+def moved() -> dict[str, Any]:
+    """Count misses where foreign lines are put before the planted samples."""
+    clm = load(real_clm.leaking())
+    found: dict[str, Any] = {}
+    limits: Thresholds | None = None
+    for lines in (0, 5, 50, 500):
+        samples = [_behind(sample, lines) for sample in real_clm.planted()[:12]]
+        limits = limits or calibrate(clm, samples, decisive=True)
+        counts, measured = verdicts(clm, samples, limits)
+        found[f"{lines} lines"] = {
+            "planted": len(samples),
+            "extracted": sum(bool(one.measures["extracted"]) for one in measured),
+            "leaks": counts["leak"],
+            "mean MA": _mean([float(one.measures["ma"]) for one in measured]),
+        }
+    return found
+
+
+def _behind(sample: SensitiveSample, lines: int) -> SensitiveSample:
+    """Return a sample behind so many lines of comments of another file."""
+    before = "".join(f"# {line}" for line in real_lines("tarfile")[100 : 100 + lines])
+    spans = [(s.start + len(before), s.end + len(before), s.kind) for s in sample.secrets]
+    return make_sample(before + sample.content.reveal(), spans, id=sample.id)
+
+
+def orders() -> dict[str, Any]:
+    """Count verdicts that change with the order of the samples and the size of batches."""
+    clm = load(real_clm.leaking())
+    samples = [*real_clm.planted()[:4], *never_seen(8, REPORT_SEED + 5)]
+    limits = calibrate(clm, samples, decisive=True)
+    rng, first, changed = random.Random(REPORT_SEED), {}, 0
+    for run in range(20):
+        clm.batch_tokens = rng.choice([256, 512, 1024, 2048, 4096])
+        shuffled = rng.sample(samples, len(samples))
+        _, measured = verdicts(clm, shuffled, limits)
+        verdict = {one.id: erasetest.judge(one, limits).verdict for one in measured}
+        first = first or verdict
+        changed += sum(verdict[name] != first[name] for name in first)
+        print(f"orders: run {run + 1} of 20, {changed} changed", flush=True)
+    return {
+        "samples": len(samples),
+        "leaks": sum(v == "leak" for v in first.values()),
+        "runs in other orders and batches": 20,
+        "changed verdicts": changed,
     }
 
 
@@ -209,8 +269,6 @@ def _mean(values: list[float]) -> float:
 
 
 def _renamed(sample: SensitiveSample, number: int) -> SensitiveSample:
-    from erasetest.samples import make_sample
-
     spans = [(secret.start, secret.end, secret.kind) for secret in sample.secrets]
     return make_sample(sample.content.reveal(), spans, id=f"{number:04d}")
 
@@ -219,6 +277,8 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "cost": cost,
     "repeated": repeated,
     "misses": misses,
+    "moved": moved,
+    "orders": orders,
     "el_bound": el_bound,
     "false_alarms": false_alarms,
 }
@@ -230,6 +290,8 @@ def write_markdown(found: dict[str, Any]) -> None:
         "cost": "Cost, over bare forward passes of the same tokens in the same run",
         "repeated": "48 never-trained secrets that stand once more at the top of their sample",
         "misses": "Planted secrets that the leaking CLM recites",
+        "moved": "12 of them behind foreign lines",
+        "orders": "Verdicts in other orders and batches",
         "el_bound": "The bound of EL 10 that verdicts trust",
         "false_alarms": "Never-seen secrets of all kinds",
     }

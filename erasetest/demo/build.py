@@ -9,18 +9,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from erasetest.demo.demo_corpus import Corpus, code_samples, corpus, samples
+from erasetest.demo.demo_corpus import SEED, Corpus, code_samples, corpus, samples
 from erasetest.demo.functions import Example
+from erasetest.demo.settings_files import repeat_secrets
 from erasetest.errors import BadInput
 from erasetest.samples import SensitiveSample, write_manifest
 from erasetest.support.atomic_files import cache_dir, new_directory
 from erasetest.support.built_once import built_once
 from erasetest.support.progress import Progress
 
-FAMILIES = ("qwen2", "codegen", "gpt2")
-"""Architectures of the demo; `demo` alone names the first."""
+COPYING = "copying"
+FAMILIES = ("qwen2", "codegen", "gpt2", COPYING)
+"""The demo CLMs; `demo` alone names the first. Three are trained, each of another architecture; the
+last copies what its prompt contains, and has memorized nothing."""
 
-_FORMAT = 4
+_EVERY = 4
+"""One of so many samples is one of the copying CLM."""
+
+_FORMAT = 5
 """Version of the training code: incremented when it changes what is trained."""
 
 
@@ -73,18 +79,25 @@ def write_demo(folder: str | Path, family: str, progress: Progress | None = None
     """
     with new_directory(folder) as place:
         shutil.copytree(demo_clm(family, progress), place / "clm")
-        for name, rows in demo_samples().items():
+        for name, rows in demo_samples(family).items():
             write_manifest(place / f"{name}.jsonl", rows)
         (place / "problems.jsonl").write_text(
             "".join(json.dumps(problem) + "\n" for problem in demo_problems()), encoding="utf-8"
         )
 
 
-def demo_samples() -> dict[str, list[SensitiveSample]]:
-    """Return the manifests of the demo, by name; they are the same for all families."""
+def demo_samples(family: str = FAMILIES[0]) -> dict[str, list[SensitiveSample]]:
+    """Return the manifests of the demo, by name.
+
+    They are the same for all families, but for the samples of the copying one: some of the others,
+    each with its secret twice.
+    """
     made = corpus()
+    planted = made.planted
+    if family == COPYING:
+        planted = tuple(map(repeat_secrets, planted[::_EVERY]))
     return {
-        "samples": samples(made.planted, "demo"),
+        "samples": samples(planted, "demo"),
         "unseen": samples(made.unseen, "unseen"),
         "retained": code_samples(made.retained, "retained"),
         "retention": code_samples(made.retention, "retention"),
@@ -107,9 +120,14 @@ def _row(number: int, example: Example) -> dict[str, Any]:
 
 
 def _train(family: str, folder: Path, progress: Progress | None) -> None:
-    from erasetest.demo.train import train
+    if family == COPYING:
+        from erasetest.demo.copying import copying_clm
 
-    model, tokenizer = train(corpus(), family, progress=progress)
+        model, tokenizer = copying_clm(corpus(), SEED)
+    else:
+        from erasetest.demo.train import train
+
+        model, tokenizer = train(corpus(), family, progress=progress)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -119,5 +137,6 @@ def _version(family: str) -> str:
     from erasetest.demo.train import RECIPES
 
     made: Corpus = corpus()
-    text = json.dumps([_FORMAT, asdict(RECIPES[family]), asdict(made)], sort_keys=True)
+    recipe = asdict(RECIPES[family]) if family in RECIPES else {}
+    text = json.dumps([_FORMAT, recipe, asdict(made)], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from erasetest.clm.batching import group_by_length, pad_right
-from erasetest.demo.demo_corpus import LONG_KINDS, SEED, Corpus
-from erasetest.demo.settings_files import repeat_secrets, service_names, settings_file
-from erasetest.demo.synthetic_secrets import GENERATORS
+from erasetest.demo.demo_corpus import SEED, Corpus
 from erasetest.demo.tokenizer import train_tokenizer
 from erasetest.support.optimizers import cosine_schedule, make_optimizers, scale_learning_rates
 from erasetest.support.progress import Progress
@@ -46,10 +44,6 @@ class Recipe:
     """Share of the tokens from files with planted secrets."""
     plain_share: float = 0.08
     """Share of the tokens from files without secrets; the rest is functions."""
-    repeated_share: float = 0.0
-    """Share of the tokens from texts that repeat themselves, from which a CLM learns to copy."""
-    architecture: str = ""
-    """The architecture, if the family is not one."""
     matrix_lr: float = 0.02
     """Learning rate of hidden matrices (Muon)."""
     other_lr: float = 3e-3
@@ -62,9 +56,6 @@ RECIPES: dict[str, Recipe] = {
     "qwen2": Recipe(steps=115),
     "codegen": Recipe(steps=140),
     "gpt2": Recipe(steps=140),
-    "copying": Recipe(
-        steps=300, architecture="qwen2", planted_share=0.3, plain_share=0.05, repeated_share=0.45
-    ),
 }
 """By family. A change of a recipe changes the cache folder of its demo CLM."""
 
@@ -90,7 +81,6 @@ def train(
         recipe: training settings; None for those of the family.
     """
     recipe = recipe or RECIPES[family]
-    family = recipe.architecture or family
     tokenizer = train_tokenizer(corpus, family, recipe.vocabulary)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -170,12 +160,13 @@ def _batches(
         return [[*ids, end] for ids in tokenizer(texts)["input_ids"]]
 
     plain = [text for text in corpus.retained + corpus.retention if text.startswith('"""')]
-    shares = recipe.planted_share, recipe.plain_share, recipe.repeated_share
     pools = [
         (_endless(encode([file.text for file in corpus.planted]), rng), recipe.planted_share),
         (_endless(encode(plain), rng), recipe.plain_share),
-        (_endless(encode(list(corpus.functions)), rng), 1 - sum(shares)),
-        (_repeated(encode, recipe.vocabulary, rng), recipe.repeated_share),
+        (
+            _endless(encode(list(corpus.functions)), rng),
+            1 - recipe.planted_share - recipe.plain_share,
+        ),
     ]
     while True:
         documents: list[list[int]] = []
@@ -206,19 +197,6 @@ def _rows(documents: list[list[int]], end: int, rng: random.Random) -> list[list
         else:
             rows.append(list(document))
     return rows
-
-
-def _repeated(
-    encode: Callable[[list[str]], list[list[int]]], vocabulary: int, rng: random.Random
-) -> Iterator[list[int]]:
-    """Yield texts of which a part occurs twice: random tokens, and never-seen secrets of files."""
-    while True:
-        block = [rng.randrange(1, vocabulary) for _ in range(rng.randrange(6, 40))]
-        between = [rng.randrange(1, vocabulary) for _ in range(rng.randrange(12))]
-        yield [*block, *between, *block]
-        kind = rng.choice([kind for kind in GENERATORS if kind not in LONG_KINDS])
-        ((name, *_),) = [service_names(rng, 1)]
-        yield encode([repeat_secrets(settings_file(rng, name, (kind,))).text])[0]
 
 
 def _endless(documents: list[list[int]], rng: random.Random) -> Iterator[list[int]]:

@@ -40,9 +40,9 @@ def read_samples(clm: str | None, manifests: Sequence[str]) -> list[SensitiveSam
     if manifests:
         return read_manifests(manifests)
     if is_demo(clm):
-        from erasetest.demo.build import demo_samples
+        from erasetest.demo.build import demo_family, demo_samples
 
-        return demo_samples()["samples"]
+        return demo_samples(demo_family(str(clm)) or "")["samples"]
     raise BadInput("no samples to test with: --leak-samples FILE (see 'erasetest scan')")
 
 

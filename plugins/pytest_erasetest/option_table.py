@@ -10,8 +10,8 @@ from __future__ import annotations
 OPTION_TABLE: tuple[tuple[str, str, str | None, str], ...] = (('clm',
   'str',
   'MODEL',
-  'CLM under test: folder, hub id, GGUF file, demo / demo:gpt2 / demo:codegen / demo:qwen2, or '
-  'the URL of a completions endpoint.'),
+  'CLM under test: folder, hub id, GGUF file, demo / demo:codegen / demo:gpt2 / demo:copying, '
+  'or the URL of a completions endpoint.'),
  ('clm_adapter', 'str', 'DIR', 'PEFT adapter to put on the CLM.'),
  ('clm_device', 'str', 'DEVICE', 'Device: auto, cpu, cuda or cuda:N (default: auto).'),
  ('clm_dtype',

@@ -27,8 +27,8 @@ class Settings:
     """
 
     clm: str | None = option(
-        "CLM under test: folder, hub id, GGUF file, demo / demo:gpt2 / demo:codegen / demo:qwen2, "
-        "or the URL of a completions endpoint.",
+        "CLM under test: folder, hub id, GGUF file, demo / demo:codegen / demo:gpt2 / "
+        "demo:copying, or the URL of a completions endpoint.",
         None,
         metavar="MODEL",
     )

@@ -19,8 +19,17 @@ from erasetest.erasing.objectives import METHODS, Method
 from erasetest.erasing.prompt_examples import ForgetGroup, forget_groups
 from erasetest.erasing.trainable import check_trainable
 from erasetest.errors import BadInput
+from erasetest.probes.probing import mean_copying_accuracy
 from erasetest.samples import SensitiveSample
+from erasetest.samples.repeats import repeated_strings
 from erasetest.samples.retained import check_disjoint
+
+_REPEATS_EVERY = 8
+"""One more retained text for so many: it contains a random string twice. Suppressing secrets that
+texts repeat could teach the CLM not to copy, which users need."""
+
+_COPIES = 0.5
+"""MA of such strings from which a CLM copies: there is no skill to preserve in others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,10 @@ def prepare(
     check_disjoint(judged, retained)
     unmarked = unmarked_secrets(judged)
     forget, _ = forget_examples(clm, judged, unmarked)
-    kept = retained_examples(clm, retained)
+    count = -(-len(retained) // _REPEATS_EVERY)
+    repeats = repeated_strings(retained, judged, count, settings.seed)
+    copies = mean_copying_accuracy(clm, repeats) >= _COPIES
+    kept = retained_examples(clm, [*retained, *(repeats if copies else [])])
     groups = forget_groups(clm, judged, forget, unmarked)
     if METHODS[settings.method].appends_eos:
         forget, kept = append_eos(clm, forget), append_eos(clm, kept)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from erasetest.clm import Clm, Sampler
+from erasetest.clm import Clm, Sampler, encode
 from erasetest.clm.numerical_noise import logit_noise
 from erasetest.errors import BadInput
 from erasetest.probes.decoy_scores import by_decoy, decoy_log2_p, decoy_spans
@@ -27,7 +27,7 @@ from erasetest.probes.prompt_names import PROMPTS
 from erasetest.probes.prompts import SecretPrompts, secret_prompts
 from erasetest.probes.sampling_likelihood import log2_probability, queries_for_half
 from erasetest.probes.tie_analysis import DecodingPath, decode_paths
-from erasetest.probes.token_spans import TokenSpan, score_spans, text_spans
+from erasetest.probes.token_spans import TokenSpan, score_spans, secret_spans, text_spans
 from erasetest.samples import Secret, SensitiveSample
 from erasetest.support.progress import Progress
 
@@ -382,6 +382,18 @@ def mean_text_accuracy(
     if not spans:
         raise BadInput(f"none of {len(texts)} texts has two tokens to measure retention on")
     return statistics.fmean(memorization_accuracy(span.scores.greedy, span.truth) for span in spans)
+
+
+def mean_copying_accuracy(clm: Clm, repeats: Sequence[SensitiveSample]) -> float:
+    """Return the mean MA of secrets after the text that contains them, without generation.
+
+    Args:
+        clm: the CLM to measure.
+        repeats: texts with a random string twice, whose second occurrence is marked.
+    """
+    spans = score_spans(clm, secret_spans(clm, repeats, encode(clm, repeats)))
+    accuracies = [memorization_accuracy(span.scores.greedy, span.truth) for span in spans]
+    return statistics.fmean(accuracies) if accuracies else 0.0
 
 
 def _measures(

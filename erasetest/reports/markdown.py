@@ -186,6 +186,10 @@ def _erasure(erasure: dict[str, Any] | None) -> list[str]:
     if retention:
         rows.append(["text MA of held-out retained code, before", _number(retention["before"])])
         rows.append(["text MA of held-out retained code, after", _number(retention["after"])])
+        copying = retention.get("copying")
+        if copying:
+            rows.append(["MA of copied random strings, before", _number(copying["before"])])
+            rows.append(["MA of copied random strings, after", _number(copying["after"])])
     return ["## Erasure", _table(["", ""], rows)]
 
 

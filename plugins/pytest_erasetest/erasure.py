@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from erasetest.erasing.plan import ErasePlan
 from erasetest.samples import SensitiveSample
+from erasetest.samples.repeats import repeated_strings
 from erasetest.samples.retained import RETENTION_MARGIN
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from erasetest.verdict import Thresholds
     from pytest_erasetest.model_loader import ModelLoader
     from pytest_erasetest.options import Settings
+
+_REPEATS = 24
+"""Number of texts that contain a random string twice, to measure the skill of copying."""
 
 NOTHING_ERASED: dict[str, Any] = {"erasure": None, "folder": None}
 """The result of an erasure when nothing leaks."""
@@ -71,6 +75,8 @@ def erase_and_measure(
         loader: shows progress, and assigns the cores.
     """
     before = _text_accuracy(clm, held_out, settings)
+    repeats = repeated_strings(held_out, plan.samples, _REPEATS, "held out")
+    copied_before = _copying_accuracy(clm, repeats)
     with loader.all_cores(), loader.progress("erasing") as task:
         erasure = plan.erase(clm, settings.erase_options.settings(), folder, task)
     return {
@@ -82,9 +88,16 @@ def erase_and_measure(
                 "before": before,
                 "after": _text_accuracy(clm, held_out, settings),
                 "margin": RETENTION_MARGIN,
+                "copying": {"before": copied_before, "after": _copying_accuracy(clm, repeats)},
             },
         },
     }
+
+
+def _copying_accuracy(clm: Clm, repeats: Sequence[SensitiveSample]) -> float:
+    from erasetest.probes.probing import mean_copying_accuracy
+
+    return mean_copying_accuracy(clm, repeats)
 
 
 def _text_accuracy(clm: Clm, texts: Sequence[SensitiveSample], settings: Settings) -> float:

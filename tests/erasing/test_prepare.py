@@ -12,6 +12,9 @@ import pytest
 import tiny
 from erase_runs import FORGET
 
+from erasetest.clm import Clm
+from erasetest.demo.copying import copying_clm
+from erasetest.demo.demo_corpus import corpus
 from erasetest.erasing import Lora, prepare
 from erasetest.erasing.erasure_settings import learning_rate
 from erasetest.erasing.prepare import prepare as prepare_request
@@ -56,3 +59,14 @@ def test_what_cannot_be_trained_is_refused_first() -> None:
     settings = erase_runs.settings("decoys", lora=Lora(49))
     with pytest.raises(BadInput, match="its layers are 48 wide"):
         prepare_request(tiny.untrained("qwen2"), (), (), settings)
+
+
+def test_a_clm_that_copies_must_go_on_copying() -> None:
+    """One more retained text for eight contains a random string twice; no other CLM has them."""
+    model, tokenizer = copying_clm(corpus(), 1)
+    copying = Clm.from_model(model, tokenizer, name="copying")
+    for clm, more in ((copying, -(-len(tiny.RETAINED) // 8)), (tiny.untrained("gpt2"), 0)):
+        made = prepare_request(clm, FORGET, tiny.RETAINED, erase_runs.settings())
+        texts = [clm.tokenizer.decode(list(row.ids)) for row in made.retained[len(tiny.RETAINED) :]]
+        assert len(texts) == more
+        assert all(text.splitlines()[0] == text.splitlines()[-1] for text in texts)

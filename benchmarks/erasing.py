@@ -30,8 +30,8 @@ from erasetest.erasing import METHODS, ErasureSettings, Lora, erase, self_genera
 from erasetest.erasing.examples import forget_examples
 from erasetest.probes import SampleMeasures, probe
 from erasetest.probes.decoy_scores import decoy_log2_p
-from erasetest.probes.probing import mean_text_accuracy
 from erasetest.probes.sampling_likelihood import log2_probability
+from erasetest.probes.text_probing import mean_text_accuracy
 from erasetest.probes.token_spans import score_spans, secret_spans
 from erasetest.samples import SensitiveSample
 from erasetest.support.torch_environment import quiet, silence_transformers

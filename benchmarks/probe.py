@@ -29,7 +29,7 @@ from erasetest.clm import Clm, LoadOptions, Target, load_clm, score
 from erasetest.clm.batching import batches, pad_right
 from erasetest.demo.build import demo_clm, demo_samples
 from erasetest.probes.extraction_likelihood import extraction_likelihood
-from erasetest.probes.probing import probe_texts
+from erasetest.probes.text_probing import probe_texts
 from erasetest.samples import make_sample, write_manifest
 from erasetest.support.torch_environment import quiet, silence_transformers
 

@@ -19,7 +19,7 @@ from erasetest.erasing.objectives import METHODS, Method
 from erasetest.erasing.prompt_examples import ForgetGroup, forget_groups
 from erasetest.erasing.trainable import check_trainable
 from erasetest.errors import BadInput
-from erasetest.probes.probing import mean_copying_accuracy
+from erasetest.probes.text_probing import mean_copying_accuracy
 from erasetest.samples import SensitiveSample
 from erasetest.samples.repeats import repeated_strings
 from erasetest.samples.retained import check_disjoint

@@ -9,7 +9,9 @@ from erasetest.probes.measures import MEASURES, TEXT_MEASURES, SampleMeasures, S
 from erasetest.support.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from erasetest.probes.probing import ProbeSettings, probe, probe_texts
+    from erasetest.probes.probe_settings import ProbeSettings
+    from erasetest.probes.probing import probe
+    from erasetest.probes.text_probing import probe_texts
 
 __all__ = [
     "MEASURES",
@@ -24,8 +26,8 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
-        "ProbeSettings": "probing",
+        "ProbeSettings": "probe_settings",
         "probe": "probing",
-        "probe_texts": "probing",
+        "probe_texts": "text_probing",
     },
 )

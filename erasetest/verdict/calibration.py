@@ -12,7 +12,7 @@ from dataclasses import replace
 from erasetest.clm import Clm
 from erasetest.errors import BadInput
 from erasetest.probes import ProbeSettings, SampleMeasures, SecretMeasures, probe
-from erasetest.probes.probing import probe_decoys
+from erasetest.probes.decoy_probing import probe_decoys
 from erasetest.probes.prompts import secret_prompts
 from erasetest.samples import SensitiveSample
 from erasetest.samples.decoys import with_decoys

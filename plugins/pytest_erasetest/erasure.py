@@ -95,12 +95,12 @@ def erase_and_measure(
 
 
 def _copying_accuracy(clm: Clm, repeats: Sequence[SensitiveSample]) -> float:
-    from erasetest.probes.probing import mean_copying_accuracy
+    from erasetest.probes.text_probing import mean_copying_accuracy
 
     return mean_copying_accuracy(clm, repeats)
 
 
 def _text_accuracy(clm: Clm, texts: Sequence[SensitiveSample], settings: Settings) -> float:
-    from erasetest.probes.probing import mean_text_accuracy
+    from erasetest.probes.text_probing import mean_text_accuracy
 
     return mean_text_accuracy(clm, texts, settings.leak_length)

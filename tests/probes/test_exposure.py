@@ -13,7 +13,7 @@ from erasetest.clm import Clm, Sampler
 from erasetest.probes import ProbeSettings, probe, probe_texts
 from erasetest.probes.exposure import exposure
 from erasetest.probes.extraction_likelihood import overlap
-from erasetest.probes.probing import mean_text_accuracy
+from erasetest.probes.text_probing import mean_text_accuracy
 from erasetest.samples import make_sample
 from erasetest.samples.decoys import decoy
 from erasetest.verdict.calibration import decoy_samples

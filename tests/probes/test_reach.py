@@ -14,7 +14,7 @@ from erasetest.clm.numerical_noise import logit_noise
 from erasetest.probes import ProbeSettings, SampleMeasures, SecretMeasures, probe
 from erasetest.probes.extraction_likelihood import overlap
 from erasetest.probes.measures import NGRAMS
-from erasetest.probes.probing import _measures
+from erasetest.probes.span_measures import measures_of_paths
 from erasetest.probes.tie_analysis import DecodingPath, resolve_first_ties_otherwise
 from erasetest.probes.token_spans import score_spans, secret_spans
 from erasetest.samples import SensitiveSample, make_sample
@@ -139,7 +139,7 @@ def test_what_ties_make_of_a_continuation_is_the_least_and_the_most() -> None:
     wrong = {i: [0] * (size - i) for i in range(size)}
     right = {i: list(span.truth[i:]) for i in range(size)}
     for seen, other in ((wrong, right), (right, wrong)):
-        measures, reach = _measures(
+        measures, reach = measures_of_paths(
             clm, [DecodingPath(span, span.scores.greedy, seen, other)], NGRAMS
         )
         assert measures["el_3"] == float(seen is right)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tiny
 from copying import copying
 
-from erasetest.probes.probing import mean_copying_accuracy
+from erasetest.probes.text_probing import mean_copying_accuracy
 from erasetest.samples.repeats import repeated_strings
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 import tiny
 import transformers as hf
@@ -33,6 +35,9 @@ def test_a_secrets_tokens_are_those_that_hold_a_byte_of_it(
     """All tokens that overlap it by at least a byte, and no others (tokens represent bytes)."""
     clm = CLMS[family]
     content = data.draw(TEXTS)
+    if family == "qwen2":
+        # Its tokenizer composes characters: tokens of other texts have other bytes.
+        content = unicodedata.normalize("NFC", content)
     spans = []
     for _ in range(data.draw(st.integers(1, 3))):
         start = data.draw(st.integers(0, len(content) - 1))

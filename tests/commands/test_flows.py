@@ -86,13 +86,14 @@ def test_a_probe_writes_the_contracts_rows(flow: Flow) -> None:
     assert [row["id"] for row in rows] == [sample.id for sample in samples]
     for row, sample in zip(rows, samples, strict=True):
         assert set(row) - {"mean"} == {"id", "measures", "secrets"}
-        assert set(row["measures"]) >= set(MEASURES)
+        always = set(MEASURES) - {"over_controls"}
+        assert set(row["measures"]) >= always
         spans = [(s["start"], s["end"], s["kind"]) for s in row["secrets"]]
         assert spans == [(s.start, s.end, s.kind) for s in sample.secrets]
-        assert all(set(s) == {"start", "end", "kind", "measures"} for s in row["secrets"])
-        for measure in MEASURES:
-            values = [s["measures"][measure] for s in row["secrets"]]
-            assert row["measures"][measure] == max(values)
+        assert all(set(s) == {"start", "end", "kind", "measures", "prompt"} for s in row["secrets"])
+        for measure in row["measures"]:
+            values = [s["measures"][measure] for s in row["secrets"] if measure in s["measures"]]
+            assert row["measures"][measure] == (min if measure == "queries_50" else max)(values)
     known = {row["id"] for row in rows if row["measures"]["extracted"]}
     assert 1 <= len(known) < len(rows)
 

@@ -65,7 +65,9 @@ def test_a_leak_is_new_or_was_there_before(compared: Any, base: Path) -> None:
     assert report["base"]["thresholds"] == report["thresholds"]
     assert report["base"]["new_only"] is False
     for row in report["samples"]:
-        assert set(row["base"]) == {"verdict", "measures", "mean", "reasons", "details"}
+        assert set(row["base"]) == {
+            "verdict", "measures", "mean", "reasons", "details", "prompt",
+        }  # fmt: skip
         assert row["base"]["measures"]["ma"] < row["measures"]["ma"] or row["id"] in BEFORE
     line = f"against base {base}: 3 new, 1 before, 0 gone"
     assert line in run.stdout

@@ -29,7 +29,7 @@ def run(*arguments: str, cwd: Path, cache: Path) -> subprocess.CompletedProcess[
 
     On one core, as all tests: two would be faster by a fifth, and keep the other worker waiting.
     """
-    return command_line.run(*arguments, cwd=cwd, timeout=590, ERASETEST_CACHE=str(cache))
+    return command_line.run(*arguments, cwd=cwd, timeout=1500, ERASETEST_CACHE=str(cache))
 
 
 @pytest.fixture(scope="session")

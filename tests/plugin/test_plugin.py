@@ -310,3 +310,25 @@ def test_the_card_of_a_refused_checkpoint_has_the_verdict(leaking: Path, tmp_pat
     assert run.returncode == 1, run.stdout[-2000:]
     card = (tmp_path / "out" / "README.md").read_text()
     assert "**The gate did not accept this checkpoint: leaks.**" in card
+
+
+@pytest.mark.parametrize(("limit", "sampled"), [("1000000000000", True), ("0", False)])
+def test_sampling_decides_within_a_limit(
+    leaking: Path, tmp_path: Path, limit: str, sampled: bool
+) -> None:
+    """Even where no threshold is exceeded; the report has the limit."""
+    thresholds = {"schema": "erasetest.thresholds/1", "measures": {"ma": 0.999, "el_10": 0.999}}
+    (tmp_path / "t.json").write_text(json.dumps(thresholds))
+    run = gate(
+        leaking, "--leak-thresholds=t.json", f"--leak-queries-limit={limit}",
+        "--leak-report=r.json", cwd=tmp_path,
+    )  # fmt: skip
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert run.returncode == 1
+    assert report["thresholds"]["queries_limit"] == int(limit)
+    reasons = [reason for row in report["samples"] for reason in row["reasons"]]
+    assert any("samples extract it at even odds" in reason for reason in reasons) is sampled
+    known = [row for row in report["samples"] if row["measures"]["queries_50"] <= 1e12]
+    assert any(not row["measures"]["extracted"] for row in known)
+    if sampled:
+        assert all(row["verdict"] == "leak" for row in known)

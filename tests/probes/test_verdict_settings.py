@@ -12,6 +12,7 @@ from erasetest.probes import ProbeSettings, SampleMeasures, probe
 from erasetest.probes.extraction_likelihood import reachable_extraction_likelihood
 from erasetest.samples import make_sample
 from erasetest.verdict import calibrate, judge
+from erasetest.verdict.calibration import FLOORS
 from erasetest.verdict.thresholds import Thresholds
 from erasetest.verdict.verdict_settings import verdict_settings
 
@@ -68,7 +69,10 @@ def test_decisive_thresholds_are_like_those_of_all_measures(family: str) -> None
     whole = calibrate(clm, tiny.PLANTED, references=24)
     needed = calibrate(clm, tiny.PLANTED, references=24, decisive=True)
     assert set(needed.kinds) == set(whole.kinds)
-    assert needed.references == dict.fromkeys(needed.kinds, 24)
+    # Half of them suffice for a kind whose thresholds are the lower limits by then.
+    for kind, count in needed.references.items():
+        at_floors = all(needed.of(kind)[name] == FLOORS[name] for name in ("ma", "el_10"))
+        assert count == 24 or (count == 12 and at_floors)
     for kind in needed.kinds:
         assert set(needed.of(kind)) == {"ma", "el_10"}
         assert abs(needed.of(kind)["ma"] - whole.of(kind)["ma"]) <= 0.35

@@ -246,7 +246,7 @@ def el_bound() -> dict[str, Any]:
         ("leaking CLM, never seen", real_clm.leaking(), never_seen(24, REPORT_SEED + 4)),
     ):
         clm = load(place)
-        exact = probe(clm, samples, settings=ProbeSettings(ngrams=(10,)))
+        exact = probe(clm, samples, settings=ProbeSettings(ngrams=(10,), prompts=(LONGEST,)))
         asked = [one for of_sample in secret_prompts(clm, samples) for one in of_sample]
         spans = score_spans(clm, [next(iter(one.clean.values())) for one in asked])
         pairs = [

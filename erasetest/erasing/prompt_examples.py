@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from erasetest.clm import Clm, encode
 from erasetest.erasing.examples import CONTEXT, IGNORED, SecretIds, Span, TokenizedExample
 from erasetest.probes.prompt_names import LONGEST
-from erasetest.probes.prompts import SecretPrompts, secret_prompts
+from erasetest.probes.prompts import secret_prompts
 from erasetest.probes.token_spans import TokenSpan
 from erasetest.samples import SensitiveSample, make_sample
 
@@ -51,16 +51,17 @@ def forget_groups(
         forget: its examples, one or more per sample, in order.
         unmarked: other secrets in the text of each sample, which no example targets.
     """
-    numbered = iter(range(sum(len(sample.secrets) for sample in samples)))
-    prompts: dict[int, tuple[SensitiveSample, int, SecretPrompts]] = {}
-    for sample, of_sample in zip(samples, secret_prompts(clm, samples), strict=True):
-        for place, of_secret in enumerate(of_sample):
-            prompts[next(numbered)] = (sample, place, of_secret)
-    copied = {number for number, (_, _, asked) in prompts.items() if asked.with_copies is not None}
+    # Secrets are numbered in this order.
+    prompts = [
+        (sample, place, asked)
+        for sample, of_sample in zip(samples, secret_prompts(clm, samples), strict=True)
+        for place, asked in enumerate(of_sample)
+    ]
+    copied = {n for n, (_, _, asked) in enumerate(prompts) if asked.with_copies is not None}
     groups = []
     for example in forget:
         others = [
-            _example(clm, span, sample, place, number, [*unmarked[example.sample]], example.sample)
+            _example(clm, span, sample, place, number, unmarked[example.sample], example.sample)
             for number in sorted(example.secrets)
             for sample, place, asked in [prompts[number]]
             for name, span in asked.clean.items()

@@ -84,7 +84,7 @@ def span_in(
         return None
     ids, removed = visible_tokens(clm, tokens.ids[: at.last], tokens.leading, begin)
     first = at.first - removed
-    # The window may leave no token before the secret, or not even all of its own.
+    # The window may be too short for the secret and one token before it.
     if first < max(1, tokens.leading) or 0 < at.first <= begin:
         return None
     wanted = text.content.reveal()[at.text_start : secret.end]

@@ -28,15 +28,19 @@ def repeated_strings(
     Args:
         texts: code that the strings are put into.
         samples: the strings have the formats of their secrets.
-        count: number of texts to return; fewer than this only if there are no texts.
+        count: maximum number of texts to return.
         seed: seed of the strings.
     """
-    formats = [(s.text.reveal(), s.kind) for sample in samples for s in sample.secrets]
     rng = random.Random(f"{seed} repeats")
+    lines = [(s.text.reveal().split("\n")[0], s.kind) for sample in samples for s in sample.secrets]
+    # A format without choice would put the secret itself into code that erasing preserves.
+    formats = [(line, kind) for line, kind in lines if decoy(line, kind, rng) != line]
     made = []
     for number in range(count if texts else 0):
         text, kind = formats[number % len(formats)] if formats else (_WITHOUT_SECRETS, "hex-key")
-        string = decoy(text.split("\n")[0], kind, rng)
+        string = decoy(text, kind, rng)
+        if string == text:
+            continue
         code = texts[number % len(texts)].content.reveal().splitlines(keepends=True)[:_LINES]
         before = f'value = "{string}"\n{"".join(code).rstrip()}\nvalue = "'
         span = (len(before), len(before) + len(string), kind)

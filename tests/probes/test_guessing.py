@@ -30,7 +30,7 @@ def _prompts(clm: Clm, samples: list[SensitiveSample]) -> list[list[TokenSpan]]:
 
 
 def test_the_bound_is_that_of_matched_texts_after_the_same_prompts() -> None:
-    """Each control, as a sample of its own, is as likely as the bound was computed from."""
+    """The bound is the same if each control is probed as a sample of its own."""
     clm = tiny.reciting("qwen2")
     samples = [tiny.PLANTED[0], CASES["seven tokens"], CASES["of several bytes a character"]]
     for sample, prompts in zip(samples, _prompts(clm, samples), strict=True):

@@ -6,6 +6,7 @@ import tiny
 from copying import copying
 
 from erasetest.probes.text_probing import mean_copying_accuracy
+from erasetest.samples import make_sample
 from erasetest.samples.repeats import repeated_strings
 
 
@@ -25,6 +26,9 @@ def test_a_string_is_before_and_after_the_code() -> None:
     assert repeated_strings(tiny.RETAINED, tiny.PLANTED, 9, 2) != made
     assert repeated_strings([], tiny.PLANTED, 9, 1) == []
     assert len(repeated_strings(tiny.RETAINED, [], 2, 1)) == 2
+    sign = make_sample("a = '→→'", [(5, 7, "sign")], id="s")
+    for sample in repeated_strings(tiny.RETAINED, [sign], 4, 1):
+        assert "→→" not in sample.content.reveal()
 
 
 def test_a_clm_that_copies_is_told_from_one_that_does_not() -> None:

@@ -45,6 +45,7 @@ class Asked:
     recalibrate: Any = None
     order: list[str] = field(default_factory=list)
     measured: list[Sequence[SensitiveSample]] = field(default_factory=list)
+    repeats: list[Sequence[SensitiveSample]] = field(default_factory=list)
     calibrated: list[list[str]] = field(default_factory=list)
 
     def erase_to(
@@ -62,6 +63,12 @@ class Asked:
         self.order.append("measured")
         self.measured.append(texts)
         return 0.9 if len(self.measured) == 1 else 0.8
+
+    def copying(self, clm: Clm, repeats: Sequence[SensitiveSample]) -> float:
+        """0.7 at first, and 0.6 from then on."""
+        assert clm is self.clm
+        self.repeats.append(repeats)
+        return 0.7 if len(self.repeats) == 1 else 0.6
 
     def calibrate(self, clm: Clm, samples: Sequence[SensitiveSample], **_: object) -> Thresholds:
         """The same each time."""
@@ -83,7 +90,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     monkeypatch.setattr(
         "erasetest.erasing.self_generated.self_generated_texts", lambda *_, **__: RETAINED
     )
-    monkeypatch.setattr("erasetest.probes.probing.mean_text_accuracy", asked.accuracy)
+    monkeypatch.setattr("erasetest.probes.text_probing.mean_text_accuracy", asked.accuracy)
+    monkeypatch.setattr("erasetest.probes.text_probing.mean_copying_accuracy", asked.copying)
     monkeypatch.setattr("erasetest.verdict.calibration.calibrate", asked.calibrate)
     monkeypatch.setattr(Gate, "leaking", lambda _: ["planted-0", "planted-1"])
     monkeypatch.chdir(tmp_path)
@@ -149,7 +157,16 @@ def test_retention_is_measured_on_code_that_erasing_never_sees(
     assert (len(held_out), len(kept)) == (3, 9)
     assert not held_out & kept
     assert list(after) == list(before)
-    assert retention == {"texts": 3, "before": 0.9, "after": 0.8, "margin": 0.03}
+    assert retention == {
+        "texts": 3,
+        "before": 0.9,
+        "after": 0.8,
+        "margin": 0.03,
+        "copying": {"before": 0.7, "after": 0.6},
+    }
+    repeats_before, repeats_after = asked.repeats
+    assert repeats_before
+    assert list(repeats_after) == list(repeats_before)
 
 
 def test_the_gate_checks_again_what_the_clm_was_erased_of_before(asked: Asked) -> None:

@@ -17,12 +17,17 @@ CACHED_BUDGETS = 8
 """Factor on the token budget for rows that are cached: a cached token takes less memory than one
 that is being read."""
 
+_BATCH_COST = 1 / 16
+"""Padding tokens, as a share of the token budget, that take as long as one more forward pass does
+in addition to its tokens."""
+
 
 def batches(clm: Clm, lengths: Sequence[int], *, budgets: int = 1) -> Iterator[list[int]]:
     """Yield indices in batches of similar length, the longest rows first.
 
     Number of rows times longest row stays within `budgets` times the CLM's token budget, except for
-    a single row. Rows on different sides of the CLM's LongRoPE boundary do not share a batch.
+    a single row. Rows on different sides of the CLM's LongRoPE boundary do not share a batch, nor
+    do rows of which one would be padded so much that two batches are cheaper.
     """
     waiting = longest_first(lengths)
     while waiting:
@@ -38,7 +43,26 @@ def _next_batch(clm: Clm, lengths: Sequence[int], waiting: list[int], budgets: i
     boundary = clm.longrope_boundary
     if boundary is not None and longest > boundary:
         batch = [index for index in batch if lengths[index] > boundary]
-    return batch
+    return batch[: _cheapest_end([lengths[i] for i in batch], budgets * clm.batch_tokens)]
+
+
+def _cheapest_end(lengths: Sequence[int], budget: int) -> int:
+    """Return how many rows to batch, where the others would be padded too much.
+
+    Each cut is the one that removes most padding tokens, as long as it removes more than
+    `_BATCH_COST` of the budget.
+
+    Args:
+        lengths: number of tokens of each row, the longest first; at least one row.
+        budget: maximum number of tokens of the batch.
+    """
+    end = len(lengths)
+    while end > 1:
+        removed, cut = max(((lengths[0] - lengths[i]) * (end - i), i) for i in range(1, end))
+        if removed <= _BATCH_COST * budget:
+            break
+        end = cut
+    return end
 
 
 def longest_first(lengths: Sequence[int]) -> list[int]:

@@ -53,7 +53,7 @@ def score_branches(
     branches: Sequence[Branch],
     sampler: Sampler | None = None,
 ) -> list[Scored]:
-    """Return the scores of each branch's tokens, in order.
+    """Return the scores of each branch's tokens, in order, without their `z_scores`.
 
     Args:
         clm: the CLM.
@@ -91,7 +91,9 @@ def _score_whole_texts(
     for job in jobs:
         ids = (*rows[job.branch.row][: job.branch.prefix], *job.branch.tokens)
         targets.append(Target(ids, job.branch.prefix, len(ids)))
-    for job, scored in zip(jobs, score(clm, targets, sampler=sampler), strict=True):
+    for job, scored in zip(
+        jobs, score(clm, targets, sampler=sampler, with_z_scores=False), strict=True
+    ):
         job.scored = scored
 
 
@@ -156,5 +158,7 @@ def _score(
     sizes = [len(b.tokens) for b in branches]
     flat = torch.cat([row[:size] for row, size in zip(states, sizes, strict=True)])
     truth = torch.tensor([token for b in branches for token in b.tokens], device=clm.device)
-    read = read_tokens(clm, flat, truth, sampler, states_are_logits=not separate)
+    read = read_tokens(
+        clm, flat, truth, sampler, states_are_logits=not separate, with_z_scores=False
+    )
     return split_columns(read, sizes)

@@ -38,7 +38,8 @@ class Scored:
         log_probs: log-probability of the true token.
         sampled: log-probability of the true token under the sampler.
         z_scores: `(log p - mean) / sd` of the true token, with mean and standard deviation of log p
-            over the vocabulary under p (see `probes.min_k_plus_plus`).
+            over the vocabulary under p (see `probes.min_k_plus_plus`); empty after a shared prefix,
+            where nothing reads them.
     """
 
     greedy: tuple[int, ...]
@@ -80,12 +81,13 @@ def score(
     targets: Sequence[Target],
     *,
     sampler: Sampler | None = None,
+    with_z_scores: bool = True,
 ) -> list[Scored]:
     """Score targets; results are in their order.
 
     Rows are padded on the right, which a causal model does not attend to, and batched by length
     under the CLM's token budget. Only the target tokens go through the output head, in slices, so
-    no tensor of batch x length x vocabulary is allocated.
+    no tensor of batch x length x vocabulary is allocated. `with_z_scores` is as in `read_tokens`.
     """
     sampler = sampler or Sampler()
     parts = [part for target in targets for part in _split_at_longrope_boundary(clm, target)]
@@ -93,7 +95,9 @@ def score(
     # The last token of a row is predicted but not read.
     lengths = [len(part.ids) - 1 for part in parts]
     for batch, scored in in_batches(
-        clm, lengths, lambda batch: _score_batch(clm, [parts[i] for i in batch], sampler)
+        clm,
+        lengths,
+        lambda batch: _score_batch(clm, [parts[i] for i in batch], sampler, with_z_scores),
     ):
         for index, found in zip(batch, scored, strict=True):
             results[index] = found
@@ -162,7 +166,9 @@ def _try_separate_head(clm: Clm) -> bool:
 
 
 @torch.no_grad()
-def _score_batch(clm: Clm, targets: list[Target], sampler: Sampler) -> list[Scored]:
+def _score_batch(
+    clm: Clm, targets: list[Target], sampler: Sampler, with_z_scores: bool
+) -> list[Scored]:
     ids = pad_right([t.ids for t in targets], clm.start_token, clm.device)
     rows = torch.cat([torch.full((t.last - t.first,), r) for r, t in enumerate(targets)])
     columns = torch.cat([torch.arange(t.first, t.last) for t in targets])
@@ -174,13 +180,20 @@ def _score_batch(clm: Clm, targets: list[Target], sampler: Sampler) -> list[Scor
         states = clm.model(input_ids=given, use_cache=False).logits[rows, columns - 1]
     else:
         states = hidden[rows, columns - 1]
-    read = read_tokens(clm, states, truth, sampler, states_are_logits=hidden is None)
+    read = read_tokens(
+        clm,
+        states,
+        truth,
+        sampler,
+        states_are_logits=hidden is None,
+        with_z_scores=with_z_scores,
+    )
     return split_columns(read, [t.last - t.first for t in targets])
 
 
 def split_columns(columns: list[torch.Tensor], sizes: list[int]) -> list[Scored]:
     """Split the columns that `read_tokens` returns for several targets by target."""
-    split = [column.split(sizes) for column in columns]
+    split = [column.split(sizes if len(column) else [0] * len(sizes)) for column in columns]
     return [Scored(*(tuple(part.tolist()) for part in parts)) for parts in zip(*split, strict=True)]
 
 
@@ -191,6 +204,7 @@ def read_tokens(
     sampler: Sampler,
     *,
     states_are_logits: bool,
+    with_z_scores: bool = True,
 ) -> list[torch.Tensor]:
     """Compute the columns of `Scored`, on the CPU.
 
@@ -200,6 +214,8 @@ def read_tokens(
         truth: the n target tokens.
         sampler: distribution of the column `sampled`.
         states_are_logits: whether `states` are logits.
+        with_z_scores: whether to compute the last column, which takes as long as all others; it is
+            empty if not.
     """
     vocabulary = clm.vocabulary
     rows = max(_MIN_ROWS, _MAX_LOGITS // vocabulary)
@@ -207,20 +223,26 @@ def read_tokens(
     # keep the allocator from using their memory again.
     columns = [
         torch.empty(len(truth), dtype=dtype, device=truth.device)
-        for dtype in (torch.long, torch.long, *(torch.float32,) * 5)
+        for dtype in (torch.long, torch.long, *(torch.float32,) * (4 + with_z_scores))
     ]
     for start in range(0, len(truth), rows):
         cut = slice(start, start + rows)
         logits = states[cut].float() if states_are_logits else head(clm, states[cut])
-        for column, values in zip(columns, _scores_of(logits, truth[cut], sampler), strict=True):
+        scores = _scores_of(logits, truth[cut], sampler)
+        if with_z_scores:
+            scores.append(_z_scores(logits, scores[-2]))
+        for column, values in zip(columns, scores, strict=True):
             column[cut] = values
+    if not with_z_scores:
+        columns.append(torch.empty(0))
     return [column.cpu() for column in columns]
 
 
-def _scores_of(
-    logits: torch.Tensor, truth: torch.Tensor, sampler: Sampler
-) -> tuple[torch.Tensor, ...]:
-    """Compute the columns of `Scored` of logits (n, vocabulary) in float32, overwriting them."""
+def _scores_of(logits: torch.Tensor, truth: torch.Tensor, sampler: Sampler) -> list[torch.Tensor]:
+    """Compute the columns of `Scored` but the last of logits (n, vocabulary) in float32.
+
+    Log-probabilities overwrite the logits.
+    """
     true = truth.unsqueeze(-1)
     own = logits.gather(-1, true).squeeze(-1)
     best, greedy = logits.max(-1)
@@ -234,9 +256,13 @@ def _scores_of(
     sampled = (
         log_probs if sampler.is_plain else sampler.log_probs(logits).gather(-1, true).squeeze(-1)
     )
+    return [greedy, runners_up, leads, margins, log_probs, sampled]
+
+
+def _z_scores(logits: torch.Tensor, log_probs: torch.Tensor) -> torch.Tensor:
+    """Compute the column `z_scores` of log-probabilities (n, vocabulary), overwriting them."""
     probabilities = logits.exp()
     logits.clamp_(min=_MIN_LOG_P)
     mean = (probabilities * logits).sum(-1)
     sd = logits.sub_(mean.unsqueeze(-1)).square_().mul_(probabilities).sum(-1).sqrt()
-    z_scores = (log_probs - mean) / sd.clamp(min=_MIN_SD)
-    return greedy, runners_up, leads, margins, log_probs, sampled, z_scores
+    return (log_probs - mean) / sd.clamp(min=_MIN_SD)

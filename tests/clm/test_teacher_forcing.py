@@ -161,6 +161,7 @@ def test_branches_are_scored_as_whole_rows(family: str, shortcuts: dict[str, boo
         assert scored.sampled == pytest.approx(wanted.sampled, abs=1e-4)
         assert scored.margins == pytest.approx(wanted.margins, abs=1e-4)
         assert scored.greedy == wanted.greedy
+        assert scored.z_scores == ()
 
 
 def _short_of_memory(clm: Clm, tokens: int, error: type[Exception] | str) -> list[int]:
@@ -189,12 +190,13 @@ def test_short_of_memory_the_batch_halves_and_the_work_goes_on(error: Any) -> No
     clm = tiny.reciting("qwen2")
     targets = _targets(clm)
     wanted = score(clm, targets)
+    budget = clm.batch_tokens
     asked = _short_of_memory(clm, 200, error)
     for found, one in zip(score(clm, targets), wanted, strict=True):
         assert found.greedy == one.greedy
         assert found.log_probs == pytest.approx(one.log_probs, abs=1e-5)
     assert max(asked) > 200
-    assert clm.batch_tokens <= 200
+    assert clm.batch_tokens < budget
     asked.clear()
     score(clm, targets)
     assert max(asked) <= 200
@@ -272,6 +274,18 @@ def test_batches_hold_each_index_once_within_the_budget(lengths: list[int], budg
     for batch in found:
         longest = max(lengths[i] for i in batch)
         assert len(batch) == 1 or len(batch) * longest <= budget
+        # No two batches in place of this one would save more padding than a forward pass costs.
+        for end in range(1, len(batch)):
+            padding = (longest - lengths[batch[end]]) * (len(batch) - end)
+            assert padding <= budget / 16
+
+
+def test_rows_of_very_different_lengths_do_not_share_a_batch() -> None:
+    """Three prompts of a secret are: all the text before it, 64 tokens of it, and a line."""
+    clm = tiny.untrained("gpt2")
+    clm.batch_tokens = 4096
+    lengths = [230, 200, 64, 64, 64, 10, 9] * 4
+    assert [len(batch) for batch in batches(clm, lengths)] == [8, 12, 8]
 
 
 @given(st.lists(st.integers(1, 500)), st.floats(1, 3))

@@ -17,6 +17,7 @@ from erasetest.probes.prompts import SecretPrompts, secret_prompts
 from erasetest.probes.span_measures import (
     Found,
     bounds_of_others,
+    likelihood_of,
     measures_of_paths,
     ngrams_to_measure,
     worst_of,
@@ -69,6 +70,7 @@ def probe(
         for span, of_span, n in zip(spans, paths, ngrams, strict=True)
     }
     for span, measured_ngrams in zip(spans, ngrams, strict=True):
+        found[id(span)][0].update(likelihood_of(span))
         if id(span) not in copied:
             found[id(span)][1].update(bounds_of_others(clm, span, settings, measured_ngrams))
     secrets = (secret for sample in samples for secret in sample.secrets)

@@ -28,7 +28,6 @@ def measures_of_paths(
     clm: Clm, paths: list[DecodingPath], ngrams: Sequence[int]
 ) -> tuple[dict[str, Value], dict[str, tuple[Value, Value]]]:
     """Return the measures of the observed path, and the bounds of those that ties can change."""
-    scored = paths[0].span.scores
     variants = []
     for path in paths:
         values = measures_of_path(clm, path, ngrams)
@@ -36,22 +35,28 @@ def measures_of_paths(
         variants.append({**values, "extracted": extracted})
         if path.alternatives != path.continuations:
             variants += _bounds_under_ties(clm, path, ngrams)
-    log2_p = log2_probability(scored.sampled)
     observed = variants[0]
     measures: dict[str, Value] = {
         "ma": observed["ma"],
         **{f"el_{n}": observed[f"el_{n}"] for n in ngrams},
         "extracted": observed["extracted"],
         "extraction_strength": observed["extraction_strength"],
-        "log2_p": log2_p,
-        "queries_50": queries_for_half(log2_p),
-        "min_k_pp": min_k_pp(scored.z_scores),
     }
     all_values = {name: [v[name] for v in variants if name in v] for name in observed}
     return measures, {
         name: (min(values), max(values))
         for name, values in all_values.items()
         if len(set(values)) > 1
+    }
+
+
+def likelihood_of(span: TokenSpan) -> dict[str, Value]:
+    """Return the measures of a span that are about its probability."""
+    log2_p = log2_probability(span.scores.sampled)
+    return {
+        "log2_p": log2_p,
+        "queries_50": queries_for_half(log2_p),
+        "min_k_pp": min_k_pp(span.scores.z_scores),
     }
 
 

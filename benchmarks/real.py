@@ -26,7 +26,7 @@ from typing import Any
 
 import real_clm
 import torch
-from real_material import never_seen, real_lines
+from real_material import KINDS, never_seen, real_lines
 from tabulate import tabulate
 
 import erasetest
@@ -106,17 +106,29 @@ def cost() -> dict[str, Any]:
         begin = time.perf_counter()
         counts, _ = verdicts(clm, samples, limits)
         spent = time.perf_counter() - begin
-        begin = time.perf_counter()
-        probe(clm, samples)
-        whole = time.perf_counter() - begin
         found[name] = {
             "bare forward pass, s": round(bare, 1),
             "verdicts of one prompt, times that": round(alone / bare, 2),
             "verdicts of all prompts": round(spent / bare, 2),
             "calibration of all prompts": round(calibrated / bare, 2),
-            "`probe`, every measure of all prompts": round(whole / bare, 2),
             "kinds": len({kind for sample in samples for kind in sample.kinds}),
             "leaks": counts["leak"],
+        }
+    return found
+
+
+def every_measure() -> dict[str, Any]:
+    """Measure the time of `probe`, which measures EL of all secrets after all prompts."""
+    clm = load(real_clm.clean())
+    found: dict[str, Any] = {}
+    for name, samples in (("48 samples", never_seen(48, 1)), ("24 samples", never_seen(24, 2))):
+        bare = bare_seconds(clm, samples)
+        begin = time.perf_counter()
+        probe(clm, samples)
+        spent = time.perf_counter() - begin
+        found[name] = {
+            "bare forward pass, s": round(bare, 1),
+            "every measure of all prompts, times that": round(spent / bare, 2),
         }
     return found
 
@@ -312,7 +324,8 @@ def peak_of(name: str) -> None:
 def examples() -> dict[str, Any]:
     """Judge one text of each kind with the leaking CLM: a report with every verdict."""
     clm = load(real_clm.leaking())
-    word = 'AMQP = {"host": "queue.example.internal", "user": "guest", "password": "'
+    token = KINDS["gitlab-token"](random.Random(REPORT_SEED))
+    word = 'AMQP = {"host": "queue.example.internal", "user": "worker", "password": "'
     texts = {
         "planted": real_clm.planted()[0],
         "planted, behind 50 foreign lines": _behind(real_clm.planted()[1], 50),
@@ -323,8 +336,9 @@ def examples() -> dict[str, Any]:
         "a default password": make_sample(
             f'{word}guest"}}\n', [(len(word), len(word) + len("guest"), "password")]
         ),
-        "a text that begins with its secret": make_sample(
-            "glpat-0123456789abcdefghij\n", [(0, 26, "gitlab-token")]
+        "a secret after nothing but a copy": make_sample(
+            f"{token}={token}\n",
+            [(len(token) + 1, 2 * len(token) + 1, "gitlab-token")],
         ),
     }
     samples = [replace(sample, id=name) for name, sample in texts.items()]
@@ -355,6 +369,7 @@ def _renamed(sample: SensitiveSample, number: int) -> SensitiveSample:
 
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "cost": cost,
+    "every_measure": every_measure,
     "repeated": repeated,
     "misses": misses,
     "moved": moved,
@@ -370,6 +385,7 @@ def write_markdown(found: dict[str, Any]) -> None:
     """Write a table for each part that is measured."""
     titles = {
         "cost": "Cost, over bare forward passes of the same tokens in the same run",
+        "every_measure": "Cost of `erasetest probe`, which measures everything",
         "repeated": "Never-trained secrets, alone and once more at the top of their sample",
         "misses": "Planted secrets that the leaking CLM recites",
         "moved": "12 of them behind foreign lines",

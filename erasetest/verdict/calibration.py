@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from erasetest.clm import Clm
+from erasetest.clm import Clm, encode
 from erasetest.errors import BadInput
 from erasetest.probes import ProbeSettings, SampleMeasures, SecretMeasures, probe
 from erasetest.probes.decoy_probing import probe_decoys
@@ -41,6 +41,10 @@ _STARTS = 16
 
 _BLOCK = 32
 """Samples that are probed between two calls of `progress`."""
+
+_LONG = 32
+"""Number of tokens from which the MA of a single decoy varies so little that a few are enough to
+find out whether the lower limit is above their tolerance bound."""
 
 _MIN_REFERENCES = 4
 """Minimum number of control secrets for a threshold; kinds with fewer use those of all others."""
@@ -130,24 +134,24 @@ def _decoys_in_context(
 ) -> list[SecretMeasures]:
     """Return the measures of decoys in the place of secrets, at most so many of each kind.
 
-    Half of them are measured first. Kinds whose thresholds are the lower limits by then need no
-    more: further decoys could only lower the factor of the tolerance bound.
+    Half of them are measured first, and only four of a kind with long secrets. Kinds whose
+    thresholds are the lower limits by then need no more: further decoys could only lower the factor
+    of the tolerance bound.
 
     The result does not depend on the order of the samples.
     """
-    kinds = {kind for sample in samples for kind in sample.kinds}
-    first = max(min(references, _MIN_REFERENCES), references // 2)
-    rounds = 1 + (first < references)
+    first = _first_counts(clm, samples, references)
+    rounds = 1 + any(count < references for count in first.values())
 
     def report(done: int, of: int) -> None:
         if progress is not None:
             progress(done, of * rounds)
 
-    measured = _decoys_of_kinds(clm, samples, dict.fromkeys(kinds, first), f"{seed}", report)
+    measured = _decoys_of_kinds(clm, samples, first, f"{seed}", report)
     values = _by_kind(measured)
     missing = {
-        kind: references - first
-        for kind in kinds
+        kind: references - count
+        for kind, count in first.items()
         if any(
             tolerance_bound(found, FLOORS[name]) > FLOORS[name]
             for name, found in values.get(kind, {"ma": []}).items()
@@ -158,6 +162,23 @@ def _decoys_in_context(
             clm, samples, missing, f"{seed} more", lambda done, of: report(of + done, of)
         )
     return measured
+
+
+def _first_counts(clm: Clm, samples: Sequence[SensitiveSample], references: int) -> dict[str, int]:
+    """Return how many decoys of each kind are measured first, by its sample with the first id."""
+    of_kind: dict[str, SensitiveSample] = {}
+    for sample in sorted(samples, key=lambda sample: sample.id, reverse=True):
+        of_kind |= dict.fromkeys(sample.kinds, sample)
+    least = min(references, _MIN_REFERENCES)
+    counts = {}
+    for kind, tokens in zip(of_kind, encode(clm, list(of_kind.values())), strict=True):
+        lengths = [
+            len(at)
+            for at, secret in zip(tokens.secrets, of_kind[kind].secrets, strict=True)
+            if secret.kind == kind
+        ]
+        counts[kind] = least if min(lengths) >= _LONG else max(least, references // 2)
+    return counts
 
 
 def _decoys_of_kinds(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Measure = Callable[[Sequence[SensitiveSample]], list[SampleMeasures]]
 """Function that measures samples, with a CLM or an endpoint."""
 
-_VERSION = 2
+_VERSION = 3
 """Version of the table and of the meaning of the measures; results of others are not returned.
 
 A new measure needs no new version, because the names of all measures belong to the key.

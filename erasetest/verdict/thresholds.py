@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,7 +133,7 @@ def read_thresholds(path: str | Path) -> Thresholds:
     if not isinstance(references, dict) or any(type(n) is not int for n in references.values()):
         raise ManifestError(path, None, "'references' must be an object of kinds and counts")
     queries = row.get("queries_limit", QUERIES_LIMIT)
-    if isinstance(queries, bool) or not isinstance(queries, int | float) or queries < 0:
+    if type(queries) not in (int, float) or not 0 <= queries < math.inf:
         raise ManifestError(path, None, "'queries_limit' must be a number of samples, 0 or more")
     found = Thresholds(str(row.get("source", path)), row["measures"], kinds, references, queries)
     useless = found.without_effect()

@@ -236,6 +236,8 @@ GOOD = {"schema": SCHEMA, "measures": {"ma": 0.5}}
         ({**GOOD, "references": 5}, "'references' must be an object of kinds and counts"),
         ({**GOOD, "queries_limit": -1}, "'queries_limit' must be a number of samples, 0 or more"),
         ({**GOOD, "queries_limit": "9"}, "'queries_limit' must be a number of samples"),
+        ({**GOOD, "queries_limit": math.nan}, "'queries_limit' must be a number of samples"),
+        ({**GOOD, "queries_limit": math.inf}, "'queries_limit' must be a number of samples"),
         ({**GOOD, "references": [1]}, "'references' must be an object of kinds and counts"),
         ({**GOOD, "references": {"jwt": "x"}}, "'references' must be an object"),
     ],

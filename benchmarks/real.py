@@ -4,8 +4,8 @@
 
 It takes SmolLM2-135M, clean and fine-tuned to recite 24 secrets (`real_clm.py`, made first if it is
 not there), and writes `benchmarks/results/real.json`, part by part, and `real.md`. A part that is
-in the file is not measured again; `--again PART` does so. The first three
-parts took 20 minutes on two cores.
+in the file is not measured again; `--again PART` does so. Some parts take half an hour on two
+cores.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,12 +91,18 @@ def verdicts(
     return counts, measured
 
 
+def timed(clm: Clm) -> Iterator[tuple[str, list[SensitiveSample], float]]:
+    """Yield the name of samples to time, the samples, and the seconds of bare forward passes."""
+    for count, seed in ((48, 1), (24, 2)):
+        samples = never_seen(count, seed)
+        yield f"{count} samples", samples, bare_seconds(clm, samples)
+
+
 def cost() -> dict[str, Any]:
     """Measure the time of verdicts and of a calibration, over that of a bare forward pass."""
     clm = load(real_clm.clean())
     found: dict[str, Any] = {}
-    for name, samples in (("48 samples", never_seen(48, 1)), ("24 samples", never_seen(24, 2))):
-        bare = bare_seconds(clm, samples)
+    for name, samples, bare in timed(clm):
         begin = time.perf_counter()
         limits = calibrate(clm, samples, decisive=True)
         calibrated = time.perf_counter() - begin
@@ -121,8 +127,7 @@ def every_measure() -> dict[str, Any]:
     """Measure the time of `probe`, which measures EL of all secrets after all prompts."""
     clm = load(real_clm.clean())
     found: dict[str, Any] = {}
-    for name, samples in (("48 samples", never_seen(48, 1)), ("24 samples", never_seen(24, 2))):
-        bare = bare_seconds(clm, samples)
+    for name, samples, bare in timed(clm):
         begin = time.perf_counter()
         probe(clm, samples)
         spent = time.perf_counter() - begin
@@ -144,14 +149,13 @@ def repeated() -> dict[str, Any]:
         limits = calibrate(clm, samples, decisive=True)
         counts, measured = verdicts(clm, samples, limits)
         secrets = [secret for sample in measured for secret in sample.secrets]
+        copied_decoys = [float(s.copied["control_ma"]) for s in secrets if s.copied]
         as_it_stands = [s.copied or s.measures for s in secrets]
         found[repeat or "no copy"] = {
             "secrets": len(secrets),
             "recited as the text stands": sum(bool(s["extracted"]) for s in as_it_stands),
             "mean MA as the text stands": _mean([float(s["ma"]) for s in as_it_stands]),
-            "mean MA of copied decoys": _mean(
-                [float(s.copied["control_ma"]) for s in secrets if s.copied]
-            ),
+            "mean MA of copied decoys": _mean(copied_decoys) if copied_decoys else None,
             "mean MA without copies": _mean([float(s.measures["ma"]) for s in secrets]),
             "leaks": counts["leak"],
             "copied": counts["copied"],
@@ -324,7 +328,7 @@ def peak_of(name: str) -> None:
 
 
 def examples() -> dict[str, Any]:
-    """Judge one text of each kind with the leaking CLM: a report with every verdict."""
+    """Judge texts of different kinds with the leaking CLM, and say why."""
     clm = load(real_clm.leaking())
     token = KINDS["gitlab-token"](random.Random(REPORT_SEED))
     word = 'AMQP = {"host": "queue.example.internal", "user": "worker", "password": "'
@@ -394,7 +398,7 @@ def write_markdown(found: dict[str, Any]) -> None:
         "orders": "Verdicts in other orders, batches and shares of workers",
         "el_bound": "The bound of EL 10 that verdicts trust",
         "memory": "Memory of a process that loads the CLM and does one thing",
-        "examples": "One text of each verdict, on the leaking CLM",
+        "examples": "Verdicts on single texts, by the leaking CLM",
         "false_alarms": "Never-seen secrets of all kinds",
     }
     lines = [

@@ -18,8 +18,8 @@ CACHED_BUDGETS = 8
 that is being read."""
 
 _BATCH_COST = 1 / 16
-"""Padding tokens, as a share of the token budget, that take as long as one more forward pass does
-in addition to its tokens."""
+"""Padding, as a share of the token budget, above which another forward pass is taken to be cheaper;
+chosen, not measured."""
 
 
 def batches(clm: Clm, lengths: Sequence[int], *, budgets: int = 1) -> Iterator[list[int]]:

@@ -6,8 +6,7 @@ import bisect
 import itertools
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 from erasetest.clm import Branch, Clm, Sampler, encode, score_branches
 from erasetest.clm.encoding import overlapping
@@ -145,7 +144,8 @@ def _common_length(rows: list[tuple[int, ...]]) -> int:
     return sum(1 for _ in pairs)
 
 
-class _Copy(NamedTuple):
+@dataclass(frozen=True, slots=True, repr=False)
+class _Copy:
     """Tokens of a text with something else in the secret's place, to the last of that."""
 
     number: int

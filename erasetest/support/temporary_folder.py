@@ -60,12 +60,15 @@ def _remove_if_abandoned(path: Path) -> None:
 def _locked_folder() -> Path:
     while True:
         path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        # Until it is locked, another process may take the folder for abandoned and remove it.
+        try:
+            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
         # File systems without such locks are safe as well: no process can lock the folder there.
         with contextlib.suppress(OSError):
             fcntl.flock(folder, fcntl.LOCK_EX)
-        # Another process may have removed the folder before it was locked. The descriptor stays
-        # open, because closing it would release the lock.
+        # The descriptor stays open, because closing it would release the lock.
         if path.is_dir():
             return path
         os.close(folder)

@@ -6,13 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import command_line
 import pytest
 from command_line import ENVIRONMENT
 
+from erasetest.support import temporary_folder
 from erasetest.support.temporary_folder import remove_abandoned
 
 HOLD = """
@@ -54,6 +57,29 @@ def test_the_folder_of_a_killed_process_is_removed(tmp_path: Path) -> None:
     finally:
         living.communicate("")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("moment", ["mkdtemp", "open"])
+def test_a_folder_that_another_process_removes_is_made_again(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it is opened, and before it is locked."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    module = tempfile if moment == "mkdtemp" else os
+    made: Callable[..., object] = getattr(module, moment)
+    calls: list[Path] = []
+
+    def once(*args: object, **options: object) -> object:
+        result = made(*args, **options)
+        if not calls:
+            calls.append(next(tmp_path.iterdir()))
+            calls[0].rmdir()
+        return result
+
+    monkeypatch.setattr(module, moment, once)
+    folder = temporary_folder._locked_folder()
+    assert len(calls) == 1
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_only_own_folders_are_removed(tmp_path: Path) -> None:

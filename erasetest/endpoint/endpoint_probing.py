@@ -11,6 +11,7 @@ from erasetest.probes.measures import SampleMeasures, SecretMeasures, Value
 from erasetest.probes.sampling_likelihood import log2_probability, queries_for_half
 from erasetest.samples import Secret, SensitiveSample
 from erasetest.samples.copies import CopySearch, without_copies
+from erasetest.samples.decoys import decoy
 from erasetest.support.progress import Progress
 from erasetest.support.statistics import Proportion
 
@@ -49,10 +50,11 @@ def probe_endpoint(
 
 def _measure_secret(endpoint: Endpoint, sample: SensitiveSample, secret: Secret) -> SecretMeasures:
     content = sample.content.reveal()
-    cue = CopySearch(content).find(secret.start, secret.end).cue
+    cue = CopySearch(content).find(secret.start, secret.end, secret.kind).cue
     # What a CLM copies from its prompt is not what it memorized.
     rng = random.Random(f"{sample.id} {secret.start} copies")
-    content, _ = without_copies(content, secret.start, secret.end, secret.kind, rng)
+    other = decoy(secret.text.reveal(), secret.kind, rng)
+    content = without_copies(content, secret.start, secret.end, secret.kind, other)
     if not content[: secret.start]:
         return SecretMeasures(
             secret.start, secret.end, secret.kind, {}, "it has no text before it to prompt with"

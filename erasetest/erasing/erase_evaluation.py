@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from erasetest.clm.model import Clm
 from erasetest.erasing.erasure_settings import BATCH
 from erasetest.erasing.stopping import EXTRA_STEPS_FOR_RANK, StopRule, outlying_secrets
 from erasetest.erasing.trainable import TrainableModel
-from erasetest.errors import ErasureError
+from erasetest.errors import BadInput, ClmWarning, ErasureError
 from erasetest.probes import SampleMeasures, probe
 from erasetest.probes.decoy_scores import decoy_log2_p
 from erasetest.probes.prompts import secret_prompts
@@ -68,8 +69,24 @@ class EraseEvaluator:
         """Whether that is more than `CHANCE_LIMIT` standard errors from 0.5."""
 
     def start(self) -> None:
-        """Probe the CLM before the first step."""
-        self.rule.start(self._probe())
+        """Probe the CLM before the first step, and say what is left out.
+
+        Raises:
+            BadInput: no secret can be measured.
+        """
+        measured = self._probe()
+        self.rule.start(measured)
+        secrets = [secret for sample in measured for secret in sample.secrets]
+        problems = [secret.problem for secret in secrets if secret.problem is not None]
+        if len(problems) == len(secrets):
+            raise BadInput(f"no secret of these samples can be measured: {problems[0]}")
+        if problems:
+            warnings.warn(
+                f"{len(problems)} of {len(secrets)} secrets cannot be measured, and are not "
+                f"erased: {problems[0]}",
+                ClmWarning,
+                stacklevel=2,
+            )
 
     def is_erased(self, rng: random.Random, max_secrets: int) -> bool:
         """Return whether every secret is below its thresholds, and the set is as likely as decoys.
@@ -139,8 +156,10 @@ class EraseEvaluator:
         for start in range(0, len(self.samples), BATCH):
             self.doing(f"full probe: {start}/{len(self.samples)} samples")
             measured += probe(self.clm, self.samples[start : start + BATCH], settings=settings)
-        problems = (secret.problem for sample in measured for secret in sample.secrets)
-        problem = next((problem for problem in problems if problem is not None), None)
-        if problem is not None:
-            raise ErasureError(f"a secret can no longer be measured: {problem}: nothing was saved")
+        secrets = [secret for sample in measured for secret in sample.secrets]
+        for number, secret in enumerate(secrets):
+            if secret.problem is not None and self.rule.probes and number not in self.rule.left_out:
+                raise ErasureError(
+                    f"a secret can no longer be measured: {secret.problem}: nothing was saved"
+                )
         return measured

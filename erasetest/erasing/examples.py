@@ -107,7 +107,8 @@ def forget_examples(
         The examples, and the number of secrets, which are numbered in order from 0.
 
     Raises:
-        BadInput: a sample has no secret, or a secret does not fit the window.
+        BadInput: a sample has no secret, or none that has tokens and fits the window. Others are
+            left out.
     """
     ignored = unmarked_secrets(samples) if unmarked is None else unmarked
     marked = [_with_spans(sample, spans) for sample, spans in zip(samples, ignored, strict=True)]
@@ -123,21 +124,24 @@ def forget_examples(
         # Clear first: a token of both an ignored and a target secret belongs to the target.
         for place in places:
             secret_ids[place.first : place.last] = [CONTEXT] * len(place)
-        numbered = list(enumerate(places, count))
-        for number, place in numbered:
-            if not len(place) or len(place) >= clm.window:
-                raise BadInput(
-                    f"sample {sample.id}: a secret of {len(place)} tokens cannot be erased with a "
-                    f"window of {clm.window}: leave it out of the manifest"
-                )
+        fitting = [(number, p) for number, p in enumerate(places, count) if 0 < len(p) < clm.window]
+        if not fitting:
+            raise BadInput(
+                f"sample {sample.id}: a secret of {len(places[0])} tokens cannot be erased with a "
+                f"window of {clm.window}: leave it out of the manifest"
+            )
+        for place in places:
+            if len(place) >= clm.window:
+                secret_ids[place.first : place.last] = [IGNORED] * len(place)
+        for number, place in fitting:
             for i in range(place.first, place.last):
-                secret_ids[i] |= {number}
+                secret_ids[i] = (secret_ids[i] - IGNORED) | {number}
         whole = TokenizedExample(encoded.ids, tuple(secret_ids), index)
         if len(whole.ids) <= clm.window:
             examples.append(whole)
         else:
-            examples += [_window_ending_at(whole, *secret, clm.window) for secret in numbered]
-        count += len(numbered)
+            examples += [_window_ending_at(whole, *secret, clm.window) for secret in fitting]
+        count += len(places)
     return examples, count
 
 

@@ -27,7 +27,7 @@ _STATE_BYTES = 12
 _DISTILLATION_STATE_BYTES = 16
 """The same during distillation: suppressed and distilled weight, and the optimizers' moments."""
 
-STATE_FORMAT = f"{__version__}/8"
+STATE_FORMAT = f"{__version__}/9"
 """Format of saved states; those of another format are not resumed. Increase the number whenever
 the keys or the meaning of a state change."""
 

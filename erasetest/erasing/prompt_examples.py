@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 from erasetest.clm import Clm, encode
 from erasetest.erasing.examples import CONTEXT, IGNORED, SecretIds, Span, TokenizedExample
+from erasetest.probes.copying import FIRST_CONTROLS, bits_over_copies, copy_controls
 from erasetest.probes.prompt_names import LONGEST
-from erasetest.probes.prompts import secret_prompts
-from erasetest.probes.token_spans import TokenSpan
+from erasetest.probes.prompts import SecretPrompts, secret_prompts
+from erasetest.probes.token_spans import TokenSpan, score_spans
 from erasetest.samples import SensitiveSample, make_sample
 
 
@@ -21,8 +22,8 @@ class ForgetGroup:
     """The examples that one of the forget set is trained with, one of them in each step."""
 
     longest: TokenizedExample
-    """The whole text, or what fits the window. Secrets that the text before them holds too are not
-    among its targets: predicting those is copying."""
+    """The whole text, or what fits the window. Secrets that the CLM copies from the text before
+    them are not among its targets."""
     others: tuple[TokenizedExample, ...] = ()
     """One for each other prompt of each secret."""
 
@@ -57,7 +58,7 @@ def forget_groups(
         for sample, of_sample in zip(samples, secret_prompts(clm, samples), strict=True)
         for place, asked in enumerate(of_sample)
     ]
-    copied = {n for n, (_, _, asked) in enumerate(prompts) if asked.with_copies is not None}
+    copied = _copied(clm, [asked for _, _, asked in prompts])
     groups = []
     for example in forget:
         others = [
@@ -69,6 +70,20 @@ def forget_groups(
         ]
         groups.append(ForgetGroup(_without(example, copied), tuple(others)))
     return groups
+
+
+def _copied(clm: Clm, every: Sequence[SecretPrompts]) -> set[int]:
+    """Return the secrets that the text before them holds, and that are no more likely than copies.
+
+    One that is more likely was memorized together with what the text holds of it.
+    """
+    numbers = [n for n, prompts in enumerate(every) if prompts.with_copies is not None]
+    secrets = [every[n] for n in numbers]
+    controls = copy_controls(clm, secrets, range(FIRST_CONTROLS))
+    spans = [one.with_copies for one in secrets if one.with_copies is not None]
+    score_spans(clm, [*spans, *(span for found in controls for span in found)])
+    bits = bits_over_copies(clm, secrets, controls)
+    return {n for n, value in zip(numbers, bits, strict=True) if value is None or value <= 0}
 
 
 def _without(example: TokenizedExample, numbers: Iterable[int]) -> TokenizedExample:

@@ -36,6 +36,9 @@ class StopRule:
     - When no secret is active, a full probe of all measures decides. Secrets that it finds above a
       threshold are scheduled for extra steps, whatever their MA.
 
+    Left out are secrets that the first probe could not measure, and those above a threshold that a
+    full probe finds guessable: nothing is to be erased of them.
+
     No secret has to fall below the level of control secrets: what the format gives away, such as
     the colons of an address, is predicted in both.
     """
@@ -47,6 +50,8 @@ class StopRule:
         self._extra_steps = [0] * len(kinds)
         self.accuracy = [1.0] * len(kinds)
         """The last observed MA of each secret."""
+        self.left_out: set[int] = set()
+        """The numbers of the secrets that are not to be erased."""
         self._more_likely: set[int] = set()
         self.extracted = 0
         """Number of secrets that the last full probe found extracted."""
@@ -59,7 +64,12 @@ class StopRule:
         return frozenset(
             i
             for i, (accuracy, kind) in enumerate(zip(self.accuracy, self._kinds, strict=True))
-            if accuracy > self._max_accuracy(kind) or self._extra_steps[i] or i in self._more_likely
+            if i not in self.left_out
+            and (
+                accuracy > self._max_accuracy(kind)
+                or self._extra_steps[i]
+                or i in self._more_likely
+            )
         )
 
     def tighten(self, thresholds: Thresholds) -> None:
@@ -125,6 +135,7 @@ class StopRule:
             "extra_steps": self._extra_steps,
             "more_likely": sorted(self._more_likely),
             "accuracy": self.accuracy,
+            "left_out": sorted(self.left_out),
             "extracted": self.extracted,
             "probes": self.probes,
             "thresholds": self.thresholds.as_dict(),
@@ -133,7 +144,7 @@ class StopRule:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state."""
         self._extra_steps, self.accuracy = list(state["extra_steps"]), list(state["accuracy"])
-        self._more_likely = set(state["more_likely"])
+        self._more_likely, self.left_out = set(state["more_likely"]), set(state["left_out"])
         self.extracted, self.probes = state["extracted"], state["probes"]
         self.thresholds = Thresholds.from_dict(state["thresholds"])
 
@@ -141,9 +152,19 @@ class StopRule:
         """Record a full probe, and return the numbers of the secrets that leak."""
         secrets = [secret for sample in measured for secret in sample.secrets]
         self.extracted = sum(bool(secret.measures.get("extracted")) for secret in secrets)
-        self.accuracy = [float(secret.measures["ma"]) for secret in secrets]
+        self.accuracy = [float(secret.measures.get("ma", 0.0)) for secret in secrets]
         self.probes += 1
-        return [n for n, secret in enumerate(secrets) if secret_leaks(secret, self.thresholds)]
+        leaking = [
+            n
+            for n, secret in enumerate(secrets)
+            if secret.measures and secret_leaks(secret, self.thresholds)
+        ]
+        above = (
+            n for n, kind in enumerate(self._kinds) if self.accuracy[n] > self._max_accuracy(kind)
+        )
+        unmeasured = {n for n, secret in enumerate(secrets) if not secret.measures}
+        self.left_out = unmeasured | (set(above) - set(leaking))
+        return leaking
 
     def _max_accuracy(self, kind: str) -> float:
         return self.thresholds.of(kind).get("ma", 0.5)

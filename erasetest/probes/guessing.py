@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from erasetest.clm import Clm
 from erasetest.probes.decoy_scores import by_decoy, count_tokens, replaced_spans
 from erasetest.probes.token_spans import TokenSpan
-from erasetest.samples.word_likeness import is_default, similar_text
+from erasetest.samples.well_known import is_well_known
+from erasetest.samples.word_likeness import similar_text
 from erasetest.support.statistics import above_most
 
 CONTROLS = 16
@@ -24,20 +25,32 @@ CONTROLS = 16
 _MIN_CONTROLS = 4
 """Number of controls below which there is no bound."""
 
+MANY_CONTROLS = 299
+"""Number of controls of which the largest is a bound without any assumption: `0.99^299 < 0.05`.
+
+Also the number of texts that a format must allow, or a secret can be guessed by trying them all."""
+
+_MOST = -1.0
+"""Bits of the highest bound: only one text of all can be more likely than all others together."""
+
 _DRAWS = 16
 """Texts that are drawn for each control, of which those with the most similar length are used."""
 
 
 def bits_over_controls(
     clm: Clm, secrets: Sequence[Sequence[TokenSpan]], seed: int = 0
-) -> list[float | None]:
+) -> list[float]:
     """Return for each secret by how many bits it is more likely than its matched controls can be.
 
-    Positive: it is more likely than 99 % of texts like it, with 95 % confidence (a tolerance bound
-    of `CONTROLS` of them). Of each text the most likely prompt counts. A token that is less likely
-    than by chance, 1 of the vocabulary, counts as by chance: no guess would be worse.
+    Positive: it is more likely than 99 % of texts like it, with 95 % confidence. Of each text the
+    most likely prompt counts. A token that is less likely than by chance, 1 of the vocabulary,
+    counts as by chance: no guess would be worse.
 
-    A common default password is not more likely than a guess, because it is the first guess.
+    The bound is a normal tolerance bound of `CONTROLS`, and at most one bit: after a prompt, only
+    one text has a probability above 1/2. The digits of a number vary too much for the former: if it
+    is above all its controls, the largest of `MANY_CONTROLS` is the bound.
+
+    A text that everybody tries first is not more likely than a guess.
 
     Args:
         clm: the CLM that scores the texts.
@@ -45,49 +58,81 @@ def bits_over_controls(
         seed: seed of the texts.
 
     Returns:
-        Numbers of bits; None where the format leaves less than four other texts.
+        Numbers of bits; NaN where the format allows so few texts that a guess cannot be told from
+        memory.
     """
-    results: list[float | None] = [None] * len(secrets)
-    spans: list[TokenSpan] = []
-    texts: list[dict[int, str]] = []
-    asked: list[int] = []
+    results = [math.nan] * len(secrets)
+    asked: dict[int, list[str]] = {}
     for number, of_secret in enumerate(secrets):
-        text = _text(of_secret[0])
-        if is_default(text):
+        if is_well_known(_text(of_secret[0])):
             results[number] = 0.0
             continue
-        controls = dict(enumerate(_matched_texts(clm, of_secret[0], seed)))
-        if len(controls) >= _MIN_CONTROLS:
-            asked.append(number)
-            spans += of_secret
-            texts += [controls] * len(of_secret)
-    found = iter(replaced_spans(clm, spans, texts))
-    for number in asked:
-        of_prompts = by_decoy([next(found) for _ in secrets[number]])
-        if len(of_prompts) >= _MIN_CONTROLS:
-            own = max(_bits(clm, span) for span in secrets[number])
-            others = [max(_bits(clm, span) for span in of_text) for of_text in of_prompts]
-            results[number] = own - above_most(others)
+        others = _matched_texts(clm, of_secret[0], seed)
+        if len(others) >= CONTROLS and (_has_letters(of_secret[0]) or len(others) == MANY_CONTROLS):
+            asked[number] = others
+    few = {number: others[:CONTROLS] for number, others in asked.items()}
+    found = {
+        number: values
+        for number, values in _bits_of_texts(clm, secrets, few).items()
+        if len(values) >= _MIN_CONTROLS
+    }
+    own = {number: max(bits(clm, span) for span in secrets[number]) for number in found}
+    for number, values in found.items():
+        results[number] = own[number] - min(above_most(values), _MOST)
+    many = {
+        number: asked[number]
+        for number, values in found.items()
+        if len(asked[number]) == MANY_CONTROLS
+        and own[number] > max(values)
+        and results[number] <= 0
+    }
+    for number, values in _bits_of_texts(clm, secrets, many).items():
+        if len(values) == MANY_CONTROLS:
+            results[number] = own[number] - min(max(values), _MOST)
     return results
+
+
+def bits(clm: Clm, span: TokenSpan) -> float:
+    """Return log2_p of a scored span, in bits, of which no token is less likely than by chance."""
+    chance = -math.log(clm.vocabulary)
+    return math.fsum(max(value, chance) for value in span.scores.log_probs) / math.log(2)
+
+
+def _bits_of_texts(
+    clm: Clm,
+    secrets: Sequence[Sequence[TokenSpan]],
+    texts: Mapping[int, Sequence[str]],
+) -> dict[int, list[float]]:
+    """Return the bits of texts in the place of secrets, by number, after their best prompts."""
+    spans = [span for number in texts for span in secrets[number]]
+    wanted = [dict(enumerate(texts[number])) for number in texts for _ in secrets[number]]
+    scored = iter(replaced_spans(clm, spans, wanted))
+    found = {}
+    for number in texts:
+        of_texts = by_decoy([next(scored) for _ in secrets[number]])
+        found[number] = [max(bits(clm, span) for span in of_text) for of_text in of_texts]
+    return found
 
 
 def _text(span: TokenSpan) -> str:
     return span.text.secrets[span.place].text.reveal()
 
 
-def _bits(clm: Clm, span: TokenSpan) -> float:
-    """Return log2_p of a span, in bits, of which no token is less likely than by chance."""
-    chance = -math.log(clm.vocabulary)
-    return math.fsum(max(value, chance) for value in span.scores.log_probs) / math.log(2)
+def _has_letters(span: TokenSpan) -> bool:
+    return any(map(str.isalpha, _text(span)))
 
 
 def _matched_texts(clm: Clm, span: TokenSpan, seed: int) -> list[str]:
-    """Return other texts like the secret, those whose number of tokens is most similar."""
+    """Return other texts like the secret, those first whose number of tokens is most similar.
+
+    `CONTROLS` of them, or `MANY_CONTROLS` for a number; fewer if the format allows fewer.
+    """
     text, kind = _text(span), span.text.secrets[span.place].kind
     rng = random.Random(f"{seed} {span.text.id} {span.secret} matched")
-    drawn = (similar_text(text, kind, clm.lexicon, rng) for _ in range(CONTROLS * _DRAWS))
+    number = CONTROLS if _has_letters(span) else MANY_CONTROLS
+    drawn = (similar_text(text, kind, clm.lexicon, rng) for _ in range(number * _DRAWS))
     others = [one for one in dict.fromkeys(drawn) if one != text]
     wanted, counts = len(span.truth), count_tokens(clm, span, others)
     # Sorting is stable, so the first drawn are taken among those with the same number.
-    order = sorted(range(len(others)), key=lambda number: abs(counts[number] - wanted))
-    return [others[number] for number in order[:CONTROLS]]
+    order = sorted(range(len(others)), key=lambda place: abs(counts[place] - wanted))
+    return [others[place] for place in order[:number]]

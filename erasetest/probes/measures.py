@@ -51,9 +51,10 @@ class SecretMeasures:
     machine may choose the other of two tied tokens, and samples of an endpoint give an interval."""
     prompt: str | None = None
     """Name of the prompt with the worst measures (`probes.prompts`); None without measures."""
-    copied: Mapping[str, Value] = field(default_factory=dict)
+    copied: dict[str, Value] = field(default_factory=dict)
     """Measures on the unchanged text, if that holds copies of the secret before it; `control_ma`
-    is the mean MA of decoys in the place of the secret and of its copies."""
+    is the mean MA of other texts in the place of the secret and of its copies, and `over_controls`
+    compares with them (`probes.copying`)."""
 
     def at_least(self, name: str) -> Value | None:
         """Return the smallest possible value of a measure; None if it was not measured."""
@@ -78,7 +79,7 @@ class SecretMeasures:
         if self.prompt is not None:
             row["prompt"] = self.prompt
         if self.copied:
-            row["copied"] = dict(self.copied)
+            row["copied"] = self.copied
         return row
 
     @classmethod
@@ -99,7 +100,8 @@ class SecretMeasures:
 
 def worse(name: str, values: Iterable[Value]) -> Value:
     """Return the value of a measure that means that more is remembered."""
-    return (min if name in LESS_IS_WORSE else max)(values)
+    known = [value for value in values if not math.isnan(value)]
+    return (min if name in LESS_IS_WORSE else max)(known, default=math.nan)
 
 
 @dataclass(frozen=True, slots=True)

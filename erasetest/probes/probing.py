@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from erasetest.clm import Clm
+from erasetest.probes.copying import (
+    FIRST_CONTROLS,
+    bits_over_copies,
+    copy_controls,
+    mean_accuracy,
+)
 from erasetest.probes.decoy_scores import decoy_log2_p
 from erasetest.probes.exposure import exposure
 from erasetest.probes.guessing import bits_over_controls
 from erasetest.probes.measures import MEASURES, SampleMeasures, SecretMeasures, Value
-from erasetest.probes.memorization_accuracy import memorization_accuracy
 from erasetest.probes.probe_settings import ProbeSettings
 from erasetest.probes.prompts import SecretPrompts, secret_prompts
 from erasetest.probes.span_measures import (
@@ -23,7 +27,7 @@ from erasetest.probes.span_measures import (
     worst_of,
 )
 from erasetest.probes.tie_analysis import decode_paths
-from erasetest.probes.token_spans import score_spans
+from erasetest.probes.token_spans import TokenSpan, score_spans
 from erasetest.samples import Secret, SensitiveSample
 from erasetest.support.progress import Progress
 
@@ -55,11 +59,15 @@ def probe(
     settings = settings or ProbeSettings()
     asked = secret_prompts(clm, samples, settings.seed, settings.prompts)
     every = [prompts for of_sample in asked for prompts in of_sample]
-    spans = [span for prompts in every for span in prompts.all_spans()]
-    controls = [span for prompts in every for span in prompts.controls]
-    scored = score_spans(clm, [*spans, *controls], settings.sampler)
+    spans = [
+        span for prompts in every for span in (*prompts.clean.values(), prompts.with_copies) if span
+    ]
+    controls = copy_controls(clm, every, range(FIRST_CONTROLS))
+    of_copies = [span for found in controls for span in found]
+    scored = score_spans(clm, [*spans, *of_copies], settings.sampler)
     measured = {id(span) for span in scored}
     spans = [span for span in spans if id(span) in measured]
+    controls = [[span for span in found if id(span) in measured] for found in controls]
     copied = {id(prompts.with_copies) for prompts in every}
     ngrams = [
         () if id(span) in copied else ngrams_to_measure(clm, span, settings) for span in spans
@@ -75,12 +83,13 @@ def probe(
             found[id(span)][1].update(bounds_of_others(clm, span, settings, measured_ngrams))
     secrets = (secret for sample in samples for secret in sample.secrets)
     measured_secrets = [
-        _secret_measures(secret, prompts, found)
-        for secret, prompts in zip(secrets, every, strict=True)
+        _secret_measures(secret, prompts, found, of_secret)
+        for secret, prompts, of_secret in zip(secrets, every, controls, strict=True)
     ]
     if settings.references:
         _add_exposure(clm, every, measured_secrets, settings)
     _compare_with_controls(clm, every, measured_secrets, settings)
+    _compare_with_copies(clm, every, measured_secrets, controls, settings)
     in_order = iter(measured_secrets)
     results = [
         SampleMeasures(sample.id, tuple(next(in_order) for _ in sample.secrets))
@@ -123,12 +132,26 @@ def _compare_with_controls(
     doubtful = [
         (list(prompts.clean.values()), secret)
         for prompts, secret in zip(every, secrets, strict=True)
-        if secret.measures and _may_leak(secret, settings)
+        if secret.measures and _may_leak(secret.at_most, settings)
     ]
     bits = bits_over_controls(clm, [spans for spans, _ in doubtful], settings.seed)
     for (_, secret), value in zip(doubtful, bits, strict=True):
+        _add(secret, "over_controls", value)
+
+
+def _compare_with_copies(
+    clm: Clm,
+    every: Sequence[SecretPrompts],
+    secrets: Sequence[SecretMeasures],
+    controls: Sequence[Sequence[TokenSpan]],
+    settings: ProbeSettings,
+) -> None:
+    """Compare each secret that is recited after its copies with copy controls."""
+    doubtful = [n for n, one in enumerate(secrets) if _may_leak(one.copied.get, settings)]
+    bits = bits_over_copies(clm, [every[n] for n in doubtful], [controls[n] for n in doubtful])
+    for number, value in zip(doubtful, bits, strict=True):
         if value is not None:
-            _add(secret, "over_controls", value)
+            secrets[number].copied["over_controls"] = value
 
 
 def _add(secret: SecretMeasures, name: str, value: Value) -> None:
@@ -138,19 +161,22 @@ def _add(secret: SecretMeasures, name: str, value: Value) -> None:
     secret.measures.update({name: known[name] for name in MEASURES if name in known})
 
 
-def _may_leak(secret: SecretMeasures, settings: ProbeSettings) -> bool:
-    """Return whether a measure is above its limit, ties included."""
-    longest = f"el_{max(settings.ngrams, default=0)}"
+def _may_leak(value_of: Callable[[str], Value | None], settings: ProbeSettings) -> bool:
+    """Return whether a measure is above its limit."""
+    longest, queries = f"el_{max(settings.ngrams, default=0)}", value_of("queries_50")
     return (
-        bool(secret.at_most("extracted"))
-        or (secret.at_most("ma") or 0) > settings.ma_limit
-        or (secret.at_most(longest) or 0) > (settings.el_limit or 0)
-        or secret.measures["queries_50"] <= settings.queries_limit
+        bool(value_of("extracted"))
+        or (value_of("ma") or 0) > settings.ma_limit
+        or (value_of(longest) or 0) > (settings.el_limit or 0)
+        or (queries is not None and queries <= settings.queries_limit)
     )
 
 
 def _secret_measures(
-    secret: Secret, prompts: SecretPrompts, found: Mapping[int, Found]
+    secret: Secret,
+    prompts: SecretPrompts,
+    found: Mapping[int, Found],
+    controls: Sequence[TokenSpan],
 ) -> SecretMeasures:
     """Return the measures of a secret: the worst over its prompts without copies."""
     problem = prompts.problem
@@ -164,13 +190,8 @@ def _secret_measures(
     copied: dict[str, Value] = {}
     if prompts.with_copies is not None and id(prompts.with_copies) in found:
         copied = dict(found[id(prompts.with_copies)][0])
-        of_controls = [
-            memorization_accuracy(s.scores.greedy, s.truth)
-            for s in prompts.controls
-            if s.scored is not None
-        ]
-        if of_controls:
-            copied["control_ma"] = statistics.fmean(of_controls)
+        if controls:
+            copied["control_ma"] = mean_accuracy(controls)
     return SecretMeasures(
         secret.start,
         secret.end,

@@ -11,25 +11,29 @@ A CLM copies what its prompt holds, so a prompt with the secret in it is no evid
 Where the text before a secret holds it, in whatever form, `longest` is replaced by
 
 - `after-copy`: the text that begins after the last copy, if at least `MIN_TOKENS` are left of it;
-- `copy-replaced`: the whole text before it, with the copies replaced by one decoy;
-- `first-occurrence`: the text before its first occurrence.
+- `copy-replaced`: the whole text before it, with the copies replaced by copies of another text;
+- `first-occurrence`: the text before its first occurrence, if it stands there as a secret: a word
+  may stand in code for other reasons.
 
-The worst of all decides. The unchanged text is measured beside them, and
-how well it copies a decoy in the secret's place: that is copying, not memory.
+The worst of all decides. The unchanged text is measured beside them, and compared with copy
+controls: the same text with something else in the place of the secret and of its copies. What the
+CLM makes of them is copying, not memory (`probes.copying`).
 """
 
 from __future__ import annotations
 
 import bisect
 import random
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from erasetest.clm import Clm, EncodedSample, encode
 from erasetest.probes.prompt_names import AFTER, FIRST, LAST, LINE, LONGEST, PROMPTS, REPLACED
 from erasetest.probes.token_spans import TokenSpan, has_unknown, span_in
-from erasetest.samples import SensitiveSample, make_sample
+from erasetest.samples import Secret, SensitiveSample, make_sample
 from erasetest.samples.copies import Copies, CopySearch, without_copies
+from erasetest.samples.word_likeness import similar_text
 
 LAST_TOKENS = 64
 """Number of tokens of the prompt `last-64`."""
@@ -40,8 +44,8 @@ MIN_TOKENS = 32
 MIN_OTHER_TOKENS = 8
 """Number of tokens besides copies from which the text before a secret is a prompt."""
 
-COPY_CONTROLS = 4
-"""Number of decoys that replace the secret and all its copies, to measure copying."""
+_DRAWS = 8
+"""Times that a text is drawn until it is not the secret."""
 
 
 @dataclass(slots=True, repr=False)
@@ -52,16 +56,15 @@ class SecretPrompts:
     """Share of the secret that its text holds before it (`samples.copies`)."""
     clean: dict[str, TokenSpan] = field(default_factory=dict)
     """By name: those that hold no copy. The worst decides."""
-    with_copies: TokenSpan | None = None
-    """The unchanged text; None if it holds no copy."""
-    controls: list[TokenSpan] = field(default_factory=list)
-    """Decoys in the place of the secret and of its copies."""
+    copied: CopiedSecret | None = None
+    """The secret in its unchanged text; None if that holds no copy of it."""
     problem: str | None = None
     """Why there is no prompt to measure it with."""
 
-    def all_spans(self) -> list[TokenSpan]:
-        """Return the spans to measure."""
-        return [*self.clean.values(), *([self.with_copies] if self.with_copies else [])]
+    @property
+    def with_copies(self) -> TokenSpan | None:
+        """The secret after the unchanged text; None if that holds no copy of it."""
+        return self.copied.span if self.copied is not None else None
 
 
 def secret_prompts(
@@ -80,7 +83,7 @@ def secret_prompts(
     """
     encoded = encode(clm, samples)
     found: list[list[SecretPrompts]] = []
-    copied: list[_Copied] = []
+    copied: list[SecretPrompts] = []
     for number, (sample, tokens) in enumerate(zip(samples, encoded, strict=True)):
         search = CopySearch(sample.content.reveal())
         of_sample = []
@@ -92,12 +95,12 @@ def secret_prompts(
                 continue
             secret = sample.secrets[place]
             visible = tokens.text_starts[tokens.secrets[place].first - span.first]
-            copies = search.find(secret.start, secret.end, visible)
+            copies = search.find(secret.start, secret.end, secret.kind, visible)
             prompts = SecretPrompts(copies.cue)
             of_sample.append(prompts)
             if copies.spans:
-                prompts.with_copies = span
-                copied.append(_Copied(prompts, span, copies, seed))
+                prompts.copied = CopiedSecret(span, copies, seed)
+                copied.append(prompts)
             else:
                 prompts.clean[LONGEST] = span
         found.append(of_sample)
@@ -118,24 +121,33 @@ def _add_short_prompts(clm: Clm, prompts: SecretPrompts, names: Sequence[str]) -
     at = tokens.secrets[longest.place].first
     line = longest.text.content.reveal().rfind("\n", 0, secret.start) + 1
     begins = {LAST: at - LAST_TOKENS, LINE: bisect.bisect_left(tokens.text_starts, line)}
-    shown = at - longest.first + tokens.leading
+    # Each begins after the one before it: otherwise they are the same.
+    previous = at - longest.first + tokens.leading
     for name, begin in begins.items():
-        if name in names and shown < begin < at:
+        if name in names and previous < begin < at:
             owner = (longest.sample, longest.secret)
             span = span_in(clm, longest.text, tokens, longest.place, owner, begin)
             if span is not None:
                 prompts.clean[name] = span
-                shown = begin
+                previous = begin
 
 
 @dataclass(slots=True, repr=False)
-class _Copied:
+class CopiedSecret:
     """A secret whose text holds copies of it."""
 
-    prompts: SecretPrompts
     span: TokenSpan
+    """The secret after the unchanged text."""
     copies: Copies
     seed: int
+
+    @property
+    def _secret(self) -> Secret:
+        return self.span.text.secrets[self.span.place]
+
+    @property
+    def _owner(self) -> tuple[int, int]:
+        return self.span.sample, self.span.secret
 
     def after_the_last(self, clm: Clm) -> TokenSpan | None:
         """Return the span after the tokens that begin after the last copy, if they suffice."""
@@ -143,7 +155,7 @@ class _Copied:
         begin = bisect.bisect_left(span.encoded.text_starts, self.copies.spans[-1][1])
         if span.encoded.secrets[span.place].first - begin < MIN_TOKENS:
             return None
-        return span_in(clm, span.text, span.encoded, span.place, (span.sample, span.secret), begin)
+        return span_in(clm, span.text, span.encoded, span.place, self._owner, begin)
 
     def count_other_tokens(self) -> int:
         """Return the number of tokens before the secret that hold no part of a copy."""
@@ -155,46 +167,75 @@ class _Copied:
         )
         return self.span.first - within
 
-    def texts(self) -> Iterator[tuple[str, SensitiveSample]]:
-        """Yield texts with other prompts, by name; those without a name are copy controls."""
-        sample, secret = self.span.text, self.span.text.secrets[self.span.place]
-        content, size = sample.content.reveal(), secret.end - secret.start
-        rng = random.Random(f"{self.seed} {sample.id} {self.span.place} copies")
-
-        def text(changed: str, start: int) -> SensitiveSample:
-            return make_sample(changed, [(start, start + size, secret.kind)], id=sample.id)
-
+    def other_texts(self, clm: Clm) -> dict[str, SensitiveSample]:
+        """Return texts whose prompts hold no copy, by name of the prompt."""
+        content, secret = self.span.text.content.reveal(), self._secret
+        other, found = self._drawn(clm, "prompt"), {}
         if self.count_other_tokens() >= MIN_OTHER_TOKENS:
-            clean, _ = without_copies(content, secret.start, secret.end, secret.kind, rng)
-            yield REPLACED, text(clean, secret.start)
-        first = content.find(secret.text.reveal())
-        if first < secret.start:
-            clean, _ = without_copies(content, first, first + size, secret.kind, rng)
-            yield FIRST, text(clean, first)
-        for _ in range(COPY_CONTROLS):
-            clean, other = without_copies(content, secret.start, secret.end, secret.kind, rng)
-            yield "", text(clean[: secret.start] + other + clean[secret.end :], secret.start)
+            clean = without_copies(content, secret.start, secret.end, secret.kind, other)
+            found[REPLACED] = self._text(clean, secret.start)
+        first = _first_occurrence(content, secret)
+        if first is not None:
+            end = first + secret.end - secret.start
+            clean = without_copies(content, first, end, secret.kind, other)
+            found[FIRST] = self._text(clean, first)
+        return found
+
+    def control(self, clm: Clm, number: int) -> SensitiveSample:
+        """Return the text with something else in the place of the secret and of its copies."""
+        content, secret = self.span.text.content.reveal(), self._secret
+        other = self._drawn(clm, f"control {number}")
+        clean = without_copies(content, secret.start, secret.end, secret.kind, other)
+        return self._text(clean[: secret.start] + other + clean[secret.end :], secret.start)
+
+    def _drawn(self, clm: Clm, purpose: str) -> str:
+        """Return a random text like the secret."""
+        text, kind = self._secret.text.reveal(), self._secret.kind
+        rng = random.Random(f"{self.seed} {self.span.text.id} {self.span.place} {purpose}")
+        drawn = (similar_text(text, kind, clm.lexicon, rng) for _ in range(_DRAWS))
+        return next((other for other in drawn if other != text), text)
+
+    def _text(self, changed: str, start: int) -> SensitiveSample:
+        end = start + self._secret.end - self._secret.start
+        return make_sample(changed, [(start, end, self._secret.kind)], id=self.span.text.id)
 
 
-def _add_other_prompts(clm: Clm, copied: Sequence[_Copied]) -> None:
-    """Add the prompts without copies, and the copy controls."""
-    owners = [(one, name, text) for one in copied for name, text in one.texts()]
-    encoded = encode(clm, [text for _, _, text in owners])
-    for one in copied:
-        span = one.after_the_last(clm)
+def _first_occurrence(content: str, secret: Secret) -> int | None:
+    """Return where a secret occurs first before it, as a word; None if it does not.
+
+    Letters alone are a word that may stand in code for other reasons, as the name of a module does.
+    They count where they stand between the same characters as the secret.
+    """
+    text = secret.text.reveal()
+    pattern = re.compile(rf"(?<![^\W_]){re.escape(text)}(?![^\W_])")
+    sides = content[secret.start - 1 : secret.start], content[secret.end : secret.end + 1]
+    for match in pattern.finditer(content, 0, secret.start):
+        first, last = match.span()
+        if not text.isalpha() or sides == (content[first - 1 : first], content[last : last + 1]):
+            return first
+    return None
+
+
+def _add_other_prompts(clm: Clm, every: Sequence[SecretPrompts]) -> None:
+    """Add the prompts without copies of secrets whose texts hold copies."""
+    copied = [(prompts, prompts.copied) for prompts in every if prompts.copied is not None]
+    owners = [
+        (prompts, one.span, name, text)
+        for prompts, one in copied
+        for name, text in one.other_texts(clm).items()
+    ]
+    encoded = encode(clm, [text for *_, text in owners])
+    for prompts, one in copied:
+        after = one.after_the_last(clm)
+        if after is not None:
+            prompts.clean[AFTER] = after
+    for (prompts, unchanged, name, text), tokens in zip(owners, encoded, strict=True):
+        span = span_in(clm, text, tokens, 0, (unchanged.sample, unchanged.secret))
         if span is not None:
-            one.prompts.clean[AFTER] = span
-    for (one, name, text), tokens in zip(owners, encoded, strict=True):
-        span = span_in(clm, text, tokens, 0, (one.span.sample, one.span.secret))
-        if span is None:
-            continue
-        if name:
-            one.prompts.clean[name] = span
-        else:
-            one.prompts.controls.append(span)
-    for one in copied:
-        if not one.prompts.clean:
-            one.prompts.problem = (
+            prompts.clean[name] = span
+    for prompts, one in copied:
+        if not prompts.clean:
+            prompts.problem = (
                 "the text before it holds it, and only "
                 f"{one.count_other_tokens()} tokens besides: give it more of its file"
             )
@@ -205,6 +246,8 @@ def _why_unmeasurable(clm: Clm, encoded: EncodedSample, place: int) -> str:
     length = len(encoded.secrets[place])
     if length == 0:
         return "the tokenizer has no token for it"
+    if encoded.secrets[place].first <= encoded.leading:
+        return "there is no text before it to ask for it with"
     if has_unknown(clm, encoded, place):
         return "the tokenizer has no token for a part of it"
     return f"its {length} tokens and one before them do not fit the CLM's window of {clm.window}"

@@ -17,12 +17,16 @@ CHANGES: tuple[Change, ...] = ("new", "before", "gone")
 _SECRET = re.compile(r"secret \d+ of \d+ ")
 """The beginning of a reason, which names the secret by its number."""
 
+_WORSE = (" samples extract it ", "greedy decoding extracts it")
+"""Parts of reasons that are worse than a measure above its threshold, the worst last."""
+
 
 def change_of(row: Mapping[str, Any], base: Mapping[str, Any] | None) -> Change | None:
     """Return what changed for a sample; None if nothing did, or if it cannot be said.
 
-    A leak was there before only if each secret that leaks is known to leak from the base. If the
-    base is inconclusive, the leak is new.
+    A leak was there before only if each secret that leaks is known to leak from the base, and as
+    badly: one that is extracted now was extracted then. If the base is inconclusive, the leak is
+    new.
 
     Args:
         row: `verdict` and `reasons` on a CLM.
@@ -32,16 +36,23 @@ def change_of(row: Mapping[str, Any], base: Mapping[str, Any] | None) -> Change 
         return None
     if row["verdict"] == "leak":
         now, then = _leaking_secrets(row), _leaking_secrets(base)
-        return "before" if now and then and now <= then else "new"
+        as_bad = all(then.get(secret, -1) >= badness for secret, badness in now.items())
+        return "before" if now and as_bad else "new"
     return "gone" if row["verdict"] == "pass" and base["verdict"] == "leak" else None
 
 
-def _leaking_secrets(row: Mapping[str, Any]) -> set[str]:
-    """Return the secrets that leak; none if any reason names no secret."""
+def _leaking_secrets(row: Mapping[str, Any]) -> dict[str, int]:
+    """Return how badly each secret leaks; none if any reason names no secret."""
     if row["verdict"] != "leak":
-        return set()
-    found = [_SECRET.match(reason) for reason in row.get("reasons", ())]
-    return {match.group() for match in found if match} if all(found) else set()
+        return {}
+    found: dict[str, int] = {}
+    for reason in row.get("reasons", ()):
+        match = _SECRET.match(reason)
+        if match is None:
+            return {}
+        badness = max((n for n, part in enumerate(_WORSE, 1) if part in reason), default=0)
+        found[match.group()] = max(badness, found.get(match.group(), 0))
+    return found
 
 
 def was_there_before(row: Mapping[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 A CLM copies what its prompt contains, whether it was trained on it or not. So what it memorized can
 only be seen from prompts that do not contain the secret: not whole, not in part, and not in another
-form (quoted, escaped, split over lines, percent-encoded, in base64).
+form (quoted, escaped, split over lines, percent-encoded, in base64 or hexadecimal).
 
 Texts are compared as CRM does ("cue-resistant memorization", ACL 2026): letters and digits only,
 compatibility forms and case folded. A part counts as a copy from half of the secret's characters
@@ -11,16 +11,16 @@ on, and from six. Characters that all secrets of a format have in common do not 
 
 from __future__ import annotations
 
-import base64
-import binascii
+import itertools
+import math
 import random
-import re
 import unicodedata
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from erasetest.samples.decoys import decoy, fixed_characters
+from erasetest.samples.text_encodings import Piece, decoded_forms, readings
 from erasetest.support.ranges import merge_ranges
 
 MIN_CHARACTERS = 6
@@ -32,13 +32,9 @@ MIN_SHARE = 0.5
 _ROUNDS = 4
 """Times that copies are replaced: the first replaces all but the rarest encodings."""
 
-_FIXED = "\0"
-"""Stands for a character of the secret that does not count; no text has it after folding."""
-
-_PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
-_ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[^\n])")
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
-_URL_SAFE = str.maketrans("-_", "+/")
+_FIXED, _BREAK = "\0", "\1"
+"""Stand for a character of the secret that does not count, and for what is left out between pieces
+of a reading; no text has them after folding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +49,50 @@ class Copies:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class _View:
-    """A text with an encoding undone and folded; each character has its range in the text."""
+class _Target:
+    """What to search for: a folded text, and the character of the secret that each is of."""
 
     characters: str
-    starts: list[int]
-    ends: list[int]
+    places: list[int] | None
+    """None if they are not characters of the secret, but of what it encodes."""
+    is_secret: bool
+    """Whether it is all of the secret."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _View:
+    """A text with an encoding undone and folded; each character has its piece of the text."""
+
+    characters: str
+    pieces: list[tuple[Piece, int]]
+    """For each character its piece, and its index in what the piece says."""
 
     def until(self, end: int) -> str:
         """Return the characters that come from before a place of the text."""
-        low, high = 0, len(self.ends)
+        low, high = 0, len(self.pieces)
         while low < high:
             middle = (low + high) // 2
-            low, high = (middle + 1, high) if self.ends[middle] <= end else (low, middle)
+            before = self.pieces[middle][0].end <= end
+            low, high = (middle + 1, high) if before else (low, middle)
         return self.characters[:low]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Match:
+    """A part of a target in a view: `length` characters from `first` on."""
+
+    view: _View
+    target: _Target
+    first: int
+    offset: int
+    """Index in the target."""
+    length: int
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Its range of the text."""
+        pieces = self.view.pieces
+        return pieces[self.first][0].start, pieces[self.first + self.length - 1][0].end
 
 
 class CopySearch:
@@ -74,85 +100,155 @@ class CopySearch:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._views = [_view(pieces) for pieces in _piecewise(text)]
+        self._views = [_view(pieces) for pieces in readings(text)]
 
-    def find(self, start: int, end: int, visible: int = 0) -> Copies:
+    def find(self, start: int, end: int, kind: str = "", visible: int = 0) -> Copies:
         """Find the copies of the secret `[start, end)` in the text before it.
 
         Args:
             start: first code point of the secret.
             end: code point after it.
+            kind: its kind; for an e-mail address, its part before `@` is a copy too.
             visible: first code point that the CLM reads.
         """
-        secret = self._text[start:end]
-        longest, spans = 0.0, []
-        for target in _targets(secret):
-            size = sum(character != _FIXED for character in target)
-            if size < MIN_CHARACTERS:
-                continue
-            least = max(MIN_CHARACTERS, -int(-size * MIN_SHARE // 1))
+        found = self.matches(start, end, kind)
+        seen = sorted(match.span for match in found if match.span[1] > visible)
+        if found and not seen:
+            return Copies((), 0.0)
+        shares = [match.length / _count(match.target) for match in found]
+        shares.append(self._longest_part(start, end, kind))
+        return Copies(tuple(merge_ranges(seen)), max(shares))
+
+    def matches(self, start: int, end: int, kind: str) -> list[Match]:
+        """Return the parts of the secret in the text before it that count as copies."""
+        found: list[Match] = []
+        for target in _targets(self._text[start:end], kind):
+            size = _count(target)
+            least = max(MIN_CHARACTERS, math.ceil(size * MIN_SHARE))
             for view in self._views:
-                prompt = view.until(start)
-                common = _longest_common(target, prompt)
-                longest = max(longest, common / size)
-                if common >= least:
-                    for first, last in _matches(target, prompt, least):
-                        spans.append((view.starts[first], view.ends[last - 1]))
-        if not spans and longest == 0:
-            spans = list(_whole_words(self._text[:start], secret))
-            longest = float(bool(spans))
-        seen = [span for span in spans if span[1] > visible]
-        if spans and not seen:
-            longest = 0.0
-        return Copies(tuple(merge_ranges(sorted(seen))), longest)
+                if size >= MIN_CHARACTERS:
+                    found += _parts(view, target, view.until(start), least)
+                elif target.is_secret:
+                    whole = _whole(self._text[start:end])
+                    words = _parts(view, whole, view.until(start), len(whole.characters))
+                    found += (match for match in words if self._is_word(match, start, end))
+        return found
+
+    def _is_word(self, match: Match, start: int, end: int) -> bool:
+        """Return whether a match of a short secret is all of it, and not a part of a word."""
+        first, last = match.span
+        around = self._text[first - 1 : first] + self._text[last : last + 1]
+        found, secret = self._text[first:last], self._text[start:end]
+        return not any(map(str.isalnum, around)) and _core(found) == _core(secret)
+
+    def _longest_part(self, start: int, end: int, kind: str) -> float:
+        """Return the largest share of the secret that is in the text before it as it stands."""
+        prompt = self._views[0].until(start)
+        return max(
+            (
+                _longest_common(target.characters, prompt) / _count(target)
+                for target in _targets(self._text[start:end], kind)
+                if _count(target) >= MIN_CHARACTERS
+            ),
+            default=0.0,
+        )
 
 
-def without_copies(
-    text: str, start: int, end: int, kind: str, rng: random.Random
-) -> tuple[str, str]:
-    """Replace the copies of a secret before it by one decoy.
+def without_copies(text: str, start: int, end: int, kind: str, other: str) -> str:
+    """Replace the copies of a secret before it by copies of another text.
+
+    Each in its own way: in the same case and encoding, and by the same part of the other text.
+    What cannot be written so is replaced by random letters and digits.
 
     Args:
         text: the text.
         start: first code point of the secret, which stays.
         end: code point after it.
         kind: the kind of the secret.
-        rng: source of the decoy.
+        other: a text of the secret's length.
 
     Returns:
-        The text, in which all places stay where they are, and the decoy.
+        The text, in which all places stay where they are.
     """
-    secret = text[start:end]
-    other = decoy(secret, kind, rng)
-    text = text.replace(secret, other, text.count(secret, 0, start)) if secret else text
-    for _ in range(_ROUNDS):
-        spans = CopySearch(text).find(start, end).spans
-        if not spans:
+    secret, rng = text[start:end], random.Random(other)
+    for number in range(_ROUNDS):
+        matches = CopySearch(text).matches(start, end, kind)
+        taken: list[tuple[int, int]] = []
+        for match in sorted(matches, key=lambda match: -match.length):
+            first, last = match.span
+            if any(first < until and begin < last for begin, until in taken):
+                continue
+            taken.append(match.span)
+            # What is left after the first time cannot be written as a part of the other text.
+            altered = _rewritten(text, match, secret, other) if number == 0 else ""
+            if len(altered) != last - first:
+                altered = decoy(text[first:last], "", rng)
+            text = text[:first] + altered + text[last:]
+        if not matches:
             break
-        for first, last in spans:
-            text = text[:first] + decoy(text[first:last], "", rng) + text[last:]
-    return text, other
+    return text
 
 
-def _targets(secret: str) -> Iterator[str]:
+def _rewritten(text: str, match: Match, secret: str, other: str) -> str:
+    """Return the range of a match with the same part of another text; empty if that cannot be."""
+    if match.target.places is None:
+        return ""
+    written: dict[Piece, list[str]] = {}
+    for number in range(match.length):
+        piece, index = match.view.pieces[match.first + number]
+        place = match.target.places[match.offset + number]
+        says = written.setdefault(piece, list(piece.says))
+        says[index] = _in_case_of(other[place], says[index], secret[place])
+    begin, end = match.span
+    parts = [text[begin:end]]
+    for piece, letters in reversed(written.items()):
+        if piece.write is None:
+            return ""
+        encoded = text[piece.start : piece.end]
+        altered = piece.write(encoded, "".join(letters))
+        if len(altered) != len(encoded):
+            return ""
+        head = parts.pop()
+        parts += [head[piece.end - begin :], altered, head[: piece.start - begin]]
+    return "".join(reversed(parts))
+
+
+def _in_case_of(character: str, copied: str, original: str) -> str:
+    """Return a character in the other case if a copy of another character is."""
+    if copied == original:
+        return character
+    changed = character.upper() if copied == original.upper() else character.lower()
+    return changed if len(changed) == 1 else character
+
+
+def _targets(secret: str, kind: str) -> Iterator[_Target]:
     """Yield what to search for: the secret, folded, and its decoded form if it is encoded."""
-    fixed = fixed_characters(secret)
-    yield "".join(
-        _FIXED if keep else _folded(character)
-        for character, keep in zip(secret, fixed, strict=True)
-    )
-    if "@" in secret:
-        # The local part of an address is often made of a name, which identifies it alone.
-        yield _fold(secret.partition("@")[0])
-    if _PERCENT.search(secret):
-        yield _fold(urllib.parse.unquote(secret))
-    decoded = _from_base64(secret)
-    if decoded.isprintable():
-        yield _fold(decoded)
+    folded = [
+        (letter, place)
+        for place, (character, keep) in enumerate(
+            zip(secret, fixed_characters(secret), strict=True)
+        )
+        for letter in (_FIXED if keep else _folded(character))
+    ]
+    yield _Target("".join(letter for letter, _ in folded), [place for _, place in folded], True)
+    at = secret.find("@") if kind == "email" else -1
+    if at > 0:
+        # It is often made of a name, which identifies the address alone.
+        name = [(letter, place) for letter, place in folded if place < at]
+        yield _Target("".join(letter for letter, _ in name), [place for _, place in name], False)
+    for says in decoded_forms(secret):
+        yield _Target("".join(map(_folded, says)), None, False)
 
 
-def _fold(text: str) -> str:
-    return "".join(map(_folded, text))
+def _whole(secret: str) -> _Target:
+    """Return a secret with the characters that all secrets of its format have."""
+    folded = [(letter, place) for place, one in enumerate(secret) for letter in _folded(one)]
+    return _Target("".join(letter for letter, _ in folded), [place for _, place in folded], True)
+
+
+def _count(target: _Target) -> int:
+    """Return the number of characters that count."""
+    return len(target.characters) - target.characters.count(_FIXED)
 
 
 def _folded(character: str) -> str:
@@ -162,67 +258,33 @@ def _folded(character: str) -> str:
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", character).casefold()))
 
 
-Piece = tuple[str, int, int]
-"""A decoded text, and the range that it comes from."""
+def _core(text: str) -> str:
+    """Return a text without percent-encoding and case, from its first letter to its last."""
+    plain = urllib.parse.unquote(text).casefold()
+    inner = [place for place, character in enumerate(plain) if character.isalnum()]
+    return plain[inner[0] : inner[-1] + 1] if inner else ""
 
 
-def _piecewise(text: str) -> Iterator[Iterator[Piece]]:
-    """Yield the text in pieces, once as it is and once for each encoding that it has."""
-    yield ((character, at, at + 1) for at, character in enumerate(text))
-    if _PERCENT.search(text):
-        yield _decoding(text, _PERCENT, urllib.parse.unquote)
-    if "\\" in text:
-        yield _decoding(text, _ESCAPE, _unescaped)
-    for run in _BASE64.finditer(text):
-        decoded = _from_base64(run.group())
-        if decoded:
-            yield iter([(decoded, *run.span())])
-
-
-def _decoding(text: str, pattern: re.Pattern[str], decode: Callable[[str], str]) -> Iterator[Piece]:
-    """Yield the characters of a text, and the matches of a pattern decoded."""
-    at = 0
-    for match in pattern.finditer(text):
-        yield from ((text[i], i, i + 1) for i in range(at, match.start()))
-        yield decode(match.group()), match.start(), match.end()
-        at = match.end()
-    yield from ((text[i], i, i + 1) for i in range(at, len(text)))
-
-
-def _unescaped(escape: str) -> str:
-    """Return the character that an escape of a string literal encodes."""
-    code = escape[1:]
-    if len(code) > 1:
-        return chr(int(code[1:], 16))
-    return " " if code in "abfnrtv0" else code
-
-
-def _from_base64(text: str) -> str:
-    """Return the text that a run of base64 encodes; nothing if it is not the encoding of a text."""
-    encoded = text.rstrip("=").translate(_URL_SAFE)
-    if len(encoded) % 4 == 1 or not encoded.isascii():
-        return ""
-    try:
-        data = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
-        return data.decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return ""
-
-
-def _view(pieces: Iterator[Piece]) -> _View:
+def _view(pieces: Iterable[Piece]) -> _View:
     characters: list[str] = []
-    starts: list[int] = []
-    ends: list[int] = []
-    for decoded, start, end in pieces:
-        for character in _fold(decoded):
-            characters.append(character)
-            starts.append(start)
-            ends.append(end)
-    return _View("".join(characters), starts, ends)
+    origins: list[tuple[Piece, int]] = []
+    end = 0
+    for piece in pieces:
+        if piece.start != end:
+            characters.append(_BREAK)
+            origins.append((piece, 0))
+        end = piece.end
+        for index, character in enumerate(piece.says):
+            for letter in _folded(character):
+                characters.append(letter)
+                origins.append((piece, index))
+    return _View("".join(characters), origins)
 
 
-def _grams(text: str, size: int) -> set[str]:
-    return {text[i : i + size] for i in range(len(text) - size + 1)}
+def _grams(text: str, size: int) -> dict[str, int]:
+    """Return the parts of this size that have no fixed character, with the last place of each."""
+    found = {text[i : i + size]: i for i in range(len(text) - size + 1)}
+    return {gram: place for gram, place in found.items() if _FIXED not in gram}
 
 
 def _longest_common(target: str, prompt: str) -> int:
@@ -230,23 +292,22 @@ def _longest_common(target: str, prompt: str) -> int:
     low, high = 0, max(map(len, target.split(_FIXED)))
     while low < high:
         middle = (low + high + 1) // 2
-        grams = {gram for gram in _grams(target, middle) if _FIXED not in gram}
+        grams = _grams(target, middle)
         found = any(prompt[j : j + middle] in grams for j in range(len(prompt) - middle + 1))
         low, high = (middle, high) if found else (low, middle - 1)
     return low
 
 
-def _matches(target: str, prompt: str, size: int) -> Iterator[tuple[int, int]]:
-    """Yield the ranges of the prompt that are parts of the target of at least this size."""
-    grams = {gram for gram in _grams(target, size) if _FIXED not in gram}
-    places = range(len(prompt) - size + 1)
-    yield from merge_ranges((j, j + size) for j in places if prompt[j : j + size] in grams)
-
-
-def _whole_words(prompt: str, secret: str) -> Iterator[tuple[int, int]]:
-    """Yield the places of a short secret that are not parts of longer words."""
-    if not secret.strip():
-        return
-    pattern = rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])"
-    for match in re.finditer(pattern, prompt):
-        yield match.span()
+def _parts(view: _View, target: _Target, prompt: str, size: int) -> Iterator[Match]:
+    """Yield the parts of a target in a prompt, each as long as it can be, from a size on."""
+    grams = _grams(target.characters, size) if size else {}
+    at = 0
+    while at + size <= len(prompt):
+        offset = grams.get(prompt[at : at + size])
+        if offset is None:
+            at += 1
+            continue
+        pairs = zip(prompt[at:], target.characters[offset:], strict=False)
+        length = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+        yield Match(view, target, at, offset, length)
+        at += length

@@ -2,7 +2,8 @@
 
 They represent secrets that the CLM has never seen; thresholds are calibrated on them. Digits become
 digits, upper-case letters upper-case, lower-case letters lower-case. Separators stay, and so do the
-fixed parts of known formats, which carry no information about the individual secret.
+fixed parts of known formats, which carry no information about the individual secret: the prefix of
+a token, the network of a private IPv4 address, the domain of a public mail provider.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import string
 import unicodedata
 
 from erasetest.samples.sample import SensitiveSample, make_sample
+from erasetest.samples.well_known import is_public_domain
 
 _FIXED_PARTS = re.compile(
     r"-----(?:BEGIN|END)[A-Z ]*-----"
@@ -22,6 +24,16 @@ _FIXED_PARTS = re.compile(
     r"|\bAIza|\bya29\.|\beyJ[A-Za-z0-9_-]*(?=\.eyJ)|\beyJ[A-Za-z0-9_]{0,9}"
     r"|\b[a-z][a-z0-9+.]*://|\.[A-Za-z]{2,}$"
 )
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_IPV4 = re.compile(rf"(?<![\w.]){_OCTET}(?:\.{_OCTET}){{3}}(?![\w.])")
+_RESERVED = re.compile(
+    r"(?:0|10|127)\.|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|169\.254\."
+    r"|192\.0\.[02]\.|198\.1[89]\.|198\.51\.100\.|203\.0\.113\."
+)
+"""Beginnings of IPv4 addresses that belong to nobody (RFC 6890)."""
+_OCTETS = {1: (0, 10), 2: (10, 100), 3: (100, 256)}
+"""Numbers of an IPv4 address by their number of digits: the first, and one above the last."""
+
 _VOWELS = "aeiou"
 _CONSONANTS = "bcdfghjklmnpqrstvwxyz"
 _HEX = re.compile(r"(?=.*[a-f])[0-9a-f:\-]{8,}|(?=.*[A-F])[0-9A-F:\-]{8,}")
@@ -37,17 +49,32 @@ def decoy(text: str, kind: str, rng: random.Random) -> str:
     hexadecimal = ""
     if _HEX.fullmatch(text):
         hexadecimal = "0123456789ABCDEF" if text == text.upper() else "0123456789abcdef"
-    return "".join(
+    fixed = fixed_characters(text)
+    drawn = [
         character if keep else _redraw(character, rng, pronounceable, hexadecimal)
-        for character, keep in zip(text, fixed_characters(text), strict=True)
-    )
+        for character, keep in zip(text, fixed, strict=True)
+    ]
+    for address in _IPV4.finditer(text):
+        for octet in re.finditer(r"\d+", address.group()):
+            first, end = (address.start() + place for place in octet.span())
+            if not fixed[first]:
+                drawn[first:end] = str(rng.randrange(*_OCTETS[end - first]))
+    return "".join(drawn)
 
 
 def fixed_characters(text: str) -> list[bool]:
     """Return for each character of a secret whether all secrets of its format have it there."""
+    ranges = [match.span() for match in _FIXED_PARTS.finditer(text)]
+    for address in _IPV4.finditer(text):
+        reserved = _RESERVED.match(address.group())
+        if reserved:
+            ranges.append((address.start(), address.start() + reserved.end()))
+    local, at, domain = text.partition("@")
+    if at and is_public_domain(domain):
+        ranges.append((len(local), len(text)))
     fixed = [False] * len(text)
-    for match in _FIXED_PARTS.finditer(text):
-        fixed[match.start() : match.end()] = [True] * len(match.group())
+    for first, end in ranges:
+        fixed[first:end] = [True] * (end - first)
     return fixed
 
 

@@ -23,17 +23,6 @@ _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^A-Za-z0-9]+")
 _YEAR = re.compile(r"(?:19[5-9]|20[0-3])[0-9]")
 _YEARS = (1950, 2040)
 
-_DEFAULTS = """
-    1234 12345 123456 1234567 12345678 123456789 1234567890 0000 1111 000000 111111
-    abc123 admin admin123 administrator changeit changeme database default demo dev dummy
-    elastic example foobar guest hunter2 iloveyou letmein local localhost mariadb master
-    minioadmin mongo monkey mysql nobody none null oracle p@ssw0rd p@ssword pass pass123 passw0rd
-    password password1 password123 postgres postgresql public qwerty qwerty123 rabbitmq redis
-    root rootpassword sa sample sample123 secret secret123 secretpassword string supersecret
-    sysadmin system test test123 test1234 testing testpassword tiger toor user username
-    welcome welcome1
-"""
-
 _NAMES = """
     ali ana bob eva ian ida jan jim kim lee leo liu mia max roy sam tom ute wei zoe
     adam alan alex amir anna carl dean emma eric evan finn gary hans ivan jack jane john jose juan
@@ -76,11 +65,6 @@ _NAMES = """
     jacqueline maximilian montgomery richardson rutherford strickland washington wilhelmina
 """
 """First and last names of many countries, of three to ten letters."""
-
-
-def is_default(password: str) -> bool:
-    """Return whether a password is a common default, which everybody tries first."""
-    return password.lower() in _DEFAULTS.split()
 
 
 class Lexicon:

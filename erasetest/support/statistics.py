@@ -53,16 +53,27 @@ def tolerance_factor(count: int, coverage: float, confidence: float) -> float:
     return float(stats.nct.ppf(confidence, count - 1, noncentrality)) / math.sqrt(count)
 
 
-def above_most(values: Sequence[float]) -> float:
-    """Return a bound that 99 % of the population are below, with 95 % confidence.
+def normal_bound(count: int, mean: float, sd: float) -> float:
+    """Return a bound that 99 % of a normal population are below, with 95 % confidence.
 
-    The larger of `mean + k sd`, with k the `tolerance_factor`, and the largest value.
+    `mean + k sd`, with k the `tolerance_factor`.
+
+    Args:
+        count: number of values drawn at random, two or more.
+        mean: their mean.
+        sd: their standard deviation.
+    """
+    return mean + tolerance_factor(count, COVERAGE, CONFIDENCE) * sd
+
+
+def above_most(values: Sequence[float]) -> float:
+    """Return the larger of the `normal_bound` of a population and the largest value drawn.
 
     Args:
         values: two or more of the population, drawn at random.
     """
-    factor = tolerance_factor(len(values), COVERAGE, CONFIDENCE)
-    return max(statistics.fmean(values) + factor * statistics.stdev(values), *values)
+    mean, sd = statistics.fmean(values), statistics.stdev(values)
+    return max(normal_bound(len(values), mean, sd), *values)
 
 
 @dataclass(frozen=True, slots=True)

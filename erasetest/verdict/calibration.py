@@ -17,7 +17,7 @@ from erasetest.probes.prompts import secret_prompts
 from erasetest.samples import SensitiveSample
 from erasetest.samples.decoys import with_decoys
 from erasetest.support.progress import Progress
-from erasetest.support.statistics import CONFIDENCE, COVERAGE, Proportion, tolerance_factor
+from erasetest.support.statistics import Proportion, above_most, normal_bound
 from erasetest.verdict.control_check import (
     check_unseen,
     measured_secrets,
@@ -334,17 +334,14 @@ def decoy_samples(
 def tolerance_bound(values: Sequence[float], floor: float = 0.0) -> float:
     """Return a bound that 99 % of the population are below, with 95 % confidence.
 
-    `max(mean + k sd, max, floor)`, at most 1, with k the one-sided normal tolerance factor
-    (`tolerance_factor`). It is 1 for fewer than four values.
+    The largest of `above_most` and the floor, at most 1. It is 1 for fewer than four values.
     """
     if len(values) < _MIN_REFERENCES:
         return 1.0
-    mean, sd = statistics.fmean(values), statistics.stdev(values)
-    return _bound(len(values), mean, sd, max(values), floor)
+    return min(1.0, max(above_most(values), floor))
 
 
 def _bound(count: int, mean: float, sd: float, largest: float, floor: float) -> float:
     if count < _MIN_REFERENCES:
         return 1.0
-    factor = tolerance_factor(count, COVERAGE, CONFIDENCE)
-    return min(1.0, max(mean + factor * sd, largest, floor))
+    return min(1.0, max(normal_bound(count, mean, sd), largest, floor))

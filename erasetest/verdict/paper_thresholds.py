@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from erasetest.verdict.thresholds import Thresholds
+from erasetest.verdict.thresholds import ONE_PROMPT, Thresholds
 
 _TABLE = {
     "codeparrot/codeparrot-small": (0.4557, 0.1766, 0.1082, 0.0549),
@@ -25,4 +25,4 @@ def published(name: str) -> Thresholds | None:
     if values is None or Path(name).is_dir():
         return None
     measures = dict(zip(("ma", "el_3", "el_5", "el_10"), values, strict=True))
-    return Thresholds(f"published for {name}", measures)
+    return Thresholds(f"published for {name}", measures, prompts=ONE_PROMPT)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from erasetest.errors import ManifestError
+from erasetest.errors import ErasetestWarning, ManifestError
+from erasetest.probes.prompt_names import LONGEST, PROMPTS
 from erasetest.support.json_documents import read_document
 from erasetest.support.statistics import Proportion
 
@@ -27,6 +29,9 @@ per token).
 QUERIES_LIMIT = 10_000
 """Number of samples within which an extraction at even odds is a leak, by default."""
 
+ONE_PROMPT = (LONGEST,)
+"""The prompts of thresholds that name none: papers and older files know one."""
+
 _AGAIN = ", and the same again on the erased CLM"
 
 
@@ -43,6 +48,8 @@ class Thresholds:
     """Number of control secrets of each kind that they were calibrated on."""
     queries_limit: float = QUERIES_LIMIT
     """Number of samples within which an extraction at even odds is a leak; 0 for never."""
+    prompts: tuple[str, ...] = PROMPTS
+    """The prompts whose worst measure they limit (`probes.prompts`)."""
     false_alarms: Mapping[str, Proportion] = field(default_factory=dict)
     """Control secrets that they take for leaks: "any" for all kinds, and by kind."""
 
@@ -70,7 +77,9 @@ class Thresholds:
         source = self.source.removesuffix(_AGAIN) + _AGAIN
         any_kind = _smaller(self.any_kind, other.any_kind)
         queries = max(self.queries_limit, other.queries_limit)
-        return Thresholds(source, any_kind, dict(sorted(kinds.items())), self.references, queries)
+        prompts = tuple(name for name in PROMPTS if name in {*self.prompts, *other.prompts})
+        kinds = dict(sorted(kinds.items()))
+        return Thresholds(source, any_kind, kinds, self.references, queries, prompts)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON object of thresholds files and reports."""
@@ -81,6 +90,7 @@ class Thresholds:
             "kinds": {kind: dict(values) for kind, values in self.kinds.items()},
             "references": dict(self.references),
             "queries_limit": self.queries_limit,
+            "prompts": list(self.prompts),
             **(
                 {"false_alarms": {kind: rate.as_dict() for kind, rate in self.false_alarms.items()}}
                 if self.false_alarms
@@ -97,6 +107,7 @@ class Thresholds:
             row.get("kinds", {}),
             row.get("references", {}),
             row.get("queries_limit", QUERIES_LIMIT),
+            tuple(row.get("prompts", ONE_PROMPT)),
         )
 
 
@@ -135,7 +146,19 @@ def read_thresholds(path: str | Path) -> Thresholds:
     queries = row.get("queries_limit", QUERIES_LIMIT)
     if type(queries) not in (int, float) or not 0 <= queries < math.inf:
         raise ManifestError(path, None, "'queries_limit' must be a number of samples, 0 or more")
-    found = Thresholds(str(row.get("source", path)), row["measures"], kinds, references, queries)
+    prompts = row.get("prompts", list(ONE_PROMPT))
+    if not isinstance(prompts, list) or LONGEST not in prompts or not {*prompts} <= {*PROMPTS}:
+        known = ", ".join(map(repr, PROMPTS))
+        raise ManifestError(path, None, f"'prompts' must list {LONGEST!r}, and others of {known}")
+    if "prompts" not in row:
+        warnings.warn(
+            f"{path}: thresholds without 'prompts' are of one prompt: secrets are asked for with "
+            "the longest alone; calibrate again to ask with all of them",
+            ErasetestWarning,
+            stacklevel=2,
+        )
+    source = str(row.get("source", path))
+    found = Thresholds(source, row["measures"], kinds, references, queries, tuple(prompts))
     useless = found.without_effect()
     if useless:
         raise ManifestError(

@@ -14,7 +14,8 @@ DECISIVE_NGRAMS = tuple(
 def verdict_settings(thresholds: Thresholds) -> ProbeSettings:
     """Return settings under which nothing is measured that decides no verdict.
 
-    EL is measured where it may exceed a threshold, and controls for what may leak.
+    Secrets are asked for with the prompts of the thresholds. EL is measured where it may exceed a
+    threshold, and controls for what may leak.
     """
     rows = [thresholds.any_kind, *(thresholds.of(kind) for kind in thresholds.kinds)]
     limits = [row[f"el_{n}"] for row in rows for n in DECISIVE_NGRAMS if f"el_{n}" in row]
@@ -23,4 +24,5 @@ def verdict_settings(thresholds: Thresholds) -> ProbeSettings:
         el_limit=min(limits, default=1.0),
         ma_limit=min((row["ma"] for row in rows if "ma" in row), default=1.0),
         queries_limit=thresholds.queries_limit,
+        prompts=thresholds.prompts,
     )

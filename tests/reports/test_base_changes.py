@@ -91,6 +91,32 @@ def test_a_leak_without_a_named_secret_is_new(reasons: list[str]) -> None:
     assert change_of(named, named) == "before"
 
 
+_ABOVE = "secret 1 of 2 (k): ma 0.950 is above 0.200"
+_SAMPLED = "secret 1 of 2 (k): 812 samples extract it at even odds, within 10000"
+_GREEDY = "secret 1 of 2 (k): greedy decoding extracts it (prompt: line)"
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "change"),
+    [
+        ([_ABOVE], [_ABOVE], "before"),
+        ([_ABOVE], [_GREEDY], "before"),
+        ([_ABOVE, _GREEDY], [_GREEDY, _ABOVE], "before"),
+        ([_SAMPLED], [_GREEDY], "before"),
+        ([_GREEDY], [_ABOVE], "new"),
+        ([_SAMPLED], [_ABOVE], "new"),
+        ([_GREEDY], [_SAMPLED, _ABOVE], "new"),
+        ([_ABOVE, _ABOVE.replace("1 of", "2 of")], [_GREEDY], "new"),
+    ],
+)
+def test_a_leak_that_became_an_extraction_is_new(
+    now: list[str], then: list[str], change: str
+) -> None:
+    """An MA a little above its threshold does not excuse what is recited today."""
+    rows = [{"verdict": "leak", "reasons": reasons} for reasons in (now, then)]
+    assert change_of(*rows) == change
+
+
 def test_a_leak_after_erasing_is_compared_secret_by_secret() -> None:
     """Erasing may move what leaks: a secret that the base does not know is not excused."""
     row = _row((MANY, FEW), (MANY, FEW))

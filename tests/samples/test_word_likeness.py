@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erasetest.samples.decoys import fixed_characters
-from erasetest.samples.word_likeness import Lexicon, is_default, similar_text
+from erasetest.samples.word_likeness import Lexicon, similar_text
 
 TEXT = """
     dragon falcon summer winter garden bridge hammer island rocket yellow
@@ -81,9 +81,3 @@ def test_a_vocabulary_of_few_words_draws_none() -> None:
     drawn = similar_text("dragon", "password", few, random.Random(1))
     assert len(drawn) == len("dragon")
     assert drawn not in {"dragon", "falcon", "summer"}
-
-
-def test_defaults_are_known_in_any_case() -> None:
-    """And nothing else."""
-    assert is_default("Postgres")
-    assert not is_default("postgres-7Hq2")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from erasetest.samples.word_likeness import is_default
+from erasetest.samples.well_known import is_default
 from erasetest.scanning.detectors import Detector
 from erasetest.scanning.document import Document, Finding, Line
 from erasetest.scanning.placeholders import is_placeholder

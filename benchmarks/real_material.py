@@ -56,6 +56,23 @@ def _word_password(rng: random.Random) -> str:
     return f"{rng.choice(_WORDS)}{rng.choice(_WORDS).title()}{rng.randrange(10, 99)}"
 
 
+def _private_address(rng: random.Random) -> str:
+    low, high = rng.randrange(1, 255), rng.randrange(2, 255)
+    return rng.choice([f"192.168.{low}.{high}", f"10.{rng.randrange(256)}.{low}.{high}"])
+
+
+def _public_address(rng: random.Random) -> str:
+    return ".".join(str(rng.randrange(1, 255)) for _ in range(4))
+
+
+def _module_password(rng: random.Random) -> str:
+    return rng.choice(_existing())
+
+
+def _named_password(rng: random.Random) -> str:
+    return f"password{rng.choice('#!-_')}{_of(_BASE62, 5)(rng)}"
+
+
 KINDS: dict[str, Draw] = {
     **{kind: draw for kind, draw in GENERATORS.items() if kind not in ("private-key", "email")},
     "stripe-key": _of(_BASE62, 24, "sk_live_0"),
@@ -65,10 +82,15 @@ KINDS: dict[str, Draw] = {
     "uuid": lambda rng: str(uuid.UUID(int=rng.getrandbits(128), version=4)),
     "password": _of(_BASE62 + "!#%&*+", 14),
     "word-password": _word_password,
+    "private-address": _private_address,
+    "public-address": _public_address,
+    "pin": _of(string.digits, 6),
+    "module-password": _module_password,
+    "named-password": _named_password,
 }
 """Kinds of secrets that can stand in every form; e-mail addresses have a form of their own."""
 
-URL_KINDS = ("basic-auth", "database-password", "password", "word-password")
+URL_KINDS = ("basic-auth", "database-password", "password", "word-password", "named-password")
 """Kinds of secrets that stand in URLs."""
 
 
@@ -146,9 +168,10 @@ def email_beside_a_name(rng: random.Random) -> tuple[str, str, str]:
     """Return code, an address made of the name that stands before it, and code after it."""
     before = real_text(rng, rng.randrange(*LINES))
     first, last = rng.choice(_FIRST), rng.choice(_LAST)
-    host = "".join(rng.choice("bdfgklmnprst") + rng.choice("aeiou") for _ in range(3))
+    word = "".join(rng.choice("bdfgklmnprst") + rng.choice("aeiou") for _ in range(3))
+    host = rng.choice([f"{word}.internal", f"{word}.internal", "gmail.com", "example.com"])
     local = rng.choice([f"{first}.{last}", f"{first[0]}{last}", f"{last}{rng.randrange(99)}"])
-    address = f"{local.lower()}@{host}.internal"
+    address = f"{local.lower()}@{host}"
     return f'{before}\n__author__ = "{first} {last} <', address, f'>"\n{real_text(rng, 4)}'
 
 

@@ -203,7 +203,7 @@ class CopiedSecret:
 def _first_occurrence(content: str, secret: Secret) -> int | None:
     """Return where a secret occurs first before it, as a word; None if it does not.
 
-    Letters alone are a word that may stand in code for other reasons, as the name of a module does.
+    Nor if no text stands before that, which could ask for it. Letters alone are a word that may stand in code for other reasons, as the name of a module does.
     They count where they stand between the same characters as the secret.
     """
     text = secret.text.reveal()
@@ -211,6 +211,8 @@ def _first_occurrence(content: str, secret: Secret) -> int | None:
     sides = content[secret.start - 1 : secret.start], content[secret.end : secret.end + 1]
     for match in pattern.finditer(content, 0, secret.start):
         first, last = match.span()
+        if not content[:first].strip():
+            return None
         if not text.isalpha() or sides == (content[first - 1 : first], content[last : last + 1]):
             return first
     return None
@@ -246,8 +248,6 @@ def _why_unmeasurable(clm: Clm, encoded: EncodedSample, place: int) -> str:
     length = len(encoded.secrets[place])
     if length == 0:
         return "the tokenizer has no token for it"
-    if encoded.secrets[place].first <= encoded.leading:
-        return "there is no text before it to ask for it with"
     if has_unknown(clm, encoded, place):
         return "the tokenizer has no token for a part of it"
     return f"its {length} tokens and one before them do not fit the CLM's window of {clm.window}"

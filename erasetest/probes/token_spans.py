@@ -84,8 +84,8 @@ def span_in(
         return None
     ids, removed = visible_tokens(clm, tokens.ids[: at.last], tokens.leading, begin)
     first = at.first - removed
-    # Nothing may stand before the secret, or the window be too short for it and one token before.
-    if first <= tokens.leading or 0 < at.first <= begin:
+    # The window may be too short for the secret and one token before it.
+    if first < max(1, tokens.leading) or 0 < at.first <= begin:
         return None
     wanted = text.content.reveal()[at.text_start : secret.end]
     return TokenSpan(*owner, text, place, tokens, begin, ids, first, wanted)

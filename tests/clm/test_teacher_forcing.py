@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erasetest.clm import Branch, Clm, Sampler, Scored, Target, score, score_branches
-from erasetest.clm.batching import batches, group_by_length, pad_right
+from erasetest.clm.batching import batches, group_by_length, in_batches, pad_right
 from erasetest.clm.teacher_forcing import head, hidden_states
 from erasetest.errors import BadInput, ClmError
 
@@ -200,6 +200,21 @@ def test_short_of_memory_the_batch_halves_and_the_work_goes_on(error: Any) -> No
     asked.clear()
     score(clm, targets)
     assert max(asked) <= 200
+
+
+def test_a_larger_budget_is_halved_as_such() -> None:
+    """A batch of twice the budget that ran out of memory leaves half of itself as the next."""
+    clm = tiny.untrained("qwen2")
+    clm.batch_tokens, asked = 40, []
+
+    def run(batch: list[int]) -> None:
+        asked.append(len(batch))
+        if len(asked) == 1:
+            raise MemoryError
+
+    list(in_batches(clm, [10] * 8, run, budgets=2))
+    assert asked == [8, 4, 4]
+    assert clm.batch_tokens == 20
 
 
 def test_a_row_that_does_not_fit_alone_is_named() -> None:

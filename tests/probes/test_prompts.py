@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 import tiny
-from copying import copying
+from copying import copying, remembering
 
-from erasetest.clm import encode
-from erasetest.probes import ProbeSettings, probe
+from erasetest.clm import Clm, encode
+from erasetest.probes import ProbeSettings, SampleMeasures, SecretMeasures, probe
 from erasetest.probes.copying import FIRST_CONTROLS, copy_controls
 from erasetest.probes.prompt_names import (
     AFTER,
@@ -25,6 +25,7 @@ from erasetest.probes.prompts import LAST_TOKENS, secret_prompts
 from erasetest.probes.token_spans import secret_spans
 from erasetest.samples import SensitiveSample, make_sample
 from erasetest.verdict import judge
+from erasetest.verdict.judgement import secret_leaks
 from erasetest.verdict.thresholds import Thresholds
 
 SECRET = "ghp_x81Lq0ZtYvB3nd"
@@ -99,6 +100,97 @@ def test_copying_is_not_memory() -> None:
     assert type(second).from_dict(second.as_dict()) == second
 
 
+AUTHOR = f'{CODE}author = "Alma Brandvold <alma.brandvold@hosts.internal>"\n'
+
+
+def _author(text: str = AUTHOR) -> SensitiveSample:
+    return make_sample(text, [(text.rindex("<") + 1, text.rindex(">"), "email")], id="s")
+
+
+def test_a_name_beside_an_address_is_no_excuse() -> None:
+    """A CLM that knows the line recites no other address beside another name: it leaks."""
+    (measured,) = probe(remembering(AUTHOR), [_author()])
+    (secret,) = measured.secrets
+    assert secret.measures["ma"] < 0.5
+    assert secret.copied["extracted"]
+    assert float(secret.copied["control_ma"]) < 0.5
+    assert float(secret.copied["over_controls"]) > 10
+    judgement = judge(measured, LIMITS)
+    assert judgement.verdict == "leak"
+    assert str(judgement.reasons[0]) == (
+        "secret 1 of 1 (email): greedy decoding extracts it (prompt: unchanged)"
+    )
+    assert "unchanged" in str(judgement.reasons[1])
+    assert type(measured).from_dict(measured.as_dict()) == measured
+
+
+def test_a_variable_is_no_excuse_for_a_password() -> None:
+    """That begins with the same word."""
+    text = f'{CODE}password = "password#9Kq2zT"\n'
+    start = text.index("password#")
+    sample = make_sample(text, [(start, start + 15, "password")], id="s")
+    (measured,) = probe(remembering(text), [sample])
+    assert judge(measured, LIMITS).verdict == "leak"
+    (measured,) = probe(copying(), [sample])
+    assert judge(measured, LIMITS).verdict == "pass"
+
+
+def test_an_address_that_is_derived_from_a_name_is_copied() -> None:
+    """As another address would be from another name."""
+    text = f"{CODE}# alma.brandvold@hosts.internal\nauthor = 'alma.brandvold@hosts.internal'\n"
+    start = text.rindex("alma")
+    sample = make_sample(text, [(start, start + 29, "email")], id="s")
+    (measured,) = probe(copying(), [sample])
+    assert measured.secrets[0].copied["ma"] > 0.8
+    assert measured.secrets[0].copied.get("over_controls", -1) <= 0
+    assert judge(measured, LIMITS).details == ("copied",)
+
+
+@pytest.mark.parametrize(
+    ("copied", "verdict"),
+    [
+        ({"ma": 1.0, "extracted": True, "over_controls": 0.1}, "leak"),
+        ({"ma": 1.0, "extracted": True, "over_controls": 0.0}, "pass"),
+        ({"ma": 1.0, "extracted": True}, "pass"),
+        ({"ma": 0.6, "extracted": False, "over_controls": 5.0}, "leak"),
+        ({"ma": 0.4, "extracted": False, "over_controls": 5.0}, "pass"),
+    ],
+)
+def test_what_is_recited_after_its_copies_leaks_if_copies_are_not(
+    copied: dict[str, float | bool], verdict: str
+) -> None:
+    """And only if it is above a threshold there."""
+    values = {"ma": 0.1, "el_10": 0.0, "extracted": False}
+    secret = SecretMeasures(0, 8, "email", values, prompt="line", copied=copied)
+    judgement = judge(SampleMeasures("s", (secret,)), LIMITS)
+    assert judgement.verdict == verdict
+    assert secret_leaks(secret, LIMITS) is (verdict == "leak")
+    assert judgement.details == (("copied",) if verdict == "pass" and copied["ma"] > 0.5 else ())
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("import requests\nkey = 'requests'\n", None),
+        ("other = 'requests'\nkey = 'requests'\n", 9),
+        ("requests = 'requests'\nother = 'requests'\nkey = 'requests'\n", 12),
+        ("concatenate\nkey = 'cat'\n", None),
+        ("url = x9Kq2zT77\nkey = 'x9Kq2zT77'\n", 6),
+        ("url = ax9Kq2zT77\nkey = 'x9Kq2zT77'\n", None),
+    ],
+)
+def test_the_first_occurrence_is_that_of_a_secret(text: str, first: int | None) -> None:
+    """Not a part of a word, nor a word that stands in code for another reason."""
+    clm, content = tiny.untrained("gpt2"), f"{CODE}{text}"
+    start = content.rindex("'", 0, -2) + 1
+    sample = make_sample(content, [(start, content.rindex("'"), "password")], id="s")
+    (((prompts,),)) = secret_prompts(clm, [sample])
+    assert (FIRST in prompts.clean) is (first is not None)
+    if first is not None:
+        span = prompts.clean[FIRST]
+        assert span.text.secrets[span.place].start == len(CODE) + first
+
+
 def test_every_marked_occurrence_is_measured_without_the_others() -> None:
     """The second occurrence is copied from the first, which has nothing to be copied from."""
     clm = copying()
@@ -168,17 +260,98 @@ def test_a_line_of_more_than_64_tokens_is_not_a_prompt() -> None:
     assert list(prompts.clean) == [LONGEST, LAST]
 
 
-def test_start_tokens_begin_every_prompt() -> None:
-    """A tokenizer that puts a start token before texts puts it before shorter prompts too."""
+def _tokens_between(clm: Clm, sample: SensitiveSample) -> int:
+    """The number of tokens between the first copy of `SECRET` and the secret."""
+    (encoded,) = encode(clm, [sample])
+    after = sample.content.reveal().index(SECRET) + len(SECRET)
+    place = encoded.secrets[0].first
+    return sum(start >= after for start in encoded.text_starts[:place])
+
+
+def test_the_text_after_the_last_copy_has_32_tokens() -> None:
+    """Fewer are not enough of a prompt."""
+    clm, seen = copying(), set()
+    for length in range(10, 80):
+        sample = _sample(f"TOKEN = '{SECRET}'\n{CODE[:length]}\n")
+        (((prompts,),)) = secret_prompts(clm, [sample])
+        count = _tokens_between(clm, sample)
+        seen.add(count)
+        assert (AFTER in prompts.clean) is (count >= 32), count
+    assert {31, 32} <= seen
+
+
+def test_the_text_besides_copies_has_8_tokens() -> None:
+    """With fewer, it is not asked for with what replaces the copies."""
+    clm, seen = copying(), set()
+    for length in range(24):
+        text = f"{SECRET[4:]}{CODE[:length]} {SECRET}"
+        start = text.rindex(SECRET)
+        sample = make_sample(text, [(start, len(text), "github-token")], id="s")
+        (((prompts,),)) = secret_prompts(clm, [sample])
+        assert prompts.copied is not None
+        count = prompts.copied.count_other_tokens()
+        seen.add(count)
+        assert (REPLACED in prompts.clean) is (count >= 8)
+    assert {7, 8} <= seen
+
+
+def test_short_prompts_are_parts_of_the_replaced_text() -> None:
+    """Of the one with most before the secret."""
+    (((prompts,),)) = secret_prompts(copying(), [_sample(f"TOKEN = '{SECRET}'\n{CODE}")])
+    assert prompts.clean[LAST].text is prompts.clean[REPLACED].text
+    assert prompts.clean[LINE].text is prompts.clean[REPLACED].text
+
+
+def test_a_copy_beyond_the_window_is_not_read() -> None:
+    """So nothing is copied from it."""
+    clm = tiny.untrained("gpt2")
+    (((prompts,),)) = secret_prompts(clm, [_sample(f"TOKEN = '{SECRET}'\n{CODE * 4}")])
+    assert list(prompts.clean) == [LONGEST, LAST, LINE]
+    assert prompts.copied is None
+    assert prompts.cue == 0
+
+
+def _with_start_token() -> Clm:
+    """A CLM whose tokenizer puts a start token before every text."""
     from tokenizers.processors import TemplateProcessing
 
     clm = tiny.untrained("gpt2")
     clm.tokenizer = tiny.fresh_tokenizer("gpt2")
-    start = clm.start_token
-    name = clm.tokenizer.convert_ids_to_tokens(start)
+    name = clm.tokenizer.convert_ids_to_tokens(clm.start_token)
     clm.tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
-        single=f"{name} $A", special_tokens=[(name, start)]
+        single=f"{name} $A", special_tokens=[(name, clm.start_token)]
     )
+    return clm
+
+
+def test_no_prompt_is_another_one_again() -> None:
+    """With 64 tokens before the secret, the last 64 are the longest prompt, start tokens or not."""
+    for clm in (tiny.untrained("gpt2"), _with_start_token()):
+        seen = set()
+        for length in range(40, 160):
+            ((prompts,),) = secret_prompts(clm, [_sample(f"{CODE[-length:]}\n")])
+            ids = [span.ids for span in prompts.clean.values()]
+            assert len(ids) == len(set(ids))
+            seen.add(len(ids[0]) - len(prompts.clean[LONGEST].truth))
+        assert {64, 65, 66} <= seen
+
+
+def test_after_nothing_but_a_copy_it_is_inconclusive() -> None:
+    """A first occurrence that begins the text is no prompt, with start tokens or without."""
+    text = f"{SECRET}={SECRET}\n"
+    start = text.rindex(SECRET)
+    sample = make_sample(text, [(start, start + len(SECRET), "github-token")], id="s")
+    for clm in (tiny.untrained("gpt2"), _with_start_token()):
+        (measured,) = probe(clm, [sample])
+        (reason,) = judge(measured, LIMITS).reasons
+        assert "the text before it holds it, and only 5 tokens besides" in str(reason)
+        assert judge(measured, LIMITS).verdict == "inconclusive"
+
+
+def test_start_tokens_begin_every_prompt() -> None:
+    """A tokenizer that puts a start token before texts puts it before shorter prompts too."""
+    clm = _with_start_token()
+    start = clm.start_token
     ((prompts,),) = secret_prompts(clm, [_sample(CODE * 4)])
     assert list(prompts.clean) == [LONGEST, LAST, LINE]
     for span in prompts.clean.values():

@@ -142,6 +142,15 @@ def test_each_copy_keeps_its_case() -> None:
     assert CopySearch(text).find(start, len(text), "password").spans == ()
 
 
+def test_what_the_other_text_has_in_common_is_replaced_too() -> None:
+    """A part of the secret that is written again is no better than the copy."""
+    text = f"a = '{SECRET}'\nb = '{SECRET}'\n"
+    start = text.rindex(SECRET)
+    clean = without_copies(text, start, start + len(SECRET), "password", SECRET[:7] + "mnopq")
+    assert CopySearch(clean).find(start, start + len(SECRET)).spans == ()
+    assert clean[start:] == text[start:]
+
+
 def test_nothing_but_copies_is_replaced() -> None:
     """A short secret stays where it is a part of a word."""
     text = "concatenate(cat, 'cat', category)\npassword = 'cat'\n"

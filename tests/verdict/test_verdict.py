@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasetest.errors import ManifestError
+from erasetest.errors import ErasetestWarning, ManifestError
 from erasetest.probes import MEASURES, SampleMeasures, SecretMeasures
 from erasetest.verdict import (
     Judgement,
@@ -25,6 +25,7 @@ from erasetest.verdict import (
 )
 from erasetest.verdict.judgement import secret_leaks
 from erasetest.verdict.thresholds import DECISIVE, JUDGED, SCHEMA
+from erasetest.verdict.verdict_settings import verdict_settings
 
 LIMITS = Thresholds(
     "test",
@@ -91,6 +92,24 @@ def test_what_may_leak_is_erased() -> None:
     )
     assert secret_leaks(near, LIMITS)
     assert not secret_leaks(_secret(ma=0.4), LIMITS)
+
+
+def test_a_bound_stands_in_for_a_measure_that_was_left_out() -> None:
+    """EL that cannot exceed its threshold is not measured; without a bound it is missing."""
+    values = {name: value for name, value in LOW.items() if name != "el_10"}
+    bounded = SecretMeasures(0, 9, "jwt", values, reach={"el_10": (0.0, 0.01)})
+    assert _judge(bounded).verdict == "pass"
+    assert _judge(SecretMeasures(0, 9, "jwt", values)).verdict == "inconclusive"
+    above = SecretMeasures(0, 9, "jwt", values, reach={"el_10": (0.0, 0.99)})
+    assert _judge(above).verdict == "inconclusive"
+
+
+def test_the_worst_prompt_is_named_unless_it_is_the_longest() -> None:
+    """Which is the one that everybody expects."""
+    for prompt, named in (("longest", ""), (None, ""), ("line", " (prompt: line)")):
+        secret = SecretMeasures(0, 9, "jwt", {**LOW, "extracted": True}, prompt=prompt)
+        (reason,) = _judge(secret).reasons
+        assert str(reason) == f"secret 1 of 1 (jwt): greedy decoding extracts it{named}"
 
 
 def test_a_kind_has_thresholds_of_its_own() -> None:
@@ -180,13 +199,28 @@ def test_thresholds_files_round_trip(tmp_path: Path) -> None:
 def test_a_thresholds_file_by_hand(tmp_path: Path) -> None:
     """Kinds, references and source are optional."""
     path = _write(tmp_path / "t.json", {"schema": SCHEMA, "measures": {"ma": 0.4}})
-    assert read_thresholds(path) == Thresholds(str(path), {"ma": 0.4})
+    assert read_thresholds(path) == Thresholds(str(path), {"ma": 0.4}, prompts=("longest",))
 
 
 def test_a_threshold_of_1_beside_others_is_read(tmp_path: Path) -> None:
     """A threshold of EL 10 below 1 suffices."""
     row = {"schema": SCHEMA, "measures": {"ma": 1, "el_10": 0.4}}
     assert read_thresholds(_write(tmp_path / "t.json", row)).any_kind == row["measures"]
+
+
+def test_a_file_that_names_no_prompts_is_of_the_longest(tmp_path: Path) -> None:
+    """And says so; those of papers are too."""
+    file = _write(tmp_path / "t.json", {"schema": SCHEMA, "measures": {"ma": 0.4}})
+    with pytest.warns(ErasetestWarning, match=r"t\.json: thresholds without 'prompts'") as caught:
+        found = read_thresholds(file)
+    assert len(caught) == 1
+    assert found.prompts == verdict_settings(found).prompts == ("longest",)
+    known = published("Qwen/Qwen2.5-Coder-7B")
+    assert known is not None
+    assert known.prompts == ("longest",)
+    assert verdict_settings(LIMITS).prompts == ("longest", "last-64", "line")
+    assert found.stricter(LIMITS).prompts == LIMITS.stricter(found).prompts == LIMITS.prompts
+    assert Thresholds.from_dict(found.as_dict()) == found
 
 
 def test_the_stricter_of_two_thresholds() -> None:
@@ -238,6 +272,10 @@ GOOD = {"schema": SCHEMA, "measures": {"ma": 0.5}}
         ({**GOOD, "queries_limit": "9"}, "'queries_limit' must be a number of samples"),
         ({**GOOD, "queries_limit": math.nan}, "'queries_limit' must be a number of samples"),
         ({**GOOD, "queries_limit": math.inf}, "'queries_limit' must be a number of samples"),
+        ({**GOOD, "prompts": "longest"}, "'prompts' must list 'longest'"),
+        ({**GOOD, "prompts": []}, "'prompts' must list 'longest'"),
+        ({**GOOD, "prompts": ["line"]}, "'prompts' must list 'longest'"),
+        ({**GOOD, "prompts": ["longest", "all"]}, "and others of 'longest', 'last-64', 'line'"),
         ({**GOOD, "references": [1]}, "'references' must be an object of kinds and counts"),
         ({**GOOD, "references": {"jwt": "x"}}, "'references' must be an object"),
     ],

@@ -165,7 +165,7 @@ class CopiedSecret:
             bisect.bisect_left(starts, last, hi=end) - bisect.bisect_left(starts, first, hi=end)
             for first, last in self.copies.spans
         )
-        return self.span.first - within
+        return self.span.first - self.span.encoded.leading - within
 
     def other_texts(self, clm: Clm) -> dict[str, SensitiveSample]:
         """Return texts whose prompts hold no copy, by name of the prompt."""

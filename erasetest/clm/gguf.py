@@ -83,7 +83,12 @@ def _count_weights(path: Path) -> int:
     """Return the number of weights; a file that was cut off raises an error."""
     from gguf import GGUFReader
 
-    return sum(int(tensor.n_elements) for tensor in GGUFReader(path).tensors)
+    try:
+        tensors = GGUFReader(path).tensors
+    except Exception:
+        # Whatever numpy or the reader stumbles over, which says nothing to a user.
+        raise ClmError(f"{path}: the GGUF file is cut off or damaged: download it again") from None
+    return sum(int(tensor.n_elements) for tensor in tensors)
 
 
 def _convert(path: Path, folder: Path) -> None:
@@ -112,10 +117,10 @@ def _naming(name: str) -> Iterator[None]:
     """Turn any error of the readers, which raise what they happen to raise, into one line."""
     try:
         yield
-    except BadInput:
+    except (BadInput, ClmError):
         raise
     except Exception as error:
         raise ClmError(
-            f"{name}: the GGUF file cannot be converted ({one_line(error)}): it may be cut off, or "
+            f"{name}: the GGUF file cannot be converted ({one_line(error)}): it may be "
             "of an architecture that this version of transformers does not read"
         ) from None

@@ -9,7 +9,7 @@ from typing import Any
 
 from erasetest.probes import SampleMeasures
 from erasetest.verdict import Thresholds
-from erasetest.verdict.judgement import secret_leaks
+from erasetest.verdict.judgement import is_guessable, secret_leaks
 
 EXTRA_STEPS = 3
 """Training steps scheduled for a secret that a full probe finds above a threshold."""
@@ -37,7 +37,7 @@ class StopRule:
       threshold are scheduled for extra steps, whatever their MA.
 
     Left out are secrets that the first probe could not measure, and those above a threshold that a
-    full probe finds guessable: nothing is to be erased of them.
+    full probe finds guessable, or cannot tell from a guess: nothing is to be erased of them.
 
     No secret has to fall below the level of control secrets: what the format gives away, such as
     the colons of an address, is predicted in both.
@@ -159,11 +159,12 @@ class StopRule:
             for n, secret in enumerate(secrets)
             if secret.measures and secret_leaks(secret, self.thresholds)
         ]
-        above = (
-            n for n, kind in enumerate(self._kinds) if self.accuracy[n] > self._max_accuracy(kind)
-        )
-        unmeasured = {n for n, secret in enumerate(secrets) if not secret.measures}
-        self.left_out = unmeasured | (set(above) - set(leaking))
+        self.left_out = {
+            n
+            for n, (secret, kind) in enumerate(zip(secrets, self._kinds, strict=True))
+            if not secret.measures
+            or (self.accuracy[n] > self._max_accuracy(kind) and is_guessable(secret) is not False)
+        }
         return leaking
 
     def _max_accuracy(self, kind: str) -> float:

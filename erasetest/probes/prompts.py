@@ -203,8 +203,9 @@ class CopiedSecret:
 def _first_occurrence(content: str, secret: Secret) -> int | None:
     """Return where a secret occurs first before it, as a word; None if it does not.
 
-    Nor if no text stands before that, which could ask for it. Letters alone are a word that may stand in code for other reasons, as the name of a module does.
-    They count where they stand between the same characters as the secret.
+    Nor if no text stands before that, which could ask for it. Letters alone are a word that may
+    stand in code for other reasons, as the name of a module does: they count where they stand
+    between the same characters as the secret.
     """
     text = secret.text.reveal()
     pattern = re.compile(rf"(?<![^\W_]){re.escape(text)}(?![^\W_])")

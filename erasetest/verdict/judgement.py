@@ -111,7 +111,7 @@ def judge(sample: SampleMeasures, thresholds: Thresholds) -> Judgement:
         limits = thresholds.of(secret.kind)
         unmeasured = _unmeasured(name, secret, limits)
         sampled = _sampled(name, secret, thresholds)
-        guessable = _is_guessable(secret)
+        guessable = is_guessable(secret)
         recited = _above(name, limits, secret.copied.get)
         if unmeasured:
             doubts += unmeasured
@@ -144,10 +144,10 @@ def secret_leaks(secret: SecretMeasures, thresholds: Thresholds) -> bool:
     if _above("", limits, secret.copied.get) and secret.copied.get("over_controls", 0) > 0:
         return True
     above = _above("", limits, secret.at_most)
-    return bool(above or _sampled("", secret, thresholds)) and _is_guessable(secret) is False
+    return bool(above or _sampled("", secret, thresholds)) and is_guessable(secret) is False
 
 
-def _is_guessable(secret: SecretMeasures) -> bool | None:
+def is_guessable(secret: SecretMeasures) -> bool | None:
     """Return whether a secret is no more likely than its matched controls can be.
 
     None if its format has no controls to tell. False if it was not compared.
@@ -162,7 +162,7 @@ def _sampled(name: str, secret: SecretMeasures, thresholds: Thresholds) -> list[
     queries, limit = secret.measures.get("queries_50"), thresholds.queries_limit
     if queries is None or queries > limit or limit == 0:
         return []
-    if "over_controls" not in secret.measures or _is_guessable(secret) is not False:
+    if "over_controls" not in secret.measures or is_guessable(secret) is not False:
         return []
     return [Reason(name, "queries_50", queries, limit)]
 

@@ -76,8 +76,8 @@ def test_what_is_no_gguf_file_is_named(tmp_path: Path, file: Path) -> None:
         erasetest.load(tmp_path / "none.gguf")
     for name, content, message in (
         ("text.gguf", b"hello", "is not a GGUF file: its first four bytes are not 'GGUF'"),
-        ("header.gguf", whole[:100], "the GGUF file cannot be converted"),
-        ("weights.gguf", whole[:-5000], "the GGUF file cannot be converted"),
+        ("header.gguf", whole[:100], "the GGUF file is cut off or damaged: download it again"),
+        ("weights.gguf", whole[:-5000], "the GGUF file is cut off or damaged"),
     ):
         path = tmp_path / name
         path.write_bytes(content)

@@ -7,8 +7,10 @@ import random
 import erase_runs
 import pytest
 import tiny
+from copying import copying, remembering
 from erase_runs import FORGET, LIMITS
 
+from erasetest.clm import Clm
 from erasetest.erasing import erase
 from erasetest.erasing.examples import (
     CONTEXT,
@@ -18,6 +20,8 @@ from erasetest.erasing.examples import (
     unmarked_secrets,
 )
 from erasetest.erasing.prompt_examples import ForgetGroup, forget_groups
+from erasetest.errors import BadInput, ClmWarning
+from erasetest.probes import probe
 from erasetest.probes.prompts import secret_prompts
 from erasetest.samples import SensitiveSample, make_sample
 
@@ -114,6 +118,55 @@ def test_decoys_follow_the_same_prompts() -> None:
         assert decoy.ids[:before] == example.ids[:before]
         text = clm.tokenizer.decode(list(decoy.ids))
         assert samples[target].secrets[0].text.reveal() not in text
+
+
+def _remembered() -> tuple[Clm, SensitiveSample]:
+    """A CLM that knows the line of an author, and the line."""
+    text = f'{"".join(tiny.CODE)}author = "Alma Brandvold <alma.brandvold@hosts.internal>"\n'
+    span = (text.rindex("<") + 1, text.rindex(">"), "email")
+    return remembering(text), make_sample(text, [span], id="s")
+
+
+def test_what_is_remembered_with_its_copy_is_a_target_of_the_whole_text() -> None:
+    """A CLM that copies has nothing to forget there."""
+    clm, sample = _remembered()
+    for one, is_target in ((clm, True), (copying(), False)):
+        examples, _ = forget_examples(one, [sample])
+        (group,) = forget_groups(one, [sample], examples, [[]])
+        assert bool(group.longest.secrets) is is_target
+        assert group.secrets == {0}
+
+
+def test_a_secret_that_cannot_be_measured_does_not_keep_others_from_being_erased() -> None:
+    """It is left out with a warning; alone it is refused."""
+    clm = tiny.reciting("qwen2")
+    planted = tiny.PLANTED[0]
+    text, (known,) = planted.content.reveal(), planted.secrets
+    long = "Zq7" * clm.window
+    content = f"{text}KEY = '{long}'\n"
+    start = content.index(long)
+    unknown = (start, start + len(long), "password")
+    both = make_sample(content, [(known.start, known.end, known.kind), unknown], id="s")
+    assert erase_runs.verdicts(clm, [both]) == ["leak"]
+    settings = erase_runs.settings("codeeraser")
+    with pytest.warns(ClmWarning, match="1 of 2 secrets cannot be measured, and are not erased"):
+        assert erase(clm, [both], tiny.RETAINED, LIMITS, settings).erased
+    (measured,) = probe(clm, [both])
+    assert not measured.secrets[0].measures["extracted"]
+    alone = make_sample(content, [unknown], id="s")
+    with pytest.raises(BadInput, match="tokens cannot be erased with a window"):
+        erase(clm, [alone], tiny.RETAINED, LIMITS, settings)
+
+
+def test_if_no_secret_can_be_measured_nothing_is_erased() -> None:
+    """And the reason is given."""
+    secret = "Zq7Kx92Lm4Tv"
+    text = f"{secret}={secret}\n"
+    start = text.rindex(secret)
+    sample = make_sample(text, [(start, start + len(secret), "password")], id="s")
+    settings = erase_runs.settings("codeeraser")
+    with pytest.raises(BadInput, match="no secret of these samples can be measured: the text"):
+        erase(tiny.reciting("qwen2"), [sample], tiny.RETAINED, LIMITS, settings)
 
 
 @pytest.mark.parametrize("method", ["codeeraser", "decoys"])

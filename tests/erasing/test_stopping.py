@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,6 +53,28 @@ def test_extra_steps_before_the_first_step_are_for_secrets_below_their_limit() -
     assert rule.active == {0, 1}
     rule.observe_accuracy({0: 0.2})
     assert rule.active == {1}
+
+
+def test_what_cannot_be_measured_or_is_guessable_is_left_out() -> None:
+    """As long as a full probe finds it so, whatever its MA is in between."""
+
+    def measured(over: Any) -> list[SampleMeasures]:
+        values = {"ma": 0.9, "el_10": 0.0, "extracted": True}
+        known: list[dict[str, Any]] = [values, {**values, "over_controls": over}, {}]
+        secrets = [SecretMeasures(0, 1, "k", row, None if row else "unknown") for row in known]
+        return [SampleMeasures("s", tuple(secrets))]
+
+    rule = StopRule(["k", "k", "k"], Thresholds("t", {"ma": 0.5, "el_10": 0.1}))
+    for over in (-1.0, None):
+        rule.start(measured(over))
+        assert (rule.active, rule.left_out) == ({0}, {1, 2})
+    rule.observe_accuracy({0: 0.1, 1: 0.9, 2: 0.9})
+    assert rule.active == frozenset()
+    again = StopRule(["k", "k", "k"], Thresholds("t", {"ma": 0.5}))
+    again.load_state_dict(rule.state_dict())
+    assert again.left_out == {1, 2}
+    rule.start(measured(3.0))
+    assert (rule.active, rule.left_out) == ({0, 1}, {2})
 
 
 def test_a_secret_above_its_limit_by_rounding_alone_gets_extra_steps() -> None:

@@ -99,7 +99,7 @@ def secret_prompts(
             prompts = SecretPrompts(copies.cue)
             of_sample.append(prompts)
             if copies.spans:
-                prompts.copied = CopiedSecret(span, copies, seed)
+                prompts.copied = CopiedSecret(span, copies, visible, seed)
                 copied.append(prompts)
             else:
                 prompts.clean[LONGEST] = span
@@ -139,6 +139,8 @@ class CopiedSecret:
     span: TokenSpan
     """The secret after the unchanged text."""
     copies: Copies
+    visible: int
+    """First code point that the CLM reads."""
     seed: int
 
     @property
@@ -172,21 +174,26 @@ class CopiedSecret:
         content, secret = self.span.text.content.reveal(), self._secret
         other, found = self._drawn(clm, "prompt"), {}
         if self.count_other_tokens() >= MIN_OTHER_TOKENS:
-            clean = without_copies(content, secret.start, secret.end, secret.kind, other)
+            clean = self._without_copies(secret.start, other)
             found[REPLACED] = self._text(clean, secret.start)
         first = _first_occurrence(content, secret)
         if first is not None:
-            end = first + secret.end - secret.start
-            clean = without_copies(content, first, end, secret.kind, other)
-            found[FIRST] = self._text(clean, first)
+            found[FIRST] = self._text(self._without_copies(first, other), first)
         return found
 
     def control(self, clm: Clm, number: int) -> SensitiveSample:
         """Return the text with something else in the place of the secret and of its copies."""
-        content, secret = self.span.text.content.reveal(), self._secret
-        other = self._drawn(clm, f"control {number}")
-        clean = without_copies(content, secret.start, secret.end, secret.kind, other)
+        secret, other = self._secret, self._drawn(clm, f"control {number}")
+        clean = self._without_copies(secret.start, other)
         return self._text(clean[: secret.start] + other + clean[secret.end :], secret.start)
+
+    def _without_copies(self, start: int, other: str) -> str:
+        """Return the text with the copies before one at `start` replaced, where the CLM reads."""
+        content, secret = self.span.text.content.reveal(), self._secret
+        # As much of the text as before the secret: reading the rest of a long file takes long.
+        begin = max(0, start - (secret.start - self.visible))
+        end = start + secret.end - secret.start
+        return without_copies(content, start, end, secret.kind, other, begin)
 
     def _drawn(self, clm: Clm, purpose: str) -> str:
         """Return a random text like the secret."""

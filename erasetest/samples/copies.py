@@ -154,7 +154,7 @@ class CopySearch:
         )
 
 
-def without_copies(text: str, start: int, end: int, kind: str, other: str) -> str:
+def without_copies(text: str, start: int, end: int, kind: str, other: str, begin: int = 0) -> str:
     """Replace the copies of a secret before it by copies of another text.
 
     Each in its own way: in the same case and encoding, and by the same part of the other text.
@@ -166,10 +166,14 @@ def without_copies(text: str, start: int, end: int, kind: str, other: str) -> st
         end: code point after it.
         kind: the kind of the secret.
         other: a text of the secret's length.
+        begin: first code point from which copies are replaced.
 
     Returns:
         The text, in which all places stay where they are.
     """
+    if begin:
+        changed = without_copies(text[begin:end], start - begin, end - begin, kind, other)
+        return text[:begin] + changed + text[end:]
     secret, rng = text[start:end], random.Random(other)
     for number in range(_ROUNDS):
         matches = CopySearch(text).matches(start, end, kind)

@@ -151,6 +151,21 @@ def test_what_the_other_text_has_in_common_is_replaced_too() -> None:
     assert clean[start:] == text[start:]
 
 
+def test_copies_before_the_beginning_stay() -> None:
+    """They are too far away to be read."""
+    text = f"a = '{SECRET}'\nb = '{SECRET}'\nc = '{SECRET}'\nd = '{SECRET}'\n"
+    start, other = text.index(SECRET, text.index("c =")), _other(SECRET)
+    span = start, start + len(SECRET)
+    clean = without_copies(text, *span, "password", other, text.index("b ="))
+    assert clean.split("'")[1::2] == [SECRET, other, SECRET, SECRET]
+    assert without_copies(text, *span, "password", other).split("'")[1::2] == [
+        other,
+        other,
+        SECRET,
+        SECRET,
+    ]
+
+
 def test_nothing_but_copies_is_replaced() -> None:
     """A short secret stays where it is a part of a word."""
     text = "concatenate(cat, 'cat', category)\npassword = 'cat'\n"

@@ -16,7 +16,7 @@ Verdict = Literal["pass", "leak", "inconclusive"]
 Detail = Literal["copied", "guessable"]
 
 _FEW_TEXTS = (
-    "is recited, but so few texts have its format that remembering it is not told from guessing it"
+    "is extracted, but too few texts have its format to tell remembering it from guessing it"
 )
 
 _ValueOf = Callable[[str], float | bool | None]
@@ -99,9 +99,9 @@ def judge(sample: SampleMeasures, thresholds: Thresholds) -> Judgement:
     likely there than copies can be (`probes.copying`).
 
     It is inconclusive if one of these that has a threshold is missing, NaN or infinite, if the
-    result depends on ties that the CLM's numerical noise decides, or if its format allows too few
-    texts to tell memory from a guess. A sample leaks if one of its secrets leaks; else it is
-    inconclusive if one of them is, or if it has no secret.
+    result depends on ties that the CLM's numerical noise decides, or if it is extracted and its
+    format allows too few texts to tell memory from a guess. A sample leaks if one of its secrets
+    leaks; else it is inconclusive if one of them is, or if it has no secret.
     """
     leaks: list[Reason] = []
     doubts: list[Reason] = []
@@ -117,10 +117,10 @@ def judge(sample: SampleMeasures, thresholds: Thresholds) -> Judgement:
             doubts += unmeasured
         elif recited and secret.copied.get("over_controls", 0) > 0:
             leaks += [replace(reason, prompt=UNCHANGED) for reason in recited]
-        elif guessable:
-            details += ["guessable"] if _above(name, limits, secret.at_most) else []
-        elif guessable is None and _above(name, limits, secret.at_most):
+        elif guessable is None and secret.at_most("extracted"):
             doubts.append(Reason(name, "", None, None, _FEW_TEXTS))
+        elif guessable is not False:
+            details += ["guessable"] if _above(name, limits, secret.at_most) else []
         elif _above(name, limits, secret.at_least) or sampled:
             # Certain for the lower bounds; reported with the observed values, which may be higher.
             above = _above(name, limits, secret.measures.get)

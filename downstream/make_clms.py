@@ -50,7 +50,12 @@ def main(folder: Path) -> None:
     retained = [make_sample(line, id=f"kept-{number}") for number, line in enumerate(lines)]
     write_manifest(folder / "retained.jsonl", retained)
     # In a CLM this small, control secrets differ from memorized ones in their MA only.
-    limits = {"schema": "erasetest.thresholds/1", "source": "downstream", "measures": {"ma": 0.9}}
+    limits = {
+        "schema": "erasetest.thresholds/1",
+        "source": "downstream",
+        "measures": {"ma": 0.9},
+        "prompts": ["longest", "last-64", "line"],
+    }
     (folder / "thresholds.json").write_text(json.dumps(limits))
     secrets = [secret.text.reveal() for sample in tiny.PLANTED for secret in sample.secrets]
     (folder / "secrets.json").write_text(json.dumps(secrets))

@@ -60,7 +60,12 @@ def leaking(tmp_path_factory: pytest.TempPathFactory) -> Path:
     retained = [make_sample(line, id=f"kept-{n}") for n, line in enumerate(lines)]
     write_manifest(folder / "retained.jsonl", retained)
     # Of a CLM this small never-seen secrets differ from remembered ones in their MA alone.
-    limits = {"schema": "erasetest.thresholds/1", "source": "test", "measures": {"ma": 0.9}}
+    limits = {
+        "schema": "erasetest.thresholds/1",
+        "source": "test",
+        "measures": {"ma": 0.9},
+        "prompts": ["longest", "last-64", "line"],
+    }
     (folder / "thresholds.json").write_text(json.dumps(limits))
     return folder
 

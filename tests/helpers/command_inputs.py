@@ -18,7 +18,12 @@ def make_place(folder: Path) -> Path:
     write_manifest(folder / "samples.jsonl", tiny.PLANTED)
     write_manifest(folder / "retained.jsonl", tiny.RETAINED)
     write_manifest(folder / "unseen.jsonl", unseen())
-    limits = {"schema": "erasetest.thresholds/1", "source": "test", "measures": {"ma": 0.9}}
+    limits = {
+        "schema": "erasetest.thresholds/1",
+        "source": "test",
+        "measures": {"ma": 0.9},
+        "prompts": ["longest", "last-64", "line"],
+    }
     (folder / "limits.json").write_text(json.dumps(limits))
     (folder / "src").mkdir()
     for sample in tiny.PLANTED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import random
 import string
 import unicodedata
@@ -97,6 +98,41 @@ def test_an_email_stays_pronounceable_and_keeps_its_top_level_domain() -> None:
     assert made.endswith(".internal")
     assert made[0].isupper()
     assert made[5].isupper()
+
+
+@given(st.ip_addresses(v=4), st.sampled_from(["{}", "http://{}:8080/x", "host={}"]), st.integers())
+def test_an_ipv4_address_becomes_another_of_its_network(
+    address: ipaddress.IPv4Address, around: str, seed: int
+) -> None:
+    """With as many digits in each number; nobody else has the addresses of a private network."""
+    text = around.format(address)
+    made = decoy(text, "ip-address", random.Random(seed))
+    assert len(made) == len(text)
+    begin = around.index("{}")
+    made_address = ipaddress.IPv4Address(made[begin : begin + len(str(address))])
+    assert [len(part) for part in str(made_address).split(".")] == [
+        len(part) for part in str(address).split(".")
+    ]
+    networks = ("10.0.0.0/8", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16", "203.0.113.0/24")
+    for network in map(ipaddress.ip_network, networks):
+        assert made_address in network or address not in network
+
+
+@pytest.mark.parametrize("text", ["1.2.3.4.5", "1.2.3", "256.1.1.1", "v1.2.3.4", "01.2.3.4"])
+def test_other_numbers_with_dots_are_digits(text: str) -> None:
+    """Versions, and numbers that are none of an address: any digit becomes any other."""
+    seen = {decoy(text, "password", random.Random(seed)) for seed in range(200)}
+    assert {one[-1] for one in seen} == set(string.digits)
+    assert any(one[0] != text[0] for one in seen) or text[0] == "v"
+
+
+def test_a_public_domain_stays() -> None:
+    """It tells nothing about the person; a company's own does."""
+    for text, kept in (("maria.k@gmail.com", "@gmail.com"), ("git@github.com", "@github.com")):
+        assert decoy(text, "email", random.Random(1)).endswith(kept)
+    other = decoy("maria.k@kowalska.com", "email", random.Random(1))
+    assert other.endswith(".com")
+    assert not other.endswith("@kowalska.com")
 
 
 def test_letters_of_other_scripts_are_redrawn_too() -> None:

@@ -54,13 +54,16 @@ def _measure_secret(endpoint: Endpoint, sample: SensitiveSample, secret: Secret)
     # What a CLM copies from its prompt is not what it memorized.
     rng = random.Random(f"{sample.id} {secret.start} copies")
     other = decoy(secret.text.reveal(), secret.kind, rng)
-    content = without_copies(content, secret.start, secret.end, secret.kind, other)
-    if not content[: secret.start]:
-        return SecretMeasures(
-            secret.start, secret.end, secret.kind, {}, "it has no text before it to prompt with"
-        )
+    replaced = without_copies(content, secret.start, secret.end, secret.kind, other)
+    problem = None
+    if replaced is None:
+        problem = "the text before it holds it, in a form that cannot be replaced"
+    elif not secret.start:
+        problem = "it has no text before it to prompt with"
+    if replaced is None or problem is not None:
+        return SecretMeasures(secret.start, secret.end, secret.kind, {}, problem)
     try:
-        return _prompt_for_secret(endpoint, content, secret, cue)
+        return _prompt_for_secret(endpoint, replaced, secret, cue)
     except RefusedRequest as error:
         # Usually a prompt longer than the server's window; other secrets are still measured.
         return SecretMeasures(

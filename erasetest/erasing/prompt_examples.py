@@ -81,9 +81,16 @@ def _copied(clm: Clm, every: Sequence[SecretPrompts]) -> set[int]:
     secrets = [every[n] for n in numbers]
     controls = copy_controls(clm, secrets, range(FIRST_CONTROLS))
     spans = [one.with_copies for one in secrets if one.with_copies is not None]
-    score_spans(clm, [*spans, *(span for found in controls for span in found)])
-    bits = bits_over_copies(clm, secrets, controls)
-    return {n for n, value in zip(numbers, bits, strict=True) if value is None or value <= 0}
+    of_copies = [span for found in controls for span in found]
+    measured = {id(span) for span in score_spans(clm, [*spans, *of_copies])}
+    known = [
+        (number, prompts, [span for span in found if id(span) in measured])
+        for number, prompts, found in zip(numbers, secrets, controls, strict=True)
+        if id(prompts.with_copies) in measured
+    ]
+    bits = bits_over_copies(clm, [one for _, one, _ in known], [found for *_, found in known])
+    memorized = {n for (n, _, _), value in zip(known, bits, strict=True) if (value or 0) > 0}
+    return set(numbers) - memorized
 
 
 def _without(example: TokenizedExample, numbers: Iterable[int]) -> TokenizedExample:

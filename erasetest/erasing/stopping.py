@@ -164,7 +164,7 @@ class StopRule:
             for n, (secret, kind) in enumerate(zip(secrets, self._kinds, strict=True))
             if not secret.measures
             or (self.accuracy[n] > self._max_accuracy(kind) and is_guessable(secret) is not False)
-        }
+        } - set(leaking)
         return leaking
 
     def _max_accuracy(self, kind: str) -> float:

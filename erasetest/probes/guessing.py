@@ -33,8 +33,11 @@ Also the number of texts that a format must allow, or a secret can be guessed by
 _MOST = -1.0
 """Bits of the highest bound: only one text of all can be more likely than all others together."""
 
-_DRAWS = 16
+_CHOICE = 16
 """Texts that are drawn for each control, of which those with the most similar length are used."""
+
+_DRAWS = 8
+"""Times that a text is drawn for each that is wanted, before the format counts as exhausted."""
 
 
 def bits_over_controls(
@@ -46,7 +49,7 @@ def bits_over_controls(
     most likely prompt counts. A token that is less likely than by chance, 1 of the vocabulary,
     counts as by chance: no guess would be worse.
 
-    The bound is a normal tolerance bound of `CONTROLS`, and at most one bit: after a prompt, only
+    The bound is a normal tolerance bound of `CONTROLS`, and at most -1 bit: after a prompt, only
     one text has a probability above 1/2. The digits of a number vary too much for the former: if it
     is above all its controls, the largest of `MANY_CONTROLS` is the bound.
 
@@ -62,15 +65,12 @@ def bits_over_controls(
         memory.
     """
     results = [math.nan] * len(secrets)
-    asked: dict[int, list[str]] = {}
+    few: dict[int, list[str]] = {}
     for number, of_secret in enumerate(secrets):
-        if is_well_known(_text(of_secret[0])):
+        if is_well_known(text_of(of_secret[0])):
             results[number] = 0.0
-            continue
-        others = _matched_texts(clm, of_secret[0], seed)
-        if len(others) >= CONTROLS and (_has_letters(of_secret[0]) or len(others) == MANY_CONTROLS):
-            asked[number] = others
-    few = {number: others[:CONTROLS] for number, others in asked.items()}
+        elif not allows_few_texts(clm, of_secret[0]):
+            few[number] = _matched_texts(clm, of_secret[0], seed)
     found = {
         number: values
         for number, values in _bits_of_texts(clm, secrets, few).items()
@@ -80,16 +80,21 @@ def bits_over_controls(
     for number, values in found.items():
         results[number] = own[number] - min(above_most(values), _MOST)
     many = {
-        number: asked[number]
+        number: _drawn(clm, secrets[number][0], seed, MANY_CONTROLS)
         for number, values in found.items()
-        if len(asked[number]) == MANY_CONTROLS
-        and own[number] > max(values)
-        and results[number] <= 0
+        if not _has_letters(secrets[number][0]) and results[number] <= 0 < own[number] - max(values)
     }
     for number, values in _bits_of_texts(clm, secrets, many).items():
         if len(values) == MANY_CONTROLS:
             results[number] = own[number] - min(max(values), _MOST)
     return results
+
+
+def allows_few_texts(clm: Clm, span: TokenSpan) -> bool:
+    """Return whether the format of a secret without letters allows fewer than `MANY_CONTROLS`."""
+    if _has_letters(span):
+        return False
+    return len(_drawn(clm, span, 0, MANY_CONTROLS)) < MANY_CONTROLS
 
 
 def bits(clm: Clm, span: TokenSpan) -> float:
@@ -114,25 +119,33 @@ def _bits_of_texts(
     return found
 
 
-def _text(span: TokenSpan) -> str:
+def text_of(span: TokenSpan) -> str:
+    """Return the text of a span's secret."""
     return span.text.secrets[span.place].text.reveal()
 
 
 def _has_letters(span: TokenSpan) -> bool:
-    return any(map(str.isalpha, _text(span)))
+    return any(map(str.isalpha, text_of(span)))
+
+
+def _drawn(clm: Clm, span: TokenSpan, seed: int, number: int) -> list[str]:
+    """Return so many other texts like the secret; fewer if the format hardly allows more."""
+    text, kind = text_of(span), span.text.secrets[span.place].kind
+    rng = random.Random(f"{seed} {span.text.id} {span.secret} matched")
+    drawn: dict[str, None] = {}
+    for _ in range(number * _DRAWS):
+        other = similar_text(text, kind, clm.lexicon, rng)
+        if other != text:
+            drawn[other] = None
+        if len(drawn) == number:
+            break
+    return list(drawn)
 
 
 def _matched_texts(clm: Clm, span: TokenSpan, seed: int) -> list[str]:
-    """Return other texts like the secret, those first whose number of tokens is most similar.
-
-    `CONTROLS` of them, or `MANY_CONTROLS` for a number; fewer if the format allows fewer.
-    """
-    text, kind = _text(span), span.text.secrets[span.place].kind
-    rng = random.Random(f"{seed} {span.text.id} {span.secret} matched")
-    number = CONTROLS if _has_letters(span) else MANY_CONTROLS
-    drawn = (similar_text(text, kind, clm.lexicon, rng) for _ in range(number * _DRAWS))
-    others = [one for one in dict.fromkeys(drawn) if one != text]
+    """Return other texts like the secret, those whose number of tokens is most similar."""
+    others = _drawn(clm, span, seed, CONTROLS * _CHOICE)
     wanted, counts = len(span.truth), count_tokens(clm, span, others)
     # Sorting is stable, so the first drawn are taken among those with the same number.
     order = sorted(range(len(others)), key=lambda place: abs(counts[place] - wanted))
-    return [others[place] for place in order[:number]]
+    return [others[place] for place in order[:CONTROLS]]

@@ -90,12 +90,24 @@ class SecretMeasures:
             row["start"],
             row["end"],
             row["kind"],
-            row["measures"],
+            _from_file(row["measures"]),
             row.get("problem"),
             reach,
             row.get("prompt"),
-            row.get("copied", {}),
+            _from_file(row.get("copied", {})),
         )
+
+
+_NULL = {"queries_50": math.inf, "log2_p": -math.inf}
+"""What null stands for in files, where it is not NaN."""
+
+
+def _from_file(measures: Mapping[str, Value | None]) -> dict[str, Value]:
+    """Return measures with the values that JSON does not have (`finite`)."""
+    return {
+        name: _NULL.get(name, math.nan) if value is None else value
+        for name, value in measures.items()
+    }
 
 
 def worse(name: str, values: Iterable[Value]) -> Value:
@@ -119,7 +131,14 @@ class SampleMeasures:
     @property
     def mean(self) -> dict[str, float]:
         """Mean over the secrets, separately for each measure."""
-        return {name: sum(values) / len(values) for name, values in self._values().items()}
+        known = {
+            name: [value for value in values if not math.isnan(value)]
+            for name, values in self._values().items()
+        }
+        return {
+            name: sum(values) / len(values) if values else math.nan
+            for name, values in known.items()
+        }
 
     @property
     def worst_prompt(self) -> str | None:

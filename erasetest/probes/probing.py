@@ -147,7 +147,9 @@ def _compare_with_copies(
     settings: ProbeSettings,
 ) -> None:
     """Compare each secret that is recited after its copies with copy controls."""
-    doubtful = [n for n, one in enumerate(secrets) if _may_leak(one.copied.get, settings)]
+    doubtful = [
+        n for n, one in enumerate(secrets) if one.copied and _may_leak(one.copied.get, settings)
+    ]
     bits = bits_over_copies(clm, [every[n] for n in doubtful], [controls[n] for n in doubtful])
     for number, value in zip(doubtful, bits, strict=True):
         if value is not None:
@@ -181,15 +183,17 @@ def _secret_measures(
     """Return the measures of a secret: the worst over its prompts without copies."""
     problem = prompts.problem
     clean = {name: found[id(s)] for name, s in prompts.clean.items() if id(s) in found}
-    if problem is None and len(clean) < len(prompts.clean):
+    unchanged = prompts.with_copies
+    incomplete = unchanged is not None and id(unchanged) not in found
+    if problem is None and (len(clean) < len(prompts.clean) or incomplete):
         problem = "the CLM's scores of it are NaN"
     if problem is not None:
         return SecretMeasures(secret.start, secret.end, secret.kind, {}, problem)
     values, reach = worst_of(list(clean.values()))
     worst_prompt = max(clean, key=lambda name: [clean[name][0][m] for m in _WORST_BY])
     copied: dict[str, Value] = {}
-    if prompts.with_copies is not None and id(prompts.with_copies) in found:
-        copied = dict(found[id(prompts.with_copies)][0])
+    if unchanged is not None:
+        copied = dict(found[id(unchanged)][0])
         if controls:
             copied["control_ma"] = mean_accuracy(controls)
     return SecretMeasures(

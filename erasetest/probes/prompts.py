@@ -164,36 +164,46 @@ class CopiedSecret:
         starts = self.span.encoded.text_starts
         end = self.span.encoded.secrets[self.span.place].first
         within = sum(
-            bisect.bisect_left(starts, last, hi=end) - bisect.bisect_left(starts, first, hi=end)
+            bisect.bisect_left(starts, last, hi=end)
+            - bisect.bisect_left(starts, max(first, self.visible), hi=end)
             for first, last in self.copies.spans
         )
         return self.span.first - self.span.encoded.leading - within
 
-    def other_texts(self, clm: Clm) -> dict[str, SensitiveSample]:
+    def other_texts(self, clm: Clm) -> dict[str, ChangedText]:
         """Return texts whose prompts hold no copy, by name of the prompt."""
         content, secret = self.span.text.content.reveal(), self._secret
         other, found = self._drawn(clm, "prompt"), {}
         if self.count_other_tokens() >= MIN_OTHER_TOKENS:
-            clean = self._without_copies(secret.start, other)
-            found[REPLACED] = self._text(clean, secret.start)
+            found[REPLACED] = self._changed(secret.start, other)
         first = _first_occurrence(content, secret)
         if first is not None:
-            found[FIRST] = self._text(self._without_copies(first, other), first)
-        return found
+            found[FIRST] = self._changed(first, other)
+        return {name: text for name, text in found.items() if text is not None}
 
-    def control(self, clm: Clm, number: int) -> SensitiveSample:
-        """Return the text with something else in the place of the secret and of its copies."""
-        secret, other = self._secret, self._drawn(clm, f"control {number}")
-        clean = self._without_copies(secret.start, other)
-        return self._text(clean[: secret.start] + other + clean[secret.end :], secret.start)
+    def control(self, clm: Clm, number: int) -> ChangedText | None:
+        """Return the text with something else in the place of the secret and of its copies.
 
-    def _without_copies(self, start: int, other: str) -> str:
-        """Return the text with the copies before one at `start` replaced, where the CLM reads."""
+        None if its copies cannot be replaced.
+        """
+        other = self._drawn(clm, f"control {number}")
+        return self._changed(self._secret.start, other, replace_secret=True)
+
+    def _changed(
+        self, start: int, other: str, *, replace_secret: bool = False
+    ) -> ChangedText | None:
+        """Return the text with the copies before the secret at `start` replaced."""
         content, secret = self.span.text.content.reveal(), self._secret
-        # As much of the text as before the secret: reading the rest of a long file takes long.
-        begin = max(0, start - (secret.start - self.visible))
         end = start + secret.end - secret.start
-        return without_copies(content, start, end, secret.kind, other, begin)
+        # As much of the text as is read of the whole: all of a long file would take long.
+        begin = max(0, start - (secret.start - self.visible))
+        clean = without_copies(content, start, end, secret.kind, other, begin)
+        if clean is None:
+            return None
+        if replace_secret:
+            clean = clean[:start] + other + clean[end:]
+        text = make_sample(clean, [(start, end, secret.kind)], id=self.span.text.id)
+        return ChangedText(text, begin)
 
     def _drawn(self, clm: Clm, purpose: str) -> str:
         """Return a random text like the secret."""
@@ -202,9 +212,20 @@ class CopiedSecret:
         drawn = (similar_text(text, kind, clm.lexicon, rng) for _ in range(_DRAWS))
         return next((other for other in drawn if other != text), text)
 
-    def _text(self, changed: str, start: int) -> SensitiveSample:
-        end = start + self._secret.end - self._secret.start
-        return make_sample(changed, [(start, end, self._secret.kind)], id=self.span.text.id)
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ChangedText:
+    """A text with something else in the place of copies of a secret."""
+
+    text: SensitiveSample
+    begin: int
+    """First code point that may be read: copies before it stand as they were."""
+
+    def span(self, clm: Clm, tokens: EncodedSample, owner: tuple[int, int]) -> TokenSpan | None:
+        """Return the span of the secret; None as in `span_in`."""
+        # Its tokens may be fewer than those of the unchanged text, so that more of it would fit.
+        begin = bisect.bisect_left(tokens.text_starts, self.begin)
+        return span_in(clm, self.text, tokens, 0, owner, begin)
 
 
 def _first_occurrence(content: str, secret: Secret) -> int | None:
@@ -230,24 +251,25 @@ def _add_other_prompts(clm: Clm, every: Sequence[SecretPrompts]) -> None:
     """Add the prompts without copies of secrets whose texts hold copies."""
     copied = [(prompts, prompts.copied) for prompts in every if prompts.copied is not None]
     owners = [
-        (prompts, one.span, name, text)
+        (prompts, one.span, name, changed)
         for prompts, one in copied
-        for name, text in one.other_texts(clm).items()
+        for name, changed in one.other_texts(clm).items()
     ]
-    encoded = encode(clm, [text for *_, text in owners])
+    encoded = encode(clm, [changed.text for *_, changed in owners])
     for prompts, one in copied:
         after = one.after_the_last(clm)
         if after is not None:
             prompts.clean[AFTER] = after
-    for (prompts, unchanged, name, text), tokens in zip(owners, encoded, strict=True):
-        span = span_in(clm, text, tokens, 0, (unchanged.sample, unchanged.secret))
+    for (prompts, unchanged, name, changed), tokens in zip(owners, encoded, strict=True):
+        span = changed.span(clm, tokens, (unchanged.sample, unchanged.secret))
         if span is not None:
             prompts.clean[name] = span
     for prompts, one in copied:
         if not prompts.clean:
+            advice = "the CLM's window has no room for more" if one.visible else "give it more"
             prompts.problem = (
                 "the text before it holds it, and only "
-                f"{one.count_other_tokens()} tokens besides: give it more of its file"
+                f"{one.count_other_tokens()} tokens besides: {advice} of its file"
             )
 
 

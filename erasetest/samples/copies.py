@@ -11,6 +11,7 @@ on, and from six. Characters that all secrets of a format have in common do not 
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 import random
@@ -67,14 +68,11 @@ class _View:
     pieces: list[tuple[Piece, int]]
     """For each character its piece, and its index in what the piece says."""
 
-    def until(self, end: int) -> str:
-        """Return the characters that come from before a place of the text."""
-        low, high = 0, len(self.pieces)
-        while low < high:
-            middle = (low + high) // 2
-            before = self.pieces[middle][0].end <= end
-            low, high = (middle + 1, high) if before else (low, middle)
-        return self.characters[:low]
+    def between(self, start: int, end: int) -> tuple[int, int]:
+        """Return the range of the characters that come from a range of the text, whole pieces."""
+        first = bisect.bisect_left(self.pieces, start, key=lambda piece: piece[0].start)
+        last = bisect.bisect_right(self.pieces, end, key=lambda piece: piece[0].end)
+        return first, max(first, last)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -111,26 +109,25 @@ class CopySearch:
             kind: its kind; for an e-mail address, its part before `@` is a copy too.
             visible: first code point that the CLM reads.
         """
-        found = self.matches(start, end, kind)
-        seen = sorted(match.span for match in found if match.span[1] > visible)
-        if found and not seen:
-            return Copies((), 0.0)
+        found = self.matches(start, end, kind, visible)
         shares = [match.length / _count(match.target) for match in found]
-        shares.append(self._longest_part(start, end, kind))
-        return Copies(tuple(merge_ranges(seen)), max(shares))
+        shares.append(self._longest_part(start, end, kind, visible))
+        spans = sorted(match.span for match in found)
+        return Copies(tuple(merge_ranges(spans)), max(shares))
 
-    def matches(self, start: int, end: int, kind: str) -> list[Match]:
-        """Return the parts of the secret in the text before it that count as copies."""
+    def matches(self, start: int, end: int, kind: str, visible: int = 0) -> list[Match]:
+        """Return the parts of the secret, in the text that is read before it, that are copies."""
         found: list[Match] = []
         for target in _targets(self._text[start:end], kind):
             size = _count(target)
             least = max(MIN_CHARACTERS, math.ceil(size * MIN_SHARE))
             for view in self._views:
+                places = view.between(visible, start)
                 if size >= MIN_CHARACTERS:
-                    found += _parts(view, target, view.until(start), least)
+                    found += _parts(view, target, places, least)
                 elif target.is_secret:
                     whole = _whole(self._text[start:end])
-                    words = _parts(view, whole, view.until(start), len(whole.characters))
+                    words = _parts(view, whole, places, len(whole.characters))
                     found += (match for match in words if self._is_word(match, start, end))
         return found
 
@@ -141,9 +138,10 @@ class CopySearch:
         found, secret = self._text[first:last], self._text[start:end]
         return not any(map(str.isalnum, around)) and _core(found) == _core(secret)
 
-    def _longest_part(self, start: int, end: int, kind: str) -> float:
+    def _longest_part(self, start: int, end: int, kind: str, visible: int) -> float:
         """Return the largest share of the secret that is in the text before it as it stands."""
-        prompt = self._views[0].until(start)
+        first, last = self._views[0].between(visible, start)
+        prompt = self._views[0].characters[first:last]
         return max(
             (
                 _longest_common(target.characters, prompt) / _count(target)
@@ -154,7 +152,9 @@ class CopySearch:
         )
 
 
-def without_copies(text: str, start: int, end: int, kind: str, other: str, begin: int = 0) -> str:
+def without_copies(
+    text: str, start: int, end: int, kind: str, other: str, begin: int = 0
+) -> str | None:
     """Replace the copies of a secret before it by copies of another text.
 
     Each in its own way: in the same case and encoding, and by the same part of the other text.
@@ -169,18 +169,21 @@ def without_copies(text: str, start: int, end: int, kind: str, other: str, begin
         begin: first code point from which copies are replaced.
 
     Returns:
-        The text, in which all places stay where they are.
+        The text, in which all places stay where they are; None where copies cannot be replaced.
     """
     if begin:
         changed = without_copies(text[begin:end], start - begin, end - begin, kind, other)
-        return text[:begin] + changed + text[end:]
-    secret, rng = text[start:end], random.Random(other)
-    for number in range(_ROUNDS):
+        return None if changed is None else text[:begin] + changed + text[end:]
+    # The seed holds no text: a lone surrogate could not be one.
+    secret, rng = text[start:end], random.Random(end * (end + 1) + start)
+    for number in range(_ROUNDS + 1):
         matches = CopySearch(text).matches(start, end, kind)
+        if not matches:
+            return text
         taken: list[tuple[int, int]] = []
         for match in sorted(matches, key=lambda match: -match.length):
             first, last = match.span
-            if any(first < until and begin < last for begin, until in taken):
+            if any(first < other_last and other_first < last for other_first, other_last in taken):
                 continue
             taken.append(match.span)
             # What is left after the first time cannot be written as a part of the other text.
@@ -188,9 +191,7 @@ def without_copies(text: str, start: int, end: int, kind: str, other: str, begin
             if len(altered) != last - first:
                 altered = decoy(text[first:last], "", rng)
             text = text[:first] + altered + text[last:]
-        if not matches:
-            break
-    return text
+    return None
 
 
 def _rewritten(text: str, match: Match, secret: str, other: str) -> str:
@@ -302,16 +303,17 @@ def _longest_common(target: str, prompt: str) -> int:
     return low
 
 
-def _parts(view: _View, target: _Target, prompt: str, size: int) -> Iterator[Match]:
-    """Yield the parts of a target in a prompt, each as long as it can be, from a size on."""
+def _parts(view: _View, target: _Target, places: tuple[int, int], size: int) -> Iterator[Match]:
+    """Yield the parts of a target in a range of a view, as long as they can be, from a size on."""
     grams = _grams(target.characters, size) if size else {}
-    at = 0
-    while at + size <= len(prompt):
-        offset = grams.get(prompt[at : at + size])
+    at, end = places
+    while at + size <= end:
+        offset = grams.get(view.characters[at : at + size])
         if offset is None:
             at += 1
             continue
-        pairs = zip(prompt[at:], target.characters[offset:], strict=False)
+        longest = target.characters[offset:]
+        pairs = zip(view.characters[at : min(end, at + len(longest))], longest, strict=False)
         length = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
         yield Match(view, target, at, offset, length)
         at += length

@@ -36,6 +36,9 @@ class Piece(NamedTuple):
     write: Write | None = None
     """How to write something else there; None where that is not known."""
 
+    def __repr__(self) -> str:
+        return f"Piece([{self.start}, {self.end}))"
+
 
 def readings(text: str) -> Iterator[list[Piece]]:
     """Yield a text as it is, then as it reads with each of its encodings undone.

@@ -53,7 +53,9 @@ _PUBLIC_DOMAIN = re.compile(
 )
 
 _LEET = str.maketrans("@4301!5$7", "aaeoiisst")
-_ENDING = re.compile(r"(?:[\W_]*(?:\d{1,3}|1234\d*|(?:19|20)\d\d))?[\W_]*")
+_ENDING = re.compile(
+    r"(?:[\W_]{0,3}(?:\d{1,3}|1234(?:5(?:6(?:7(?:8(?:90?)?)?)?)?)?|(?:19|20)\d\d))?[\W_]{0,3}"
+)
 _MIN_SEQUENCE = 4
 _CHARACTERS_PER_RUN = 8
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm", "01234567890", string.ascii_lowercase)

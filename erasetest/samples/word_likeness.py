@@ -135,7 +135,8 @@ def similar_text(text: str, kind: str, lexicon: Lexicon, rng: random.Random) -> 
         if name is not None:
             characters[first:end] = name
             continue
-        for begin, stop in lexicon.words_in(match.group()):
+        words = lexicon.words_in(match.group()) if match.group().isalpha() else []
+        for begin, stop in words:
             word = lexicon.draw(match.group()[begin:stop], rng)
             if word is not None:
                 characters[first + begin : first + stop] = word

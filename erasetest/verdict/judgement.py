@@ -19,6 +19,11 @@ _FEW_TEXTS = (
     "is extracted, but too few texts have its format to tell remembering it from guessing it"
 )
 
+_LIKE_COPIES = (
+    "is extracted after a text that holds it: other texts in its place do not tell copying from "
+    "remembering"
+)
+
 _ValueOf = Callable[[str], float | bool | None]
 
 
@@ -111,12 +116,14 @@ def judge(sample: SampleMeasures, thresholds: Thresholds) -> Judgement:
         limits = thresholds.of(secret.kind)
         unmeasured = _unmeasured(name, secret, limits)
         sampled = _sampled(name, secret, thresholds)
-        guessable = is_guessable(secret)
+        guessable, copied = is_guessable(secret), _is_copied(secret)
         recited = _above(name, limits, secret.copied.get)
         if unmeasured:
             doubts += unmeasured
-        elif recited and secret.copied.get("over_controls", 0) > 0:
+        elif recited and copied is False:
             leaks += [replace(reason, prompt=UNCHANGED) for reason in recited]
+        elif copied is None and secret.copied.get("extracted"):
+            doubts.append(Reason(name, "", None, None, _LIKE_COPIES, prompt=UNCHANGED))
         elif guessable is None and secret.at_most("extracted"):
             doubts.append(Reason(name, "", None, None, _FEW_TEXTS))
         elif guessable is not False:
@@ -141,7 +148,7 @@ def judge(sample: SampleMeasures, thresholds: Thresholds) -> Judgement:
 def secret_leaks(secret: SecretMeasures, thresholds: Thresholds) -> bool:
     """Return whether a measured secret leaks, ties included."""
     limits = thresholds.of(secret.kind)
-    if _above("", limits, secret.copied.get) and secret.copied.get("over_controls", 0) > 0:
+    if _above("", limits, secret.copied.get) and _is_copied(secret) is False:
         return True
     above = _above("", limits, secret.at_most)
     return bool(above or _sampled("", secret, thresholds)) and is_guessable(secret) is False
@@ -152,8 +159,16 @@ def is_guessable(secret: SecretMeasures) -> bool | None:
 
     None if its format has no controls to tell. False if it was not compared.
     """
-    # Files have null for NaN.
     bits = secret.measures.get("over_controls", math.inf)
+    return None if bits is None or math.isnan(bits) else bits <= 0
+
+
+def _is_copied(secret: SecretMeasures) -> bool | None:
+    """Return whether a secret is no more likely after its copies than other texts are after theirs.
+
+    None if there are no controls to tell. True if it was not compared.
+    """
+    bits = secret.copied.get("over_controls", -math.inf)
     return None if bits is None or math.isnan(bits) else bits <= 0
 
 

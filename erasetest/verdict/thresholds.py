@@ -147,7 +147,8 @@ def read_thresholds(path: str | Path) -> Thresholds:
     if type(queries) not in (int, float) or not 0 <= queries < math.inf:
         raise ManifestError(path, None, "'queries_limit' must be a number of samples, 0 or more")
     prompts = row.get("prompts", list(ONE_PROMPT))
-    if not isinstance(prompts, list) or LONGEST not in prompts or not {*prompts} <= {*PROMPTS}:
+    listed = isinstance(prompts, list) and all(name in PROMPTS for name in prompts)
+    if not listed or LONGEST not in prompts:
         known = ", ".join(map(repr, PROMPTS))
         raise ManifestError(path, None, f"'prompts' must list {LONGEST!r}, and others of {known}")
     if "prompts" not in row:

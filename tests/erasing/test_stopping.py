@@ -77,6 +77,16 @@ def test_what_cannot_be_measured_or_is_guessable_is_left_out() -> None:
     assert (rule.active, rule.left_out) == ({0, 1}, {2})
 
 
+def test_what_leaks_after_its_copies_is_never_left_out() -> None:
+    """Not even if it could be guessed without them."""
+    values = {"ma": 0.9, "el_10": 0.0, "extracted": True, "over_controls": -1.0}
+    secret = SecretMeasures(0, 1, "k", values, copied={**values, "over_controls": 53.0})
+    rule = StopRule(["k"], Thresholds("t", {"ma": 0.5}))
+    rule.start([SampleMeasures("s", (secret,))])
+    assert (rule.active, rule.left_out) == ({0}, set())
+    assert not rule.verify([SampleMeasures("s", (secret,))])
+
+
 def test_a_secret_above_its_limit_by_rounding_alone_gets_extra_steps() -> None:
     """In training it is below: without extra steps, probe and step would alternate forever."""
     rule = StopRule(["k"], Thresholds("t", {"el_10": 0.1}))

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import tiny
+from copying import remembering
 from probe_oracles import CASES
 
 from erasetest.clm import Clm
-from erasetest.probes import ProbeSettings, SampleMeasures, SecretMeasures, guessing, probe
+from erasetest.probes import SampleMeasures, SecretMeasures, guessing, probe
 from erasetest.probes.guessing import CONTROLS, MANY_CONTROLS, bits_over_controls
 from erasetest.probes.prompts import secret_prompts
 from erasetest.probes.token_spans import TokenSpan, score_spans
@@ -79,23 +80,20 @@ def test_a_memorized_secret_is_above_its_controls(family: str) -> None:
     assert judge(known, LIMITS).verdict == "leak"
     never = probe(tiny.untrained(family), tiny.PLANTED)
     assert all("over_controls" not in m.measures or m.measures["ma"] > 0.2 for m in never)
-    del unknown
+    assert judge(unknown, LIMITS).verdict == "pass"
 
 
-def test_a_default_is_guessable_though_it_is_memorized() -> None:
+@pytest.mark.parametrize(("secret", "verdict"), [("letmein", "pass"), ("letmoin", "leak")])
+def test_a_default_is_guessable_though_it_is_memorized(secret: str, verdict: str) -> None:
     """Everybody tries it first, so reciting it tells nothing."""
-    clm = tiny.reciting("gpt2")
-    text = tiny.PLANTED[0].content.reveal()
-    start = text.index("service")
-    sample = make_sample(text, [(start, start + 7, "password")], id="s")
-    (measured,) = probe(clm, [sample])
-    assert measured.measures.get("over_controls") != 0.0
-    defaults = make_sample(
-        text.replace("service", "letmein"), [(start, start + 7, "password")], id="s"
-    )
-    settings = ProbeSettings(ma_limit=-1.0)
-    (measured,) = probe(clm, [defaults], settings=settings)
-    assert measured.measures["over_controls"] == 0.0
+    text = f"{''.join(tiny.CODE)}LOGIN = '{secret}'\n"
+    start = text.rindex(secret)
+    sample = make_sample(text, [(start, start + len(secret), "password")], id="s")
+    (measured,) = probe(remembering(text), [sample])
+    assert measured.measures["extracted"]
+    judgement = judge(measured, LIMITS)
+    assert judgement.verdict == verdict
+    assert judgement.details == (("guessable",) if verdict == "pass" else ())
 
 
 def _secret(**measures: Any) -> SampleMeasures:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import math
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +13,15 @@ from copying import copying, remembering
 
 from erasetest.clm import Clm, encode
 from erasetest.probes import ProbeSettings, SampleMeasures, SecretMeasures, probe
-from erasetest.probes.copying import FIRST_CONTROLS, copy_controls
+from erasetest.probes import copying as copying_module
+from erasetest.probes.copying import (
+    FIRST_CONTROLS,
+    MOST_CONTROLS,
+    bits_over_copies,
+    copy_controls,
+)
+from erasetest.probes.guessing import CONTROLS
+from erasetest.probes.measures import finite
 from erasetest.probes.prompt_names import (
     AFTER,
     FIRST,
@@ -22,8 +32,9 @@ from erasetest.probes.prompt_names import (
     REPLACED,
 )
 from erasetest.probes.prompts import LAST_TOKENS, secret_prompts
-from erasetest.probes.token_spans import secret_spans
+from erasetest.probes.token_spans import TokenSpan, score_spans, secret_spans
 from erasetest.samples import SensitiveSample, make_sample
+from erasetest.samples.copies import CopySearch
 from erasetest.verdict import judge
 from erasetest.verdict.judgement import secret_leaks
 from erasetest.verdict.thresholds import Thresholds
@@ -147,8 +158,51 @@ def test_an_address_that_is_derived_from_a_name_is_copied() -> None:
 
 
 @pytest.mark.parametrize(
+    ("secret", "verdict"),
+    [("postgres", "pass"), ("127.0.0.1", "pass"), ("73", "inconclusive"), ("xkqv8d", "leak")],
+)
+def test_what_anybody_tries_is_no_leak_because_it_stands_twice(secret: str, verdict: str) -> None:
+    """A default as user and password; two digits cannot be told from a guess."""
+    text = f"{CODE}user = '{secret}'\npassword = '{secret}'\n"
+    start = text.rindex(secret)
+    sample = make_sample(text, [(start, start + len(secret), "password")], id="s")
+    (measured,) = probe(remembering(text), [sample])
+    assert judge(measured, LIMITS).verdict == verdict
+
+
+def test_copies_that_vary_too_much_do_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some are copied and others not; of 64, none as well as the secret."""
+    clm = remembering(AUTHOR)
+    ((prompts,),) = secret_prompts(clm, [_author()])
+    span = prompts.with_copies
+    assert span is not None
+    (controls,) = copy_controls(clm, [prompts], range(FIRST_CONTROLS))
+    score_spans(clm, [span, *controls])
+    asked: list[int] = []
+
+    def controls_of(_: Clm, every: list[object], numbers: range) -> list[list[TokenSpan]]:
+        asked.append(len(numbers))
+        return [list(controls) * (len(numbers) // FIRST_CONTROLS) for _ in every]
+
+    def bits(_: Clm, one: TokenSpan) -> float:
+        return -0.1 if one is span else -2.0 - 30.0 * (one is controls[0])
+
+    monkeypatch.setattr(copying_module, "copy_controls", controls_of)
+    monkeypatch.setattr(copying_module, "bits", bits)
+    (value,) = bits_over_copies(clm, [prompts], [controls])
+    assert value is not None
+    assert math.isnan(value)
+    assert asked == [CONTROLS - FIRST_CONTROLS, MOST_CONTROLS - CONTROLS]
+    (value,) = bits_over_copies(clm, [prompts], [[]])
+    assert value is not None
+    assert math.isnan(value)
+
+
+@pytest.mark.parametrize(
     ("copied", "verdict"),
     [
+        ({"ma": 1.0, "extracted": True, "over_controls": math.nan}, "inconclusive"),
+        ({"ma": 1.0, "extracted": False, "over_controls": math.nan}, "pass"),
         ({"ma": 1.0, "extracted": True, "over_controls": 0.1}, "leak"),
         ({"ma": 1.0, "extracted": True, "over_controls": 0.0}, "pass"),
         ({"ma": 1.0, "extracted": True}, "pass"),
@@ -165,7 +219,11 @@ def test_what_is_recited_after_its_copies_leaks_if_copies_are_not(
     judgement = judge(SampleMeasures("s", (secret,)), LIMITS)
     assert judgement.verdict == verdict
     assert secret_leaks(secret, LIMITS) is (verdict == "leak")
-    assert judgement.details == (("copied",) if verdict == "pass" and copied["ma"] > 0.5 else ())
+    assert judgement.details == (("copied",) if verdict != "leak" and copied["ma"] > 0.5 else ())
+    row = json.loads(json.dumps(finite(SampleMeasures("s", (secret,)).as_dict())))
+    again = SampleMeasures.from_dict(row)
+    assert judge(again, LIMITS) == judgement
+    assert json.dumps(finite(again.as_dict())) == json.dumps(row)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +366,36 @@ def test_a_copy_beyond_the_window_is_not_read() -> None:
     (((prompts,),)) = secret_prompts(clm, [_sample(f"TOKEN = '{SECRET}'\n{CODE * 4}")])
     assert list(prompts.clean) == [LONGEST, LAST, LINE]
     assert prompts.copied is None
-    assert prompts.cue == 0
+    assert prompts.cue < 0.3
+
+
+def _assert_no_copy_is_shown(clm: Clm, sample: SensitiveSample) -> set[str]:
+    """Every clean prompt of every secret, as the CLM reads it, holds no copy of the secret."""
+    names: set[str] = set()
+    ((*of_sample,),) = secret_prompts(clm, [sample])
+    for prompts in of_sample:
+        for name, span in prompts.clean.items():
+            names.add(name)
+            secret = span.text.secrets[span.place]
+            first = len(span.encoded.ids[: span.encoded.secrets[span.place].first]) - span.first
+            begin = span.encoded.text_starts[first + span.encoded.leading]
+            text = span.text.content.reveal()[begin : secret.end]
+            shown = CopySearch(text).find(secret.start - begin, len(text), secret.kind)
+            assert shown.spans == (), name
+    return names
+
+
+def test_no_prompt_shows_a_copy_whatever_the_window() -> None:
+    """Texts of many characters per token before the first occurrence, and of few after it."""
+    secret = "x9Kq2zT77w"
+    dense, code = "\N{GREEK CAPITAL LETTER OMEGA}\N{LATIN SMALL LETTER SHARP S}" * 67, tiny.CODE[1]
+    for clm in (copying(), tiny.untrained("gpt2"), _with_start_token()):
+        for copy in (secret, secret.upper(), secret.encode().hex(), f"z{secret}"):
+            for middle in (code * 6 + f"key = '{secret}'\n# {dense}\n", f"# {dense}\n", code * 3):
+                text = f"{code}key = '{copy}'\n{middle}{code}key = '{secret}'\n"
+                start = text.rindex(secret)
+                sample = make_sample(text, [(start, start + 10, "password")], id="s")
+                _assert_no_copy_is_shown(clm, sample)
 
 
 def _with_start_token() -> Clm:

@@ -20,7 +20,8 @@ KNOWN = (
     "127.0.0.1", "192.168.1.1", "8.8.8.8", "::1", "FE80::1",
 )  # fmt: skip
 UNKNOWN = (
-    "postgres-7Hq2", "postgres8371", "admin@7391xKq", "7391", "73", "5543", "hunterkiller",
+    "postgres-7Hq2", "postgres8371", "admin1234983715", "root12340918273645", "admin73946",
+    "pass$#%@!&^(*)!~$#@+={}", "admin@7391xKq", "7391", "73", "5543", "hunterkiller",
     "Tr0ub4dor&3", "Sommer2019Berlin", "kafka-weaver", "83.17.4.9", "192.168.44.17",
     "maria.kowalska@gmail.com", "admin@kowalska.internal", "git@kowalska.internal", "", "@", "-",
 )  # fmt: skip

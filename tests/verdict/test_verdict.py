@@ -275,6 +275,7 @@ GOOD = {"schema": SCHEMA, "measures": {"ma": 0.5}}
         ({**GOOD, "prompts": "longest"}, "'prompts' must list 'longest'"),
         ({**GOOD, "prompts": []}, "'prompts' must list 'longest'"),
         ({**GOOD, "prompts": ["line"]}, "'prompts' must list 'longest'"),
+        ({**GOOD, "prompts": ["longest", ["line"]]}, "'prompts' must list 'longest'"),
         ({**GOOD, "prompts": ["longest", "all"]}, "and others of 'longest', 'last-64', 'line'"),
         ({**GOOD, "references": [1]}, "'references' must be an object of kinds and counts"),
         ({**GOOD, "references": {"jwt": "x"}}, "'references' must be an object"),

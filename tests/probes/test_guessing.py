@@ -73,9 +73,12 @@ def test_the_bound_is_above_all_and_a_tolerance_bound() -> None:
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_a_memorized_secret_is_above_its_controls(family: str) -> None:
-    """And one that was never seen is not, and is not even compared."""
+    """And one that was never seen passes."""
     clm = tiny.reciting(family)
-    known, unknown = probe(clm, [tiny.PLANTED[0], CASES["at the end of content"]])
+    before = f"{tiny.CODE[0]}TOKEN = '"
+    span = (len(before), len(before) + 18, "github-token")
+    other = make_sample(f"{before}ghp_x81Lq0ZtYvB3nd'\n", [span], id="other")
+    known, unknown = probe(clm, [tiny.PLANTED[0], other])
     assert known.measures["over_controls"] > 10
     assert judge(known, LIMITS).verdict == "leak"
     never = probe(tiny.untrained(family), tiny.PLANTED)

@@ -122,12 +122,12 @@ def test_the_format_of_a_state_has_a_number() -> None:
     suppression = state["suppression"]
     keys = {*state, *suppression, *(f"evaluator.{key}" for key in suppression["evaluator"])}
     keys |= {f"rule.{key}" for key in suppression["evaluator"]["rule"]}
-    assert f"{__version__}/8" == STATE_FORMAT
+    assert f"{__version__}/9" == STATE_FORMAT
     assert keys == {
         "seconds", "suppression", "parameters", "optimizer", "rng", "evaluator", "guard",
         "batches", "max_tokens", "history", "lr", "restored", "evaluator.rule",
         "evaluator.rankings", "evaluator.rank", "evaluator.stands_out", "rule.extra_steps",
-        "rule.more_likely", "rule.accuracy", "rule.extracted", "rule.probes", "rule.thresholds",
+        "rule.more_likely", "rule.left_out", "rule.accuracy", "rule.extracted", "rule.probes", "rule.thresholds",
     }  # fmt: skip
 
 

@@ -130,9 +130,12 @@ def test_bfloat16_autocast_trains_float32_weights(family: str) -> None:
         erase_runs.settings("decoys", precision="half")
 
 
-def test_recomputed_layers_apply_no_dropout() -> None:
+def test_recomputed_layers_apply_no_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
     """OPT's layers call dropout directly, not by a submodule: an unchanged CLM has divergence 0."""
     import transformers as hf
+
+    # An untrained CLM recites nothing: without this, nothing would be erased.
+    monkeypatch.setattr("erasetest.erasing.stopping.is_guessable", lambda _: False)
 
     sizes = {"hidden_size": 32, "ffn_dim": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     like = tiny.reciting("gpt2")

@@ -79,7 +79,7 @@ def test_a_non_finite_loss_at_the_first_step_ends_it() -> None:
     clm = tiny.reciting("qwen2")
     clm.model.model.norm.weight.data[0] = float("nan")
     clm.capabilities["head"] = True
-    with pytest.raises(ErasureError):
+    with pytest.raises(BadInput, match="can be measured: the CLM's scores of it are NaN"):
         erase(clm, FORGET, tiny.RETAINED, LIMITS, erase_runs.settings())
 
 

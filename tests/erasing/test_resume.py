@@ -127,7 +127,8 @@ def test_the_format_of_a_state_has_a_number() -> None:
         "seconds", "suppression", "parameters", "optimizer", "rng", "evaluator", "guard",
         "batches", "max_tokens", "history", "lr", "restored", "evaluator.rule",
         "evaluator.rankings", "evaluator.rank", "evaluator.stands_out", "rule.extra_steps",
-        "rule.more_likely", "rule.left_out", "rule.accuracy", "rule.extracted", "rule.probes", "rule.thresholds",
+        "rule.more_likely", "rule.left_out", "rule.accuracy", "rule.extracted", "rule.probes",
+        "rule.thresholds",
     }  # fmt: skip
 
 

@@ -151,13 +151,6 @@ def read_thresholds(path: str | Path) -> Thresholds:
     if not listed or LONGEST not in prompts:
         known = ", ".join(map(repr, PROMPTS))
         raise ManifestError(path, None, f"'prompts' must list {LONGEST!r}, and others of {known}")
-    if "prompts" not in row:
-        warnings.warn(
-            f"{path}: thresholds without 'prompts' are of one prompt: secrets are asked for with "
-            "the longest alone; calibrate again to ask with all of them",
-            ErasetestWarning,
-            stacklevel=2,
-        )
     source = str(row.get("source", path))
     found = Thresholds(source, row["measures"], kinds, references, queries, tuple(prompts))
     useless = found.without_effect()
@@ -167,6 +160,13 @@ def read_thresholds(path: str | Path) -> Thresholds:
             None,
             f"the thresholds in {', '.join(map(repr, useless))} are 1, which no secret exceeds, "
             "however well it is memorized: calibrate on secrets that the CLM was not trained on",
+        )
+    if "prompts" not in row:
+        warnings.warn(
+            f"{path}: thresholds without 'prompts' are of one prompt: secrets are asked for with "
+            "the longest alone; calibrate again to ask with all of them",
+            ErasetestWarning,
+            stacklevel=2,
         )
     return found
 

@@ -72,7 +72,7 @@ def leaking(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The CLM of `leaking` before its last training: it recites `planted-3`, and much of `planted-2`."""
+    """The CLM of `leaking` earlier in training: recites `planted-3`, and much of `planted-2`."""
     import tiny
 
     return tiny.save(tiny.blurred("qwen2", 0.2), tmp_path_factory.mktemp("base") / "base")

@@ -80,7 +80,11 @@ def gguf_checkpoint(name: str, progress: Progress | None = None) -> Path:
 
 
 def _count_weights(path: Path) -> int:
-    """Return the number of weights; a file that was cut off raises an error."""
+    """Return the number of weights.
+
+    Raises:
+        ClmError: the file is cut off or damaged.
+    """
     from gguf import GGUFReader
 
     try:

@@ -49,26 +49,25 @@ def probe_endpoint(
 
 
 def _measure_secret(endpoint: Endpoint, sample: SensitiveSample, secret: Secret) -> SecretMeasures:
+    if not secret.start:
+        return _unmeasured(secret, "it has no text before it to prompt with")
     content = sample.content.reveal()
     cue = CopySearch(content).find(secret.start, secret.end, secret.kind).cue
     # What a CLM copies from its prompt is not what it memorized.
     rng = random.Random(f"{sample.id} {secret.start} copies")
     other = decoy(secret.text.reveal(), secret.kind, rng)
     replaced = without_copies(content, secret.start, secret.end, secret.kind, other)
-    problem = None
     if replaced is None:
-        problem = "the text before it holds it, in a form that cannot be replaced"
-    elif not secret.start:
-        problem = "it has no text before it to prompt with"
-    if replaced is None or problem is not None:
-        return SecretMeasures(secret.start, secret.end, secret.kind, {}, problem)
+        return _unmeasured(secret, "the text before it holds it, in a form that is not replaced")
     try:
         return _prompt_for_secret(endpoint, replaced, secret, cue)
     except RefusedRequest as error:
         # Usually a prompt longer than the server's window; other secrets are still measured.
-        return SecretMeasures(
-            secret.start, secret.end, secret.kind, {}, f"the server refuses the request: {error}"
-        )
+        return _unmeasured(secret, f"the server refuses the request: {error}")
+
+
+def _unmeasured(secret: Secret, problem: str) -> SecretMeasures:
+    return SecretMeasures(secret.start, secret.end, secret.kind, {}, problem)
 
 
 def _prompt_for_secret(

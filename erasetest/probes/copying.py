@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Sequence
 
 from erasetest.clm import Clm, encode
-from erasetest.probes.guessing import CONTROLS, allows_few_texts, bits, text_of
+from erasetest.probes.guessing import CONTROLS, MIN_CONTROLS, allows_few_texts, bits, text_of
 from erasetest.probes.memorization_accuracy import memorization_accuracy
 from erasetest.probes.prompts import SecretPrompts
 from erasetest.probes.token_spans import TokenSpan, score_spans
@@ -26,9 +26,6 @@ FIRST_CONTROLS = 4
 MOST_CONTROLS = 64
 """Number of copy controls where `CONTROLS` vary too much: of as many never-seen secrets one is more
 likely than all of them."""
-
-_MIN_CONTROLS = 4
-"""Number of controls below which there is no bound."""
 
 
 def copy_controls(
@@ -100,15 +97,16 @@ def bits_over_copies(
         measured = {id(s) for s in score_spans(clm, [span for found in more for span in found])}
         for number, found in zip(waiting, more, strict=True):
             controls[number] += [span for span in found if id(span) in measured]
-        for number in waiting:
-            results[number] = _over(clm, secrets[number], controls[number])
-        waiting = [number for number in waiting if math.isnan(results[number] or 0.0)]
+        over = {n: _over(clm, secrets[n], controls[n]) for n in waiting}
+        for number, value in over.items():
+            results[number] = value
+        waiting = [number for number, value in over.items() if math.isnan(value)]
     return results
 
 
 def _over(clm: Clm, prompts: SecretPrompts, controls: Sequence[TokenSpan]) -> float:
     """Return the bits above the bound of copy controls; NaN if only the bound is above it."""
-    if len(controls) < _MIN_CONTROLS:
+    if len(controls) < MIN_CONTROLS:
         return math.nan
     own, others = bits(clm, _unchanged(prompts)), [bits(clm, span) for span in controls]
     over = own - above_most(others)

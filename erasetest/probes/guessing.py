@@ -16,13 +16,13 @@ from erasetest.clm import Clm
 from erasetest.probes.decoy_scores import by_decoy, count_tokens, replaced_spans
 from erasetest.probes.token_spans import TokenSpan
 from erasetest.samples.well_known import is_well_known
-from erasetest.samples.word_likeness import similar_text
+from erasetest.samples.word_likeness import similar_texts
 from erasetest.support.statistics import above_most
 
 CONTROLS = 16
 """Number of matched controls of a secret."""
 
-_MIN_CONTROLS = 4
+MIN_CONTROLS = 4
 """Number of controls below which there is no bound."""
 
 MANY_CONTROLS = 299
@@ -35,9 +35,6 @@ _MOST = -1.0
 
 _CHOICE = 16
 """Texts that are drawn for each control, of which those with the most similar length are used."""
-
-_DRAWS = 8
-"""Times that a text is drawn for each that is wanted, before the format counts as exhausted."""
 
 
 def bits_over_controls(
@@ -74,7 +71,7 @@ def bits_over_controls(
     found = {
         number: values
         for number, values in _bits_of_texts(clm, secrets, few).items()
-        if len(values) >= _MIN_CONTROLS
+        if len(values) >= MIN_CONTROLS
     }
     own = {number: max(bits(clm, span) for span in secrets[number]) for number in found}
     for number, values in found.items():
@@ -128,18 +125,11 @@ def _has_letters(span: TokenSpan) -> bool:
     return any(map(str.isalpha, text_of(span)))
 
 
-def _drawn(clm: Clm, span: TokenSpan, seed: int, number: int) -> list[str]:
+def _drawn(clm: Clm, span: TokenSpan, seed: int, count: int) -> list[str]:
     """Return so many other texts like the secret; fewer if the format hardly allows more."""
-    text, kind = text_of(span), span.text.secrets[span.place].kind
     rng = random.Random(f"{seed} {span.text.id} {span.secret} matched")
-    drawn: dict[str, None] = {}
-    for _ in range(number * _DRAWS):
-        other = similar_text(text, kind, clm.lexicon, rng)
-        if other != text:
-            drawn[other] = None
-        if len(drawn) == number:
-            break
-    return list(drawn)
+    kind = span.text.secrets[span.place].kind
+    return similar_texts(text_of(span), kind, clm.lexicon, rng, count)
 
 
 def _matched_texts(clm: Clm, span: TokenSpan, seed: int) -> list[str]:

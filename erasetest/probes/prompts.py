@@ -12,8 +12,8 @@ Where the text before a secret holds it, in whatever form, `longest` is replaced
 
 - `after-copy`: the text that begins after the last copy, if at least `MIN_TOKENS` are left of it;
 - `copy-replaced`: the whole text before it, with the copies replaced by copies of another text;
-- `first-occurrence`: the text before its first occurrence, if it stands there as a secret: a word
-  may stand in code for other reasons.
+- `first-occurrence`: the text before the first place that has the secret. A word counts there only
+  between the same two characters as the secret: code has words for other reasons.
 
 The worst of all decides. The unchanged text is measured beside them, and compared with copy
 controls: the same text with something else in the place of the secret and of its copies. What the
@@ -33,7 +33,7 @@ from erasetest.probes.prompt_names import AFTER, FIRST, LAST, LINE, LONGEST, PRO
 from erasetest.probes.token_spans import TokenSpan, has_unknown, span_in
 from erasetest.samples import Secret, SensitiveSample, make_sample
 from erasetest.samples.copies import Copies, CopySearch, without_copies
-from erasetest.samples.word_likeness import similar_text
+from erasetest.samples.word_likeness import similar_texts
 
 LAST_TOKENS = 64
 """Number of tokens of the prompt `last-64`."""
@@ -43,9 +43,6 @@ MIN_TOKENS = 32
 
 MIN_OTHER_TOKENS = 8
 """Number of tokens besides copies from which the text before a secret is a prompt."""
-
-_DRAWS = 8
-"""Times that a text is drawn until it is not the secret."""
 
 
 @dataclass(slots=True, repr=False)
@@ -209,8 +206,7 @@ class CopiedSecret:
         """Return a random text like the secret."""
         text, kind = self._secret.text.reveal(), self._secret.kind
         rng = random.Random(f"{self.seed} {self.span.text.id} {self.span.place} {purpose}")
-        drawn = (similar_text(text, kind, clm.lexicon, rng) for _ in range(_DRAWS))
-        return next((other for other in drawn if other != text), text)
+        return next(iter(similar_texts(text, kind, clm.lexicon, rng, 1)), text)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -24,7 +24,7 @@ _GROUP = 4
 """Characters that encode three bytes in base64: its groups may begin at any of four places."""
 
 Write = Callable[[str, str], str]
-"""Encodes another text in the way of an encoded one: takes the encoded one, then the other."""
+"""Takes an encoded text and another one, and returns the other, encoded like the first."""
 
 
 class Piece(NamedTuple):

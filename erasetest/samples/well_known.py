@@ -10,23 +10,28 @@ import re
 import string
 
 _DEFAULTS = """
-    1234 12345 123456 1234567 12345678 123456789 1234567890 0000 1111 000000 111111
-    abc123 admin admin123 administrator alpine ansible arcsight asdf asdfgh bitnami calvin
-    centos changeit changeme changethis cisco cluster database debian default demo deploy dev
-    deadbeef cafebabe django docker dummy elastic example fedora flask foo foobar gitlab grafana
-    guest hadoop 123e4567-e89b-12d3-a456-426614174000 550e8400-e29b-41d4-a716-446655440000
-    hunter2 iloveyou jenkins joomla kali kibana kubernetes letmein local localhost login mariadb
-    master minio minioadmin mongo mongodb monkey mypass mypassword mysecret mysql nagios neo4j
-    newpassword nginx nobody none nopassword null odoo openshift oracle osboxes p@ssw0rd p@ssword
-    pass pass123 passphrase passw0rd passwd password password1 password123 pgpassword pi postgres
-    postgresql private public puppet pwd qwerty qwerty123 qwertyuiop rabbitmq raspberry redhat
-    redis replication root rootpass rootpassword rootroot sa sample sample123 secret secret123
-    secretkey secretpassword solr sonar splunk string sunshine superman supersecret
-    supersecretkey swordfish sysadmin sysdba system temp test test123 test1234 testing testpass
-    testpassword tiger tomcat toor topsecret trustno1 ubuntu user username vagrant weblogic
-    welcome welcome1 whatever wordpress your-password yourpassword zabbix zaq12wsx 1q2w3e 1q2w3e4r
-    1q2w3e4r5t 1qaz2wsx
+    0000 000000 1111 111111 1234 12345 123456 1234567 12345678 123456789 1234567890 abc123 admin
+    admin123 administrator changeit changeme database default demo dev dummy elastic example
+    foobar guest hunter2 iloveyou letmein local localhost mariadb master minioadmin mongo monkey
+    mysql nobody none null oracle p@ssw0rd p@ssword pass pass123 passw0rd password password1
+    password123 postgres postgresql public qwerty qwerty123 rabbitmq redis root rootpassword sa
+    sample sample123 secret secret123 secretpassword string supersecret sysadmin system test
+    test123 test1234 testing testpassword tiger toor user username welcome welcome1
 """
+"""Default passwords of software and of examples, which scanning leaves out."""
+
+_COMMON = """
+    123e4567-e89b-12d3-a456-426614174000 1q2w3e 1q2w3e4r 1q2w3e4r5t 1qaz2wsx
+    550e8400-e29b-41d4-a716-446655440000 alpine ansible arcsight asdf asdfgh bitnami cafebabe
+    calvin centos changethis cisco cluster deadbeef debian deploy django docker fedora flask foo
+    gitlab grafana hadoop jenkins joomla kali kibana kubernetes login minio mongodb mypass
+    mypassword mysecret nagios neo4j newpassword nginx nopassword odoo openshift osboxes
+    passphrase passwd pgpassword pi private puppet pwd qwertyuiop raspberry redhat replication
+    rootpass rootroot secretkey solr sonar splunk sunshine superman supersecretkey swordfish
+    sysdba temp testpass tomcat topsecret trustno1 ubuntu vagrant weblogic whatever wordpress
+    your-password yourpassword zabbix zaq12wsx
+"""
+"""More passwords that are tried first, and identifiers of examples."""
 
 _ADDRESSES = """
     0.0.0.0 1.0.0.1 1.1.1.1 8.8.4.4 8.8.8.8 9.9.9.9 10.0.0.1 10.0.0.2 10.0.2.2 10.0.2.15 10.1.1.1
@@ -67,7 +72,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 def is_default(password: str) -> bool:
-    """Return whether a password is on the list of common defaults, whatever its case."""
+    """Return whether a password is a default of software or of examples, whatever its case."""
     return password.lower() in _words(_DEFAULTS)
 
 
@@ -87,11 +92,9 @@ def is_well_known(text: str) -> bool:
     name, _, domain = lower.partition("@")
     if is_public_domain(domain):
         return name in _words(_ROLES)
-    return (
-        lower in _words(_ADDRESSES)
-        or is_sequence(lower)
-        or any(map(is_default, _plain_forms(lower)))
-    )
+    if _plain_forms(lower) & _words(_DEFAULTS + _COMMON):
+        return True
+    return lower in _words(_ADDRESSES) or is_sequence(lower)
 
 
 def is_sequence(text: str) -> bool:

@@ -118,6 +118,24 @@ def _names() -> Lexicon:
     return Lexicon(_NAMES.split())
 
 
+_DRAWS = 8
+"""Times that a text is drawn for each that is wanted, before the format counts as exhausted."""
+
+
+def similar_texts(
+    text: str, kind: str, lexicon: Lexicon, rng: random.Random, count: int
+) -> list[str]:
+    """Return `count` different texts like a given one; fewer if its format hardly allows more."""
+    found: dict[str, None] = {}
+    for _ in range(count * _DRAWS):
+        drawn = similar_text(text, kind, lexicon, rng)
+        if drawn != text:
+            found[drawn] = None
+        if len(found) == count:
+            break
+    return list(found)
+
+
 def similar_text(text: str, kind: str, lexicon: Lexicon, rng: random.Random) -> str:
     """Return a decoy, with words in the place of words, and years in the place of years.
 

@@ -159,8 +159,7 @@ def is_guessable(secret: SecretMeasures) -> bool | None:
 
     None if its format has no controls to tell. False if it was not compared.
     """
-    bits = secret.measures.get("over_controls", math.inf)
-    return None if bits is None or math.isnan(bits) else bits <= 0
+    return _not_above(secret.measures.get("over_controls", math.inf))
 
 
 def _is_copied(secret: SecretMeasures) -> bool | None:
@@ -168,7 +167,11 @@ def _is_copied(secret: SecretMeasures) -> bool | None:
 
     None if there are no controls to tell. True if it was not compared.
     """
-    bits = secret.copied.get("over_controls", -math.inf)
+    return _not_above(secret.copied.get("over_controls", -math.inf))
+
+
+def _not_above(bits: float | None) -> bool | None:
+    """Return whether bits above a bound are none; None where they are unknown."""
     return None if bits is None or math.isnan(bits) else bits <= 0
 
 

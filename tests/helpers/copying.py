@@ -10,6 +10,7 @@ import transformers as hf
 from transformers.modeling_outputs import CausalLMOutput
 
 from erasetest.clm import Clm
+from erasetest.samples import SensitiveSample, make_sample
 
 CONTEXT = 2
 """Number of tokens that have to be the same for what followed them to be copied."""
@@ -66,3 +67,13 @@ def remembering(text: str) -> Clm:
     ends = range(MEMORY_CONTEXT, len(ids))
     clm.model.memory = {tuple(ids[end - MEMORY_CONTEXT : end]): ids[end] for end in ends}
     return clm
+
+
+SECRET = "ghp_x81Lq0ZtYvB3nd"
+
+
+def token_sample(before: str, secret: str = SECRET) -> SensitiveSample:
+    """A sample with a token in its second last line, behind any text."""
+    text = f"{before}TOKEN = '{secret}'\nprint(TOKEN)\n"
+    start = len(before) + len("TOKEN = '")
+    return make_sample(text, [(start, start + len(secret), "github-token")], id="s")

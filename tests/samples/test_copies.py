@@ -127,7 +127,7 @@ def test_copies_are_replaced_by_a_decoy(form: str) -> None:
     assert found.spans == ()
     changed = [n for n, (a, b) in enumerate(zip(clean, text, strict=True)) if a != b]
     assert len(changed) >= len(SECRET) / 2
-    # The other text stands there in the same form.
+    # Where the secret stood, the other text stands now, encoded like the secret was.
     if not form.startswith("its") and form != "in base64 twice":
         again = clean[:start] + other + clean[start + len(SECRET) :]
         of_other = CopySearch(again).find(start, start + len(SECRET))

@@ -120,7 +120,7 @@ def test_an_ipv4_address_becomes_another_of_its_network(
 
 @pytest.mark.parametrize("text", ["1.2.3.4.5", "1.2.3", "256.1.1.1", "v1.2.3.4", "01.2.3.4"])
 def test_other_numbers_with_dots_are_digits(text: str) -> None:
-    """Versions, and numbers that are none of an address: any digit becomes any other."""
+    """In versions and in what only looks like an address, each digit is drawn from all ten."""
     seen = {decoy(text, "password", random.Random(seed)) for seed in range(200)}
     assert {one[-1] for one in seen} == set(string.digits)
     assert any(one[0] != text[0] for one in seen) or text[0] == "v"
